@@ -1,0 +1,32 @@
+# `make quickstart` and `make test` are each enough by themselves on a machine with Python >= 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+.PHONY: quickstart test test-slow test-gpu lint clean
+
+# Made again whenever the list of requirements changes.
+$(VENV)/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Thaw needs Python >= 3.11, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[quickstart,dev]'
+	touch $@
+
+quickstart: $(VENV)/installed
+	$(BIN)/thaw search examples/quickstart.yaml
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest -m 'not slow and not gpu'
+
+test-slow: $(VENV)/installed
+	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(VENV)/installed
+	$(BIN)/python -m pytest -m gpu
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy spaces trainables search analysis
+
+clean:
+	rm -rf $(VENV) build *.egg-info

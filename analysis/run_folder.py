@@ -1,0 +1,118 @@
+"""RunFolder: the only place that knows the names in a run folder, for writing and for reading."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from spaces import ConfigError
+
+EVENT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's folder. ``events.jsonl`` is the truth; everything else can be made again from it."""
+
+    path: Path
+
+    @property
+    def search_file(self) -> Path:
+        return self.path / "search.yaml"
+
+    @property
+    def provenance_file(self) -> Path:
+        return self.path / "provenance.json"
+
+    @property
+    def events_file(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def trials_file(self) -> Path:
+        return self.path / "trials.csv"
+
+    @property
+    def history_file(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def rejected_file(self) -> Path:
+        return self.path / "rejected.csv"
+
+    @property
+    def study_file(self) -> Path:
+        return self.path / "study.log"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    def tensorboard_run(self, trial: int) -> Path:
+        return self.tensorboard / f"trial-{trial:04d}"
+
+    @property
+    def ray(self) -> Path:
+        return self.path / "ray"
+
+    def create(self) -> None:
+        """Make the folder.
+
+        Raises:
+            ConfigError: it exists already (two runs are never mixed), or its place cannot be written to.
+        """
+        try:
+            self.path.mkdir(parents=True)
+        except FileExistsError:
+            raise ConfigError(
+                "the run folder exists already and is never overwritten; choose another name or --output, or remove it",
+                file=self.path,
+            ) from None
+        except OSError as error:
+            raise ConfigError(f"the output must be writable: {error.strerror}", file=self.path) from None
+
+    def require(self) -> RunFolder:
+        """This folder, checked to be one of a run.
+
+        Raises:
+            ConfigError: there is no ``events.jsonl`` here.
+        """
+        if not self.events_file.is_file():
+            raise ConfigError(
+                "not a run folder: it holds no events.jsonl; name the folder that `thaw search` made", file=self.path
+            )
+        return self
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """The events in order; a last line that was torn by a crash is dropped."""
+        with self.events_file.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    yield json.loads(line)
+                except ValueError as error:
+                    raise ConfigError(f"damaged event: {error}", f"line {number}", self.events_file) from None
+
+    def settings(self) -> dict[str, Any]:
+        """The resolved search file as plain values."""
+        return yaml.safe_load(self.search_file.read_text(encoding="utf-8"))
+
+    def provenance(self) -> dict[str, Any]:
+        return json.loads(self.provenance_file.read_text(encoding="utf-8"))
+
+    def write_text(self, file: Path, text: str) -> None:
+        """Write a file of this folder whole or not at all."""
+        temporary = file.with_name(f".{file.name}.{os.getpid()}")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(file)
+
+    def write_table(self, file: Path, table: pd.DataFrame) -> None:
+        self.write_text(file, table.to_csv(index=False))

@@ -1,0 +1,111 @@
+"""The run's tables, made from its events: one row a trial, and one row a trial and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from spaces import TrialConfig, best_epoch
+
+FINISHED = ("completed", "early_stopped", "pruned")
+"""Statuses of trials that ended as they should; only these can be the best."""
+
+
+@dataclass
+class TrialRecord:
+    """What the events say of one trial."""
+
+    number: int
+    config: dict[str, Any]
+    status: str = "running"
+    error: str = ""
+    parameters: int | None = None
+    epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def values(self, metric: str) -> dict[int, float]:
+        """Epoch → value of `metric`."""
+        return {epoch: row["metrics"][metric] for epoch, row in self.epochs.items()}
+
+    @property
+    def seconds(self) -> float:
+        return sum(sum(row["seconds"].values()) for row in self.epochs.values())
+
+
+def apply_event(records: dict[int, TrialRecord], event: dict[str, Any]) -> None:
+    """Bring the records up to date with one more event; see ``docs/architecture.md`` for the events."""
+    match event["event"]:
+        case "session_started" | "session_ended":
+            # A start without an end, in a session that is over, is an interrupted trial.
+            for record in records.values():
+                if record.status == "running":
+                    record.status = "interrupted"
+        case "trial_started":
+            records[event["trial"]] = TrialRecord(event["trial"], event["config"])
+        case "epoch":
+            # Keyed by epoch: a repeated epoch replaces the earlier attempt and never doubles a row.
+            record = records[event["trial"]]
+            record.epochs[event["epoch"]] = event
+            record.parameters = event["parameters"]
+        case "trial_ended":
+            record = records[event["trial"]]
+            record.status = event["status"]
+            record.error = event["reason"] if event["status"] == "failed" else ""
+
+
+def trial_records(events: Iterable[dict[str, Any]]) -> dict[int, TrialRecord]:
+    """Number → record, from all events of a run."""
+    records: dict[int, TrialRecord] = {}
+    for event in events:
+        apply_event(records, event)
+    return records
+
+
+def trials_table(records: Iterable[TrialRecord], metric: str) -> pd.DataFrame:
+    """One row a trial.
+
+    Columns: trial, status, every hyperparameter, best_epoch and its metrics (``val_map`` …), last_epoch, seconds
+    (of training and validation), parameters (trained ones), error.
+    """
+    rows = []
+    for record in records:
+        row: dict[str, Any] = {"trial": record.number, "status": record.status, **record.config}
+        if record.epochs:
+            best = best_epoch(record.values(metric), metric)
+            row |= {"best_epoch": best, **record.epochs[best]["metrics"], "last_epoch": max(record.epochs)}
+        row |= {"seconds": round(record.seconds, 3), "parameters": record.parameters, "error": record.error}
+        rows.append(row)
+    columns = ["trial", "status", *TrialConfig.model_fields, "best_epoch"]
+    metrics = sorted({key for row in rows for key in row} - {*columns, "last_epoch", "seconds", "parameters", "error"})
+    table = pd.DataFrame(rows, columns=[*columns, *metrics, "last_epoch", "seconds", "parameters", "error"])
+    whole = ["best_epoch", "last_epoch", "parameters"]
+    return table.astype({name: "Int64" for name in whole}).sort_values("trial", ignore_index=True)
+
+
+def history_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
+    """One row a trial and epoch: metrics, learning rate, and seconds by phase (``seconds_train`` …)."""
+    rows = [
+        {
+            "trial": record.number,
+            "epoch": epoch,
+            **row["metrics"],
+            "learning_rate": row["learning_rate"],
+            **{f"seconds_{phase}": value for phase, value in row["seconds"].items()},
+        }
+        for record in records
+        for epoch, row in record.epochs.items()
+    ]
+    table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["trial", "epoch"])
+    return table.sort_values(["trial", "epoch"], ignore_index=True)
+
+
+def best_record(records: Iterable[TrialRecord], metric: str) -> TrialRecord | None:
+    """The finished trial with the best value at its best epoch, the lower number of equals; None where none finished."""
+    values: dict[int, float] = {}
+    by_number = {record.number: record for record in records if record.status in FINISHED and record.epochs}
+    for number, record in by_number.items():
+        series = record.values(metric)
+        values[number] = series[best_epoch(series, metric)]
+    return by_number[best_epoch(values, metric)] if values else None

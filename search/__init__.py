@@ -1,0 +1,27 @@
+"""Many trials: the search, and the command line.
+
+``from search import load_config, run_search`` runs a search from Python.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search.config import SearchConfig, load_config
+    from search.tuner import run_search
+
+__all__ = ["SearchConfig", "load_config", "run_search"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: the command line starts without torch and Ray."""
+    if name in ("SearchConfig", "load_config"):
+        from search import config
+
+        return getattr(config, name)
+    if name == "run_search":
+        from search.tuner import run_search
+
+        return run_search
+    raise AttributeError(f"module 'search' has no attribute {name!r}")

@@ -1,0 +1,276 @@
+"""SearchConfig: the search file, every key with its default, its range and its check."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from search.yaml_file import parse_yaml, read_mapping
+from spaces import FROM_SCRATCH, METRICS, ConfigError, SearchSpace, did_you_mean
+
+BUILTIN = ("digits",)
+
+
+def _seconds(value: object) -> object:
+    """``2h``, ``1h30m``, ``90s`` or a number of seconds, as seconds."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s)?\s*", value)
+    if match is None or not any(match.groups()):
+        raise ValueError("must be a time such as 90s, 30m, 2h or 1d12h")
+    days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SplitConfig(_Section):
+    validation: float = Field(0.2, gt=0, lt=1)
+    test: float = Field(0.1, ge=0, lt=1)
+    seed: int = Field(0, ge=0)
+    column: str | None = None
+    group: str | None = None
+
+
+class AugmentConfig(_Section):
+    rotate: float = Field(0.0, ge=0, le=180)
+    shear: float = Field(0.0, ge=0, lt=90)
+    shift: float = Field(0.0, ge=0, le=1)
+    flip: float = Field(0.0, ge=0, le=1)
+
+
+class DataConfig(_Section):
+    builtin: Literal["digits"] | None = None
+    images: str | None = None
+    labels: str | None = None
+    format: Literal["auto", "csv", "paper", "coco", "voc", "folders"] = "auto"
+    classes: str | None = None
+    image_size: int = Field(224, ge=32, le=1024)
+    resize: Literal["crop", "squash"] = "crop"
+    augment: Literal["paper", "none"] | AugmentConfig = "paper"
+    views: Literal["each_epoch"] | Annotated[int, Field(ge=1)] = "each_epoch"
+    split: SplitConfig = SplitConfig()
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    timeout: float = Field(60.0, gt=0)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataConfig:
+        if (self.builtin is None) == (self.images is None):
+            raise ValueError("needs either images (a folder, with labels) or builtin: digits")
+        return self
+
+
+class AlgorithmConfig(_Section):
+    algorithm: Literal["tpe", "grid", "random", "gp"] = "tpe"
+    metric: str = "val_map"
+    trials: int | None = Field(None, ge=1)
+    time_budget: Annotated[float | None, BeforeValidator(_seconds)] = Field(None, gt=0)
+    concurrency: int | None = Field(None, ge=1)
+    seed: int = Field(0, ge=0)
+    start_with: tuple[dict[str, Any], ...] = Field((), strict=False)
+
+    @model_validator(mode="after")
+    def _known(self) -> AlgorithmConfig:
+        known = [f"val_{name}" for name in METRICS]
+        if self.metric not in known:
+            raise ValueError(
+                f"metric {self.metric!r} is not one measured on validation data{did_you_mean(self.metric, known)}"
+            )
+        if self.algorithm == "grid" and self.start_with:
+            raise ValueError("start_with does not go with algorithm: grid, which tries every cell anyway; remove one")
+        return self
+
+
+class SchedulerConfig(_Section):
+    type: Literal["asha", "median", "none"] = "asha"
+    grace_period: int = Field(1, ge=1)
+    reduction_factor: int = Field(3, ge=2)
+
+
+class ResourcesConfig(_Section):
+    cpu: int = Field(1, ge=1)
+    gpu: float | None = Field(None, ge=0, le=1)
+
+
+class CacheConfig(_Section):
+    directory: str = "~/.cache/thaw"
+
+
+class SearchConfig(_Section):
+    """A whole search file. See the README for the meaning of each key."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    preset: str | None = None
+    data: DataConfig
+    weights: Literal["imagenet", "none"] | dict[str, str] = "imagenet"
+    space: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    search: AlgorithmConfig = AlgorithmConfig()
+    scheduler: SchedulerConfig = SchedulerConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threshold: float = Field(0.5, gt=0, lt=1)
+    cache: CacheConfig = CacheConfig()
+    output: str = "results"
+
+    def pretrained(self, architecture: str) -> bool:
+        """Whether `architecture` starts from pretrained weights."""
+        chosen = self.weights if isinstance(self.weights, str) else self.weights.get(architecture, "imagenet")
+        return architecture not in FROM_SCRATCH and chosen != "none"
+
+    @cached_property
+    def search_space(self) -> SearchSpace:
+        return SearchSpace.parse(self.space, self.training, self.pretrained)
+
+    @property
+    def trials(self) -> int:
+        """Number of trials: every cell of a grid, 32 otherwise, unless the file says how many."""
+        if self.search.algorithm != "grid":
+            return self.search.trials or 32
+        cells = len(self.search_space.grid())
+        return min(self.search.trials or cells, cells)
+
+    def to_yaml(self) -> str:
+        """The resolved search file, every default written out; loading it gives an equal configuration."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
+    """Read and check a search file.
+
+    Args:
+        path: the YAML file; relative paths in it are relative to its folder.
+        overrides: ``dotted.key=value`` texts, the value in YAML, that replace what the file says.
+
+    Raises:
+        ConfigError: naming the file, the key's path, the value, the rule and the fix.
+    """
+    path = Path(path)
+    raw = read_mapping(path)
+    for override in overrides:
+        _override(raw, override)
+    try:
+        raw = _merge_preset(raw)
+        _absolute_paths(raw, path.resolve().parent)
+        config = _validate(raw)
+        _check_space(config)
+    except ConfigError as error:
+        raise error.within(file=path) from None
+    return config
+
+
+def _check_space(config: SearchConfig) -> None:
+    space = config.search_space
+    if config.search.algorithm == "grid":
+        space.grid()
+    for position, values in enumerate(config.search.start_with):
+        try:
+            space.validate(values)
+        except ConfigError as error:
+            raise error.within(f"search.start_with.{position}") from None
+
+
+# Where a value may be of several kinds, pydantic puts the kind into the path; the file has no such key.
+_KIND = re.compile(r"AugmentConfig|(literal|dict|constrained-\w+|int|str|float|tuple)(\[.*\])?")
+
+
+def _validate(raw: dict[str, Any]) -> SearchConfig:
+    try:
+        return SearchConfig.model_validate(raw)
+    except ValidationError as invalid:
+        by_key: dict[tuple[str, ...], list[Any]] = {}
+        for error in invalid.errors():
+            key = tuple(str(part) for part in error["loc"] if not _KIND.fullmatch(str(part)))
+            by_key.setdefault(key, []).append(error)
+    # The deepest complaint is the most precise one, as for an unknown key below `augment`.
+    keys = max(by_key, key=len)
+    errors = by_key[keys]
+    if errors[0]["type"] == "extra_forbidden":
+        raise ConfigError(f"unknown key{did_you_mean(keys[-1], _known_keys(keys[:-1]))}", ".".join(keys))
+    if errors[0]["type"] == "missing":
+        raise ConfigError("this key is required", ".".join(keys))
+    rules = dict.fromkeys(_rule(error["msg"]) for error in errors)
+    got = errors[0]["input"]
+    raise ConfigError(" or ".join(rules) + ("" if isinstance(got, dict) else f", got {got!r}"), ".".join(keys))
+
+
+def _rule(message: str) -> str:
+    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    if "valid dictionary" in message:
+        return "should be `key: value` lines"
+    return f"{message[0].lower()}{message[1:]}"
+
+
+def _known_keys(path: Sequence[str]) -> list[str]:
+    """Names that may stand below `path` in a search file."""
+    model: Any = SearchConfig
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(model.model_fields)
+
+
+def _override(raw: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"must be key=value, got {text!r}; as in --set search.trials=10", "--set")
+    parts = key.strip().split(".")
+    # An architecture's name may hold dots (timm:NAME), so the weights' key is taken whole.
+    if parts[0] == "weights" and len(parts) > 2:
+        parts = [parts[0], ".".join(parts[1:])]
+    section = raw
+    for part in parts[:-1]:
+        if not isinstance(section.get(part), dict):
+            section[part] = {}
+        section = section[part]
+    section[parts[-1]] = parse_yaml(value, f"--set {key}")
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with Thaw."""
+    files = (resources.files("spaces") / "presets").iterdir()
+    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+
+
+def _merge_preset(raw: dict[str, Any]) -> dict[str, Any]:
+    """The preset's keys below the file's own; a hyperparameter fixed in one and searched in the other is the file's."""
+    name = raw.get("preset")
+    if name is None:
+        return raw
+    if name not in preset_names():
+        raise ConfigError(f"unknown preset {name!r}{did_you_mean(name, preset_names())}", "preset")
+    text = (resources.files("spaces") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+    preset = parse_yaml(text, f"preset {name}")
+    own = {section: raw.get(section) for section in ("space", "training")}
+    for section, other in (("space", "training"), ("training", "space")):
+        taken = own[other] if isinstance(own[other], dict) else {}
+        preset[section] = {key: value for key, value in preset.get(section, {}).items() if key not in taken}
+    merged = {**raw}
+    for section, values in preset.items():
+        if isinstance(raw.get(section, {}), dict):
+            merged[section] = {**values, **raw.get(section, {})}
+    # A merged file needs its preset no more; the name stays for the reader.
+    return merged
+
+
+def _absolute_paths(raw: dict[str, Any], folder: Path) -> None:
+    data, weights = raw.get("data"), raw.get("weights")
+    places: list[tuple[dict[str, Any], list[str]]] = []
+    if isinstance(data, dict):
+        places.append((data, ["images", "labels", "classes"]))
+    if isinstance(weights, dict):
+        places.append((weights, [key for key, value in weights.items() if value not in ("imagenet", "none")]))
+    for section, keys in places:
+        for key in keys:
+            if isinstance(section.get(key), str):
+                section[key] = str(folder / Path(section[key]).expanduser())

@@ -1,0 +1,198 @@
+"""Everything that can be wrong is found here, before the run folder is made and anything is started."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from analysis.run_folder import RunFolder
+from search.config import DataConfig, SearchConfig
+from search.resources import available, resolve_resources
+from spaces import ConfigError
+from trainables.architectures import architecture
+from trainables.context import ImageSource, RunContext
+from trainables.datasets import Dataset, read_dataset
+from trainables.digits import BUILTIN
+from trainables.image_store import ImageStore
+from trainables.splits import Split, split_dataset
+from trainables.trivial import trivial_metrics
+from trainables.views import AUGMENTS, Augment
+from trainables.weights import load_pretrained
+
+MIN_TRAINING = 2
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A search that can start.
+
+    Args:
+        config: the search file with everything resolved.
+        dataset: what the label file says.
+        context: what travels to the workers.
+        rejected: (file, reason) of all images that cannot be used.
+        trivial: trivial predictor → metrics on the validation split.
+        fingerprint: hex digest of pixels and labels.
+    """
+
+    config: SearchConfig
+    dataset: Dataset
+    context: RunContext
+    rejected: list[tuple[str, str]]
+    trivial: dict[str, dict[str, float]]
+    fingerprint: str
+
+
+def run_folder(config: SearchConfig) -> RunFolder:
+    """Where the run will live.
+
+    Raises:
+        ConfigError: the folder exists already, or its place cannot be written to.
+    """
+    folder = RunFolder(Path(config.output).expanduser().resolve() / config.name)
+    if folder.path.exists():
+        raise ConfigError(
+            "the run folder exists already and is never overwritten; choose another name or --output, or remove it",
+            file=folder.path,
+        )
+    parent = next(place for place in folder.path.parents if place.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"the output must be writable, {parent} is not; choose another --output", file=folder.path)
+    return folder
+
+
+def load_dataset(config: SearchConfig) -> Dataset:
+    """The data set that the search file names; images need not exist."""
+    data = config.data
+    try:
+        if data.builtin is not None:
+            images, labels = BUILTIN[data.builtin](cache_directory(config) / data.builtin)
+            return read_dataset(images, labels)
+        assert data.images is not None
+        classes = Path(data.classes) if data.classes else None
+        return read_dataset(Path(data.images), Path(data.labels) if data.labels else None, data.format, classes)
+    except ConfigError as error:
+        raise error if error.file else error.within("data") from None
+
+
+def cache_directory(config: SearchConfig) -> Path:
+    """The node-local folder for what can be computed again."""
+    return Path(config.cache.directory).expanduser()
+
+
+def prepare(config: SearchConfig, progress: Callable[[int, int], None] | None = None) -> Prepared:
+    """Check everything, decode the images and split them.
+
+    Args:
+        config: as loaded.
+        progress: called with (images done, images in all) while images are decoded.
+
+    Raises:
+        ConfigError: anything is wrong.
+    """
+    config = resolve_resources(config, available())
+    check_architectures(config)
+    dataset = load_dataset(config)
+    _check_labels(config, dataset)
+    _check_absent(config.data, dataset)
+    data = config.data
+    source = ImageSource(
+        dataset.root, dataset.files, data.image_size, data.resize, cache_directory(config) / "images", data.timeout
+    )
+    store = source.open(progress)
+    rejected = [*dataset.rejected, *store.rejected]
+    _check_rejected(data, len(dataset.files) + len(dataset.rejected), rejected)
+    split = _split(data, dataset, store.usable)
+    context = RunContext(
+        images=source,
+        labels=dataset.labels,
+        split=split,
+        augment=AUGMENTS[data.augment] if isinstance(data.augment, str) else Augment(**data.augment.model_dump()),
+        views=None if data.views == "each_epoch" else data.views,
+        weights=config.weights,
+        seed=config.search.seed,
+        precision=config.precision,
+        threshold=config.threshold,
+    )
+    trivial = trivial_metrics(dataset.labels[split.train], dataset.labels[split.validation], config.threshold)
+    return Prepared(config, dataset, context, rejected, trivial, _fingerprint(dataset, store))
+
+
+def check_architectures(config: SearchConfig) -> None:
+    """All architectures are known, and their weights are at hand or can be fetched.
+
+    Raises:
+        ConfigError: naming architecture, weights file and the fix.
+    """
+    for name in config.search_space.options("architecture"):
+        try:
+            architecture(str(name))
+            load_pretrained(str(name), config.weights)
+        except ConfigError as error:
+            raise error if error.key else error.within("space.architecture") from None
+
+
+def _split(data: DataConfig, dataset: Dataset, usable: np.ndarray) -> Split:
+    chosen = data.split
+    try:
+        split = split_dataset(
+            dataset,
+            usable,
+            validation=chosen.validation,
+            test=chosen.test,
+            seed=chosen.seed,
+            column=chosen.column,
+            group=chosen.group,
+        )
+    except ConfigError as error:
+        raise error.within("data.split") from None
+    if len(split.train) < MIN_TRAINING:
+        raise ConfigError(
+            f"training needs {MIN_TRAINING} images or more, got {len(split.train)}; add images", "data.split"
+        )
+    if not dataset.labels[split.validation].any():
+        raise ConfigError("no validation image has a label; label more images or enlarge validation", "data.split")
+    return split
+
+
+def _check_labels(config: SearchConfig, dataset: Dataset) -> None:
+    if "softmax" in config.search_space.options("loss") and not dataset.single_label:
+        counts = dataset.labels.sum(axis=1)
+        others = int((counts != 1).sum())
+        raise ConfigError(
+            f"softmax needs exactly one label an image, {others} of {len(counts)} images have none or several; use bce",
+            "space.loss" if "loss" in config.space else "training.loss",
+        )
+
+
+def _check_absent(data: DataConfig, dataset: Dataset) -> None:
+    absent = dataset.absent()
+    if len(absent) > data.max_rejected * len(dataset.files):
+        first = ", ".join(absent[:3])
+        raise ConfigError(
+            f"the label file names {len(absent)} images that {dataset.root} does not hold (of {len(dataset.files)}; "
+            f"first: {first}); correct data.images, or raise data.max_rejected to go on without them",
+            "data.images",
+        )
+
+
+def _check_rejected(data: DataConfig, images: int, rejected: list[tuple[str, str]]) -> None:
+    if len(rejected) > data.max_rejected * images:
+        first = "; ".join(f"{file}: {reason}" for file, reason in rejected[:3])
+        raise ConfigError(
+            f"at most {data.max_rejected:.0%} of the images may be unusable, {len(rejected)} of {images} are "
+            f"({first}); mend them, or raise this limit",
+            "data.max_rejected",
+        )
+
+
+def _fingerprint(dataset: Dataset, store: ImageStore) -> str:
+    digest = hashlib.blake2b(store.digest.encode(), digest_size=16)
+    digest.update(repr(dataset.classes).encode())
+    digest.update(np.packbits(dataset.labels).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,99 @@
+"""What a user sees while the search runs: a live table on a terminal, one line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from analysis.tables import FINISHED, TrialRecord, best_record
+from spaces import SearchSpace, best_epoch, metric
+
+ROWS = 12
+
+
+class Progress:
+    """Shows trials as they go.
+
+    Args:
+        console: where to print.
+        space: its searched hyperparameters are shown.
+        column: the objective's column.
+        trials: how many there will be.
+        records: the search's records, kept up to date by the search.
+    """
+
+    def __init__(
+        self, console: Console, space: SearchSpace, column: str, trials: int, records: dict[int, TrialRecord]
+    ) -> None:
+        self.console, self.space, self.metric, self.trials, self.records = console, space, column, trials, records
+        self.started = time.monotonic()
+        self._live: Live | None = None
+        if console.is_terminal:
+            self._live = Live(self._table(), console=console, refresh_per_second=2, transient=True)
+            self._live.start()
+
+    def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
+        if self._live:
+            self._live.update(self._table())
+            return
+        epoch = f"epoch {row['epoch']}/{record.config['epochs']}"
+        metrics = f"{self.metric} {row['metrics'][self.metric]:.4f}  val_loss {row['metrics']['val_loss']:.4f}"
+        seconds = f"{sum(row['seconds'].values()):.1f} s"
+        self._line(f"trial {record.number}  {epoch}  {metrics}  {seconds}  {self._values(record)}")
+
+    def ended(self, record: TrialRecord) -> None:
+        if self._live:
+            self._live.update(self._table())
+            return
+        done = sum(r.status not in ("running", "waiting") for r in self.records.values())
+        reason = f": {record.error}" if record.error else ""
+        best = best_record(self.records.values(), self.metric)
+        leader = f"; best {self.metric} {_best(best, self.metric):.4f} (trial {best.number})" if best else ""
+        self._line(f"trial {record.number}  {record.status}{reason}  [{done}/{self.trials} done{leader}]")
+
+    def close(self) -> None:
+        if self._live:
+            self._live.stop()
+
+    def _line(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _values(self, record: TrialRecord) -> str:
+        searched = [name for name in self.space.parameters if self.space.active(name, record.config)]
+        return " ".join(f"{name}={_short(record.config[name])}" for name in searched)
+
+    def _table(self) -> Table:
+        """The trials that run, then the best of the others."""
+        done = [r for r in self.records.values() if r.status not in ("running", "waiting")]
+        elapsed = time.strftime("%H:%M:%S", time.gmtime(time.monotonic() - self.started))
+        table = Table(title=f"{len(done)} of {self.trials} trials done, {elapsed}", title_justify="left")
+        for column in ("trial", "status", "epoch", f"best {self.metric}", *self.space.parameters):
+            table.add_column(column)
+        running = [r for r in self.records.values() if r.status == "running"]
+        leaders = sorted(
+            (r for r in done if r.status in FINISHED),
+            key=lambda r: _best(r, self.metric),
+            reverse=metric(self.metric).maximize,
+        )
+        for record in [*running, *leaders][:ROWS]:
+            value = f"{_best(record, self.metric):.4f}" if record.epochs else ""
+            epoch = f"{max(record.epochs, default=0)}/{record.config['epochs']}"
+            searched = [
+                _short(record.config[name]) if self.space.active(name, record.config) else "–"
+                for name in self.space.parameters
+            ]
+            table.add_row(str(record.number), record.status, epoch, value, *searched)
+        return table
+
+
+def _best(record: TrialRecord, column: str) -> float:
+    values = record.values(column)
+    return values[best_epoch(values, column)]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

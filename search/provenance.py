@@ -1,0 +1,74 @@
+"""What a run was made with, so that its figures can be judged and made again."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from search.preflight import Prepared
+from search.version import __version__
+
+PACKAGES = ("torch", "torchvision", "ray", "optuna", "timm", "torchmetrics", "numpy", "pillow", "scikit-learn")
+
+
+def provenance(prepared: Prepared) -> dict[str, Any]:
+    """The content of ``provenance.json``."""
+    split = prepared.context.split
+    return {
+        "thaw": __version__,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "git_revision": _git_revision(),
+        "hardware": _hardware(),
+        "seed": prepared.config.search.seed,
+        "data": {
+            "fingerprint": prepared.fingerprint,
+            "classes": list(prepared.dataset.classes),
+            "images": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+            "rejected": len(prepared.rejected),
+        },
+        "trivial": _plain(prepared.trivial),
+    }
+
+
+def _plain(table: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    return {name: {metric: float(value) for metric, value in row.items()} for name, row in table.items()}
+
+
+def _git_revision() -> str | None:
+    """Revision of the folder in which the search was started; None where it is no checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _hardware() -> dict[str, Any]:
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
+    return {
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cpus": os.cpu_count(),
+        "memory": memory,
+        "gpus": gpus,
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

@@ -1,0 +1,36 @@
+"""Search algorithms: one function a row, from a seed to an Optuna sampler."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import optuna
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+
+
+def _tpe(seed: int) -> BaseSampler:
+    # Multivariate: hyperparameters interact (learning rate with freeze depth). Group: conditional ones are modelled
+    # among the trials that have them. Constant liar: trials that still run repel the next proposal.
+    return TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+
+
+SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    "tpe": _tpe,
+    "random": lambda seed: RandomSampler(seed=seed),
+    "gp": lambda seed: GPSampler(seed=seed),
+    # A grid's cells are enqueued one by one; nothing is left for the sampler to draw.
+    "grid": lambda seed: RandomSampler(seed=seed),
+}
+
+
+def build_sampler(algorithm: str, seed: int) -> BaseSampler:
+    """The sampler of one proposal.
+
+    Args:
+        algorithm: a key of :data:`SAMPLERS`.
+        seed: any non-negative integer; its low 32 bits count.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return SAMPLERS[algorithm](seed % 2**32)

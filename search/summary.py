@@ -1,0 +1,67 @@
+"""What a search says at its end: the best configuration beside the trivial predictors, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+
+from analysis import Run
+from search.export import best_yaml
+from spaces import METRICS, best_epoch
+
+SIGNAL_STATUS = {"SIGINT": 130, "SIGTERM": 143}
+SHOWN = ("map", "f1_macro", "f1_micro", "inclusion_accuracy", "top1_accuracy", "hamming_accuracy", "loss")
+
+
+def print_summary(run: Run, console: Console) -> int:
+    """Print the outcome and return the exit status: 0, 1 if no trial finished, 130 or 143 if interrupted."""
+    *_, last = run.folder.events()
+    counts = Counter(record.status for record in run.records.values())
+    told = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.most_common())
+    console.print(f"\n{len(run.records)} trials in {last['seconds']:.0f} s: {told or 'none'}", highlight=False)
+    if last["reason"] == "time_budget":
+        console.print("The time budget is used up.")
+    if run.best is None:
+        console.print(f"No trial finished. The reasons are in {run.folder.trials_file}", soft_wrap=True)
+    else:
+        _print_best(run, console)
+    folder = shlex.quote(str(run.folder.path))
+    console.print("\nTry next", style="bold")
+    for command, why in (
+        (
+            f"tensorboard --logdir {shlex.quote(str(run.folder.tensorboard))}",
+            "curves and hyperparameters of all trials",
+        ),
+        (f"thaw best {folder}", "the best configuration as YAML"),
+    ):
+        console.print(f"  {command}", highlight=False, soft_wrap=True)
+        console.print(f"      {why}", style="dim")
+    console.print(
+        f"\nTables: {run.folder.trials_file} and {run.folder.history_file.name}", highlight=False, soft_wrap=True
+    )
+    if last["reason"] in SIGNAL_STATUS:
+        console.print(f"Interrupted by {last['reason']}; what had finished is kept as shown.")
+        return SIGNAL_STATUS[last["reason"]]
+    return 0 if run.best else 1
+
+
+def _print_best(run: Run, console: Console) -> None:
+    assert run.best is not None
+    values = run.best.values(run.metric)
+    best = run.best.epochs[best_epoch(values, run.metric)]["metrics"]
+    table = Table(
+        title="Validation metrics: the best trial beside predictors that never look at an image", title_justify="left"
+    )
+    table.add_column("predictor")
+    for name in SHOWN:
+        table.add_column(f"{name} {'↑' if METRICS[name].maximize else '↓'}", justify="right")
+    rows = {f"best (trial {run.best.number})": {name: best[f"val_{name}"] for name in SHOWN}}
+    for name, row in {**rows, **run.folder.provenance()["trivial"]}.items():
+        table.add_row(name.replace("_", " "), *(f"{row[metric]:.3f}" for metric in SHOWN))
+    console.print()
+    console.print(table)
+    console.print("Best configuration", style="bold")
+    console.print(best_yaml(run), markup=False, highlight=False, soft_wrap=True, end="")

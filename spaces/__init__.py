@@ -1,0 +1,25 @@
+"""What can vary, and the words for it. Imports neither torch nor Ray."""
+
+from spaces.errors import ConfigError, did_you_mean
+from spaces.metrics import METRICS, Metric, best_epoch, metric
+from spaces.parameters import Choice, Float, Int, Parameter, Value
+from spaces.space import SearchSpace
+from spaces.trial import FROM_SCRATCH, STAGES, TrialConfig
+
+__all__ = [
+    "FROM_SCRATCH",
+    "METRICS",
+    "STAGES",
+    "Choice",
+    "ConfigError",
+    "Float",
+    "Int",
+    "Metric",
+    "Parameter",
+    "SearchSpace",
+    "TrialConfig",
+    "Value",
+    "best_epoch",
+    "did_you_mean",
+    "metric",
+]

@@ -1,0 +1,39 @@
+"""The one exception that users meet: their input is wrong, and nothing was started."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class ConfigError(ValueError):
+    """The user's input breaks a rule.
+
+    Whoever finds the fault states the rule, the value received and the fix; callers that know more about the place
+    add it with :meth:`within`, so the final text reads ``search.yaml: space.learning_rate.log: low must be > 0, got 0``.
+
+    Args:
+        message: rule, value received and fix, in one sentence.
+        key: path of the offending key, innermost part only (``learning_rate.log``).
+        file: the file that holds the key.
+    """
+
+    def __init__(self, message: str, key: str = "", file: str | Path = "") -> None:
+        super().__init__(message, key, str(file))
+        self.message, self.key, self.file = message, key, str(file)
+
+    def within(self, key: str = "", file: str | Path = "") -> ConfigError:
+        """The same error, seen from one level further out."""
+        path = ".".join(part for part in (key, self.key) if part)
+        return ConfigError(self.message, path, self.file or file)
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.key, self.message) if part)
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """``; did you mean X?`` where a known word resembles `word`, else the list of known words."""
+    known = list(known)
+    close = difflib.get_close_matches(str(word), known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"

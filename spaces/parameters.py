@@ -1,0 +1,150 @@
+"""What one searched hyperparameter can be: Float, Int or Choice."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from spaces.errors import ConfigError
+
+Value = float | int | str | bool
+
+
+class Suggests(Protocol):
+    """The part of ``optuna.Trial`` that a space needs."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float: ...
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
+    def suggest_categorical(self, name: str, choices: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Float:
+    """A real number in [low, high], both included.
+
+    Args:
+        low, high: bounds, ``low < high``.
+        log: uniform in the logarithm; needs ``low > 0``.
+        step: values are ``low + k * step``; makes the parameter usable in a grid. Not together with `log`.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_range(self.low, self.high, self.log, self.step, (int, float))
+
+    def __contains__(self, value: object) -> bool:
+        return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
+
+    def grid(self) -> Iterator[float]:
+        if self.step is None:
+            raise ConfigError(
+                f"a grid needs a finite list of values, this range [{self.low}, {self.high}] is continuous; "
+                "list the values, add a step, or use algorithm: tpe"
+            )
+        count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        return (round(self.low + k * self.step, 12) for k in range(count))
+
+    def sample(self, rng: random.Random) -> float:
+        if self.step is not None:
+            return rng.choice(list(self.grid()))
+        if self.log:
+            value = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+            return min(max(value, self.low), self.high)
+        return rng.uniform(self.low, self.high)
+
+    def suggest(self, trial: Suggests, name: str) -> float:
+        return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+
+
+@dataclass(frozen=True)
+class Int:
+    """A whole number in [low, high], both included; `log` and `step` as for :class:`Float`."""
+
+    low: int
+    high: int
+    log: bool = False
+    step: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_range(self.low, self.high, self.log, self.step, (int,))
+
+    def __contains__(self, value: object) -> bool:
+        return _is_number(value) and float(value).is_integer() and self.low <= value <= self.high  # type: ignore[arg-type, operator]
+
+    def grid(self) -> Iterator[int]:
+        if self.log:
+            raise ConfigError(
+                f"a grid needs a finite list of values, this range [{self.low}, {self.high}] is logarithmic; "
+                "list the values, or use algorithm: tpe"
+            )
+        return iter(range(self.low, self.high + 1, self.step or 1))
+
+    def sample(self, rng: random.Random) -> int:
+        if self.log:
+            value = math.exp(rng.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5)))
+            return min(max(round(value), self.low), self.high)
+        return rng.choice(range(self.low, self.high + 1, self.step or 1))
+
+    def suggest(self, trial: Suggests, name: str) -> int:
+        return trial.suggest_int(name, self.low, self.high, step=self.step or 1, log=self.log)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a list of values without order."""
+
+    values: tuple[Value, ...]
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise ConfigError("a list of values must not be empty; name at least one value")
+        repeated = [value for i, value in enumerate(self.values) if value in self.values[:i]]
+        if repeated:
+            raise ConfigError(f"every value may stand once, {repeated[0]!r} stands twice; remove one")
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.values
+
+    def grid(self) -> Iterator[Value]:
+        return iter(self.values)
+
+    def sample(self, rng: random.Random) -> Value:
+        return rng.choice(self.values)
+
+    def suggest(self, trial: Suggests, name: str) -> Value:
+        return trial.suggest_categorical(name, list(self.values))
+
+
+Parameter = Float | Int | Choice
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_range(low: object, high: object, log: object, step: object, types: tuple[type, ...]) -> None:
+    kind = "whole numbers" if types == (int,) else "numbers"
+    for name, bound in (("low", low), ("high", high)):
+        if not _is_number(bound) or not isinstance(bound, types) or not math.isfinite(bound):
+            raise ConfigError(f"bounds must be {kind}, got {name} = {bound!r}")
+    if not isinstance(log, bool):
+        raise ConfigError(f"log must be true or false, got {log!r}")
+    assert isinstance(low, int | float) and isinstance(high, int | float)
+    if low >= high:
+        raise ConfigError(f"low must be < high, got [{low}, {high}]; swap them, or give one fixed value")
+    if log and low <= 0:
+        raise ConfigError(f"low must be > 0, got {low}")
+    if step is not None:
+        if log:
+            raise ConfigError(f"step and log exclude each other, got step = {step!r}; remove one")
+        if not _is_number(step) or not isinstance(step, types) or not 0 < step <= high - low:  # type: ignore[operator]
+            raise ConfigError(f"step must be one of {kind} in (0, {high - low}], got {step!r}")

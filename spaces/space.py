@@ -1,0 +1,249 @@
+"""SearchSpace: what varies, what is fixed, and which hyperparameters only count together with others."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from spaces.errors import ConfigError, did_you_mean
+from spaces.parameters import Choice, Float, Int, Parameter, Suggests, Value
+from spaces.trial import FROM_SCRATCH, STAGES, TrialConfig, default
+
+FIELDS = tuple(TrialConfig.model_fields)
+MAX_CELLS = 100_000
+
+Condition = dict[str, tuple[Value, ...]]
+"""A hyperparameter counts only where every named hyperparameter has one of these values."""
+
+CONDITIONS: dict[str, Condition] = {
+    "momentum": {"optimizer": ("sgd",)},
+    "positive_weight": {"loss": ("bce", "focal", "asymmetric")},
+    "backbone_lr_scale": {"freeze_depth": tuple(range(STAGES))},
+}
+"""Conditions that follow from what the hyperparameters mean. Where one fails, the default stands and nothing is searched."""
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The space of one search.
+
+    Args:
+        parameters: searched hyperparameters by name.
+        constants: fixed ones; what is named in neither has TrialConfig's default.
+        conditions: as :data:`CONDITIONS`, with the user's ``when`` clauses.
+        order: all of TrialConfig's fields, those that others depend on first.
+    """
+
+    parameters: dict[str, Parameter]
+    constants: dict[str, Value]
+    conditions: dict[str, Condition]
+    order: tuple[str, ...]
+
+    @staticmethod
+    def parse(
+        space: Mapping[str, Any],
+        constants: Mapping[str, Any],
+        pretrained: Callable[[str], bool] = lambda name: name not in FROM_SCRATCH,
+    ) -> SearchSpace:
+        """The space written in a search file.
+
+        Args:
+            space: name → list of values, one value, or ``{int|float|log|choice: …, step: …, when: {…}}``.
+            constants: name → value.
+            pretrained: whether an architecture has pretrained weights; ``freeze_depth`` is switched off where not.
+
+        Raises:
+            ConfigError: with the key path below ``space`` or ``training``.
+        """
+        parameters: dict[str, Parameter] = {}
+        fixed: dict[str, Value] = {}
+        conditions = {name: dict(condition) for name, condition in CONDITIONS.items()}
+        for name, value in constants.items():
+            _check_name(name, "training")
+            fixed[name] = _check_value(name, value, "training")
+        for name, written in space.items():
+            _check_name(name, "space")
+            if name in fixed:
+                raise ConfigError(f"stands under space and under training ({fixed[name]!r}); keep one", f"space.{name}")
+            try:
+                parsed = _parse_parameter(name, written)
+                if isinstance(written, Mapping) and "when" in written:
+                    conditions.setdefault(name, {}).update(_parse_condition(written["when"]))
+            except ConfigError as error:
+                raise error.within(f"space.{name}") from None
+            if isinstance(parsed, Float | Int | Choice):
+                parameters[name] = parsed
+            else:
+                fixed[name] = parsed
+        result = SearchSpace(parameters, fixed, conditions, FIELDS)
+        conditions.setdefault("freeze_depth", {})["architecture"] = tuple(
+            name for name in result.options("architecture") if pretrained(str(name))
+        )
+        return SearchSpace(parameters, fixed, conditions, _parents_first(conditions))
+
+    def options(self, name: str) -> tuple[Value, ...]:
+        """All values that `name` can take, where they can be listed; the bounds of a range otherwise."""
+        parameter = self.parameters.get(name)
+        if isinstance(parameter, Choice):
+            return parameter.values
+        if parameter is not None:
+            return (parameter.low, parameter.high)
+        return (self.constants.get(name, default(name)),)
+
+    def active(self, name: str, values: Mapping[str, Value]) -> bool:
+        """Whether `name` counts beside the searched `values` (its parents' at least)."""
+        return all(self._value(parent, values) in allowed for parent, allowed in self.conditions.get(name, {}).items())
+
+    def _value(self, name: str, values: Mapping[str, Value]) -> Value:
+        if not self.active(name, values):
+            return default(name)
+        return values.get(name, self.constants.get(name, default(name)))
+
+    def config(self, values: Mapping[str, Value]) -> TrialConfig:
+        """The whole configuration of the searched `values`; what does not count has its default."""
+        return TrialConfig(**{name: self._value(name, values) for name in FIELDS})
+
+    def suggest(self, trial: Suggests) -> dict[str, Value]:
+        """Searched values proposed by an Optuna trial, only those that count."""
+        values: dict[str, Value] = {}
+        for name in self.order:
+            if name in self.parameters and self.active(name, values):
+                values[name] = self.parameters[name].suggest(trial, name)
+        return values
+
+    def sample(self, rng: random.Random) -> dict[str, Value]:
+        """Searched values drawn at random, each parameter by itself."""
+        values: dict[str, Value] = {}
+        for name in self.order:
+            if name in self.parameters and self.active(name, values):
+                values[name] = self.parameters[name].sample(rng)
+        return values
+
+    def grid(self) -> list[dict[str, Value]]:
+        """Every valid cell once: what does not count in a cell is not varied there.
+
+        Raises:
+            ConfigError: a parameter is continuous, or there are more than MAX_CELLS cells.
+        """
+        cells: list[dict[str, Value]] = [{}]
+        for name in self.order:
+            if name not in self.parameters:
+                continue
+            try:
+                values = list(self.parameters[name].grid())
+            except ConfigError as error:
+                raise error.within(f"space.{name}") from None
+            if len(cells) * len(values) > MAX_CELLS:
+                raise ConfigError(
+                    f"a grid may have {MAX_CELLS} cells at most; list fewer values or use algorithm: tpe", "space"
+                )
+            cells = [
+                {**cell, **extra}
+                for cell in cells
+                for extra in ([{name: value} for value in values] if self.active(name, cell) else [{}])
+            ]
+        return cells
+
+    def validate(self, values: Mapping[str, Any]) -> None:
+        """Check a partial configuration that is to be tried (``start_with``).
+
+        Raises:
+            ConfigError: a name is not searched, or its value lies outside the space.
+        """
+        for name, value in values.items():
+            if name not in self.parameters:
+                hint = did_you_mean(name, self.parameters) if self.parameters else "; nothing is searched"
+                raise ConfigError(f"not a searched hyperparameter{hint}", name)
+            if value not in self.parameters[name]:
+                raise ConfigError(f"must lie in the space ({self.parameters[name]}), got {value!r}", name)
+
+
+def _check_name(name: object, section: str) -> None:
+    if name not in FIELDS:
+        raise ConfigError(f"unknown key{did_you_mean(name, FIELDS)}", f"{section}.{name}")
+
+
+def _check_value(name: str, value: Any, section: str = "") -> Value:
+    """One hyperparameter's value, checked by TrialConfig's own rules."""
+    try:
+        return getattr(TrialConfig.model_validate({name: value}), name)
+    except ValidationError as error:
+        rule = error.errors()[0]["msg"]
+        raise ConfigError(
+            f"{rule[0].lower()}{rule[1:]}, got {value!r}", f"{section}.{name}" if section else ""
+        ) from None
+
+
+def _parse_parameter(name: str, written: Any) -> Parameter | Value:
+    if isinstance(written, list):
+        return Choice(tuple(_check_value(name, value) for value in written))
+    if not isinstance(written, Mapping):
+        return _check_value(name, written)
+    kinds = [kind for kind in ("int", "float", "log", "choice") if isinstance(written.get(kind), list)]
+    if len(kinds) != 1:
+        raise ConfigError(
+            f"needs one of int, float, log or choice with a list, got {dict(written)!r}; as in {{float: [0, 0.6]}}"
+        )
+    kind = kinds[0]
+    allowed = {"int": ("step", "log"), "float": ("step", "log"), "log": (), "choice": ()}[kind]
+    for key in written:
+        if key not in (kind, "when", *allowed):
+            raise ConfigError(f"unknown key{did_you_mean(key, (kind, 'when', *allowed))}", str(key))
+    if kind == "choice":
+        return Choice(tuple(_check_value(name, value) for value in written[kind]))
+    return _parse_range(name, kind, written)
+
+
+def _parse_range(name: str, kind: str, written: Mapping[str, Any]) -> Parameter:
+    bounds = written[kind]
+    annotation = TrialConfig.model_fields[name].annotation
+    if (
+        annotation not in (int, float)
+        or (kind == "float" and annotation is int)
+        or (kind == "int" and annotation is float)
+    ):
+        fix = {int: "use int: [low, high]", float: "use float: or log: [low, high]"}.get(annotation, "list its values")  # type: ignore[call-overload]
+        raise ConfigError(f"{kind} does not fit this hyperparameter; {fix}", kind)
+    if len(bounds) != 2:
+        raise ConfigError(f"needs [low, high], got {bounds!r}", kind)
+    cls = Int if annotation is int else Float
+    try:
+        parameter = cls(*bounds, log=written.get("log", False) if kind != "log" else True, step=written.get("step"))
+        for bound in bounds:
+            _check_value(name, bound)
+    except ConfigError as error:
+        raise error.within(kind) from None
+    return parameter
+
+
+def _parse_condition(written: Any) -> Condition:
+    if not isinstance(written, Mapping) or not written:
+        raise ConfigError(f"needs hyperparameter: value(s), got {written!r}; as in when: {{optimizer: sgd}}", "when")
+    condition: Condition = {}
+    for parent, values in written.items():
+        if parent not in FIELDS:
+            raise ConfigError(f"unknown key{did_you_mean(parent, FIELDS)}", f"when.{parent}")
+        values = values if isinstance(values, list) else [values]
+        try:
+            condition[parent] = tuple(_check_value(parent, value) for value in values)
+        except ConfigError as error:
+            raise error.within(f"when.{parent}") from None
+    return condition
+
+
+def _parents_first(conditions: Mapping[str, Condition]) -> tuple[str, ...]:
+    """All fields so that each comes after those its condition names."""
+    order: list[str] = []
+    while len(order) < len(FIELDS):
+        ready = [name for name in FIELDS if name not in order and all(p in order for p in conditions.get(name, {}))]
+        if not ready:
+            circle = ", ".join(name for name in FIELDS if name not in order)
+            raise ConfigError(
+                f"conditions must not depend on each other in a circle: {circle}; remove one when", "space"
+            )
+        order.append(ready[0])
+    return tuple(order)

@@ -1,0 +1,57 @@
+"""TrialConfig: every hyperparameter of one trial, with its default, unit, range and meaning."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+STAGES = 5
+"""Groups of layers a network is cut into; see ``docs/architecture.md``."""
+
+FROM_SCRATCH = ("convnet",)
+"""Architectures for which no pretrained weights exist, so that nothing can be frozen."""
+
+
+class TrialConfig(BaseModel):
+    """One point of the search space. Any field may stand in ``space`` (searched) or ``training`` (fixed)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    architecture: str = Field("mobilenet_v2", description="network: a row of `thaw describe`, or timm:NAME")
+    freeze_depth: int = Field(
+        0, ge=0, le=STAGES, description="stages frozen, from the input: 0 trains everything, 5 the head alone"
+    )
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="peak step size of the head")
+    backbone_lr_scale: float = Field(
+        1.0, gt=0, le=10, description="learning rate of the thawed stages as a multiple of the head's"
+    )
+    schedule: Literal["constant", "cosine", "one_cycle"] = Field(
+        "constant", description="learning rate over the epochs"
+    )
+    warmup: float = Field(0.0, ge=0, description="epochs of linear warm-up from zero")
+    optimizer: Literal["adamw", "adam", "sgd"] = Field(
+        "adamw", description="adamw: decoupled weight decay; adam: L2, as the paper words it; sgd: Nesterov momentum"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay of every trained weight")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped before each dense layer")
+    head_units: int = Field(512, ge=0, le=16384, description="width of the hidden dense layer; 0 for none")
+    loss: Literal["bce", "focal", "asymmetric", "softmax"] = Field(
+        "bce", description="bce: independent labels; softmax: exactly one label an image"
+    )
+    positive_weight: float = Field(1.0, gt=0, le=1000, description="weight of present labels in the loss (not softmax)")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="targets are moved this far towards uncertainty")
+    batch_size: int = Field(32, ge=2, le=65536, description="images a step")
+    epochs: int = Field(10, ge=1, description="epochs at most")
+    patience: int = Field(3, ge=0, description="epochs without a better val_loss before the trial stops; 0 never stops")
+
+    def canonical(self) -> str:
+        """The configuration as text, the same for equal configurations; seeds are derived from it."""
+        return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
+
+
+def default(name: str) -> Any:
+    """The default of one hyperparameter."""
+    return TrialConfig.model_fields[name].default

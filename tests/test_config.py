@@ -1,0 +1,145 @@
+"""The search file: defaults, presets, overrides, and errors that name file, key, value, rule and fix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from search.config import SearchConfig, load_config, preset_names
+from spaces import ConfigError
+
+MINIMAL = "name: small\ndata: {builtin: digits}\n"
+
+
+def load(folder: Path, text: str, *overrides: str) -> SearchConfig:
+    file = folder / "search.yaml"
+    file.write_text(text, encoding="utf-8")
+    return load_config(file, overrides)
+
+
+def test_defaults_and_the_way_people_write_numbers(tmp_path: Path) -> None:
+    config = load(tmp_path, MINIMAL + "space: {learning_rate: {log: [1e-5, 1e-2]}}\nsearch: {time_budget: 1h30m}\n")
+    assert config.search.algorithm == "tpe" and config.search.metric == "val_map" and config.trials == 32
+    assert config.search.time_budget == 5400
+    assert config.space["learning_rate"]["log"] == [1e-5, 1e-2]
+    assert config.data.split.validation == 0.2 and config.scheduler.type == "asha"
+
+
+def test_the_resolved_file_loads_to_an_equal_configuration(tmp_path: Path) -> None:
+    text = "name: a\npreset: transfer\ndata: {images: photos, labels: l.csv, augment: {flip: 0.5}}\nweights: {resnet50: w.pth}\n"
+    config = load(tmp_path, text)
+    assert config.data.images == str(tmp_path / "photos") and config.weights == {"resnet50": str(tmp_path / "w.pth")}
+    again = load(tmp_path, config.to_yaml())
+    assert again == config
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_load(tmp_path: Path, name: str) -> None:
+    config = load(tmp_path, MINIMAL + f"preset: {name}\n")
+    assert config.trials == {"paper-baseline": 4, "paper-dropout": 2, "paper-transfer": 6, "transfer": 64}[name]
+
+
+def test_own_keys_override_the_preset(tmp_path: Path) -> None:
+    text = (
+        MINIMAL
+        + "preset: transfer\nspace: {dropout: [0.1, 0.2]}\ntraining: {learning_rate: 1e-3}\nsearch: {trials: 3}\n"
+    )
+    config = load(tmp_path, text)
+    assert config.trials == 3 and config.search.algorithm == "tpe"
+    assert config.space["dropout"] == [0.1, 0.2] and "learning_rate" not in config.space
+    assert config.training["learning_rate"] == 1e-3 and config.training["epochs"] == 15
+
+
+def test_overrides_replace_keys(tmp_path: Path) -> None:
+    config = load(
+        tmp_path, MINIMAL, "search.trials=5", "training.epochs=2", "space.dropout=[0.1, 0.2]", "weights.timm:a.b=none"
+    )
+    assert config.trials == 5 and config.training == {"epochs": 2} and config.space == {"dropout": [0.1, 0.2]}
+    assert not config.pretrained("timm:a.b") and config.pretrained("resnet18") and not config.pretrained("convnet")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: a\ndata: {builtn: digits}", "data.builtn: unknown key; did you mean builtin?"),
+        (MINIMAL + "serch: {}", "serch: unknown key; did you mean search?"),
+        (MINIMAL + "Search: {}", "Search: unknown key; did you mean search?"),
+        (
+            "name: a\ndata: {builtin: digits, augment: {rotat: 3}}",
+            "data.augment.rotat: unknown key; did you mean rotate?",
+        ),
+        (
+            "name: a\ndata: {builtin: digits, augment: 5}",
+            "data.augment: should be 'paper' or 'none' or should be `key: value`",
+        ),
+        (
+            "name: a\ndata: {builtin: digits, views: 0}",
+            "data.views: should be 'each_epoch' or should be greater than or equal",
+        ),
+        (
+            "name: a\ndata: {builtin: digits, split: {validation: 1.5}}",
+            "data.split.validation: should be less than 1, got 1.5",
+        ),
+        ("data: {builtin: digits}", "name: this key is required"),
+        ("name: a b\ndata: {builtin: digits}", "name: string should match pattern"),
+        ("name: a\ndata: {}", "data: needs either images (a folder, with labels) or builtin: digits"),
+        ("name: a\ndata: 5", "data: should be `key: value` lines, got 5"),
+        (
+            MINIMAL + "search: {time_budget: soon}",
+            "search.time_budget: must be a time such as 90s, 30m, 2h or 1d12h, got 'soon'",
+        ),
+        (
+            MINIMAL + "search: {metric: val_mpa}",
+            "search: metric 'val_mpa' is not one measured on validation data; did you mean",
+        ),
+        (
+            MINIMAL + "search: {algorithm: tpee}",
+            "search.algorithm: should be 'tpe', 'grid', 'random' or 'gp', got 'tpee'",
+        ),
+        (MINIMAL + "resources: {gpu: 2}", "resources.gpu: should be less than or equal to 1, got 2"),
+        (MINIMAL + "weights: {resnet50: 5}", "weights.resnet50: should be a valid string, got 5"),
+        (MINIMAL + "preset: transfr", "preset: unknown preset 'transfr'; did you mean transfer?"),
+        (MINIMAL + "name: b", "line 3: not valid YAML: the key 'name' stands twice; remove one"),
+        ("name: [", "line 1: not valid YAML"),
+        ("- 1", "must hold `key: value` lines"),
+        (MINIMAL + "space: {learning_rat: 1}", "space.learning_rat: unknown key; did you mean learning_rate?"),
+        (MINIMAL + "training: {epochs: 0}", "training.epochs: input should be greater than or equal to 1, got 0"),
+        (
+            MINIMAL + "space: {learning_rate: {log: [1e-5, 1e-2]}}\nsearch: {algorithm: grid}",
+            "space.learning_rate: a grid needs a finite list of values",
+        ),
+        (
+            MINIMAL + "space: {dropout: [0.1, 0.2]}\nsearch: {start_with: [{dropout: 0.3}]}",
+            "search.start_with.0.dropout: must lie in the space",
+        ),
+        (
+            MINIMAL + "space: {dropout: [0.1]}\nsearch: {algorithm: grid, start_with: [{dropout: 0.1}]}",
+            "search: start_with does not go with algorithm: grid",
+        ),
+    ],
+)
+def test_wrong_files_get_a_precise_error(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, text)
+    assert str(raised.value).startswith(f"{tmp_path / 'search.yaml'}: {message}")
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="absent.yaml: must be a readable UTF-8 file"):
+        load_config(tmp_path / "absent.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="binary.yaml: must be a readable UTF-8 file"):
+        load_config(tmp_path / "binary.yaml")
+
+
+def test_wrong_overrides_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--set: must be key=value, got 'search.trials'"):
+        load(tmp_path, MINIMAL, "search.trials")
+    with pytest.raises(ConfigError, match=r"search\.trials: should be a valid integer, got 'many'"):
+        load(tmp_path, MINIMAL, "search.trials=many")
+
+
+def test_yaml_never_builds_objects(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load(tmp_path, MINIMAL + "cache: !!python/object/apply:os.system ['touch /tmp/thaw-was-here']")

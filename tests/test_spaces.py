@@ -1,0 +1,180 @@
+"""The search space: parsing, conditions, grids, samples, suggestions."""
+
+from __future__ import annotations
+
+import random
+
+import optuna
+import pytest
+
+from spaces import FROM_SCRATCH, Choice, ConfigError, Float, Int, SearchSpace, TrialConfig
+from spaces.space import FIELDS
+
+FULL = {
+    "architecture": ["convnet", "resnet18"],
+    "freeze_depth": {"int": [0, 5]},
+    "learning_rate": {"log": [1e-5, 1e-2]},
+    "optimizer": ["adamw", "sgd"],
+    "momentum": {"float": [0.8, 0.99], "when": {"optimizer": "sgd"}},
+    "head_units": {"log": [64, 1024]},
+}
+
+
+def test_parse_gives_typed_parameters() -> None:
+    space = SearchSpace.parse(FULL, {"epochs": 3})
+    assert space.parameters["architecture"] == Choice(("convnet", "resnet18"))
+    assert space.parameters["freeze_depth"] == Int(0, 5)
+    assert space.parameters["learning_rate"] == Float(1e-5, 1e-2, log=True)
+    assert space.parameters["head_units"] == Int(64, 1024, log=True)
+    assert space.constants == {"epochs": 3}
+
+
+def test_a_single_value_in_space_is_a_constant() -> None:
+    space = SearchSpace.parse({"dropout": 0.3}, {})
+    assert space.parameters == {} and space.config({}).dropout == 0.3
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"learning_rat": 1}, "space.learning_rat: unknown key; did you mean learning_rate?"),
+        ({"learning_rate": {"log": [0, 1]}}, "space.learning_rate.log: low must be > 0, got 0"),
+        ({"learning_rate": {"float": [1, 0.5]}}, "space.learning_rate.float: low must be < high, got [1, 0.5]"),
+        ({"learning_rate": {"float": [0.1]}}, "space.learning_rate.float: needs [low, high], got [0.1]"),
+        ({"freeze_depth": {"int": [0, 6]}}, "space.freeze_depth.int: input should be less than or equal to 5, got 6"),
+        ({"freeze_depth": [2.5]}, "space.freeze_depth: input should be a valid integer"),
+        ({"freeze_depth": {"float": [0, 5]}}, "space.freeze_depth.float: float does not fit"),
+        ({"dropout": {"int": [0, 1]}}, "space.dropout.int: int does not fit this hyperparameter; use float"),
+        ({"dropout": {"float": [0, 0.5], "stp": 0.1}}, "space.dropout.stp: unknown key; did you mean step?"),
+        (
+            {"dropout": {"float": [0, 0.5], "step": 1}},
+            "space.dropout.float: step must be one of numbers in (0, 0.5], got 1",
+        ),
+        ({"dropout": {}}, "space.dropout: needs one of int, float, log or choice"),
+        ({"dropout": [0.1, 0.1]}, "space.dropout: every value may stand once, 0.1 stands twice"),
+        ({"optimizer": []}, "space.optimizer: a list of values must not be empty"),
+        ({"optimizer": ["adamw", "sdg"]}, "space.optimizer: input should be 'adamw', 'adam' or 'sgd', got 'sdg'"),
+        ({"optimizer": {"int": [0, 2]}}, "space.optimizer.int: int does not fit this hyperparameter; list its values"),
+        ({"momentum": {"float": [0, 0.5], "when": {"optimiser": "sgd"}}}, "space.momentum.when.optimiser: unknown key"),
+        ({"momentum": {"float": [0, 0.5], "when": {}}}, "space.momentum.when: needs hyperparameter: value(s)"),
+        (
+            {"momentum": {"float": [0, 0.5], "when": {"optimizer": "sdg"}}},
+            "space.momentum.when.optimizer: input should",
+        ),
+        (
+            {
+                "dropout": {"float": [0, 0.5], "when": {"loss": "bce"}},
+                "loss": {"choice": ["bce", "focal"], "when": {"dropout": 0.1}},
+            },
+            "space: conditions must not depend on each other in a circle",
+        ),
+    ],
+)
+def test_wrong_spaces_name_key_value_and_rule(space: dict, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        SearchSpace.parse(space, {})
+    assert str(raised.value).startswith(message)
+
+
+def test_searched_and_fixed_at_once_is_refused() -> None:
+    with pytest.raises(ConfigError, match="space.dropout: stands under space and under training"):
+        SearchSpace.parse({"dropout": [0.1, 0.2]}, {"dropout": 0.1})
+
+
+def test_grid_has_valid_cells_only_and_each_once() -> None:
+    space = SearchSpace.parse(
+        {
+            "architecture": ["convnet", "resnet18"],
+            "freeze_depth": {"int": [0, 5]},
+            "dropout": {"float": [0, 0.4], "step": 0.2},
+        },
+        {},
+    )
+    cells = space.grid()
+    # convnet: 1 depth × 3 dropouts; resnet18: 6 depths × 3 dropouts.
+    assert len(cells) == 3 + 18
+    configs = [space.config(cell) for cell in cells]
+    assert len({config.canonical() for config in configs}) == len(cells)
+    assert all(config.freeze_depth == 0 for config in configs if config.architecture in FROM_SCRATCH)
+    assert {config.dropout for config in configs} == {0.0, 0.2, 0.4}
+
+
+def test_backbone_scale_counts_only_where_a_stage_is_thawed() -> None:
+    space = SearchSpace.parse({"architecture": "resnet18", "freeze_depth": [4, 5], "backbone_lr_scale": [0.1, 1.0]}, {})
+    assert space.grid() == [
+        {"freeze_depth": 4, "backbone_lr_scale": 0.1},
+        {"freeze_depth": 4, "backbone_lr_scale": 1.0},
+        {"freeze_depth": 5},
+    ]
+
+
+def test_constants_are_switched_off_where_they_do_not_count() -> None:
+    space = SearchSpace.parse({"architecture": ["convnet", "resnet18"]}, {"freeze_depth": 4})
+    assert [space.config(cell).freeze_depth for cell in space.grid()] == [0, 4]
+    nothing_pretrained = SearchSpace.parse(
+        {"freeze_depth": {"int": [0, 5]}}, {"architecture": "resnet18"}, lambda name: False
+    )
+    assert nothing_pretrained.grid() == [{}]
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "head_units"])
+def test_grid_over_a_continuous_parameter_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"space.{name}: a grid needs a finite list of values"):
+        SearchSpace.parse({name: FULL[name]}, {}).grid()
+
+
+def test_a_grid_too_large_is_refused_before_it_fills_the_memory() -> None:
+    wide = {name: {"float": [0, 0.5], "step": 0.0005} for name in ("dropout", "label_smoothing")}
+    with pytest.raises(ConfigError, match="a grid may have 100000 cells at most"):
+        SearchSpace.parse(wide, {}).grid()
+
+
+def test_samples_and_suggestions_hold_active_parameters_within_bounds() -> None:
+    space = SearchSpace.parse(FULL, {})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    rng = random.Random(0)
+    seen = set()
+    for _ in range(200):
+        for values in (space.sample(rng), space.suggest(study.ask())):
+            space.validate(values)
+            expected = {"architecture", "learning_rate", "optimizer", "head_units"}
+            expected |= {"freeze_depth"} if values["architecture"] == "resnet18" else set()
+            expected |= {"momentum"} if values["optimizer"] == "sgd" else set()
+            assert set(values) == expected
+            assert isinstance(space.config(values), TrialConfig)
+            seen.add((values["architecture"], values.get("freeze_depth")))
+    assert seen == {("convnet", None), *(("resnet18", depth) for depth in range(6))}
+
+
+def test_validate_refuses_what_is_not_searched_or_outside() -> None:
+    space = SearchSpace.parse(FULL, {})
+    for values, message in (
+        ({"dropout": 0.1}, "dropout: not a searched hyperparameter"),
+        ({"freeze_depth": 6}, "freeze_depth: must lie in the space"),
+        ({"learning_rate": "high"}, "learning_rate: must lie in the space"),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            space.validate(values)
+        assert str(raised.value).startswith(message)
+
+
+def test_order_puts_parents_first_and_keeps_every_field() -> None:
+    space = SearchSpace.parse(FULL, {})
+    assert sorted(space.order) == sorted(FIELDS)
+    for child, parents in space.conditions.items():
+        assert all(space.order.index(parent) < space.order.index(child) for parent in parents)
+
+
+def test_every_field_has_a_meaning_and_a_valid_default() -> None:
+    TrialConfig.model_validate(TrialConfig().model_dump())
+    for name, field in TrialConfig.model_fields.items():
+        assert field.description and len(field.description) > 10, name
+
+
+def test_canonical_text_depends_on_values_alone() -> None:
+    a = TrialConfig(dropout=0.1, epochs=3)
+    assert (
+        a.canonical()
+        == TrialConfig(epochs=3, dropout=0.1).canonical()
+        != TrialConfig(epochs=4, dropout=0.1).canonical()
+    )

@@ -1,0 +1,102 @@
+"""Tables from events, worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis import load_run
+from analysis.run_folder import RunFolder
+from analysis.tables import best_record, history_table, trial_records, trials_table
+from spaces import ConfigError, TrialConfig
+
+
+def started(trial: int, **config: Any) -> dict[str, Any]:
+    return {"event": "trial_started", "trial": trial, "config": TrialConfig(**config).model_dump()}
+
+
+def epoch(trial: int, number: int, value: float) -> dict[str, Any]:
+    return {
+        "event": "epoch",
+        "trial": trial,
+        "epoch": number,
+        "metrics": {"val_map": value, "val_loss": 1 - value},
+        "learning_rate": 0.1,
+        "seconds": {"train": 2.0, "validate": 0.5},
+        "parameters": 10,
+    }
+
+
+def ended(trial: int, status: str, reason: str = "") -> dict[str, Any]:
+    return {"event": "trial_ended", "trial": trial, "status": status, "reason": reason}
+
+
+EVENTS = [
+    {"event": "session_started", "overrides": {}},
+    started(0, dropout=0.1),
+    epoch(0, 1, 0.3),
+    started(1, dropout=0.2),
+    epoch(0, 2, 0.6),
+    epoch(0, 3, 0.5),
+    ended(0, "completed", "max_epochs"),
+    ended(1, "failed", "the training loss became nan in epoch 1"),
+    started(2),
+    epoch(2, 1, 0.7),
+    {"event": "session_ended", "reason": "SIGINT", "seconds": 9.0},
+]
+
+
+def test_trials_table_holds_the_best_epoch_and_the_end() -> None:
+    table = trials_table(trial_records(EVENTS).values(), "val_map").set_index("trial")
+    assert list(table["status"]) == ["completed", "failed", "interrupted"]
+    assert table.loc[0, ["best_epoch", "last_epoch", "val_map", "seconds", "dropout"]].to_list() == [
+        2,
+        3,
+        0.6,
+        7.5,
+        0.1,
+    ]
+    assert pd.isna(table.loc[1, "best_epoch"]) and table.loc[1, "error"] == "the training loss became nan in epoch 1"
+
+
+def test_history_has_one_row_an_epoch_even_if_one_was_logged_twice() -> None:
+    table = history_table(trial_records([*EVENTS, epoch(0, 2, 0.65)]).values())
+    assert table[["trial", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [0, 3], [2, 1]]
+    assert table.loc[1, "val_map"] == 0.65 and table.loc[1, "seconds_train"] == 2.0
+
+
+def test_best_is_a_finished_trial() -> None:
+    best = best_record(trial_records(EVENTS).values(), "val_map")
+    assert best is not None and best.number == 0, "trial 2 has the better value, but was interrupted"
+    assert best_record([], "val_map") is None
+
+
+def test_empty_tables_keep_their_columns() -> None:
+    assert list(trials_table([], "val_map").columns)[:2] == ["trial", "status"]
+    assert list(history_table([]).columns) == ["trial", "epoch"]
+
+
+def test_a_torn_last_line_is_dropped_and_a_damaged_one_named(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    lines = [json.dumps(event) + "\n" for event in EVENTS]
+    folder.events_file.write_text("".join(lines) + lines[3][:20])
+    assert list(folder.events()) == EVENTS
+    folder.events_file.write_text(lines[0] + "{oops}\n" + lines[1])
+    with pytest.raises(ConfigError, match="line 2: damaged event"):
+        list(folder.events())
+
+
+def test_load_run_refuses_other_folders(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not a run folder: it holds no events.jsonl"):
+        load_run(tmp_path)
+
+
+def test_create_never_reuses_a_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "a" / "run")
+    folder.create()
+    with pytest.raises(ConfigError, match="exists already and is never overwritten"):
+        folder.create()

@@ -1,0 +1,72 @@
+"""What all trials of a run share: the images and the conditions. It travels to the workers once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trainables.image_store import ImageStore, open_store
+from trainables.splits import Split
+from trainables.views import Augment
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Where the images are, and how they become square arrays of one size.
+
+    Args:
+        root, files: image folder and the names below it; row i of everything is ``files[i]``.
+        size: side in pixels.
+        resize: ``crop`` or ``squash``.
+        directory: node-local folder of decoded images.
+        timeout: seconds for reading one file.
+    """
+
+    root: Path
+    files: tuple[str, ...]
+    size: int
+    resize: str
+    directory: Path
+    timeout: float
+
+    def open(self, progress: Callable[[int, int], None] | None = None) -> ImageStore:
+        """The decoded images on this node; decoded now if no process has done so before."""
+        return open_store(
+            self.root,
+            self.files,
+            self.size,
+            resize=self.resize,
+            directory=self.directory,
+            timeout=self.timeout,
+            progress=progress,
+        )
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The data and the conditions under which every configuration is tried.
+
+    Args:
+        images: the image files.
+        labels: bool (images, labels).
+        split: rows for training, validation and test.
+        augment: random changes of training images.
+        views: epoch e (from 0) uses view ``e mod views``; None for a fresh view every epoch.
+        weights: as in the search file.
+        seed: the search's seed.
+        precision: fp32 or bf16.
+        threshold: probability from which a label counts as predicted.
+    """
+
+    images: ImageSource
+    labels: np.ndarray
+    split: Split
+    augment: Augment
+    views: int | None
+    weights: str | Mapping[str, str]
+    seed: int
+    precision: str
+    threshold: float

@@ -1,0 +1,193 @@
+"""The training loop of one trial, readable from top to bottom and without Ray."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spaces import TrialConfig
+from trainables.activations import LiveActivations
+from trainables.architectures import architecture
+from trainables.context import RunContext
+from trainables.freezing import build_network
+from trainables.losses import build_loss, probabilities
+from trainables.metrics import average_precision, epoch_metrics
+from trainables.optim import build_optimizer, set_learning_rate
+from trainables.seeding import derive_seed
+
+EVALUATION_BATCH = 128
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """What one epoch gave.
+
+    Args:
+        epoch: from 1.
+        metrics: ``val_…`` after the epoch, ``train_…`` over the training batches as they passed.
+        label_ap: average precision of each label on validation data; None where a label has no positive there.
+        learning_rate: of the head at the last step.
+        gradient_norm: L2 norm of all gradients, averaged over the steps.
+        seconds: wall time by phase.
+        parameters: number of trained weights.
+        finished: ``max_epochs`` or ``patience`` if this was the last epoch, else empty.
+    """
+
+    epoch: int
+    metrics: dict[str, float]
+    label_ap: list[float | None]
+    learning_rate: float
+    gradient_norm: float
+    seconds: dict[str, float]
+    parameters: int
+    finished: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The trial cannot go on: no exception, but an outcome like any other."""
+
+    epoch: int
+    reason: str
+
+
+class Training:
+    """One trial in training.
+
+    Initialisation, order of the images and dropout are seeded by (search seed, configuration, epoch): equal configurations
+    give equal numbers whatever ran before them in this process.
+
+    Args:
+        config: the trial's hyperparameters.
+        context: what all trials of the run share.
+        pixels: the decoded images, uint8 (images, side, side, 3).
+        device: where to compute.
+    """
+
+    def __init__(self, config: TrialConfig, context: RunContext, pixels: np.ndarray, device: torch.device) -> None:
+        self.config, self.context, self.device = config, context, device
+        torch.manual_seed(self._seed("initialisation"))
+        classes = context.labels.shape[1]
+        network = build_network(config, classes, context.images.size, context.weights)
+        self.network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.activations = LiveActivations(network, architecture(config.architecture), context, pixels, device)
+        self.targets = torch.from_numpy(context.labels).to(device, torch.float32)
+        self.loss = build_loss(config)
+        self.optimizer = build_optimizer(config, network.head_parameters(), network.backbone_parameters())
+        self.trained = [p for p in network.parameters() if p.requires_grad]
+        self.steps = math.ceil(len(context.split.train) / config.batch_size)
+        self.completed = 0
+        self.best_loss, self.best_loss_epoch = math.inf, 0
+
+    def _seed(self, purpose: str, epoch: int = 0) -> int:
+        return derive_seed(self.context.seed, self.config.canonical(), purpose, epoch)
+
+    def epoch(self) -> EpochRow | Failure:
+        """Train for one more epoch and validate."""
+        epoch = self.completed + 1
+        started = time.perf_counter()
+        train, learning_rate, gradient_norm = self._train(epoch)
+        trained = time.perf_counter()
+        validation, label_ap = self._validate()
+        seconds = {"train": trained - started, "validate": time.perf_counter() - trained}
+        for phase, metrics in (("training", train), ("validation", validation)):
+            if not math.isfinite(metrics["loss"]):
+                advice = "try a smaller learning_rate or a warmup"
+                return Failure(epoch, f"the {phase} loss became {metrics['loss']} in epoch {epoch}; {advice}")
+        self.completed = epoch
+        if validation["loss"] < self.best_loss:
+            self.best_loss, self.best_loss_epoch = validation["loss"], epoch
+        return EpochRow(
+            epoch=epoch,
+            metrics={f"val_{k}": v for k, v in validation.items()} | {f"train_{k}": v for k, v in train.items()},
+            label_ap=[None if math.isnan(value) else value for value in label_ap.tolist()],
+            learning_rate=learning_rate,
+            gradient_norm=gradient_norm,
+            seconds={phase: round(value, 4) for phase, value in seconds.items()},
+            parameters=sum(p.numel() for p in self.trained),
+            finished=self._finished(epoch),
+        )
+
+    def _finished(self, epoch: int) -> str:
+        if epoch >= self.config.epochs:
+            return "max_epochs"
+        waited = epoch - self.best_loss_epoch
+        return "patience" if self.config.patience and waited >= self.config.patience else ""
+
+    def _train(self, epoch: int) -> tuple[dict[str, float], float, float]:
+        """One pass over the training images. Returns metrics, learning rate and gradient norm."""
+        torch.manual_seed(self._seed("dropout", epoch))
+        order = np.random.default_rng(self._seed("shuffle", epoch)).permutation(self.context.split.train)
+        view = epoch - 1 if self.context.views is None else (epoch - 1) % self.context.views
+        self.network.train()
+        logits, losses, norms, learning_rate = [], [], [], 0.0
+        for step, rows in enumerate(self._batches(order)):
+            inputs = self._inputs(rows, view)
+            learning_rate = set_learning_rate(self.optimizer, self.config, (epoch - 1) * self.steps + step, self.steps)
+            with self._autocast():
+                batch_logits = self.network.tail(inputs).float()
+            loss = self.loss(batch_logits, self.targets[rows])
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            # Kept on the device and looked at once an epoch: a look at each step would wait for the device each time.
+            norms.append(torch.nn.utils.get_total_norm([p.grad for p in self.trained if p.grad is not None]))
+            losses.append(loss.detach() * len(rows))
+            logits.append(batch_logits.detach())
+        seen = np.concatenate(list(self._batches(order)))
+        mean_loss = torch.stack(losses).sum().item() / len(seen)
+        metrics = self._metrics(torch.cat(logits), seen, mean_loss)
+        return metrics, learning_rate, torch.stack(norms).mean().item()
+
+    def _validate(self) -> tuple[dict[str, float], Tensor]:
+        """Metrics on the validation images, and each label's average precision."""
+        self.network.eval()
+        rows = self.context.split.validation
+        logits = []
+        with torch.no_grad():
+            for start in range(0, len(rows), EVALUATION_BATCH):
+                inputs = self._inputs(rows[start : start + EVALUATION_BATCH], None)
+                with self._autocast():
+                    logits.append(self.network.tail(inputs).float())
+            all_logits = torch.cat(logits)
+            loss = self.loss(all_logits, self.targets[rows]).item()
+            metrics = self._metrics(all_logits, rows, loss)
+            chances = probabilities(all_logits, self.config.loss)
+            return metrics, average_precision(chances, self.targets[rows])
+
+    def _batches(self, order: np.ndarray) -> Iterator[np.ndarray]:
+        size = self.config.batch_size
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            # Batch norm has no variance of a single image: such a left-over waits for another epoch's order.
+            if len(rows) > 1 or len(order) == 1:
+                yield rows
+
+    def _inputs(self, rows: np.ndarray, view: int | None) -> Tensor:
+        with self._autocast():
+            return self.activations.batch(rows, view)
+
+    def _metrics(self, logits: Tensor, rows: np.ndarray, loss: float) -> dict[str, float]:
+        chances = probabilities(logits, self.config.loss)
+        if not math.isfinite(loss):
+            return {"loss": loss}
+        return {"loss": loss, **epoch_metrics(chances, self.targets[rows], self.context.threshold)}
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.context.precision == "bf16")
+
+
+def train(config: TrialConfig, context: RunContext, device: str = "cpu") -> Iterator[EpochRow | Failure]:
+    """Train one configuration to its end, in this process; yields each epoch's row, last a Failure if it fails."""
+    training = Training(config, context, context.images.open().pixels, torch.device(device))
+    while True:
+        row = training.epoch()
+        yield row
+        if isinstance(row, Failure) or row.finished:
+            return
