@@ -102,7 +102,7 @@ def history_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
 
 
 def best_record(records: Iterable[TrialRecord], metric: str) -> TrialRecord | None:
-    """The finished trial with the best value at its best epoch, the lower number of equals; None where none finished."""
+    """The finished trial with the best value at its best epoch, the lower number of equals; None if none finished."""
     values: dict[int, float] = {}
     by_number = {record.number: record for record in records if record.status in FINISHED and record.epochs}
     for number, record in by_number.items():

@@ -253,7 +253,8 @@ def _merge_preset(raw: dict[str, Any]) -> dict[str, Any]:
     preset = parse_yaml(text, f"preset {name}")
     own = {section: raw.get(section) for section in ("space", "training")}
     for section, other in (("space", "training"), ("training", "space")):
-        taken = own[other] if isinstance(own[other], dict) else {}
+        written = own[other]
+        taken = written if isinstance(written, dict) else {}
         preset[section] = {key: value for key, value in preset.get(section, {}).items() if key not in taken}
     merged = {**raw}
     for section, values in preset.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +29,7 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     search = prepared.config.search
     images = prepared.context.split
     console.print(
-        f"{len(images.train)} images to train on, {len(images.validation)} to validate, {len(images.test)} locked for the end; "
+        f"{len(images.train)} images to train on, {len(images.validation)} to validate, {len(images.test)} locked; "
         f"{len(prepared.rejected)} cannot be used",
         highlight=False,
     )
@@ -47,7 +46,7 @@ def dry_run(config: SearchConfig, console: Console) -> None:
         table.add_row(name, *(f"{costs[name, depth]:.1f}" if (name, depth) in costs else "–" for depth in depths))
     console.print(table)
     space = prepared.config.search_space
-    epochs = float(np.mean([int(value) for value in space.options("epochs")]))  # type: ignore[arg-type]
+    epochs = float(np.mean([int(value) for value in space.options("epochs")]))
     assert search.trials is not None and search.concurrency is not None
     seconds = float(np.mean(list(costs.values()))) * search.trials * epochs / search.concurrency
     console.print(f"At most about {_duration(seconds)}, if every trial trains {epochs:g} epochs", highlight=False)

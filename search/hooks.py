@@ -18,15 +18,17 @@ So the callback sees every row, after the decision, and is the one that records.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from analysis.tables import TrialRecord
+from search.observers import Observer
 from search.state import SearchState
+from trainables.loop import Failure
 
 FINISH = {"max_epochs": "completed", "patience": "early_stopped"}
 """A trial's own reason to finish → its status."""
@@ -51,7 +53,7 @@ class StopRequest:
     """Why the search is to stop before its end, if it is: a signal's name, or ``time_budget``."""
 
     reason: str = ""
-    deadline: float | None = field(default=None)
+    deadline: float | None = None
 
     def check(self) -> None:
         """Raises SearchStopped where a stop was asked for or the time (monotonic seconds) is over."""
@@ -61,22 +63,15 @@ class StopRequest:
             raise SearchStopped(self.reason)
 
 
-class Observer(Protocol):
-    """Something that shows the search while it runs: TensorBoard, the terminal, the tables."""
-
-    def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None: ...
-    def ended(self, record: TrialRecord) -> None: ...
-    def close(self) -> None: ...
-
-
 class StateSearcher(Searcher):
     """Proposes trials. It only asks; values are told by the recorder."""
 
     def __init__(self, state: SearchState, concurrency: int) -> None:
-        super().__init__(metric="objective", mode="max")
+        super().__init__()
         self._state, self._concurrency = DriverOnly(state), concurrency
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        """A trial's parameters, None for "ask again later", or FINISHED, which Ray's own annotation forgets."""
         state: SearchState = self._state.value
         running = len(state.running)
         if state.exhausted:
@@ -105,7 +100,7 @@ class RuleScheduler(FIFOScheduler):
         self._state = DriverOnly(state)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        decision = self._state.value.decide(trial.config["trial"], result["row"])
+        decision = self._state.value.decide(trial.config["trial"], asdict(result["row"]))
         return TrialScheduler.STOP if decision.stop else TrialScheduler.CONTINUE
 
 
@@ -122,10 +117,10 @@ class Recorder(Callback):
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any) -> None:
         state, observers, _ = self._driver.value
         number = trial.config["trial"]
-        if "failure" in result:
-            self._end(number, "failed", result["failure"])
+        if isinstance(result["row"], Failure):
+            self._end(number, "failed", result["row"].reason)
             return
-        row = result["row"]
+        row = {**asdict(result["row"]), "worker": result["worker"]}
         state.epoch(number, row)
         for observer in observers:
             observer.epoch(state.records[number], row)
@@ -135,12 +130,19 @@ class Recorder(Callback):
             self._end(number, "pruned", decision.reason)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        error = trial.get_pickled_error() if trial.pickled_error_file else None
-        text = str(error).strip().splitlines()
-        self._end(trial.config["trial"], "failed", text[-1] if text else "the worker process was lost")
+        self._end(trial.config["trial"], "failed", _reason(trial))
 
     def _end(self, number: int, status: str, reason: str) -> None:
         state, observers, _ = self._driver.value
         state.end(number, status, reason)
         for observer in observers:
             observer.ended(state.records[number])
+
+
+def _reason(trial: Any) -> str:
+    """Why a trial of Ray's failed, in one line, from the text that Ray keeps on this machine (its pickle is left alone)."""
+    file = trial.error_file
+    lines = Path(file).read_text(encoding="utf-8", errors="replace").strip().splitlines() if file else []
+    if not lines or any("ActorDiedError" in line or line.startswith("The actor") for line in lines):
+        return "the worker process died"
+    return lines[-1].strip()

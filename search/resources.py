@@ -33,11 +33,13 @@ def resolve_resources(config: SearchConfig, there: Available) -> SearchConfig:
     """
     cpu = config.resources.cpu
     gpu = config.resources.gpu if config.resources.gpu is not None else float(there.gpus > 0)
-    for name, wanted, has, unit in (("cpu", cpu, there.cpus, "processors"), ("gpu", gpu, there.gpus, "GPUs")):
-        if wanted > has:
-            raise ConfigError(
-                f"a trial asks for {wanted}, but there are {has} {unit}; ask for less", f"resources.{name}"
-            )
+    asked: list[tuple[str, float, int, str]] = [
+        ("cpu", cpu, there.cpus, "processors"),
+        ("gpu", gpu, there.gpus, "GPUs"),
+    ]
+    for name, amount, has, unit in asked:
+        if amount > has:
+            raise ConfigError(f"a trial asks for {amount:g}, there are {has} {unit}; ask for less", f"resources.{name}")
     fit = there.cpus // cpu
     if gpu:
         # Ray does not split one trial over two GPUs: a share of 0.4 fits twice on each.

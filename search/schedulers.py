@@ -44,8 +44,8 @@ class Asha:
 
     At the rungs (epochs ``grace_period · reduction_factor^k``) a trial goes on only if it is among the best
     ``1/reduction_factor`` of all trials that have reached the rung so far, itself included; the first one always is.
-    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, section 3; the paper promotes
-    trials, stopping them instead spares the wait for a promotion.
+    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, section 3; the paper
+    promotes trials, stopping them instead spares the wait for a promotion.
     """
 
     def __init__(self, metric: Metric, max_epochs: int, grace_period: int, reduction_factor: int) -> None:
@@ -71,7 +71,8 @@ class Asha:
 class MedianRule:
     """Stop a trial whose best value so far is worse than the median of the others' running averages at the same epoch.
 
-    It needs three other trials that have reached the epoch. Source: Golovin et al., "Google Vizier", KDD 2017, section 3.2.
+    It needs three other trials that have reached the epoch.
+    Source: Golovin et al., "Google Vizier", KDD 2017, section 3.2.
     """
 
     NEEDED = 3

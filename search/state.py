@@ -86,7 +86,8 @@ class SearchState:
         """Note a finished epoch of a trial: log, then study."""
         decision = self.decide(number, row)
         verdict = "finish" if row["finished"] else "stop" if decision.stop else "continue"
-        self._log("epoch", trial=number, **row, decision=verdict, reason=row["finished"] or decision.reason)
+        logged = {key: value for key, value in row.items() if key != "finished"}
+        self._log("epoch", trial=number, **logged, decision=verdict, reason=row["finished"] or decision.reason)
         self.study.report(number, row["epoch"], row["metrics"][self.metric])
 
     def end(self, number: int, status: str, reason: str) -> None:

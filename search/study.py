@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.storages import JournalStorage
@@ -75,7 +75,7 @@ class StudyMirror:
     ``trial`` holds Thaw's number.
     """
 
-    def __init__(self, file: Path, name: str, direction: str) -> None:
+    def __init__(self, file: Path, name: str, direction: Literal["maximize", "minimize"]) -> None:
         storage = JournalStorage(JournalFileBackend(str(file)))
         self._study = optuna.create_study(study_name=name, storage=storage, direction=direction)
 

@@ -3,61 +3,23 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pandas as pd
 from rich.console import Console
 
 from analysis import Run, load_run
 from analysis.run_folder import RunFolder
-from analysis.tables import TrialRecord, history_table, trials_table
 from search.config import SearchConfig
 from search.events import EventLog
+from search.observers import Observer, TableFiles
 from search.preflight import Prepared, prepare, run_folder
 from search.provenance import provenance
+from search.ray_session import running_ray, set_environment
 from search.state import SearchState
 from search.study import StudyMirror
 from spaces import metric
-
-# These are read when Ray is imported or started, so they are set before; see docs/architecture.md for the reasons.
-RAY_ENVIRONMENT = {
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
-    "TUNE_RESULT_BUFFER_LENGTH": "1",
-    "TUNE_WARN_THRESHOLD_S": "3600",
-}
-SHUTDOWN_SECONDS = 3.0
-
-
-class Tables:
-    """Keeps ``trials.csv`` and ``history.csv`` up to date while the search runs, but not more often than needed."""
-
-    INTERVAL = 5.0
-
-    def __init__(self, folder: RunFolder, column: str, records: dict[int, TrialRecord]) -> None:
-        self.folder, self.column, self.records = folder, column, records
-        self._written = 0.0
-
-    def epoch(self, record: TrialRecord, row: dict) -> None:
-        """Epochs appear with the next trial's end."""
-
-    def ended(self, record: TrialRecord) -> None:
-        if time.monotonic() - self._written >= self.INTERVAL:
-            self.close()
-
-    def close(self) -> None:
-        self.folder.write_table(self.folder.trials_file, trials_table(self.records.values(), self.column))
-        self.folder.write_table(self.folder.history_file, history_table(self.records.values()))
-        self._written = time.monotonic()
 
 
 def run_search(config: SearchConfig, console: Console | None = None) -> Run:
@@ -84,7 +46,7 @@ def run_search(config: SearchConfig, console: Console | None = None) -> Run:
     mirror = StudyMirror(folder.study_file, config.name, metric(column).direction)
     state = SearchState(prepared.config, events, mirror)
     state.start_session({})
-    tables = Tables(folder, column, state.records)
+    tables = TableFiles(folder, column, state.records)
     reason = "error"
     try:
         reason = _tune(prepared, folder, state, tables, console, started)
@@ -95,13 +57,12 @@ def run_search(config: SearchConfig, console: Console | None = None) -> Run:
 
 
 def _tune(
-    prepared: Prepared, folder: RunFolder, state: SearchState, tables: Tables, console: Console, started: float
+    prepared: Prepared, folder: RunFolder, state: SearchState, tables: TableFiles, console: Console, started: float
 ) -> str:
     """Let Ray Tune run the trials. Returns why it ended: ``done``, ``time_budget``, ``SIGINT`` or ``SIGTERM``."""
     config = prepared.config
-    os.environ.update(RAY_ENVIRONMENT)
     assert config.search.concurrency is not None
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(config.search.concurrency)
+    set_environment(config.search.concurrency)
     # Ray is imported here so that the commands that do not need it start without it.
     from ray import tune
 
@@ -113,9 +74,9 @@ def _tune(
 
     budget = config.search.time_budget
     stop = StopRequest(deadline=started + budget if budget else None)
-    with _ray(prepared), noted_signals(stop):
+    with running_ray(), noted_signals(stop):
         progress = Progress(console, state.space, state.metric, state.trials, state.records)
-        observers = [TensorBoard(folder, state.metric), tables, progress]
+        observers: list[Observer] = [TensorBoard(folder, state.metric), tables, progress]
         trainable = tune.with_parameters(TrialTrainable, context=prepared.context, threads=config.resources.cpu)
         tuner = tune.Tuner(
             tune.with_resources(trainable, {"cpu": config.resources.cpu, "gpu": config.resources.gpu or 0}),
@@ -143,42 +104,7 @@ def _tune(
         return "done"
 
 
-@contextmanager
-def _ray(prepared: Prepared) -> Iterator[None]:
-    """Ray for the length of a search; one that the caller started already is used and left running."""
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    from search.resources import available
-
-    there = available()
-    ray.init(
-        num_cpus=there.cpus,
-        num_gpus=there.gpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-    try:
-        yield
-    finally:
-        _shutdown()
-
-
-def _shutdown() -> None:
-    """Stop Ray; not longer than a few seconds, as workers in mid-epoch do not listen."""
-    import threading
-
-    import ray
-
-    thread = threading.Thread(target=ray.shutdown, daemon=True)
-    thread.start()
-    thread.join(SHUTDOWN_SECONDS)
-
-
-def _decoding(console: Console):  # type: ignore[no-untyped-def]
+def _decoding(console: Console) -> Callable[[int, int], None]:
     """A progress callback for decoding, silent unless it takes long."""
     last = time.monotonic()
 
@@ -194,5 +120,4 @@ def _decoding(console: Console):  # type: ignore[no-untyped-def]
 def _write_inputs(folder: RunFolder, prepared: Prepared) -> None:
     folder.write_text(folder.search_file, prepared.config.to_yaml())
     folder.write_text(folder.provenance_file, json.dumps(provenance(prepared), indent=2) + "\n")
-    rejected: Sequence[tuple[str, str]] = prepared.rejected
-    folder.write_table(folder.rejected_file, pd.DataFrame(rejected, columns=["file", "reason"]))
+    folder.write_table(folder.rejected_file, pd.DataFrame(prepared.rejected, columns=["file", "reason"]))

@@ -11,7 +11,7 @@ class ConfigError(ValueError):
     """The user's input breaks a rule.
 
     Whoever finds the fault states the rule, the value received and the fix; callers that know more about the place
-    add it with :meth:`within`, so the final text reads ``search.yaml: space.learning_rate.log: low must be > 0, got 0``.
+    add it with :meth:`within`. The final text reads ``search.yaml: space.learning_rate.log: low must be > 0, got 0``.
 
     Args:
         message: rule, value received and fix, in one sentence.

@@ -1,7 +1,7 @@
 """The words for quality: every metric's name, direction, range and meaning.
 
-Columns and options carry a prefix: ``val_map`` is measured on the validation split after the epoch, ``train_map`` over the
-training batches as they passed. The formulas are in :mod:`trainables.metrics`.
+Columns and options carry a prefix: ``val_map`` is measured on the validation split after the epoch, ``train_map`` over
+the training batches as they passed. The formulas are in :mod:`trainables.metrics`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from spaces.errors import ConfigError, did_you_mean
 
@@ -29,7 +30,7 @@ class Metric:
     meaning: str
 
     @property
-    def direction(self) -> str:
+    def direction(self) -> Literal["maximize", "minimize"]:
         return "maximize" if self.maximize else "minimize"
 
     def better(self, a: float, b: float) -> bool:

@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from spaces.errors import ConfigError
 
@@ -42,7 +42,7 @@ class Float:
         _check_range(self.low, self.high, self.log, self.step, (int, float))
 
     def __contains__(self, value: object) -> bool:
-        return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
+        return _is_number(value) and self.low <= value <= self.high
 
     def grid(self) -> Iterator[float]:
         if self.step is None:
@@ -78,7 +78,7 @@ class Int:
         _check_range(self.low, self.high, self.log, self.step, (int,))
 
     def __contains__(self, value: object) -> bool:
-        return _is_number(value) and float(value).is_integer() and self.low <= value <= self.high  # type: ignore[arg-type, operator]
+        return _is_number(value) and float(value).is_integer() and self.low <= value <= self.high
 
     def grid(self) -> Iterator[int]:
         if self.log:
@@ -127,18 +127,18 @@ class Choice:
 Parameter = Float | Int | Choice
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_range(low: object, high: object, log: object, step: object, types: tuple[type, ...]) -> None:
     kind = "whole numbers" if types == (int,) else "numbers"
-    for name, bound in (("low", low), ("high", high)):
-        if not _is_number(bound) or not isinstance(bound, types) or not math.isfinite(bound):
-            raise ConfigError(f"bounds must be {kind}, got {name} = {bound!r}")
+    if not _is_number(low) or not isinstance(low, types) or not math.isfinite(low):
+        raise ConfigError(f"bounds must be {kind}, got low = {low!r}")
+    if not _is_number(high) or not isinstance(high, types) or not math.isfinite(high):
+        raise ConfigError(f"bounds must be {kind}, got high = {high!r}")
     if not isinstance(log, bool):
         raise ConfigError(f"log must be true or false, got {log!r}")
-    assert isinstance(low, int | float) and isinstance(high, int | float)
     if low >= high:
         raise ConfigError(f"low must be < high, got [{low}, {high}]; swap them, or give one fixed value")
     if log and low <= 0:
@@ -146,5 +146,5 @@ def _check_range(low: object, high: object, log: object, step: object, types: tu
     if step is not None:
         if log:
             raise ConfigError(f"step and log exclude each other, got step = {step!r}; remove one")
-        if not _is_number(step) or not isinstance(step, types) or not 0 < step <= high - low:  # type: ignore[operator]
+        if not _is_number(step) or not isinstance(step, types) or not 0 < step <= high - low:
             raise ConfigError(f"step must be one of {kind} in (0, {high - low}], got {step!r}")

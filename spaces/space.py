@@ -24,7 +24,7 @@ CONDITIONS: dict[str, Condition] = {
     "positive_weight": {"loss": ("bce", "focal", "asymmetric")},
     "backbone_lr_scale": {"freeze_depth": tuple(range(STAGES))},
 }
-"""Conditions that follow from what the hyperparameters mean. Where one fails, the default stands and nothing is searched."""
+"""Conditions that follow from what the hyperparameters mean. Where one fails, the default stands, not searched."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class SearchSpace:
 
     def config(self, values: Mapping[str, Value]) -> TrialConfig:
         """The whole configuration of the searched `values`; what does not count has its default."""
-        return TrialConfig(**{name: self._value(name, values) for name in FIELDS})
+        return TrialConfig.model_validate({name: self._value(name, values) for name in FIELDS})
 
     def suggest(self, trial: Suggests) -> dict[str, Value]:
         """Searched values proposed by an Optuna trial, only those that count."""
@@ -201,18 +201,17 @@ def _parse_parameter(name: str, written: Any) -> Parameter | Value:
 def _parse_range(name: str, kind: str, written: Mapping[str, Any]) -> Parameter:
     bounds = written[kind]
     annotation = TrialConfig.model_fields[name].annotation
-    if (
-        annotation not in (int, float)
-        or (kind == "float" and annotation is int)
-        or (kind == "int" and annotation is float)
-    ):
-        fix = {int: "use int: [low, high]", float: "use float: or log: [low, high]"}.get(annotation, "list its values")  # type: ignore[call-overload]
+    fitting = {int: ("int", "log"), float: ("float", "log")}.get(annotation, ())  # type: ignore[arg-type]
+    if kind not in fitting:
+        fix = f"use {' or '.join(fitting)} with [low, high]" if fitting else "list its values"
         raise ConfigError(f"{kind} does not fit this hyperparameter; {fix}", kind)
     if len(bounds) != 2:
         raise ConfigError(f"needs [low, high], got {bounds!r}", kind)
-    cls = Int if annotation is int else Float
+    low, high = bounds
+    log = kind == "log" or written.get("log", False)
+    step = written.get("step")
     try:
-        parameter = cls(*bounds, log=written.get("log", False) if kind != "log" else True, step=written.get("step"))
+        parameter = Int(low, high, log, step) if annotation is int else Float(low, high, log, step)
         for bound in bounds:
             _check_value(name, bound)
     except ConfigError as error:

@@ -27,7 +27,8 @@ def test_defaults_and_the_way_people_write_numbers(tmp_path: Path) -> None:
 
 
 def test_the_resolved_file_loads_to_an_equal_configuration(tmp_path: Path) -> None:
-    text = "name: a\npreset: transfer\ndata: {images: photos, labels: l.csv, augment: {flip: 0.5}}\nweights: {resnet50: w.pth}\n"
+    text = "name: a\npreset: transfer\ndata: {images: photos, labels: l.csv, augment: {flip: 0.5}}\n"
+    text += "weights: {resnet50: w.pth}\n"
     config = load(tmp_path, text)
     assert config.data.images == str(tmp_path / "photos") and config.weights == {"resnet50": str(tmp_path / "w.pth")}
     again = load(tmp_path, config.to_yaml())

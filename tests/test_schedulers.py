@@ -19,7 +19,7 @@ def test_asha_rungs_lie_below_the_longest_trial() -> None:
 def test_asha_keeps_the_best_third_of_those_that_came() -> None:
     rule = Asha(metric("val_map"), 20, 1, 3)
     values = [0.5, 0.4, 0.6, 0.55, 0.3, 0.58, 0.57]
-    # Kept are rank 1 of 1; none of rank 2 of 2; 1 of 3; 2 of 4 is not within 1; 5 of 5; 2 of 6 within 2; 3 of 7 not within 2.
+    # Ranks are 1 of 1, 2 of 2, 1 of 3, 2 of 4, 5 of 5, 2 of 6, 3 of 7; the best 1, 1, 1, 1, 1, 2, 2 are kept.
     expected = [False, True, False, True, True, False, True]
     assert [rule.record(i, 1, value).stop for i, value in enumerate(values)] == expected
     assert not rule.record(0, 2, 0.0).stop, "epoch 2 is no rung"

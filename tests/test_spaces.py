@@ -44,7 +44,7 @@ def test_a_single_value_in_space_is_a_constant() -> None:
         ({"freeze_depth": {"int": [0, 6]}}, "space.freeze_depth.int: input should be less than or equal to 5, got 6"),
         ({"freeze_depth": [2.5]}, "space.freeze_depth: input should be a valid integer"),
         ({"freeze_depth": {"float": [0, 5]}}, "space.freeze_depth.float: float does not fit"),
-        ({"dropout": {"int": [0, 1]}}, "space.dropout.int: int does not fit this hyperparameter; use float"),
+        ({"dropout": {"int": [0, 1]}}, "space.dropout.int: int does not fit this hyperparameter; use float or log"),
         ({"dropout": {"float": [0, 0.5], "stp": 0.1}}, "space.dropout.stp: unknown key; did you mean step?"),
         (
             {"dropout": {"float": [0, 0.5], "step": 1}},

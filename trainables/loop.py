@@ -60,8 +60,8 @@ class Failure:
 class Training:
     """One trial in training.
 
-    Initialisation, order of the images and dropout are seeded by (search seed, configuration, epoch): equal configurations
-    give equal numbers whatever ran before them in this process.
+    Initialisation, order of the images and dropout are seeded by (search seed, configuration, epoch): equal
+    configurations give equal numbers whatever ran before them in this process.
 
     Args:
         config: the trial's hyperparameters.
@@ -75,7 +75,7 @@ class Training:
         torch.manual_seed(self._seed("initialisation"))
         classes = context.labels.shape[1]
         network = build_network(config, classes, context.images.size, context.weights)
-        self.network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(device=device, memory_format=torch.channels_last)
         self.activations = LiveActivations(network, architecture(config.architecture), context, pixels, device)
         self.targets = torch.from_numpy(context.labels).to(device, torch.float32)
         self.loss = build_loss(config)

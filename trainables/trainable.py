@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -18,13 +17,13 @@ from trainables.loop import Failure, Training
 class TrialTrainable(tune.Trainable):
     """Runs one trial after another in the same process.
 
-    A worker keeps what is costly and the same for all trials (imported torch, the open image map); each trial's own state
-    lives in one :class:`Training` object that the next trial replaces.
+    A worker keeps what is costly and the same for all trials (imported torch, the open image map); each trial's own
+    state lives in one :class:`Training` object that the next trial replaces.
 
     Ray calls ``setup`` for a worker's first trial, ``reset_config`` for each later one, ``step`` once an epoch.
     """
 
-    def setup(self, config: dict[str, Any], context: RunContext, threads: int) -> None:
+    def setup(self, config: dict[str, Any], context: RunContext, threads: int) -> None:  # type: ignore[override]
         torch.set_num_threads(threads)
         self.context = context
         self.pixels = context.images.open().pixels
@@ -41,7 +40,6 @@ class TrialTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         row = self.training.epoch()
-        if isinstance(row, Failure):
-            return {"failure": row.reason, "done": True}
-        worker = f"{socket.gethostname()}:{os.getpid()}"
-        return {"row": {**asdict(row), "worker": worker}, "done": bool(row.finished)}
+        # The row stays an object: Ray would flatten a dictionary into names such as row/metrics/val_map.
+        done = isinstance(row, Failure) or bool(row.finished)
+        return {"row": row, "worker": f"{socket.gethostname()}:{os.getpid()}", "done": done}

@@ -1,0 +1,60 @@
+"""What several test files share: one Ray for the whole session, and a small set of real image files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+COLOURS = {"red": 0, "green": 1, "blue": 2}
+
+
+def thaw_data() -> Path | None:
+    """The folder of real photos, if this machine has one."""
+    place = Path(os.environ.get("THAW_DATA", ROOT.parent / "shared" / "data"))
+    return place if (place / "coco18" / "labels.csv").is_file() else None
+
+
+needs_photos = pytest.mark.skipif(
+    thaw_data() is None, reason="no real photos: set THAW_DATA to a folder with coco18/, see docs/development.md"
+)
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """Ray for all tests that search in this process; starting it takes seconds."""
+    from search.ray_session import running_ray, set_environment
+
+    set_environment(concurrency=2)
+    with running_ray():
+        yield
+
+
+@pytest.fixture(scope="session")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 PNG files of noise with one or two coloured squares, and ``labels.csv`` that names the colours."""
+    folder = tmp_path_factory.mktemp("squares")
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(0)
+    lines = ["filename,labels"]
+    for number in range(120):
+        pixels = rng.integers(0, 60, (32, 32, 3), dtype=np.uint8)
+        present = rng.choice(list(COLOURS), size=1 + number % 2, replace=False)
+        for name in present:
+            top, left = rng.integers(0, 20, 2)
+            pixels[top : top + 12, left : left + 12, COLOURS[name]] = 255
+        Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
+        lines.append(f"{number}.png,{' '.join(sorted(present))}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of decoded images for all tests."""
+    return tmp_path_factory.mktemp("cache")

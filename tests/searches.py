@@ -1,0 +1,56 @@
+"""Helpers for tests that run whole searches on the coloured squares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from analysis import Run
+from search.config import SearchConfig, load_config
+from search.tuner import run_search
+
+TIMES = ("seconds", "seconds_train", "seconds_validate")
+GRID = {"learning_rate": [0.0001, 0.003], "dropout": [0.0, 0.4]}
+
+
+def search_file(folder: Path, squares: Path, cache: Path, **sections: Any) -> Path:
+    """Write a search file for a small ConvNet on 32-pixel images; `sections` replace or add to the defaults."""
+    content: dict[str, Any] = {
+        "name": "squares",
+        "data": {"images": str(squares / "images"), "labels": str(squares / "labels.csv"), "image_size": 32},
+        "space": GRID,
+        "training": {"architecture": "convnet", "epochs": 2, "head_units": 16},
+        "search": {"algorithm": "grid"},
+        "scheduler": {"type": "none"},
+        "cache": {"directory": str(cache)},
+        "output": str(folder / "results"),
+    }
+    for name, value in sections.items():
+        content[name] = {**content[name], **value} if name in ("data", "training") else value
+    # None takes a default away, where a test searches that hyperparameter.
+    content["training"] = {key: value for key, value in content["training"].items() if value is not None}
+    file = folder / "search.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+def small_config(folder: Path, squares: Path, cache: Path, **sections: Any) -> SearchConfig:
+    return load_config(search_file(folder, squares, cache, **sections))
+
+
+def small_search(folder: Path, squares: Path, cache: Path, **sections: Any) -> Run:
+    """Run such a search in this process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return run_search(small_config(folder, squares, cache, **sections))
+
+
+def comparable_history(run: Run) -> pd.DataFrame:
+    """The history by configuration instead of trial number, times aside."""
+    configs = {number: str(sorted(record.config.items())) for number, record in run.records.items()}
+    table = pd.read_csv(run.folder.history_file)
+    table.insert(0, "config", table.pop("trial").map(configs))
+    table = table.drop(columns=[name for name in TIMES if name in table])
+    return table.sort_values(["config", "epoch"], ignore_index=True)

@@ -1,0 +1,179 @@
+"""Every row of the table, and networks of timm: the groups are the published network, cut where it halves the image."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spaces import FROM_SCRATCH, STAGES, ConfigError
+from trainables.architectures import ARCHITECTURES, architecture, describe_stages, output_features, restore
+from trainables.freezing import Network
+
+TIMM = ("timm:mobilenetv1_100", "timm:resnet18", "timm:tf_efficientnet_lite0", "timm:convnext_atto")
+STRIDES = {"convnet": [2, 4], "convnext_tiny": [4, 4, 8, 16, 32], "timm:convnext_atto": [4, 4, 8, 16, 32]}
+SIDE = 64
+
+
+def plausible_state(name: str) -> dict[str, Tensor]:
+    """Random weights under which signals keep their size and batch norms do something; faster than initialisation."""
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        expected = architecture(name).build().state_dict()
+    state = {}
+    for entry, like in expected.items():
+        if not like.is_floating_point() or like.numel() > 10**7:  # counters; VGG's classifier, which is not looked at
+            state[entry] = torch.zeros(like.shape, dtype=like.dtype)
+        elif like.ndim > 1:
+            state[entry] = torch.randn(like.shape) * (2 / like[0].numel()) ** 0.5
+        elif entry.endswith(("weight", "running_var")):
+            state[entry] = torch.rand(like.shape) + 0.5
+        else:
+            state[entry] = torch.randn(like.shape) * 0.1
+    return state
+
+
+def whole_network(name: str) -> nn.Module:
+    network, missing, unexpected = restore(architecture(name).build, plausible_state(name))
+    assert not missing and not unexpected
+    return network.eval()
+
+
+def published_features(name: str, network: nn.Module, images: Tensor) -> Tensor:
+    """What the published forward pass hands to its classifier, (N, features)."""
+    if name.startswith("timm:"):
+        return network.forward_features(images).mean((2, 3))  # type: ignore[operator]
+    if name == "vgg16":  # its classifier reads a 7 × 7 map
+        network.avgpool = nn.AdaptiveAvgPool2d(1)
+    if name == "convnext_tiny":  # its classifier begins with a norm and flattening
+        network.get_submodule("classifier").register_module("2", nn.Identity())
+    elif hasattr(network, "fc"):
+        network.fc = nn.Identity()
+    elif hasattr(network, "classifier"):
+        network.classifier = nn.Identity()
+    features: Tensor = network(images)
+    return features.flatten(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads for so small maps wait for each other most of the time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", params=[*ARCHITECTURES, *TIMM])
+def case(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
+    return request.param, whole_network(request.param)
+
+
+def test_five_groups_hold_all_weights_but_the_classifiers(case: tuple[str, nn.Module]) -> None:
+    name, network = case
+    stages = architecture(name).stages(network)
+    groups = [{id(p) for p in stage.parameters()} for stage in stages]
+    assert len(groups) == (2 if name in FROM_SCRATCH else STAGES) and all(groups)
+    assert sum(map(len, groups)) == len(set().union(*groups)), "no weight belongs to two groups"
+    pool = {id(p) for p in architecture(name).pool(network).parameters()}
+    left = [entry for entry, p in network.named_parameters() if id(p) not in set().union(pool, *groups)]
+    assert all(entry.split(".")[0] in ("fc", "classifier", "head") for entry in left), left
+
+
+def test_groups_end_where_the_stride_doubles(case: tuple[str, nn.Module]) -> None:
+    name, network = case
+    described = describe_stages(name, SIDE)
+    assert [stage.stride for stage in described] == STRIDES.get(name, [2, 4, 8, 16, 32])
+    maps = torch.zeros(1, 3, SIDE, SIDE)
+    with torch.no_grad():
+        for stage, row in zip(architecture(name).stages(network), described, strict=True):
+            maps = stage(maps)
+            assert tuple(maps.shape[1:]) == row.shape
+    assert all(row.parameters > 0 and row.macs > 0 for row in described)
+
+
+def test_prefix_then_tail_is_the_published_network_at_every_depth(case: tuple[str, nn.Module]) -> None:
+    name, network = case
+    row, images = architecture(name), torch.randn(2, 3, SIDE, SIDE)
+    stages, pool = row.stages(network), row.pool(network)
+    depths = range(1 if name in FROM_SCRATCH else STAGES + 1)
+    with torch.no_grad():
+        cut = [Network(stages, pool, nn.Identity(), depth, "").eval() for depth in depths]
+        features = [one.tail(one.prefix(images)) for one in cut]
+        published = published_features(name, network, images)
+    assert published.shape == (2, output_features(name, SIDE)) and published.std() > 1e-3
+    for depth in depths:
+        assert torch.allclose(features[depth], published, rtol=1e-5, atol=1e-5), f"depth {depth}"
+
+
+def test_numbers_of_weights_are_the_published_ones() -> None:
+    # Totals from the papers and torchvision's documentation, less the classifiers: 1000 × (features + 1) weights.
+    assert sum(stage.parameters for stage in describe_stages("resnet50", 224)) == 25_557_032 - 2049 * 1000
+    assert sum(stage.parameters for stage in describe_stages("mobilenet_v2", 224)) == 3_504_872 - 1281 * 1000
+    assert sum(stage.parameters for stage in describe_stages("convnext_tiny", 224)) == 28_589_128 - 769 * 1000
+
+
+def test_macs_are_counted_by_hand_for_the_convnet() -> None:
+    first, second = describe_stages("convnet", 8)
+    assert first.macs == 8 * 8 * 9 * (3 * 32 + 32 * 32)
+    assert second.macs == 4 * 4 * 9 * (32 * 64 + 64 * 64)
+    assert output_features("convnet", 8) == 64 * 2 * 2
+
+
+def test_macs_of_resnet50_are_the_published_ones() -> None:
+    # He et al. (2016), table 1, say 3.8e9, with the stride in the first 1 × 1 convolution; torchvision documents
+    # 4.09e9, with it in the 3 × 3.
+    assert sum(stage.macs for stage in describe_stages("resnet50", 224)) == pytest.approx(4.09e9, rel=0.01)
+
+
+def test_preprocessing_travels_with_the_weights() -> None:
+    assert architecture("resnet18").mean == (0.485, 0.456, 0.406)
+    assert architecture("resnet18").std == (0.229, 0.224, 0.225)
+    assert architecture("efficientnet_lite0").mean == architecture("timm:tf_efficientnet_lite0").mean == (0.5, 0.5, 0.5)
+    assert architecture("convnet").mean == (0, 0, 0) and architecture("convnet").std == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("resnet5", "did you mean resnet50?"),
+        ("timm:resnt18", "timm has no model 'resnt18'; did you mean resnet18?"),
+        ("timm:vit_tiny_patch16_224", r"cannot be cut into 5 groups: .* not feature maps"),
+        ("timm:hf-hub:someone/something", "timm has no model"),
+    ],
+)
+def test_networks_that_cannot_be_had_are_refused(name: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words.replace("?", r"\?")):
+        architecture(name)
+
+
+def test_a_network_that_does_more_than_its_parts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from timm.models.resnet import ResNet
+
+    forward = ResNet.forward_features
+    monkeypatch.setattr(ResNet, "forward_features", lambda self, images: forward(self, images) * 2)
+    with pytest.raises(ConfigError, match="other features than the whole"):
+        architecture("timm:resnet10t")
+
+
+def test_cutting_leaves_the_random_numbers_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    architecture("timm:mobilenetv3_small_050")
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_too_small_images_are_refused() -> None:
+    with pytest.raises(ConfigError, match="vgg16 needs larger images than 16 pixels"):
+        output_features("vgg16", 16)
+
+
+def test_restoring_shares_tensors_and_reports_what_does_not_fit() -> None:
+    state = OrderedDict(architecture("convnet").build().state_dict())
+    state["extra"] = state.pop("0.0.weight")
+    _, missing, unexpected = restore(architecture("convnet").build, state)
+    assert missing == ["0.0.weight"] and unexpected == ["extra"]

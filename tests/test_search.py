@@ -1,0 +1,277 @@
+"""Whole searches with real Ray, real Optuna and real image files."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+import torch
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from analysis import Run, load_run
+from analysis.run_folder import RunFolder
+from search.config import load_config
+from search.preflight import prepare
+from search.resources import available
+from spaces import METRICS, TrialConfig, best_epoch
+from tests.searches import comparable_history, small_config, small_search
+from trainables.loop import EpochRow, train
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+TPE_SPACE = {
+    "learning_rate": {"log": [1e-4, 1e-2]},
+    "optimizer": ["adamw", "sgd"],
+    "momentum": {"float": [0.8, 0.99], "when": {"optimizer": "sgd"}},
+}
+ASHA = {"type": "asha", "grace_period": 1, "reduction_factor": 2}
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path) -> Run:
+    """A grid of four cells, two epochs each."""
+    return small_search(tmp_path_factory.mktemp("grid"), squares, cache)
+
+
+@pytest.fixture(scope="module")
+def halving(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path) -> Run:
+    """Ten TPE trials under ASHA, one at a time."""
+    return small_search(
+        tmp_path_factory.mktemp("halving"),
+        squares,
+        cache,
+        space=TPE_SPACE,
+        training={"epochs": 4},
+        search={"algorithm": "tpe", "trials": 10, "concurrency": 1},
+        scheduler=ASHA,
+    )
+
+
+def test_a_grid_tries_every_cell_to_its_end(grid: Run) -> None:
+    trials = pd.read_csv(grid.folder.trials_file)
+    assert list(trials["trial"]) == [0, 1, 2, 3] and set(trials["status"]) == {"completed"}
+    cells = {(row.learning_rate, row.dropout) for row in trials.itertuples()}
+    assert cells == {(0.0001, 0.0), (0.0001, 0.4), (0.003, 0.0), (0.003, 0.4)}
+    history = pd.read_csv(grid.folder.history_file)
+    assert history[["trial", "epoch"]].to_numpy().tolist() == [[t, e] for t in range(4) for e in (1, 2)]
+    for split in ("val", "train"):
+        for name, row in METRICS.items():
+            assert history[f"{split}_{name}"].between(row.low, row.high).all(), name
+
+
+def test_files_say_the_same_as_the_events(grid: Run) -> None:
+    again = load_run(grid.folder.path)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(grid.folder.trials_file), pd.read_csv(_csv(again.trials, grid)), check_dtype=False
+    )
+    best = again.best
+    assert best is not None
+    values = best.values("val_map")
+    table = pd.read_csv(grid.folder.trials_file)
+    assert table["val_map"].max() == values[best_epoch(values, "val_map")]
+    events = list(grid.folder.events())
+    assert [e["event"] for e in events[:1] + events[-1:]] == ["session_started", "session_ended"]
+    assert events[-1]["reason"] == "done"
+    assert all({"v", "time", "session", "event"} <= set(event) for event in events)
+
+
+def _csv(table: pd.DataFrame, run: Run) -> Path:
+    file = run.folder.path / "again.csv"
+    table.to_csv(file, index=False)
+    return file
+
+
+def test_the_resolved_file_and_provenance_are_complete(grid: Run) -> None:
+    resolved = load_config(grid.folder.search_file)
+    assert resolved.search.concurrency == min(available().cpus, 4)
+    assert resolved.resources.gpu == 0 and resolved.trials == 4
+    provenance = grid.folder.provenance()
+    images = provenance["data"]["images"]
+    assert images["train"] == 84 and images["validation"] + images["test"] == 36 and 23 <= images["validation"] <= 25
+    assert set(provenance["trivial"]) == {"nothing", "most_frequent_label", "label_frequencies"}
+    for row in provenance["trivial"].values():
+        assert set(row) == set(METRICS) and all(math.isfinite(value) for value in row.values())
+    assert provenance["packages"]["ray"] and provenance["hardware"]["cpus"]
+
+
+def test_ray_gives_what_the_plain_loop_gives(grid: Run, tmp_path: Path, squares: Path, cache: Path) -> None:
+    context = prepare(small_config(tmp_path, squares, cache)).context
+    torch.set_num_threads(1)
+    record = grid.records[3]
+    rows = list(train(TrialConfig(**record.config), context))
+    assert [row.epoch for row in rows] == [1, 2]
+    for row in rows:
+        assert isinstance(row, EpochRow) and row.metrics == record.epochs[row.epoch]["metrics"]
+
+
+def test_a_grid_gives_the_same_history_in_any_order(grid: Run, tmp_path: Path, squares: Path, cache: Path) -> None:
+    reversed_lists = {"dropout": [0.4, 0.0], "learning_rate": [0.003, 0.0001]}
+    for concurrency in (1, 2):
+        other = small_search(
+            tmp_path / str(concurrency),
+            squares,
+            cache,
+            space=reversed_lists,
+            search={"algorithm": "grid", "concurrency": concurrency},
+        )
+        assert other.records[0].config != grid.records[0].config
+        pd.testing.assert_frame_equal(comparable_history(other), comparable_history(grid), check_exact=True)
+
+
+def test_one_trial_at_a_time_gives_the_same_search_twice(
+    halving: Run, tmp_path: Path, squares: Path, cache: Path
+) -> None:
+    again = small_search(
+        tmp_path,
+        squares,
+        cache,
+        space=TPE_SPACE,
+        training={"epochs": 4},
+        search={"algorithm": "tpe", "trials": 10, "concurrency": 1},
+        scheduler=ASHA,
+    )
+    columns = [name for name in again.trials.columns if name != "seconds"]
+    pd.testing.assert_frame_equal(again.trials[columns], halving.trials[columns], check_exact=True)
+    pd.testing.assert_frame_equal(comparable_history(again), comparable_history(halving), check_exact=True)
+
+
+def test_asha_stops_trials_at_rungs_and_says_why(halving: Run) -> None:
+    trials = halving.trials.set_index("trial")
+    pruned = trials[trials["status"] == "pruned"]
+    assert 0 < len(pruned) < 10
+    assert set(pruned["last_epoch"]) <= {1, 2}
+    for event in halving.folder.events():
+        if event["event"] == "trial_ended" and event["status"] == "pruned":
+            assert "at the rung of epoch" in event["reason"]
+
+
+def test_the_study_tells_the_truth(halving: Run) -> None:
+    study = optuna.load_study(
+        study_name="squares", storage=JournalStorage(JournalFileBackend(str(halving.folder.study_file)))
+    )
+    statuses = halving.trials.set_index("trial")["status"]
+    assert len(study.trials) == 10
+    assert not [trial for trial in study.trials if trial.state == TrialState.RUNNING]
+    pruned = [trial for trial in study.trials if trial.state == TrialState.PRUNED]
+    assert len(pruned) == (statuses == "pruned").sum()
+    for trial in study.trials:
+        record = halving.records[trial.user_attrs["trial"]]
+        assert trial.intermediate_values == record.values("val_map")
+        assert trial.params.items() <= record.config.items()
+        values = record.values("val_map")
+        expected = values[max(values)] if trial.state == TrialState.PRUNED else max(values.values())
+        assert trial.value == expected
+        assert ("momentum" in trial.params) == (trial.params["optimizer"] == "sgd")
+
+
+@pytest.mark.parametrize("algorithm", ["tpe", "random", "gp"])
+def test_algorithms_fill_in_around_start_with(algorithm: str, tmp_path: Path, squares: Path, cache: Path) -> None:
+    run = small_search(
+        tmp_path,
+        squares,
+        cache,
+        space={"learning_rate": {"log": [1e-4, 1e-2]}, "dropout": {"float": [0.0, 0.5]}},
+        training={"epochs": 1},
+        search={"algorithm": algorithm, "trials": 12, "start_with": [{"learning_rate": 0.001}, {"dropout": 0.25}]},
+        scheduler={"type": "median"},
+    )
+    assert set(run.trials["status"]) == {"completed"}
+    assert run.records[0].config["learning_rate"] == 0.001 and run.records[1].config["dropout"] == 0.25
+    assert len({record.config["learning_rate"] for record in run.records.values()}) == 12
+
+
+def test_a_loss_that_explodes_fails_the_trial_and_not_the_search(tmp_path: Path, squares: Path, cache: Path) -> None:
+    run = small_search(
+        tmp_path,
+        squares,
+        cache,
+        space={"learning_rate": [10.0, 0.001]},
+        training={"optimizer": "sgd", "momentum": 0.99, "weight_decay": 1.0, "epochs": 20, "patience": 0},
+    )
+    trials = run.trials.set_index("trial")
+    assert list(trials["status"]) == ["failed", "completed"]
+    assert "loss became" in trials.loc[0, "error"] and "in epoch" in trials.loc[0, "error"]
+    study = optuna.load_study(
+        study_name="squares", storage=JournalStorage(JournalFileBackend(str(run.folder.study_file)))
+    )
+    assert sorted(trial.state.name for trial in study.trials) == ["COMPLETE", "FAIL"]
+
+
+def test_a_killed_worker_fails_its_trial_alone(tmp_path: Path, squares: Path, cache: Path) -> None:
+    killed: list[int] = []
+
+    def kill_first_worker() -> None:
+        events = RunFolder(tmp_path / "results" / "squares")
+        for _ in range(600):
+            time.sleep(0.1)
+            rows = list(events.events()) if events.events_file.exists() else []
+            workers = [row["worker"] for row in rows if row["event"] == "epoch" and row["trial"] == 0]
+            if workers:
+                killed.append(int(workers[0].rpartition(":")[2]))
+                os.kill(killed[0], signal.SIGKILL)
+                return
+
+    killer = threading.Thread(target=kill_first_worker)
+    killer.start()
+    run = small_search(
+        tmp_path,
+        squares,
+        cache,
+        space={"epochs": [400, 1, 2]},
+        training={"patience": 0, "epochs": None},
+        search={"algorithm": "grid", "concurrency": 1},
+    )
+    killer.join()
+    assert killed
+    trials = run.trials.set_index("trial")
+    assert list(trials["status"]) == ["failed", "completed", "completed"]
+    assert trials.loc[0, "error"] == "the worker process died"
+
+
+def test_patience_ends_a_trial_that_no_longer_improves(tmp_path: Path, squares: Path, cache: Path) -> None:
+    run = small_search(
+        tmp_path,
+        squares,
+        cache,
+        space={"learning_rate": [0.01]},
+        training={"epochs": 60, "patience": 1, "dropout": 0.0},
+    )
+    record = run.records[0]
+    assert record.status == "early_stopped"
+    losses = record.values("val_loss")
+    assert np.argmin(list(losses.values())) + 1 == max(losses) - 1
+
+
+def test_the_time_budget_ends_the_search_and_keeps_what_is_done(tmp_path: Path, squares: Path, cache: Path) -> None:
+    run = small_search(
+        tmp_path,
+        squares,
+        cache,
+        training={"epochs": 500, "patience": 0},
+        search={"algorithm": "grid", "time_budget": 6.0},
+    )
+    assert set(run.trials["status"]) == {"interrupted"}
+    *_, last = run.folder.events()
+    assert last["reason"] == "time_budget" and 6 <= last["seconds"] < 30
+    assert run.best is None
+
+
+def test_nothing_of_rays_names_stands_outside_its_folder(grid: Run) -> None:
+    names = {path.name for path in grid.folder.path.iterdir()} - {"again.csv"}
+    assert names == {
+        "search.yaml", "provenance.json", "events.jsonl", "trials.csv", "history.csv",
+        "rejected.csv", "study.log", "tensorboard", "ray",
+    }  # fmt: skip
+    assert sorted(p.name for p in grid.folder.tensorboard.iterdir()) == [f"trial-{n:04d}" for n in range(4)]
+    assert json.loads(grid.folder.events_file.read_text().splitlines()[0])["session"] == 1

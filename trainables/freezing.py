@@ -1,0 +1,154 @@
+"""A network for one trial: a frozen prefix and a tail that is trained."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from spaces import STAGES, ConfigError, TrialConfig
+from trainables.architectures import architecture, output_features, restore
+from trainables.weights import chosen_weights, is_pretrained, load_pretrained
+
+CHUNK = 32
+"""Images that pass a frozen prefix at a time, always."""
+
+
+class Frozen(nn.Sequential):
+    """Layers that stay as they are: in eval mode whatever is asked, without gradients, with stored batch statistics."""
+
+    def __init__(self, layers: OrderedDict[str, nn.Module]) -> None:
+        super().__init__(layers)
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Frozen:
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images)
+
+
+class Network(nn.Module):
+    """Images (N, 3, H, W), normalised, to logits (N, classes).
+
+    Args:
+        stages: the groups of layers in the order of the data.
+        pool: what joins them to the head; frozen with the last group.
+        head: what is trained in any case.
+        freeze_depth: number of groups that are frozen, from the input.
+        weights_digest: names the weights that the groups start from.
+
+    Attributes:
+        prefix: the frozen part; empty at depth 0.
+        tail: the rest, whose last module is the head.
+    """
+
+    def __init__(
+        self, stages: list[nn.Module], pool: nn.Module, head: nn.Module, freeze_depth: int, weights_digest: str
+    ) -> None:
+        super().__init__()
+        layers = [(f"stage{number}", stage) for number, stage in enumerate(stages, 1)]
+        layers += [("pool", pool), ("head", head)]
+        frozen = freeze_depth + (freeze_depth == STAGES)
+        self.prefix = Frozen(OrderedDict(layers[:frozen]))
+        self.tail = nn.Sequential(OrderedDict(layers[frozen:]))
+        self.weights_digest = weights_digest
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.tail(run_prefix(self.prefix, images))
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        return list(self.tail[-1].parameters())
+
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the thawed groups."""
+        return list(self.tail[:-1].parameters())
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """A copy of all that training changes: parameters and buffers of the tail, by names such as ``stage5.…``."""
+        return {name: tensor.detach().clone() for name, tensor in self.tail.state_dict().items()}
+
+    def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what :meth:`trained_state` gave, of a network of the same configuration."""
+        self.tail.load_state_dict(state)
+
+
+def build_network(config: TrialConfig, classes: int, image_size: int, weights: str | Mapping[str, str]) -> Network:
+    """The network of one trial, on the CPU, in training mode.
+
+    What is random depends on torch's seed alone, which the caller sets; the head comes first, so it is the same
+    whatever the groups of layers need. Dropout layers within thawed groups (``convnet`` has some) take the trial's
+    share.
+
+    Args:
+        config: architecture, freeze_depth, head_units and dropout are used.
+        classes: number of labels.
+        image_size: side in pixels.
+        weights: as in the search file.
+
+    Raises:
+        ConfigError: layers without pretrained weights would be frozen, or the weights cannot be had.
+    """
+    name, depth = config.architecture, config.freeze_depth
+    row, pretrained = architecture(name), is_pretrained(name, weights)
+    if depth and not pretrained:
+        rule = f"must be 0 for {name} without pretrained weights, which only training can make useful"
+        raise ConfigError(f"{rule}, got {depth}", "freeze_depth")
+    head = row.head(output_features(name, image_size), classes, config.head_units, config.dropout)
+    if pretrained:
+        choice = chosen_weights(name, weights)
+        stages, pool, digest = copy.deepcopy(_pretrained(name, choice, _stamp(choice)))
+    else:
+        network = row.build()
+        stages, pool, digest = row.stages(network), row.pool(network), "random"
+    built = Network(stages, pool, head, depth, digest)
+    for module in built.tail[:-1].modules():
+        if isinstance(module, nn.Dropout):
+            module.p = config.dropout
+    return built
+
+
+@lru_cache(maxsize=8)
+def _pretrained(name: str, choice: str, stamp: tuple[int, int]) -> tuple[list[nn.Module], nn.Module, str]:
+    """Groups, pool and digest; kept, because reading takes longer than copying. The classifier, often large, is not."""
+    loaded, row = load_pretrained(name, {name: choice}), architecture(name)
+    assert loaded.state is not None
+    network, _, _ = restore(row.build, loaded.state)
+    return row.stages(network), row.pool(network), loaded.digest
+
+
+def _stamp(choice: str) -> tuple[int, int]:
+    """Changes when a weights file does."""
+    path = Path(choice)
+    return (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else (0, 0)
+
+
+def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:
+    """The frozen part applied in chunks of exactly 32 images, the last one filled up with its last image.
+
+    Libraries choose their kernels by the size and layout of a batch, and kernels differ in the last bits. With both
+    fixed, an image's activations do not depend on which images came with it (exactly so in float32 on a CPU).
+
+    Args:
+        prefix: in eval mode; without modules it is skipped and the images are returned.
+        images: (N, 3, H, W), N ≥ 1.
+
+    Returns:
+        (N, C, H', W'), or (N, features) where all groups are frozen.
+    """
+    if next(prefix.children(), None) is None:
+        return images
+    outputs = []
+    for start in range(0, len(images), CHUNK):
+        chunk = images[start : start + CHUNK]
+        filling = chunk[-1:].expand(CHUNK - len(chunk), -1, -1, -1)
+        full = torch.cat([chunk, filling]).contiguous(memory_format=torch.channels_last)
+        outputs.append(prefix(full)[: len(chunk)])
+    return torch.cat(outputs)

@@ -1,0 +1,93 @@
+"""Optimisers, and the learning rate as a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from spaces.trial import TrialConfig
+
+OPTIMIZERS: dict[str, Callable[[TrialConfig], tuple[type[torch.optim.Optimizer], dict[str, Any]]]] = {
+    "adamw": lambda config: (torch.optim.AdamW, {}),
+    "adam": lambda config: (torch.optim.Adam, {}),
+    "sgd": lambda config: (torch.optim.SGD, {"momentum": config.momentum, "nesterov": config.momentum > 0}),
+}
+"""Weight decay is decoupled in adamw (Loshchilov & Hutter 2019) and an L2 penalty in adam and sgd."""
+
+FUSED_ON = ("cpu", "cuda")
+
+
+def build_optimizer(
+    config: TrialConfig, head: Iterable[nn.Parameter], backbone: Iterable[nn.Parameter]
+) -> torch.optim.Optimizer:
+    """The configuration's optimiser over two groups of parameters: the head, and the thawed part of the backbone.
+
+    The fused kernels (1.3 to 2 times as fast a step) take the memory of parameters and state as it lies. A state that
+    is saved and loaded again has to keep its strides, as it does with ``torch.save``; otherwise training goes wrong.
+
+    Args:
+        config: gives optimiser, learning rates, weight decay and momentum.
+        head: trained at ``learning_rate``.
+        backbone: trained at ``learning_rate * backbone_lr_scale``; may be empty.
+    """
+    groups: list[dict[str, Any]] = [
+        {"params": list(head), "lr_scale": 1.0},
+        {"params": list(backbone), "lr_scale": config.backbone_lr_scale},
+    ]
+    for group in groups:
+        group["lr"] = config.learning_rate * group["lr_scale"]
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    fused = all(p.is_floating_point() and p.device.type in FUSED_ON for p in parameters)
+    optimizer, options = OPTIMIZERS[config.optimizer](config)
+    return optimizer(groups, weight_decay=config.weight_decay, fused=fused, **options)  # type: ignore[call-arg]
+
+
+def _cosine(start: float, end: float, progress: float) -> float:
+    """From `start` to `end` along half a cosine wave while `progress` goes from 0 to 1."""
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _one_cycle(progress: float, rise: float = 0.3, start: float = 1 / 25, end: float = 1e-4) -> float:
+    """Up to 1 over the first 30 %, then down to almost 0 (Smith & Topin 2017, with cosines for its straight lines)."""
+    if progress < rise:
+        return _cosine(start, 1.0, progress / rise)
+    return _cosine(1.0, end, (progress - rise) / (1 - rise))
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda progress: 1.0,
+    "cosine": lambda progress: _cosine(1.0, 0.0, progress),
+    "one_cycle": _one_cycle,
+}
+"""Share of the training that is done, in [0, 1] → share of the peak learning rate."""
+
+
+def learning_rate_factor(config: TrialConfig, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of one step as a share of its peak: the schedule over all epochs, times the warm-up.
+
+    It depends on nothing but the step, so that a trial which is stopped and continued goes on exactly.
+
+    Args:
+        config: gives schedule, epochs and warm-up. The warm-up rises by the same amount with each step, from one such
+            amount at the first step to the full rate at its last.
+        step: steps already taken; 0 is the first of the training.
+        steps_per_epoch: at least 1.
+
+    Returns:
+        A number in [0, 1].
+    """
+    warmup_steps = config.warmup * steps_per_epoch
+    warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+    return warmup * SCHEDULES[config.schedule](step / (config.epochs * steps_per_epoch))
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, config: TrialConfig, step: int, steps_per_epoch: int) -> float:
+    """Prepare an optimiser of :func:`build_optimizer` for `step`; returns the head's learning rate."""
+    rate = config.learning_rate * learning_rate_factor(config, step, steps_per_epoch)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["lr_scale"]
+    return rate
