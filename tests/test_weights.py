@@ -98,7 +98,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not(tmp_path: Path) ->
     path, target = tmp_path / "weights.pth", tmp_path / "made-by-the-pickle"
     torch.save({"features.0.0.weight": Malicious(target)}, path)
     plain = tmp_path / "plain.pkl"
-    plain.write_bytes(pickle.dumps(Malicious(target)))
+    plain.write_bytes(pickle.dumps(Malicious(target), protocol=2))
     for file in (path, plain):
         with pytest.raises(ConfigError, match=rf"weights.{NAME}: .*{file.name} must hold tensors by name"):
             load_pretrained(NAME, {NAME: str(file)})
@@ -107,7 +107,9 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not(tmp_path: Path) ->
     assert target.exists(), "the file would have run code"
 
 
-@pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x03\x04 torn"])
+@pytest.mark.parametrize(
+    "content", [b"", b"not weights", b"PK\x03\x04 torn", b"\x80\x02}q\x00(X\x01", b"\x80\x02h\x07."]
+)
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_damaged_files_are_refused(tmp_path: Path, content: bytes, suffix: str) -> None:
     path = tmp_path / f"damaged{suffix}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-import pickle
 import socket
 import sysconfig
 from collections.abc import Callable, Mapping
@@ -105,7 +104,7 @@ def _read(path: Path, key: str) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, safetensors.SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # a damaged pickle fails in any way, as KeyError or struct.error among others
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"{rule}, got: {reason}; {fix}", key) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
