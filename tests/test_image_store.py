@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from spaces.errors import ConfigError
-from trainables import image_store
+from trainables import image_store, supervision
 from trainables.image_store import ImageStore, Rejected, decode_image, open_store
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -311,7 +311,7 @@ def test_hanging_reads_are_given_up() -> None:
         return i * i
 
     started = time.monotonic()
-    results = dict(image_store._supervised(work, 40, workers=2, timeout=0.3))
+    results = dict(supervision.supervised(work, 40, workers=2, timeout=0.3))
     assert time.monotonic() - started < 5
     hang.set()
     assert sorted(results) == list(range(40)), "every item once, though both workers hung"
@@ -329,7 +329,7 @@ def test_a_hanging_read_does_not_keep_the_process_alive(images: Path, tmp_path: 
     script = (
         "import sys; from pathlib import Path; from trainables import image_store\n"
         "pipe, root, directory = map(Path, sys.argv[1:])\n"
-        "image_store._identity = lambda path: (1, 1)\n"
+        "image_store.file_identity = lambda path: (1, 1)\n"
         "(root / 'hang.png').symlink_to(pipe)\n"
         "store = image_store.open_store(root, ['0.png', 'hang.png', '1.png'], 16, directory=directory, timeout=0.3)\n"
         "print(store.usable.tolist(), store.rejected)\n"
@@ -350,7 +350,7 @@ def test_a_fault_of_our_own_is_raised() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(image_store._supervised(work, 4, workers=2, timeout=5))
+        list(supervision.supervised(work, 4, workers=2, timeout=5))
 
 
 def test_unreadable_files_are_tried_again_later(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

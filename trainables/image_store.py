@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
 import os
-import queue
 import shutil
-import stat
-import struct
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from spaces.errors import ConfigError, did_you_mean
+from trainables.decoding import RESIZE, Rejected, decode_image, file_identity
+from trainables.supervision import supervised
 
 VERSION = 1
 """Part of every key; raise it whenever the same file would give other pixels."""
@@ -39,30 +35,6 @@ _UNWRITABLE = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS),
     *(errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR),
 )
-
-Image.init()
-FORMATS = tuple(
-    name
-    for name in ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
-    if name in Image.OPEN
-)
-"""What is taken for an image; Pillow's others start programs (EPS) or are no pictures."""
-
-FULL_SCALES: dict[str, tuple[float, ...]] = {
-    "I;16": (65535,),
-    "I;16L": (65535,),
-    "I;16B": (65535,),
-    "I": (65535,),
-    "F": (1, 255, 65535),
-}
-"""Pillow's modes of more than 8 bits → values that may stand for white: the first that no pixel exceeds. Images with
-larger or negative values are stretched from their own minimum to their own maximum, as no scale is known."""
-
-RESIZE: dict[str, Callable[[Image.Image, tuple[int, int], Image.Resampling], Image.Image]] = {
-    "crop": ImageOps.fit,
-    "squash": Image.Image.resize,
-}
-"""``data.resize`` → ``crop``: the short side is scaled, the centre cropped; ``squash``: both sides are scaled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,18 +54,6 @@ class ImageStore:
     rejected: tuple[tuple[str, str], ...]
     digest: str
     digests: np.ndarray
-
-
-class Rejected(Exception):
-    """An image cannot be used; the text says why.
-
-    Args:
-        passing: the file may be readable another time (a time-out, missing permission).
-    """
-
-    def __init__(self, reason: str, passing: bool = False) -> None:
-        super().__init__(reason)
-        self.reason, self.passing = reason, passing
 
 
 def open_store(
@@ -131,7 +91,7 @@ def open_store(
     if not files:
         raise ConfigError(f"no image files in {root}; give at least one", key="images")
     found: list[Any] = [None] * len(files)
-    for i, outcome in _supervised(lambda i: _identity(root / files[i]), len(files), workers, timeout):
+    for i, outcome in supervised(lambda i: file_identity(root / files[i]), len(files), workers, timeout):
         found[i] = outcome.reason if isinstance(outcome, Rejected) else outcome
     key = _digest([VERSION, str(root.resolve()), size, resize, list(zip(files, found, strict=True))])
     folder = directory / f"images-{key}"
@@ -143,7 +103,7 @@ def open_store(
                 store = _load(folder, files, size)
                 if store is None:
                     decode = partial(_decode_row, root, files, found, size, resize)
-                    rows = _supervised(decode, len(files), workers, timeout)
+                    rows = supervised(decode, len(files), workers, timeout)
                     _build(folder, rows, len(files), size, progress)
                     store = _load(folder, files, size)
         except OSError as error:
@@ -156,76 +116,6 @@ def open_store(
     return store
 
 
-def decode_image(path: Path, size: int, resize: str = "crop") -> np.ndarray:
-    """One image file as uint8 RGB (size, size, 3).
-
-    Turned upright by EXIF; transparent parts on white; the first picture of an animation. Scaled with antialiasing
-    (bilinear, as torchvision does); of a JPEG no more is decoded than twice the size needs.
-
-    Raises:
-        Rejected: the file is no image, is damaged, has more pixels than Pillow's limit, or cannot be read.
-    """
-    try:
-        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and image.width * image.height > limit:
-                raise Rejected(f"{image.width} x {image.height} pixels are more than the limit of {limit}")
-            image.draft(None, (2 * size, 2 * size))
-            image.load()
-            upright = _upright(_eight_bits(image) if image.mode in FULL_SCALES else image)
-            if upright.has_transparency_data:
-                colour = upright.convert("RGBA")
-                upright = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
-            return np.asarray(RESIZE[resize](upright.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
-    except Rejected:
-        raise
-    except UnidentifiedImageError as error:
-        raise Rejected("not an image of a known format") from error
-    except OSError as error:
-        # Errors of the file system have a number, Pillow's own about damaged content do not.
-        if error.errno is not None:
-            raise Rejected(f"cannot be read: {error.strerror}", passing=True) from error
-        raise Rejected(f"damaged: {error}") from error
-    except Exception as error:  # a decoder may raise anything when the file is broken, and one file must not end a run
-        raise Rejected(f"cannot be decoded: {error or type(error).__name__}") from error
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except (SyntaxError, ValueError, TypeError, KeyError, struct.error):
-        return image  # The pixels are good; only the note on how the camera was held is not.
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image, np.float64)
-    if not np.isfinite(values).all():
-        raise Rejected("holds values that are not finite numbers")
-    low, high = float(values.min()), float(values.max())
-    white = next((scale for scale in FULL_SCALES[image.mode] if low >= 0 and high <= scale), None)
-    if white is not None:
-        low, high = 0.0, white
-    scaled = Image.fromarray(np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8))
-    scaled.info = {name: value for name, value in image.info.items() if name == "exif"}
-    return scaled
-
-
-# --- one file, in a worker thread ------------------------------------------------------------------------------------
-
-
-def _identity(path: Path) -> tuple[int, int] | str:
-    """(bytes, nanoseconds of the last change), or why there is nothing to decode."""
-    try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return "absent"
-    except (OSError, ValueError) as error:
-        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
-    if not stat.S_ISREG(status.st_mode):
-        return "not a regular file"
-    return (status.st_size, status.st_mtime_ns) if status.st_size else "empty file"
-
-
 def _decode_row(
     root: Path, files: Sequence[str], found: list[Any], size: int, resize: str, i: int
 ) -> tuple[np.ndarray, bytes]:
@@ -234,80 +124,6 @@ def _decode_row(
         raise Rejected(found[i])
     pixels = decode_image(root / files[i], size, resize)
     return pixels, hashlib.blake2b(pixels.tobytes(), digest_size=_DIGEST_BYTES).digest()
-
-
-@dataclass
-class _Worker:
-    """What the supervisor knows of one thread: the item it is at, since when, and whether it was given up."""
-
-    item: int | None = None
-    since: float = field(default_factory=time.monotonic)
-    given_up: bool = False
-
-
-def _supervised(work: Callable[[int], Any], count: int, workers: int, timeout: float) -> Iterator[tuple[int, Any]]:
-    """``(i, work(i))`` for i below `count`, as they are done; a :class:`Rejected` is a result, too.
-
-    Threads serve, as Pillow releases the interpreter while it decodes; a thread that hangs in a read cannot be stopped,
-    so it is replaced by another. They are daemons: none keeps the process from ending.
-    """
-    items, lock, stop = iter(range(count)), threading.Lock(), threading.Event()
-    results: queue.Queue[tuple[int, Any]] = queue.Queue(maxsize=64)
-
-    def run(me: _Worker) -> None:
-        while not stop.is_set():
-            with lock:
-                item = next(items, None)
-                me.item, me.since = item, time.monotonic()
-            if item is None:
-                return
-            result: Any
-            try:
-                result = work(item)
-            except BaseException as error:  # handed to the supervisor, who raises it
-                result = error
-            with lock:
-                me.item = None
-                if me.given_up:
-                    return
-            while not stop.is_set():
-                try:
-                    results.put((item, result), timeout=1)
-                    break
-                except queue.Full:
-                    continue
-
-    def start() -> _Worker:
-        worker = _Worker()
-        threading.Thread(target=run, args=(worker,), daemon=True, name="thaw-images").start()
-        return worker
-
-    crew = [start() for _ in range(max(1, min(workers, count)))]
-    tick, checked, done = min(0.25, timeout / 4), time.monotonic(), 0
-    try:
-        while done < count:
-            ready: list[tuple[int, Any]] = []
-            with contextlib.suppress(queue.Empty):
-                ready.append(results.get(timeout=tick))
-            if time.monotonic() - checked > tick:
-                checked = time.monotonic()
-                for place, worker in enumerate(crew):
-                    with lock:
-                        item = worker.item
-                        worker.given_up = item is not None and checked - worker.since > timeout
-                    if worker.given_up and item is not None:
-                        ready.append((item, Rejected(f"reading took longer than {timeout:g} s", passing=True)))
-                        crew[place] = start()
-            for item, result in ready:
-                if isinstance(result, BaseException) and not isinstance(result, Rejected):
-                    raise result
-                done += 1
-                yield item, result
-    finally:
-        stop.set()
-
-
-# --- the files of a store --------------------------------------------------------------------------------------------
 
 
 def _digest(content: object) -> str:

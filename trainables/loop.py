@@ -75,7 +75,7 @@ class Training:
         torch.manual_seed(self._seed("initialisation"))
         classes = context.labels.shape[1]
         network = build_network(config, classes, context.images.size, context.weights)
-        self.network = network.to(device=device, memory_format=torch.channels_last)
+        self.network = network.to(device).to(memory_format=torch.channels_last)
         self.activations = LiveActivations(network, architecture(config.architecture), context, pixels, device)
         self.targets = torch.from_numpy(context.labels).to(device, torch.float32)
         self.loss = build_loss(config)
