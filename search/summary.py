@@ -52,15 +52,14 @@ def _print_best(run: Run, console: Console) -> None:
     assert run.best is not None
     values = run.best.values(run.metric)
     best = run.best.epochs[best_epoch(values, run.metric)]["metrics"]
-    table = Table(
-        title="Validation metrics: the best trial beside predictors that never look at an image", title_justify="left"
-    )
-    table.add_column("predictor")
+    trivial = run.folder.provenance()["trivial"]
+    table = Table(title="The best trial beside predictors that never look at an image", title_justify="left")
+    for column in ("validation metric", f"trial {run.best.number}", *trivial):
+        table.add_column(column.replace("_", " "), justify="right" if table.columns else "left")
     for name in SHOWN:
-        table.add_column(f"{name} {'↑' if METRICS[name].maximize else '↓'}", justify="right")
-    rows = {f"best (trial {run.best.number})": {name: best[f"val_{name}"] for name in SHOWN}}
-    for name, row in {**rows, **run.folder.provenance()["trivial"]}.items():
-        table.add_row(name.replace("_", " "), *(f"{row[metric]:.3f}" for metric in SHOWN))
+        others = (f"{row[name]:.3f}" for row in trivial.values())
+        arrow = "↑" if METRICS[name].maximize else "↓"
+        table.add_row(f"{name} {arrow}", f"{best[f'val_{name}']:.3f}", *others)
     console.print()
     console.print(table)
     console.print("Best configuration", style="bold")
