@@ -29,6 +29,21 @@ def _seconds(value: object) -> object:
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
+def _bytes(value: object) -> object:
+    """``20GB``, ``500MB`` or a number of bytes, as bytes."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT]?)B?\s*", value)
+    if match is None:
+        raise ValueError("must be a size such as 500MB or 20GB")
+    return int(float(match[1]) * 1000 ** " kMGT".index(match[2] or " "))
+
+
+def _off(value: object) -> object:
+    """YAML reads the word ``off`` as false."""
+    return "off" if value is False else value
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -102,7 +117,9 @@ class ResourcesConfig(_Section):
 
 
 class CacheConfig(_Section):
+    activations: Annotated[Literal["auto", "fp16", "off"], BeforeValidator(_off)] = "auto"
     directory: str = "~/.cache/thaw"
+    budget: Annotated[int, BeforeValidator(_bytes)] = Field(20 * 10**9, ge=0)
 
 
 class SearchConfig(_Section):

@@ -62,7 +62,7 @@ def measure_epochs(prepared: Prepared) -> dict[tuple[str, int], float]:
     config, context = prepared.config, prepared.context
     torch.set_num_threads(config.resources.cpu)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    pixels = context.images.open().pixels
+    images = context.images.open()
     space, split = config.search_space, context.split
     costs = {}
     for name in space.options("architecture"):
@@ -71,11 +71,13 @@ def measure_epochs(prepared: Prepared) -> dict[tuple[str, int], float]:
             trial = trial.model_copy(update={"epochs": 2, "patience": 0})
             few = BATCHES * trial.batch_size
             sample = Split(split.train[:few], split.validation[:few], split.test[:0])
-            training = Training(trial, replace(context, split=sample), pixels, device)
+            live = replace(context, split=sample, cache=replace(context.cache, activations="off"))
+            training = Training(trial, live, images, device)
             training.epoch()
             row = training.epoch()
             if isinstance(row, EpochRow):
                 shares = {
+                    "prefix": 0.0,
                     "train": len(split.train) / len(sample.train),
                     "validate": len(split.validation) / len(sample.validation),
                 }

@@ -121,6 +121,8 @@ class Recorder(Callback):
             self._end(number, "failed", result["row"].reason)
             return
         row = {**asdict(result["row"]), "worker": result["worker"]}
+        if result["warning"]:
+            row["warning"] = result["warning"]
         state.epoch(number, row)
         for observer in observers:
             observer.epoch(state.records[number], row)
@@ -140,7 +142,7 @@ class Recorder(Callback):
 
 
 def _reason(trial: Any) -> str:
-    """Why a trial of Ray's failed, in one line, from the text that Ray keeps on this machine (its pickle is left alone)."""
+    """Why a trial of Ray's failed, in one line, from the text that Ray keeps here; its pickle is left alone."""
     file = trial.error_file
     lines = Path(file).read_text(encoding="utf-8", errors="replace").strip().splitlines() if file else []
     if not lines or any("ActorDiedError" in line or line.startswith("The actor") for line in lines):

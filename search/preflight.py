@@ -15,7 +15,7 @@ from search.config import DataConfig, SearchConfig
 from search.resources import available, resolve_resources
 from spaces import ConfigError
 from trainables.architectures import architecture
-from trainables.context import ImageSource, RunContext
+from trainables.context import CacheOptions, ImageSource, RunContext
 from trainables.datasets import Dataset, read_dataset
 from trainables.digits import BUILTIN
 from trainables.image_store import ImageStore
@@ -118,6 +118,7 @@ def prepare(config: SearchConfig, progress: Callable[[int, int], None] | None = 
         seed=config.search.seed,
         precision=config.precision,
         threshold=config.threshold,
+        cache=CacheOptions(config.cache.activations, cache_directory(config) / "activations", config.cache.budget),
     )
     trivial = trivial_metrics(dataset.labels[split.train], dataset.labels[split.validation], config.threshold)
     return Prepared(config, dataset, context, rejected, trivial, _fingerprint(dataset, store))

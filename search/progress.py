@@ -31,12 +31,17 @@ class Progress:
     ) -> None:
         self.console, self.space, self.metric, self.trials, self.records = console, space, column, trials, records
         self.started = time.monotonic()
+        self._warned: set[str] = set()
         self._live: Live | None = None
         if console.is_terminal:
             self._live = Live(self._table(), console=console, refresh_per_second=2, transient=True)
             self._live.start()
 
     def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
+        warning = row.get("warning", "")
+        if warning and warning not in self._warned:
+            self._warned.add(warning)
+            self._line(f"warning: {warning}")
         if self._live:
             self._live.update(self._table())
             return

@@ -46,6 +46,21 @@ class ImageSource:
 
 
 @dataclass(frozen=True)
+class CacheOptions:
+    """Where activations are stored on each node, and how much of them.
+
+    Args:
+        activations: ``auto`` (where it pays, in the precision of the run), ``fp16`` (half the space), or ``off``.
+        directory: node-local.
+        budget: bytes that stored activations of all runs may take together.
+    """
+
+    activations: str
+    directory: Path
+    budget: int
+
+
+@dataclass(frozen=True)
 class RunContext:
     """The data and the conditions under which every configuration is tried.
 
@@ -59,6 +74,7 @@ class RunContext:
         seed: the search's seed.
         precision: fp32 or bf16.
         threshold: probability from which a label counts as predicted.
+        cache: what is stored of the frozen part's output.
     """
 
     images: ImageSource
@@ -70,3 +86,4 @@ class RunContext:
     seed: int
     precision: str
     threshold: float
+    cache: CacheOptions

@@ -58,7 +58,7 @@ class Network(nn.Module):
         layers += [("pool", pool), ("head", head)]
         frozen = freeze_depth + (freeze_depth == STAGES)
         self.prefix = Frozen(OrderedDict(layers[:frozen]))
-        self.tail = nn.Sequential(OrderedDict(layers[frozen:]))
+        self.tail = nn.Sequential(OrderedDict(layers[frozen:])).requires_grad_(True).train()
         self.weights_digest = weights_digest
 
     def forward(self, images: Tensor) -> Tensor:
@@ -104,7 +104,10 @@ def build_network(config: TrialConfig, classes: int, image_size: int, weights: s
     head = row.head(output_features(name, image_size), classes, config.head_units, config.dropout)
     if pretrained:
         choice = chosen_weights(name, weights)
-        stages, pool, digest = copy.deepcopy(_pretrained(name, choice, _stamp(choice)))
+        stages, pool, digest = _pretrained(name, choice, _stamp(choice))
+        # What is frozen never changes, so all trials of a process share it; what is trained is the trial's own.
+        stages = stages[:depth] + copy.deepcopy(stages[depth:])
+        pool = pool if depth == STAGES else copy.deepcopy(pool)
     else:
         network = row.build()
         stages, pool, digest = row.stages(network), row.pool(network), "random"
@@ -121,6 +124,7 @@ def _pretrained(name: str, choice: str, stamp: tuple[int, int]) -> tuple[list[nn
     loaded, row = load_pretrained(name, {name: choice}), architecture(name)
     assert loaded.state is not None
     network, _, _ = restore(row.build, loaded.state)
+    network.to(memory_format=torch.channels_last)
     return row.stages(network), row.pool(network), loaded.digest
 
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from spaces import TrialConfig
-from trainables.activations import LiveActivations
-from trainables.architectures import architecture
+from trainables.activations import Activations
 from trainables.context import RunContext
 from trainables.freezing import build_network
+from trainables.image_store import ImageStore
 from trainables.losses import build_loss, probabilities
 from trainables.metrics import average_precision, epoch_metrics
 from trainables.optim import build_optimizer, set_learning_rate
@@ -66,17 +66,17 @@ class Training:
     Args:
         config: the trial's hyperparameters.
         context: what all trials of the run share.
-        pixels: the decoded images, uint8 (images, side, side, 3).
+        images: the decoded images.
         device: where to compute.
     """
 
-    def __init__(self, config: TrialConfig, context: RunContext, pixels: np.ndarray, device: torch.device) -> None:
+    def __init__(self, config: TrialConfig, context: RunContext, images: ImageStore, device: torch.device) -> None:
         self.config, self.context, self.device = config, context, device
         torch.manual_seed(self._seed("initialisation"))
         classes = context.labels.shape[1]
         network = build_network(config, classes, context.images.size, context.weights)
         self.network = network.to(device).to(memory_format=torch.channels_last)
-        self.activations = LiveActivations(network, architecture(config.architecture), context, pixels, device)
+        self.activations = Activations(config, network, context, images, device)
         self.targets = torch.from_numpy(context.labels).to(device, torch.float32)
         self.loss = build_loss(config)
         self.optimizer = build_optimizer(config, network.head_parameters(), network.backbone_parameters())
@@ -91,11 +91,16 @@ class Training:
     def epoch(self) -> EpochRow | Failure:
         """Train for one more epoch and validate."""
         epoch = self.completed + 1
+        view = self.completed if self.context.views is None else self.completed % self.context.views
         started = time.perf_counter()
-        train, learning_rate, gradient_norm = self._train(epoch)
+        self.activations.prepare(self.context.split.train, view)
+        self.activations.prepare(self.context.split.validation, None)
+        prepared = time.perf_counter()
+        train, learning_rate, gradient_norm = self._train(epoch, view)
         trained = time.perf_counter()
         validation, label_ap = self._validate()
-        seconds = {"train": trained - started, "validate": time.perf_counter() - trained}
+        ended = time.perf_counter()
+        seconds = {"prefix": prepared - started, "train": trained - prepared, "validate": ended - trained}
         for phase, metrics in (("training", train), ("validation", validation)):
             if not math.isfinite(metrics["loss"]):
                 advice = "try a smaller learning_rate or a warmup"
@@ -120,19 +125,20 @@ class Training:
         waited = epoch - self.best_loss_epoch
         return "patience" if self.config.patience and waited >= self.config.patience else ""
 
-    def _train(self, epoch: int) -> tuple[dict[str, float], float, float]:
+    def _train(self, epoch: int, view: int) -> tuple[dict[str, float], float, float]:
         """One pass over the training images. Returns metrics, learning rate and gradient norm."""
         torch.manual_seed(self._seed("dropout", epoch))
         order = np.random.default_rng(self._seed("shuffle", epoch)).permutation(self.context.split.train)
-        view = epoch - 1 if self.context.views is None else (epoch - 1) % self.context.views
+        targets = self.targets[torch.from_numpy(order)]
         self.network.train()
         logits, losses, norms, learning_rate = [], [], [], 0.0
         for step, rows in enumerate(self._batches(order)):
-            inputs = self._inputs(rows, view)
+            inputs = self.activations.batch(rows, view)
+            first = step * self.config.batch_size
             learning_rate = set_learning_rate(self.optimizer, self.config, (epoch - 1) * self.steps + step, self.steps)
             with self._autocast():
                 batch_logits = self.network.tail(inputs).float()
-            loss = self.loss(batch_logits, self.targets[rows])
+            loss = self.loss(batch_logits, targets[first : first + len(rows)])
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
@@ -140,9 +146,9 @@ class Training:
             norms.append(torch.nn.utils.get_total_norm([p.grad for p in self.trained if p.grad is not None]))
             losses.append(loss.detach() * len(rows))
             logits.append(batch_logits.detach())
-        seen = np.concatenate(list(self._batches(order)))
-        mean_loss = torch.stack(losses).sum().item() / len(seen)
-        metrics = self._metrics(torch.cat(logits), seen, mean_loss)
+        all_logits = torch.cat(logits)
+        mean_loss = torch.stack(losses).sum().item() / len(all_logits)
+        metrics = self._metrics(all_logits, targets[: len(all_logits)], mean_loss)
         return metrics, learning_rate, torch.stack(norms).mean().item()
 
     def _validate(self) -> tuple[dict[str, float], Tensor]:
@@ -152,14 +158,13 @@ class Training:
         logits = []
         with torch.no_grad():
             for start in range(0, len(rows), EVALUATION_BATCH):
-                inputs = self._inputs(rows[start : start + EVALUATION_BATCH], None)
+                inputs = self.activations.batch(rows[start : start + EVALUATION_BATCH], None)
                 with self._autocast():
                     logits.append(self.network.tail(inputs).float())
             all_logits = torch.cat(logits)
-            loss = self.loss(all_logits, self.targets[rows]).item()
-            metrics = self._metrics(all_logits, rows, loss)
-            chances = probabilities(all_logits, self.config.loss)
-            return metrics, average_precision(chances, self.targets[rows])
+            targets = self.targets[torch.from_numpy(rows)]
+            metrics = self._metrics(all_logits, targets, self.loss(all_logits, targets).item())
+            return metrics, average_precision(probabilities(all_logits, self.config.loss), targets)
 
     def _batches(self, order: np.ndarray) -> Iterator[np.ndarray]:
         size = self.config.batch_size
@@ -169,15 +174,11 @@ class Training:
             if len(rows) > 1 or len(order) == 1:
                 yield rows
 
-    def _inputs(self, rows: np.ndarray, view: int | None) -> Tensor:
-        with self._autocast():
-            return self.activations.batch(rows, view)
-
-    def _metrics(self, logits: Tensor, rows: np.ndarray, loss: float) -> dict[str, float]:
-        chances = probabilities(logits, self.config.loss)
+    def _metrics(self, logits: Tensor, targets: Tensor, loss: float) -> dict[str, float]:
         if not math.isfinite(loss):
             return {"loss": loss}
-        return {"loss": loss, **epoch_metrics(chances, self.targets[rows], self.context.threshold)}
+        chances = probabilities(logits, self.config.loss)
+        return {"loss": loss, **epoch_metrics(chances, targets, self.context.threshold)}
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.context.precision == "bf16")
@@ -185,7 +186,7 @@ class Training:
 
 def train(config: TrialConfig, context: RunContext, device: str = "cpu") -> Iterator[EpochRow | Failure]:
     """Train one configuration to its end, in this process; yields each epoch's row, last a Failure if it fails."""
-    training = Training(config, context, context.images.open().pixels, torch.device(device))
+    training = Training(config, context, context.images.open(), torch.device(device))
     while True:
         row = training.epoch()
         yield row

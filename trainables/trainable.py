@@ -26,7 +26,7 @@ class TrialTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any], context: RunContext, threads: int) -> None:  # type: ignore[override]
         torch.set_num_threads(threads)
         self.context = context
-        self.pixels = context.images.open().pixels
+        self.images = context.images.open()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._begin(config)
 
@@ -36,10 +36,14 @@ class TrialTrainable(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         """Start the trial ``{"trial": number, "config": hyperparameters}``."""
-        self.training = Training(TrialConfig(**config["config"]), self.context, self.pixels, self.device)
+        self.training = Training(TrialConfig(**config["config"]), self.context, self.images, self.device)
 
     def step(self) -> dict[str, Any]:
         row = self.training.epoch()
-        # The row stays an object: Ray would flatten a dictionary into names such as row/metrics/val_map.
-        done = isinstance(row, Failure) or bool(row.finished)
-        return {"row": row, "worker": f"{socket.gethostname()}:{os.getpid()}", "done": done}
+        return {
+            # The row stays an object: Ray would flatten a dictionary into names such as row/metrics/val_map.
+            "row": row,
+            "worker": f"{socket.gethostname()}:{os.getpid()}",
+            "warning": self.training.activations.warning,
+            "done": isinstance(row, Failure) or bool(row.finished),
+        }

@@ -1,0 +1,233 @@
+"""The activation cache: exact, shared, mended when damaged, and never larger than allowed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from search.preflight import prepare
+from spaces import TrialConfig
+from tests.searches import small_config
+from trainables import activations as module
+from trainables.activation_store import StoredView
+from trainables.activations import plan
+from trainables.architectures import architecture
+from trainables.cache_budget import admit, hold
+from trainables.context import RunContext
+from trainables.loop import EpochRow, train
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state dict of a random resnet18: as good as a real one where only equality counts."""
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(architecture("resnet18").build().state_dict(), file)
+    return file
+
+
+@pytest.fixture
+def context(tmp_path: Path, squares: Path, cache: Path, weights: Path) -> RunContext:
+    """Three epochs' worth of images, augmented, with a cache of its own."""
+    augment = {"augment": {"rotate": 20, "flip": 0.5}}
+    config = small_config(
+        tmp_path,
+        squares,
+        cache,
+        weights={"resnet18": str(weights)},
+        data=augment,
+        training={"architecture": "resnet18"},
+    )
+    context = prepare(config).context
+    return replace(context, cache=replace(context.cache, directory=tmp_path / "activations"))
+
+
+def rows(context: RunContext, depth: int, **changes: object) -> list[dict[str, float]]:
+    config = TrialConfig(architecture="resnet18", freeze_depth=depth, head_units=16, epochs=2, patience=0)
+    result = list(train(config.model_copy(update=changes), context))
+    assert all(isinstance(row, EpochRow) for row in result)
+    return [row.metrics for row in result if isinstance(row, EpochRow)]
+
+
+def without(context: RunContext) -> RunContext:
+    return replace(context, cache=replace(context.cache, activations="off"))
+
+
+def stored_files(context: RunContext) -> list[Path]:
+    return sorted(context.cache.directory.glob("*/*.rows"))
+
+
+@pytest.mark.parametrize("depth", [4, 5])
+def test_stored_and_live_agree_to_the_bit(context: RunContext, depth: int) -> None:
+    live = rows(without(context), depth)
+    assert not context.cache.directory.exists()
+    assert rows(context, depth) == live, "cold"
+    names = [file.name for file in stored_files(context)]
+    assert len(names) == 3 and "clean.rows" in names, "validation once, training once an epoch"
+    module._stored_view.cache_clear()
+    assert rows(context, depth) == live, "warm"
+
+
+def test_without_augmentation_one_view_serves_all(context: RunContext) -> None:
+    plain = replace(context, augment=type(context.augment)())
+    assert rows(plain, 5) == rows(without(plain), 5)
+    assert [file.name for file in stored_files(context)] == ["clean.rows"]
+
+
+def test_trials_of_one_prefix_compute_it_once(context: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[int] = []
+    original = module.Activations._live
+    monkeypatch.setattr(module.Activations, "_live", lambda self, r, v: computed.append(len(r)) or original(self, r, v))
+    rows(context, 5)
+    first = sum(computed)
+    assert first == 2 * len(context.split.train) + len(context.split.validation)
+    rows(context, 5, learning_rate=0.01, dropout=0.5)
+    assert sum(computed) == first, "another head needs nothing new"
+    rows(context, 4)
+    assert sum(computed) == 2 * first, "another depth does"
+
+
+@pytest.mark.parametrize("damage", ["flipped", "zeroed", "truncated", "no checks"])
+def test_damaged_files_are_mended(context: RunContext, damage: str) -> None:
+    expected = rows(context, 5)
+    for file in stored_files(context):
+        content = bytearray(file.read_bytes())
+        if damage == "flipped":
+            content[int(context.split.validation[0]) * 2048 + 5] ^= 1
+            content[int(context.split.train[0]) * 2048 + 5] ^= 1
+        elif damage == "zeroed":
+            content = bytearray(len(content))
+        elif damage == "truncated":
+            content = content[: len(content) // 2]
+        else:
+            file.with_suffix(".checks").write_bytes(b"")
+        file.write_bytes(content)
+    module._stored_view.cache_clear()
+    assert rows(context, 5) == expected
+
+
+def test_a_full_disk_means_computing_live(context: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file-size limit stands for the disk's end, in a process of its own."""
+    script = (
+        "import resource, signal, pickle, sys, torch\n"
+        "torch.set_num_threads(1)\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
+        "from tests.test_activations import rows\n"
+        "from trainables.loop import Training\n"
+        "context = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "print(rows(context, 5))\n"
+    )
+    import pickle
+
+    file = context.cache.directory.with_name("context.pickle")
+    file.write_bytes(pickle.dumps(context))
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(file)], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(rows(without(context), 5))
+
+
+def test_an_unwritable_place_means_computing_live_with_a_warning(context: RunContext, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    blocked = replace(context, cache=replace(context.cache, directory=tmp_path / "file" / "below"))
+    assert rows(blocked, 5) == rows(without(context), 5)
+
+
+def test_half_precision_is_kept_apart_and_close(context: RunContext) -> None:
+    full = rows(context, 5)
+    half = rows(replace(context, cache=replace(context.cache, activations="fp16")), 5)
+    assert len({file.parent for file in stored_files(context)}) == 2
+    assert half != full
+    assert abs(half[-1]["val_loss"] - full[-1]["val_loss"]) < 1e-2
+
+
+def test_bf16_is_stored_as_it_is(context: RunContext) -> None:
+    fast = replace(context, precision="bf16")
+    assert rows(fast, 5) == rows(without(fast), 5)
+
+
+def test_over_budget_later_views_are_computed_live(context: RunContext) -> None:
+    one_view = 2048 * (len(context.split.train) + 8)
+    small = replace(context, cache=replace(context.cache, budget=one_view))
+    assert rows(small, 5) == rows(without(context), 5)
+    total = sum(file.stat().st_blocks * 512 for file in context.cache.directory.glob("*/*"))
+    assert total < 1.2 * one_view + 40_000
+
+
+def test_unused_keys_go_first_and_used_ones_stay(tmp_path: Path) -> None:
+    for name in ("old", "used"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.rows").write_bytes(b"x" * 1_000_000)
+    hold(tmp_path / "used")
+    assert admit(tmp_path, 500_000, budget=5_000_000) and (tmp_path / "old").exists()
+    assert admit(tmp_path, 1_900_000, budget=3_000_000) and not (tmp_path / "old").exists()
+    assert not admit(tmp_path, 2_900_000, budget=3_000_000) and (tmp_path / "used").exists()
+
+
+def test_two_processes_fill_one_view_together(tmp_path: Path) -> None:
+    """Each computes some blocks, both end with all rows, and no row is computed twice."""
+    script = (
+        "import sys, time, numpy as np\n"
+        "from pathlib import Path\n"
+        "from trainables.activation_store import StoredView\n"
+        "view = StoredView(Path(sys.argv[1]), 4096, 16)\n"
+        "computed = []\n"
+        "def compute(rows):\n"
+        "    computed.extend(rows.tolist()); time.sleep(0.15)\n"
+        "    return np.repeat((rows % 251).astype(np.uint8)[:, None], 16, 1)\n"
+        "view.fill(np.arange(4096), compute)\n"
+        "assert (view.data == (np.arange(4096) % 251)[:, None]).all()\n"
+        "print(len(computed))\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "a.rows")]
+    both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    counts = [int(process.communicate(timeout=60)[0]) for process in both]
+    assert sum(counts) == 4096 and min(counts) > 0
+
+
+def test_a_killed_producer_frees_its_block(tmp_path: Path) -> None:
+    script = (
+        "import sys, time, numpy as np\n"
+        "from pathlib import Path\n"
+        "from trainables.activation_store import StoredView\n"
+        "view = StoredView(Path(sys.argv[1]), 64, 4)\n"
+        "def compute(rows):\n"
+        "    print('computing', flush=True); time.sleep(60)\n"
+        "view.fill(np.arange(64), compute)\n"
+    )
+    path = tmp_path / "a.rows"
+    producer = subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert producer.stdout is not None and producer.stdout.readline() == "computing\n"
+    view = StoredView(path, 64, 4)
+    with view._claim(0) as claimed:
+        assert not claimed
+    producer.kill()
+    producer.wait()
+    view.fill(np.arange(64), lambda todo: np.full((len(todo), 4), 7, np.uint8))
+    assert (view.data == 7).all()
+
+
+def test_plans_follow_cost_and_size() -> None:
+    shallow = plan("resnet50", 3, 128, 512, torch.float32, "cpu")
+    deep = plan("resnet50", 4, 128, 512, torch.float32, "cpu")
+    whole = plan("resnet50", 5, 128, 512, torch.float32, "cpu")
+    # PERF: layer3 at 128 pixels is 1024 × 8 × 8, pooled features are 2048.
+    assert deep.shape == (1024, 8, 8) and deep.row_bytes == 262_144 and whole.shape == (2048,)
+    assert shallow.gain < 1.5 < deep.gain < whole.gain
+    assert plan("resnet50", 5, 128, 512, torch.float16, "cpu").row_bytes == 4096
+    assert not plan("resnet50", 1, 128, 512, torch.float32, "cuda").stored

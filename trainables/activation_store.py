@@ -1,0 +1,126 @@
+"""Activations on disk: one file a view, rows by image, written by whoever computes a row first."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+BLOCK = 512
+"""Images that one process computes at a time while others compute other blocks: a multiple of the prefix's chunk."""
+
+WAIT = 0.02
+_PRESENT = 1 << 32
+
+
+class StoredView:
+    """Rows of equal size, one an image, of which any may be missing.
+
+    Beside the rows stands a file of checks: for each row 0 while it is missing, else its CRC-32 and a mark. A row
+    counts as present once its check fits, which each process looks at once; what a crash or a bad disk left behind is
+    computed again.
+
+    Args:
+        path: of the rows; the checks and the locks stand beside it.
+        images: number of rows.
+        row_bytes: bytes of one.
+
+    Raises:
+        OSError: the files cannot be made or opened.
+    """
+
+    def __init__(self, path: Path, images: int, row_bytes: int) -> None:
+        self.path, self.images, self.row_bytes = path, images, row_bytes
+        self._rows = _open(path, images * row_bytes)
+        self._checks = _open(path.with_suffix(".checks"), images * 8)
+        self._locks = _open(path.with_suffix(".lock"), 0)
+        self._checked = np.memmap(path.with_suffix(".checks"), np.uint64, mode="r", shape=(images,))
+        self.data = np.memmap(path, np.uint8, mode="r", shape=(images, row_bytes))
+        self._verified = np.zeros(images, bool)
+
+    def __del__(self) -> None:
+        for name in ("_rows", "_checks", "_locks"):
+            if hasattr(self, name):
+                os.close(getattr(self, name))
+
+    def missing(self, rows: np.ndarray) -> np.ndarray:
+        """Those of `rows` that have to be computed."""
+        fresh = rows[~self._verified[rows]]
+        for row in fresh[self._checked[fresh] != 0]:
+            if int(self._checked[row]) == _PRESENT | zlib.crc32(self.data[row]):
+                self._verified[row] = True
+            else:
+                os.pwrite(self._checks, bytes(8), int(row) * 8)
+        return rows[~self._verified[rows]]
+
+    def write(self, rows: np.ndarray, data: np.ndarray) -> None:
+        """Keep uint8 (len(rows), row_bytes): first the rows, then the checks that make them count.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        for row, content in zip(rows.tolist(), data, strict=True):
+            _write_all(self._rows, content.tobytes(), row * self.row_bytes)
+            check = np.uint64(_PRESENT | zlib.crc32(content))
+            _write_all(self._checks, check.tobytes(), row * 8)
+        self._verified[rows] = True
+
+    def fill(self, rows: np.ndarray, compute: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Have all of `rows` present: compute what is missing, together with other processes that want the same.
+
+        Each takes a block of rows that nobody works at, and waits at the end for the blocks of others. The kernel
+        frees the lock of a process that dies, so its block is taken over.
+
+        Args:
+            rows: image numbers.
+            compute: image numbers → uint8 (len, row_bytes).
+        """
+        pending = dict(enumerate(np.array_split(rows, max(1, -(-len(rows) // BLOCK)))))
+        while pending:
+            waiting = len(pending)
+            for number in list(pending):
+                if not len(self.missing(pending[number])):
+                    del pending[number]
+                    continue
+                with self._claim(number) as claimed:
+                    if claimed:
+                        todo = self.missing(pending[number])
+                        if len(todo):
+                            self.write(todo, compute(todo))
+                        del pending[number]
+            if len(pending) == waiting:
+                time.sleep(WAIT)
+
+    @contextmanager
+    def _claim(self, block: int) -> Iterator[bool]:
+        """Whether this process alone may compute a block; a lock on one byte of the lock file stands for it."""
+        try:
+            fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, block)
+        except (BlockingIOError, PermissionError):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, block)
+
+
+def _open(path: Path, size: int) -> int:
+    """A file of at least `size` bytes, those beyond its content holes that take no space. Returns its descriptor."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    if os.fstat(descriptor).st_size < size:
+        os.truncate(descriptor, size)
+    return descriptor
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    # Written, not mapped: a full disk is then an error that can be handled and not the end of the process.
+    while data:
+        written = os.pwrite(descriptor, data, offset)
+        data, offset = data[written:], offset + written

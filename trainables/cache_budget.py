@@ -1,0 +1,70 @@
+"""Room for stored activations: what may be kept, and what has to go first."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from functools import cache
+from pathlib import Path
+
+from filelock import FileLock
+
+IN_USE = "in-use"
+
+
+@cache
+def hold(folder: Path) -> int:
+    """Keep a key's folder from being removed while this process lives. Makes it if need be.
+
+    Every process that uses a folder holds a shared lock in it, which the kernel frees when the process ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / IN_USE, os.O_RDWR | os.O_CREAT, 0o644)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    os.utime(folder / IN_USE)
+    return descriptor
+
+
+def admit(directory: Path, need: int, budget: int) -> bool:
+    """Whether `need` more bytes may be stored below `directory`, after removing keys that nobody uses, oldest first.
+
+    Args:
+        directory: holds one folder a key.
+        need: bytes to come.
+        budget: bytes that all keys together may take.
+    """
+    with FileLock(directory / "admission.lock"):
+        folders = {folder: _taken(folder) for folder in directory.iterdir() if folder.is_dir()}
+        free = budget - sum(folders.values())
+        for folder in sorted(folders, key=_last_use):
+            if free >= need:
+                break
+            if _remove_unused(folder):
+                free += folders[folder]
+        if free < need or shutil.disk_usage(directory).free < need:
+            return False
+    return True
+
+
+def _taken(folder: Path) -> int:
+    """Bytes on disk; holes of sparse files do not count."""
+    return sum(file.stat().st_blocks * 512 for file in folder.iterdir())
+
+
+def _last_use(folder: Path) -> float:
+    file = folder / IN_USE
+    return file.stat().st_mtime if file.exists() else 0.0
+
+
+def _remove_unused(folder: Path) -> bool:
+    descriptor = os.open(folder / IN_USE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        shutil.rmtree(folder)
+        return True
+    finally:
+        os.close(descriptor)
