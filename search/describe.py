@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from spaces import FROM_SCRATCH, STAGES, ConfigError
+from spaces.trial import default
+from trainables.activations import MIN_GAIN, plan
 from trainables.architectures import describe_stages
 from trainables.datasets import Dataset
 
@@ -74,3 +77,19 @@ def describe_architecture(name: str, freeze_depth: int, image_size: int, console
     # A backward pass costs about twice a forward pass (gradients for activations and for weights).
     share = (3 * every - 2 * frozen) / (3 * every) if every else 1.0
     console.print(f"A training step costs about {share:.0%} of one that trains everything.", highlight=False)
+    if name not in FROM_SCRATCH:
+        console.print(storage_table([name], image_size, default("head_units"), torch.float32, "cpu"))
+
+
+def storage_table(names: list[str], image_size: int, head_units: int, dtype: torch.dtype, device: str) -> Table:
+    """What the activation cache would keep of each architecture at each freeze depth, and why (not)."""
+    table = Table(title=f"Stored activations on a {device}: kept where a step gets {MIN_GAIN:g} times faster or more")
+    table.title_justify = "left"
+    for column in ("architecture", "freeze depth", "kB an image", "times faster, estimated", "stored"):
+        table.add_column(column, justify="left" if column == "architecture" else "right")
+    for name in names:
+        for depth in range(1, STAGES + 1):
+            row = plan(name, depth, image_size, head_units, dtype, device)
+            verdict = "yes" if row.stored else "no"
+            table.add_row(name, str(depth), f"{row.row_bytes / 1000:,.1f}", f"{row.gain:.2f}", verdict)
+    return table

@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from search.config import SearchConfig
+from search.describe import storage_table
 from search.preflight import Prepared, prepare, run_folder
 from spaces import STAGES, TrialConfig
+from trainables.activations import stored_type
 from trainables.loop import EpochRow, Training
 from trainables.splits import Split
 
@@ -45,6 +47,7 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     for name in dict.fromkeys(name for name, _ in costs):
         table.add_row(name, *(f"{costs[name, depth]:.1f}" if (name, depth) in costs else "–" for depth in depths))
     console.print(table)
+    _print_storage(prepared, console)
     space = prepared.config.search_space
     epochs = float(np.mean([int(value) for value in space.options("epochs")]))
     assert search.trials is not None and search.concurrency is not None
@@ -52,6 +55,22 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     console.print(f"At most about {_duration(seconds)}, if every trial trains {epochs:g} epochs", highlight=False)
     if prepared.config.scheduler.type != "none":
         console.print("Trials that are stopped early make it shorter: often to a third or less.")
+
+
+def _print_storage(prepared: Prepared, console: Console) -> None:
+    """What the activation cache would keep, for architectures of which something can be frozen."""
+    config, context = prepared.config, prepared.context
+    space = config.search_space
+    names = [
+        str(name) for name in space.options("architecture") if space.active("freeze_depth", {"architecture": name})
+    ]
+    if context.cache.activations == "off" or not names:
+        console.print("No activations are stored.")
+        return
+    dtype = stored_type(config.precision, context.cache.activations)
+    units = max(int(value) for value in space.options("head_units"))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    console.print(storage_table(names, context.images.size, units, dtype, device))
 
 
 def measure_epochs(prepared: Prepared) -> dict[tuple[str, int], float]:

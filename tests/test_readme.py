@@ -48,4 +48,5 @@ def test_every_command_and_option_is_listed() -> None:
             line for line in README.splitlines() if line.startswith(f"thaw {name} ") and line.split()[2].isupper()
         )
         for parameter in sub.params:
-            assert (parameter.metavar or parameter.opts[0]) in line, (name, parameter.name)
+            shown = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
+            assert (shown or parameter.opts[0].upper()) in line, (name, parameter.name)

@@ -29,7 +29,7 @@ from trainables.views import render, view_parameters
 VERSION = 1
 """Part of every key; raise it whenever the same images would give other activations."""
 
-MIN_GAIN = 1.2
+MIN_GAIN = 1.15
 """Storing pays from this factor on; below it the disk is better left to others."""
 
 MACS_PER_BYTE = {"cpu": 25.0, "cuda": 5000.0}
@@ -59,6 +59,11 @@ class Plan:
     @property
     def stored(self) -> bool:
         return self.gain >= MIN_GAIN
+
+
+def stored_type(precision: str, activations: str) -> torch.dtype:
+    """The type in which activations are stored: exact, unless half precision is chosen."""
+    return torch.bfloat16 if precision == "bf16" else STORED_AS.get(activations, torch.float32)
 
 
 @lru_cache
@@ -93,9 +98,7 @@ class Activations:
     ) -> None:
         self.network, self.context, self.images, self.device = network, context, images, device
         self.row = architecture(config.architecture)
-        self.dtype = (
-            torch.bfloat16 if context.precision == "bf16" else STORED_AS.get(context.cache.activations, torch.float32)
-        )
+        self.dtype = stored_type(context.precision, context.cache.activations)
         self.plan = None
         if config.freeze_depth and context.cache.activations != "off":
             size = context.images.size
