@@ -55,7 +55,8 @@ def _print_best(run: Run, console: Console) -> None:
     trivial = run.folder.provenance()["trivial"]
     table = Table(title="The best trial beside predictors that never look at an image", title_justify="left")
     for column in ("validation metric", f"trial {run.best.number}", *trivial):
-        table.add_column(column.replace("_", " "), justify="right" if table.columns else "left")
+        first = not table.columns
+        table.add_column(column.replace("_", " "), justify="left" if first else "right", no_wrap=first)
     for name in SHOWN:
         others = (f"{row[name]:.3f}" for row in trivial.values())
         arrow = "↑" if METRICS[name].maximize else "↓"
