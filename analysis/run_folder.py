@@ -62,21 +62,32 @@ class RunFolder:
     def ray(self) -> Path:
         return self.path / "ray"
 
-    def create(self) -> None:
-        """Make the folder.
+    def check_new(self) -> None:
+        """Look whether the folder can be made, without making it.
 
         Raises:
             ConfigError: it exists already (two runs are never mixed), or its place cannot be written to.
         """
-        try:
-            self.path.mkdir(parents=True)
-        except FileExistsError:
+        if self.path.exists():
             raise ConfigError(
                 "the run folder exists already and is never overwritten; choose another name or --output, or remove it",
                 file=self.path,
-            ) from None
+            )
+        parent = next(place for place in self.path.parents if place.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise ConfigError(f"the output must be writable, {parent} is not; choose another --output", file=self.path)
+
+    def create(self) -> None:
+        """Make the folder.
+
+        Raises:
+            ConfigError: as :meth:`check_new`, or another process was faster.
+        """
+        self.check_new()
+        try:
+            self.path.mkdir(parents=True)
         except OSError as error:
-            raise ConfigError(f"the output must be writable: {error.strerror}", file=self.path) from None
+            raise ConfigError(f"cannot be made: {error.strerror}; choose another --output", file=self.path) from None
 
     def require(self) -> RunFolder:
         """This folder, checked to be one of a run.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,20 +48,13 @@ class Prepared:
 
 
 def run_folder(config: SearchConfig) -> RunFolder:
-    """Where the run will live.
+    """Where the run will live; checked, but not made.
 
     Raises:
         ConfigError: the folder exists already, or its place cannot be written to.
     """
     folder = RunFolder(Path(config.output).expanduser().resolve() / config.name)
-    if folder.path.exists():
-        raise ConfigError(
-            "the run folder exists already and is never overwritten; choose another name or --output, or remove it",
-            file=folder.path,
-        )
-    parent = next(place for place in folder.path.parents if place.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise ConfigError(f"the output must be writable, {parent} is not; choose another --output", file=folder.path)
+    folder.check_new()
     return folder
 
 

@@ -265,6 +265,8 @@ def test_the_time_budget_ends_the_search_and_keeps_what_is_done(tmp_path: Path, 
     *_, last = run.folder.events()
     assert last["reason"] == "time_budget" and 6 <= last["seconds"] < 30
     assert run.best is None
+    after = small_search(tmp_path / "after", squares, cache, training={"epochs": 1})
+    assert set(after.trials["status"]) == {"completed"}, "the stopped search left no worker in the way of the next"
 
 
 def test_nothing_of_rays_names_stands_outside_its_folder(grid: Run) -> None:
