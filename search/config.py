@@ -134,7 +134,7 @@ class SearchConfig(_Section):
     search: AlgorithmConfig = AlgorithmConfig()
     scheduler: SchedulerConfig = SchedulerConfig()
     resources: ResourcesConfig = ResourcesConfig()
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
     threshold: float = Field(0.5, gt=0, lt=1)
     cache: CacheConfig = CacheConfig()
     output: str = "results"

@@ -83,10 +83,10 @@ def describe_architecture(name: str, freeze_depth: int, image_size: int, console
 
 def storage_table(names: list[str], image_size: int, head_units: int, dtype: torch.dtype, device: str) -> Table:
     """What the activation cache would keep of each architecture at each freeze depth, and why (not)."""
-    table = Table(title=f"Stored activations on a {device}: kept where a step gets {MIN_GAIN:g} times faster or more")
+    table = Table(title=f"Activations stored ({device}): where a step gets {MIN_GAIN:g} times faster or more")
     table.title_justify = "left"
-    for column in ("architecture", "freeze depth", "kB an image", "times faster, estimated", "stored"):
-        table.add_column(column, justify="left" if column == "architecture" else "right")
+    for column in ("architecture", "freeze depth", "kB an image", "times faster", "stored"):
+        table.add_column(column, justify="left" if column == "architecture" else "right", no_wrap=True)
     for name in names:
         for depth in range(1, STAGES + 1):
             row = plan(name, depth, image_size, head_units, dtype, device)

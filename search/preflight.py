@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from analysis.run_folder import RunFolder
 from search.config import DataConfig, SearchConfig
+from search.measure import choose_precision
 from search.resources import available, resolve_resources
 from spaces import ConfigError
 from trainables.architectures import architecture
@@ -108,10 +109,12 @@ def prepare(config: SearchConfig, progress: Callable[[int, int], None] | None = 
         views=None if data.views == "each_epoch" else data.views,
         weights=config.weights,
         seed=config.search.seed,
-        precision=config.precision,
+        precision="fp32",
         threshold=config.threshold,
         cache=CacheOptions(config.cache.activations, cache_directory(config) / "activations", config.cache.budget),
     )
+    precision = choose_precision(config, context) if config.precision == "auto" else config.precision
+    context = replace(context, precision=precision)
     trivial = trivial_metrics(dataset.labels[split.train], dataset.labels[split.validation], config.threshold)
     return Prepared(config, dataset, context, rejected, trivial, _fingerprint(dataset, store))
 

@@ -28,6 +28,7 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
         "git_revision": _git_revision(),
         "hardware": _hardware(),
         "seed": prepared.config.search.seed,
+        "precision": prepared.context.precision,
         "data": {
             "fingerprint": prepared.fingerprint,
             "classes": list(prepared.dataset.classes),

@@ -98,7 +98,8 @@ class Activations:
     ) -> None:
         self.network, self.context, self.images, self.device = network, context, images, device
         self.row = architecture(config.architecture)
-        self.dtype = stored_type(context.precision, context.cache.activations)
+        self.precision = context.precision_of(config.architecture)
+        self.dtype = stored_type(self.precision, context.cache.activations)
         self.plan = None
         if config.freeze_depth and context.cache.activations != "off":
             size = context.images.size
@@ -120,7 +121,7 @@ class Activations:
             self.network.weights_digest,
             config.freeze_depth,
             str(self.dtype),
-            self.context.precision,
+            self.precision,
             self.device.type,
             torch.get_num_threads() if self.device.type == "cpu" else 0,
             torch.__version__,
@@ -176,7 +177,7 @@ class Activations:
         if view is not None:
             matrices = view_parameters(self.context.augment, self.context.seed, view, rows).to(self.device)
         images = render(pixels, matrices, self.row.mean, self.row.std)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.context.precision == "bf16"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             return run_prefix(self.network.prefix, images)
 
     def _open(self, view: int | None) -> StoredView:

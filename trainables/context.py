@@ -72,7 +72,7 @@ class RunContext:
         views: epoch e (from 0) uses view ``e mod views``; None for a fresh view every epoch.
         weights: as in the search file.
         seed: the search's seed.
-        precision: fp32 or bf16.
+        precision: fp32 or bf16, for all architectures or for each by name.
         threshold: probability from which a label counts as predicted.
         cache: what is stored of the frozen part's output.
     """
@@ -84,6 +84,10 @@ class RunContext:
     views: int | None
     weights: str | Mapping[str, str]
     seed: int
-    precision: str
+    precision: str | Mapping[str, str]
     threshold: float
     cache: CacheOptions
+
+    def precision_of(self, architecture: str) -> str:
+        """``fp32`` or ``bf16``."""
+        return self.precision if isinstance(self.precision, str) else self.precision[architecture]

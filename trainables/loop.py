@@ -181,7 +181,7 @@ class Training:
         return {"loss": loss, **epoch_metrics(chances, targets, self.context.threshold)}
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.context.precision == "bf16")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.activations.precision == "bf16")
 
 
 def train(config: TrialConfig, context: RunContext, device: str = "cpu") -> Iterator[EpochRow | Failure]:
