@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +54,15 @@ def run() -> int:
     return OK
 
 
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Errors about the search file's content name the file, wherever they are found."""
+    try:
+        yield
+    except ConfigError as error:
+        raise error.within(file=file) from None
+
+
 @app.command()
 def search(
     file: File,
@@ -73,12 +84,14 @@ def search(
     if dry_run:
         from search.dry_run import dry_run as show
 
-        show(config, console)
+        with _naming(file):
+            show(config, console)
         return
     from search.summary import print_summary
     from search.tuner import run_search
 
-    result = run_search(config, console)
+    with _naming(file):
+        result = run_search(config, console)
     raise typer.Exit(print_summary(result, console))
 
 
@@ -102,7 +115,8 @@ def data(file: File, set_: Set = []) -> None:  # noqa: B006 - typer copies it
     from search.describe import describe_data
     from search.preflight import load_dataset
 
-    describe_data(load_dataset(load_config(file, set_)), Console())
+    with _naming(file):
+        describe_data(load_dataset(load_config(file, set_)), Console())
 
 
 @app.command()
