@@ -12,7 +12,6 @@ from analysis import Run
 from search.config import SearchConfig, load_config
 from search.tuner import run_search
 
-TIMES = ("seconds", "seconds_train", "seconds_validate")
 GRID = {"learning_rate": [0.0001, 0.003], "dropout": [0.0, 0.4]}
 
 
@@ -52,5 +51,5 @@ def comparable_history(run: Run) -> pd.DataFrame:
     configs = {number: str(sorted(record.config.items())) for number, record in run.records.items()}
     table = pd.read_csv(run.folder.history_file)
     table.insert(0, "config", table.pop("trial").map(configs))
-    table = table.drop(columns=[name for name in TIMES if name in table])
+    table = table[[name for name in table if not name.startswith("seconds")]]
     return table.sort_values(["config", "epoch"], ignore_index=True)
