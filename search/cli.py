@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -33,12 +34,11 @@ Set = Annotated[
 def run() -> int:
     """Run the command that the process was started with and return its exit status."""
     try:
-        app(standalone_mode=False)
+        # Outside of its standalone mode, Click returns the status of `typer.Exit` instead of raising it.
+        return app(standalone_mode=False) or OK
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_INPUT
-    except typer.Exit as stop:
-        return stop.exit_code
     except typer.Abort:
         return 128 + signal.SIGINT
     except KeyboardInterrupt:
@@ -51,7 +51,6 @@ def run() -> int:
             raise
         show()
         return getattr(error, "exit_code", WRONG_INPUT)
-    return OK
 
 
 @contextmanager
@@ -76,7 +75,8 @@ def search(
     from search.config import load_config
 
     overrides = [*set_]
-    overrides += [f"output={output}"] if output is not None else []
+    # In quotes: a folder may be called 2026, or have a colon in its name.
+    overrides += [f"output={json.dumps(str(output))}"] if output is not None else []
     overrides += [f"search.trials={trials}"] if trials is not None else []
     overrides += [f"search.time_budget={time_budget}"] if time_budget is not None else []
     config = load_config(file, overrides)

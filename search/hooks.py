@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -112,7 +113,14 @@ class Recorder(Callback):
 
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
         _, _, stop = self._driver.value
-        stop.check()
+        try:
+            stop.check()
+        except SearchStopped:
+            # Tune's own clean-up would wait for workers that are in mid-epoch.
+            for trial in trials:
+                if trial.temporary_state.ray_actor is not None:
+                    ray.kill(trial.temporary_state.ray_actor)
+            raise
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any) -> None:
         state, observers, _ = self._driver.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Callable
@@ -97,11 +98,13 @@ def _tune(
         try:
             tuner.fit()
         except SearchStopped:
-            return stop.reason
+            # The reservations of the trials that were stopped go with Tune's objects, which refer to each other.
+            del tuner
         finally:
             for observer in observers:
                 observer.close()
-        return "done"
+        gc.collect()
+        return stop.reason or "done"
 
 
 def _decoding(console: Console) -> Callable[[int, int], None]:
