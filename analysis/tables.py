@@ -8,7 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from spaces import TrialConfig, best_epoch
+from spaces import METRICS, TrialConfig, best_epoch
+from spaces.metrics import PREFIXES
+
+COLUMNS = tuple(prefix + name for prefix in PREFIXES for name in METRICS)
+"""The metrics' columns, in every table whether or not an epoch was finished."""
 
 FINISHED = ("completed", "early_stopped", "pruned")
 """Statuses of trials that ended as they should; only these can be the best."""
@@ -77,9 +81,8 @@ def trials_table(records: Iterable[TrialRecord], metric: str) -> pd.DataFrame:
             row |= {"best_epoch": best, **record.epochs[best]["metrics"], "last_epoch": max(record.epochs)}
         row |= {"seconds": round(record.seconds, 3), "parameters": record.parameters, "error": record.error}
         rows.append(row)
-    columns = ["trial", "status", *TrialConfig.model_fields, "best_epoch"]
-    metrics = sorted({key for row in rows for key in row} - {*columns, "last_epoch", "seconds", "parameters", "error"})
-    table = pd.DataFrame(rows, columns=[*columns, *metrics, "last_epoch", "seconds", "parameters", "error"])
+    columns = ["trial", "status", *TrialConfig.model_fields, "best_epoch", *COLUMNS]
+    table = pd.DataFrame(rows, columns=[*columns, "last_epoch", "seconds", "parameters", "error"])
     whole = ["best_epoch", "last_epoch", "parameters"]
     return table.astype({name: "Int64" for name in whole}).sort_values("trial", ignore_index=True)
 
@@ -97,7 +100,7 @@ def history_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
         for record in records
         for epoch, row in record.epochs.items()
     ]
-    table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["trial", "epoch"])
+    table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["trial", "epoch", *COLUMNS, "learning_rate"])
     return table.sort_values(["trial", "epoch"], ignore_index=True)
 
 

@@ -10,38 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from search.units import seconds, size_in_bytes, word_off
 from search.yaml_file import parse_yaml, read_mapping
 from spaces import FROM_SCRATCH, METRICS, ConfigError, SearchSpace, did_you_mean
-
-BUILTIN = ("digits",)
-
-
-def _seconds(value: object) -> object:
-    """``2h``, ``1h30m``, ``90s`` or a number of seconds, as seconds."""
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"\s*(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s)?\s*", value)
-    if match is None or not any(match.groups()):
-        raise ValueError("must be a time such as 90s, 30m, 2h or 1d12h")
-    days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
-    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
-
-
-def _bytes(value: object) -> object:
-    """``20GB``, ``500MB`` or a number of bytes, as bytes."""
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT]?)B?\s*", value)
-    if match is None:
-        raise ValueError("must be a size such as 500MB or 20GB")
-    return int(float(match[1]) * 1000 ** " kMGT".index(match[2] or " "))
-
-
-def _off(value: object) -> object:
-    """YAML reads the word ``off`` as false."""
-    return "off" if value is False else value
 
 
 class _Section(BaseModel):
@@ -88,20 +61,27 @@ class AlgorithmConfig(_Section):
     algorithm: Literal["tpe", "grid", "random", "gp"] = "tpe"
     metric: str = "val_map"
     trials: int | None = Field(None, ge=1)
-    time_budget: Annotated[float | None, BeforeValidator(_seconds)] = Field(None, gt=0)
+    time_budget: Annotated[float | None, BeforeValidator(seconds)] = Field(None, gt=0)
     concurrency: int | None = Field(None, ge=1)
     seed: int = Field(0, ge=0)
     start_with: tuple[dict[str, Any], ...] = Field((), strict=False)
 
-    @model_validator(mode="after")
-    def _known(self) -> AlgorithmConfig:
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, metric: str) -> str:
         known = [f"val_{name}" for name in METRICS]
-        if self.metric not in known:
-            raise ValueError(
-                f"metric {self.metric!r} is not one measured on validation data{did_you_mean(self.metric, known)}"
-            )
+        if metric not in known:
+            raise ValueError(f"must be a metric on validation data{did_you_mean(metric, known)}")
+        return metric
+
+    @model_validator(mode="after")
+    def _startable(self) -> AlgorithmConfig:
         if self.algorithm == "grid" and self.start_with:
             raise ValueError("start_with does not go with algorithm: grid, which tries every cell anyway; remove one")
+        if self.trials is not None and len(self.start_with) > self.trials:
+            raise ValueError(
+                f"start_with holds {len(self.start_with)} configurations for {self.trials} trials; raise trials"
+            )
         return self
 
 
@@ -117,9 +97,9 @@ class ResourcesConfig(_Section):
 
 
 class CacheConfig(_Section):
-    activations: Annotated[Literal["auto", "fp16", "off"], BeforeValidator(_off)] = "auto"
+    activations: Annotated[Literal["auto", "fp16", "off"], BeforeValidator(word_off)] = "auto"
     directory: str = "~/.cache/thaw"
-    budget: Annotated[int, BeforeValidator(_bytes)] = Field(20 * 10**9, ge=0)
+    budget: Annotated[int, BeforeValidator(size_in_bytes)] = Field(20 * 10**9, ge=0)
 
 
 class SearchConfig(_Section):
@@ -222,6 +202,8 @@ def _validate(raw: dict[str, Any]) -> SearchConfig:
 
 def _rule(message: str) -> str:
     message = message.removeprefix("Value error, ").removeprefix("Input ")
+    if "valid tuple" in message:
+        return "should be a list"
     if "valid dictionary" in message:
         return "should be `key: value` lines"
     return f"{message[0].lower()}{message[1:]}"

@@ -21,6 +21,8 @@ def dry_run(config: SearchConfig, console: Console) -> None:
         ConfigError: the search could not start.
     """
     folder = run_folder(config)
+    for name in config.search_space.idle():
+        console.print(f"note: space.{name} counts for no configuration of this space, so it is not searched")
     prepared = prepare(config)
     search = prepared.config.search
     images = prepared.context.split

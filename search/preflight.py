@@ -97,7 +97,10 @@ def prepare(config: SearchConfig, progress: Callable[[int, int], None] | None = 
     source = ImageSource(
         dataset.root, dataset.files, data.image_size, data.resize, cache_directory(config) / "images", data.timeout
     )
-    store = source.open(progress)
+    try:
+        store = source.open(progress)
+    except ConfigError as error:
+        raise error.within("cache") from None
     rejected = [*dataset.rejected, *store.rejected]
     _check_rejected(data, len(dataset.files) + len(dataset.rejected), rejected)
     split = _split(data, dataset, store.usable)
@@ -130,7 +133,8 @@ def check_architectures(config: SearchConfig) -> None:
             architecture(str(name))
             load_pretrained(str(name), config.weights)
         except ConfigError as error:
-            raise error if error.key else error.within("space.architecture") from None
+            section = "space" if "architecture" in config.space else "training"
+            raise error if error.key else error.within(f"{section}.architecture") from None
 
 
 def _split(data: DataConfig, dataset: Dataset, usable: np.ndarray) -> Split:
@@ -151,8 +155,9 @@ def _split(data: DataConfig, dataset: Dataset, usable: np.ndarray) -> Split:
         raise ConfigError(
             f"training needs {MIN_TRAINING} images or more, got {len(split.train)}; add images", "data.split"
         )
-    if not dataset.labels[split.validation].any():
-        raise ConfigError("no validation image has a label; label more images or enlarge validation", "data.split")
+    for name, rows in (("training", split.train), ("validation", split.validation)):
+        if not dataset.labels[rows].any():
+            raise ConfigError(f"no {name} image has a label; label more images or change the shares", "data.split")
     return split
 
 

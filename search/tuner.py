@@ -38,6 +38,8 @@ def run_search(config: SearchConfig, console: Console | None = None) -> Run:
     """
     console = console or Console(quiet=True)
     folder = run_folder(config)
+    for name in config.search_space.idle():
+        console.print(f"note: space.{name} counts for no configuration of this space, so it is not searched")
     prepared = prepare(config, _decoding(console))
     folder.create()
     _write_inputs(folder, prepared)
@@ -75,7 +77,8 @@ def _tune(
 
     budget = config.search.time_budget
     stop = StopRequest(deadline=started + budget if budget else None)
-    with running_ray(), noted_signals(stop):
+    # Twice, as Ray's start may put handlers of its own in their place.
+    with noted_signals(stop), running_ray(), noted_signals(stop):
         progress = Progress(console, state.space, state.metric, state.trials, state.records)
         observers: list[Observer] = [TensorBoard(folder, state.metric), tables, progress]
         trainable = tune.with_parameters(TrialTrainable, context=prepared.context, threads=config.resources.cpu)

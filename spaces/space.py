@@ -98,6 +98,18 @@ class SearchSpace:
         """Whether `name` counts beside the searched `values` (its parents' at least)."""
         return all(self._value(parent, values) in allowed for parent, allowed in self.conditions.get(name, {}).items())
 
+    def idle(self) -> list[str]:
+        """Searched hyperparameters that count nowhere in the space: whatever is tried, a condition of theirs fails."""
+        return [name for name in self.parameters if not self._reachable(name)]
+
+    def _reachable(self, name: str) -> bool:
+        for parent, allowed in self.conditions.get(name, {}).items():
+            parameter = self.parameters.get(parent)
+            possible = parameter if parameter is not None and self._reachable(parent) else self.options(parent)
+            if not any(value in possible for value in allowed):
+                return False
+        return True
+
     def _value(self, name: str, values: Mapping[str, Value]) -> Value:
         if not self.active(name, values):
             return default(name)

@@ -51,5 +51,5 @@ def comparable_history(run: Run) -> pd.DataFrame:
     configs = {number: str(sorted(record.config.items())) for number, record in run.records.items()}
     table = pd.read_csv(run.folder.history_file)
     table.insert(0, "config", table.pop("trial").map(configs))
-    table = table[[name for name in table if not name.startswith("seconds")]]
+    table = table[[name for name in table if not str(name).startswith("seconds")]]
     return table.sort_values(["config", "epoch"], ignore_index=True)

@@ -92,7 +92,7 @@ def test_overrides_replace_keys(tmp_path: Path) -> None:
         ),
         (
             MINIMAL + "search: {metric: val_mpa}",
-            "search: metric 'val_mpa' is not one measured on validation data; did you mean",
+            "search.metric: must be a metric on validation data; did you mean val_map?, got 'val_mpa'",
         ),
         (
             MINIMAL + "search: {algorithm: tpee}",

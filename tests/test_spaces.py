@@ -114,7 +114,9 @@ def test_constants_are_switched_off_where_they_do_not_count() -> None:
     nothing_pretrained = SearchSpace.parse(
         {"freeze_depth": {"int": [0, 5]}}, {"architecture": "resnet18"}, lambda name: False
     )
-    assert nothing_pretrained.grid() == [{}]
+    assert nothing_pretrained.grid() == [{}] and nothing_pretrained.idle() == ["freeze_depth"]
+    assert SearchSpace.parse(FULL, {}).idle() == []
+    assert SearchSpace.parse({"momentum": [0.8, 0.9]}, {}).idle() == ["momentum"], "the default optimizer is not sgd"
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "head_units"])

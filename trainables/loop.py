@@ -22,6 +22,7 @@ from trainables.optim import build_optimizer, set_learning_rate
 from trainables.seeding import derive_seed
 
 EVALUATION_BATCH = 128
+ADVICE = "try a smaller learning_rate or a warmup"
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,9 @@ class Training:
         seconds = {"prefix": prepared - started, "train": trained - prepared, "validate": ended - trained}
         for phase, metrics in (("training", train), ("validation", validation)):
             if not math.isfinite(metrics["loss"]):
-                advice = "try a smaller learning_rate or a warmup"
-                return Failure(epoch, f"the {phase} loss became {metrics['loss']} in epoch {epoch}; {advice}")
+                return Failure(epoch, f"the {phase} loss became {metrics['loss']} in epoch {epoch}; {ADVICE}")
+        if not math.isfinite(gradient_norm):
+            return Failure(epoch, f"the gradients' norm became {gradient_norm} in epoch {epoch}; {ADVICE}")
         self.completed = epoch
         if validation["loss"] < self.best_loss:
             self.best_loss, self.best_loss_epoch = validation["loss"], epoch

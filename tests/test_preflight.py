@@ -1,0 +1,180 @@
+"""What is checked before a search starts: images, splits, weights, resources, and the data's fingerprint."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from search.preflight import Prepared, prepare
+from search.resources import Available, resolve_resources
+from spaces import ConfigError
+from tests.searches import small_config, small_search
+
+IMAGES = 20
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """20 JPEG files in two colours, with a split column and a group column of five images a group."""
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    lines = ["filename,labels,part,patient"]
+    for i in range(IMAGES):
+        pixels = rng.integers(0, 100, (40, 40, 3), dtype=np.uint8)
+        pixels[..., i % 2] += 120
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{i}.jpg")
+        part = "validation" if i in (3, 8, 11, 16) else "test" if i in (4, 5) else "train"
+        lines.append(f"{i}.jpg,{('red', 'green')[i % 2]},{part},patient {i // 5}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def prepared(photos: Path, cache: Path, **data: Any) -> Prepared:
+    return prepare(small_config(photos, photos, cache, data=data))
+
+
+def truncate(photos: Path, number: int) -> None:
+    file = photos / "images" / f"{number}.jpg"
+    file.write_bytes(file.read_bytes()[:400])
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_few_bad_images_are_left_out_and_listed(photos: Path, cache: Path) -> None:
+    truncate(photos, 7)
+    (photos / "images" / "9.jpg").unlink()
+    run = small_search(
+        photos, photos, cache, data={"max_rejected": 0.1}, space={"dropout": [0.0]}, training={"epochs": 1}
+    )
+    assert list(run.trials["status"]) == ["completed"]
+    with run.folder.rejected_file.open(newline="") as file:
+        rows = {row["file"]: row["reason"] for row in csv.DictReader(file)}
+    assert set(rows) == {"7.jpg", "9.jpg"}
+    assert rows["7.jpg"].startswith("damaged: ") and rows["9.jpg"] == "absent"
+    data = run.folder.provenance()["data"]
+    assert data["rejected"] == 2 and sum(data["images"].values()) == IMAGES - 2
+
+
+def test_the_limit_of_bad_images_decides(photos: Path, cache: Path) -> None:
+    truncate(photos, 7)
+    result = prepared(photos, cache, max_rejected=0.05)
+    assert [file for file, _ in result.rejected] == ["7.jpg"]
+    rows = np.concatenate([result.context.split.train, result.context.split.validation, result.context.split.test])
+    assert sorted(rows.tolist()) == [i for i in range(IMAGES) if i != 7]
+    with pytest.raises(ConfigError, match=r"data\.max_rejected: at most 4% .* 1 of 20 are \(7\.jpg: damaged: .*"):
+        prepared(photos, cache, max_rejected=0.04)
+    truncate(photos, 12)
+    with pytest.raises(ConfigError, match=r"data\.max_rejected: at most 5% .* 2 of 20 are"):
+        prepared(photos, cache, max_rejected=0.05)
+
+
+def test_absent_images_count_as_bad(photos: Path, cache: Path) -> None:
+    (photos / "images" / "9.jpg").unlink()
+    assert prepared(photos, cache).rejected == [("9.jpg", "absent")]
+    with pytest.raises(ConfigError, match=r"data\.images: .* names 1 images .*first: 9\.jpg"):
+        prepared(photos, cache, max_rejected=0.0)
+
+
+def test_a_split_column_decides(photos: Path, cache: Path) -> None:
+    split = prepared(photos, cache, split={"column": "part"}).context.split
+    assert split.validation.tolist() == [3, 8, 11, 16] and split.test.tolist() == [4, 5]
+    assert split.train.tolist() == [i for i in range(IMAGES) if i not in (3, 4, 5, 8, 11, 16)]
+
+
+def test_groups_stay_together(photos: Path, cache: Path) -> None:
+    split = prepared(photos, cache, split={"group": "patient", "validation": 0.25, "test": 0.25}).context.split
+    groups = [{int(row) // 5 for row in rows} for rows in (split.train, split.validation, split.test)]
+    assert [len(part) for part in groups] == [2, 1, 1] and set.union(*groups) == {0, 1, 2, 3}
+
+
+def test_a_validation_split_without_labels_is_refused(photos: Path, cache: Path) -> None:
+    lines = [f"{i}.jpg,{('red', 'green')[i % 2] if i > 2 else ''},{'train' if i > 2 else 'val'}" for i in range(IMAGES)]
+    (photos / "labels.csv").write_text("filename,labels,part\n" + "\n".join(lines))
+    with pytest.raises(ConfigError, match=r"data\.split: no validation image has a label"):
+        prepared(photos, cache, split={"column": "part"})
+
+
+def test_the_fingerprint_is_of_pixels_and_labels(photos: Path, cache: Path) -> None:
+    first = prepared(photos, cache).fingerprint
+    file = photos / "images" / "0.jpg"
+    os.utime(file, (1, 1))
+    assert prepared(photos, cache).fingerprint == first, "a date is no content"
+
+    other = photos / "elsewhere"
+    other.mkdir()
+    shutil.copytree(photos / "images", other / "images")
+    shutil.copy(photos / "labels.csv", other)
+    assert prepared(other, cache).fingerprint == first, "nor is a place"
+
+    pixels = np.asarray(Image.open(other / "images" / "0.jpg")).copy()
+    pixels[20, 20] ^= 255
+    Image.fromarray(pixels).save(other / "images" / "0.jpg", quality=100)
+    assert prepared(other, cache).fingerprint != first
+
+    text = (photos / "labels.csv").read_text()
+    (photos / "labels.csv").write_text(text.replace("0.jpg,red,", "0.jpg,red green,", 1))
+    assert prepared(photos, cache).fingerprint != first
+
+
+def test_weights_that_cannot_be_fetched_are_told_quickly(
+    photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An empty cache, and a proxy that refuses every connection.
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    started = time.monotonic()
+    with pytest.raises(ConfigError) as caught:
+        prepare(small_config(photos, photos, cache, training={"architecture": "resnet18"}))
+    assert time.monotonic() - started < 10
+    message = str(caught.value)
+    assert message.startswith("weights: cannot get https://download.pytorch.org/models/resnet18-f37072fd.pth")
+    assert str(tmp_path / "torch" / "hub" / "checkpoints" / "resnet18-f37072fd.pth") in message
+    assert "`weights: {resnet18: path/to/state_dict.pth}`" in message
+
+
+@pytest.mark.parametrize(
+    ("resources", "concurrency"),
+    [
+        ({"cpu": 1, "gpu": 0.25}, 8),  # 4 on each of 2 GPUs, and 8 processors
+        ({"cpu": 2, "gpu": 0.25}, 4),
+        ({"cpu": 1, "gpu": 0.4}, 4),  # 2 on each: a share is never spread over two GPUs
+        ({"cpu": 1, "gpu": 1}, 2),
+        ({"cpu": 1}, 2),  # with a GPU there, a trial takes a whole one
+        ({"cpu": 3, "gpu": 0}, 2),
+    ],
+)
+def test_how_many_trials_fit(
+    tmp_path: Path, squares: Path, cache: Path, resources: dict[str, float], concurrency: int
+) -> None:
+    space = {"dropout": {"float": [0.0, 0.5], "step": 0.05}}
+    config = small_config(tmp_path, squares, cache, resources=resources, space=space)
+    resolved = resolve_resources(config, Available(cpus=8, gpus=2))
+    assert resolved.search.concurrency == concurrency
+    assert resolved.resources.gpu == resources.get("gpu", 1) and resolved.search.trials == 11
+
+
+def test_no_more_at_once_than_there_are_trials(tmp_path: Path, squares: Path, cache: Path) -> None:
+    config = small_config(tmp_path, squares, cache, space={"dropout": [0.0, 0.1, 0.2]})
+    assert resolve_resources(config, Available(cpus=8, gpus=0)).search.concurrency == 3
+    assert resolve_resources(config, Available(cpus=8, gpus=0)).resources.gpu == 0
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"resources": {"cpu": 9}}, r"resources\.cpu: a trial asks for 9, there are 8 processors"),
+        ({"search": {"algorithm": "grid", "concurrency": 9}}, r"search\.concurrency: only 2 trials fit at once, got 9"),
+    ],
+)
+def test_more_than_there_is(tmp_path: Path, squares: Path, cache: Path, sections: dict[str, Any], message: str) -> None:
+    config = small_config(tmp_path, squares, cache, **sections)
+    with pytest.raises(ConfigError, match=message):
+        resolve_resources(config, Available(cpus=8, gpus=2))
