@@ -1,0 +1,1 @@
+"""What Thaw costs, measured: ``speed``, ``limits`` and ``scale``, one command each (``python -m benchmarks.speed``)."""

@@ -1,0 +1,229 @@
+"""The two opponents: plain Ray Tune as its tutorial has it, and as an expert would tune it.
+
+Both train the networks that Thaw trains, from the same seeds, in the same order of images, and measure validation mAP
+after each epoch by the same function. Neither has anything else to do: no other metrics, no log, no TensorBoard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from ray import tune
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from spaces import TrialConfig
+from trainables.architectures import architecture
+from trainables.context import RunContext
+from trainables.freezing import Network, build_network
+from trainables.losses import build_loss, probabilities
+from trainables.metrics import average_precision
+from trainables.optim import build_optimizer
+from trainables.seeding import derive_seed
+from trainables.views import render, view_parameters
+
+EVALUATION_BATCH = 128
+
+
+class Seeds:
+    """Initialisation, order and dropout of a trial, as Thaw seeds them."""
+
+    def __init__(self, config: TrialConfig, context: RunContext) -> None:
+        self.config, self.context = config, context
+
+    def _seed(self, purpose: str, epoch: int) -> int:
+        return derive_seed(self.context.seed, self.config.canonical(), purpose, epoch)
+
+    def network(self) -> Network:
+        torch.manual_seed(self._seed("initialisation", 0))
+        size, classes = self.context.images.size, self.context.labels.shape[1]
+        return build_network(self.config, classes, size, self.context.weights)
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """Rows of the training images by batch; sets the seed of dropout. A last batch of one image is left out."""
+        torch.manual_seed(self._seed("dropout", epoch))
+        order = np.random.default_rng(self._seed("shuffle", epoch)).permutation(self.context.split.train)
+        size = self.config.batch_size
+        parts = [order[start : start + size] for start in range(0, len(order), size)]
+        return [rows for rows in parts if len(rows) > 1 or len(order) == 1]
+
+
+def mean_average_precision(logits: list[Tensor], targets: Tensor, config: TrialConfig) -> float:
+    return average_precision(probabilities(torch.cat(logits), config.loss), targets).nanmean().item()
+
+
+class Tuned(tune.Trainable):
+    """As an expert would: reused workers, images decoded once into an array that all workers map, normalised and
+    augmented by batches, the frozen part under no_grad in evaluation mode, channels_last, a fused optimiser."""
+
+    def setup(self, config: dict[str, Any], context: RunContext, device: str) -> None:  # type: ignore[override]
+        torch.set_num_threads(1)
+        self.context, self.device = context, torch.device(device)
+        self.pixels = context.images.open().pixels
+        self.targets = torch.from_numpy(context.labels).to(self.device, torch.float32)
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.trial = TrialConfig(**new_config["trial"])
+        self.row = architecture(self.trial.architecture)
+        self.seeds = Seeds(self.trial, self.context)
+        self.network = self.seeds.network().to(self.device).to(memory_format=torch.channels_last)
+        self.loss = build_loss(self.trial)
+        heads, backbone = self.network.head_parameters(), self.network.backbone_parameters()
+        self.optimizer = build_optimizer(self.trial, heads, backbone)
+        self.history: list[float] = []
+        return True
+
+    def step(self) -> dict[str, Any]:
+        epoch = len(self.history) + 1
+        augmented = not self.context.augment.is_identity
+        self.network.train()
+        for rows in self.seeds.batches(epoch):
+            loss = self.loss(self._forward(rows, epoch - 1 if augmented else None), self._targets(rows))
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+        self.history.append(self._validate())
+        return {"history": list(self.history), "done": epoch == self.trial.epochs}
+
+    @torch.no_grad()
+    def _validate(self) -> float:
+        self.network.eval()
+        rows = self.context.split.validation
+        parts = [rows[start : start + EVALUATION_BATCH] for start in range(0, len(rows), EVALUATION_BATCH)]
+        return mean_average_precision([self._forward(part, None) for part in parts], self._targets(rows), self.trial)
+
+    def _targets(self, rows: np.ndarray) -> Tensor:
+        return self.targets[torch.from_numpy(rows)]
+
+    def _forward(self, rows: np.ndarray, view: int | None) -> Tensor:
+        pixels, matrices = torch.from_numpy(self.pixels[rows]), None
+        if self.device.type == "cuda":
+            pixels = pixels.pin_memory().to(self.device, non_blocking=True)
+        if view is not None:
+            matrices = view_parameters(self.context.augment, self.context.seed, view, rows).to(self.device)
+        images = render(pixels, matrices, self.row.mean, self.row.std)
+        return self.network.tail(self.network.prefix(images))  # the prefix is in eval mode and under no_grad by itself
+
+
+class Photos(Dataset[tuple[Tensor, Tensor]]):
+    """The tutorial's data set: a file opened, decoded and transformed whenever its image is asked for."""
+
+    def __init__(self, context: RunContext, transform: transforms.Compose) -> None:
+        self.context, self.transform = context, transform
+
+    def __len__(self) -> int:
+        return len(self.context.images.files)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        with Image.open(self.context.images.root / self.context.images.files[row]) as image:
+            pixels = self.transform(image.convert("RGB"))
+        return pixels, torch.from_numpy(self.context.labels[row]).float()
+
+
+def tutorial(config: dict[str, Any], context: RunContext, device: str) -> None:
+    """As in Ray Tune's PyTorch tutorial: a fresh worker a trial, data loaded inside it, stock transforms, AdamW.
+
+    The augmentation has the same ranges as Thaw's, by torchvision's own draws, so its metrics differ there. The loader
+    works in the trial's own process: further ones would share the trial's one processor.
+    """
+    torch.set_num_threads(1)
+    trial = TrialConfig(**config["trial"])
+    seeds, row, size = Seeds(trial, context), architecture(trial.architecture), context.images.size
+    square = [transforms.Resize(size), transforms.CenterCrop(size)]
+    finish = [transforms.ToTensor(), transforms.Normalize(row.mean, row.std)]
+    augment = context.augment
+    changes: list[Any] = []
+    if not augment.is_identity:
+        shift = (augment.shift, augment.shift)
+        changes = [
+            transforms.RandomAffine(augment.rotate, translate=shift, shear=augment.shear),
+            transforms.RandomHorizontalFlip(augment.flip),
+        ]
+    training = Photos(context, transforms.Compose([*square, *changes, *finish]))
+    validation = Photos(context, transforms.Compose([*square, *finish]))
+    rows = context.split.validation
+    parts = [rows[start : start + EVALUATION_BATCH].tolist() for start in range(0, len(rows), EVALUATION_BATCH)]
+    # Frozen layers have requires_grad=False and stay in eval mode.
+    network = seeds.network().to(memory_format=torch.contiguous_format).to(device)
+    loss_of = build_loss(trial)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=trial.learning_rate, weight_decay=trial.weight_decay)
+    history: list[float] = []
+    for epoch in range(1, trial.epochs + 1):
+        network.train()
+        for images, targets in _load(training, [batch.tolist() for batch in seeds.batches(epoch)]):
+            loss = loss_of(network.tail(network.prefix(images.to(device))), targets.to(device))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        network.eval()
+        logits, truth = [], []
+        with torch.no_grad():
+            for images, targets in _load(validation, parts):
+                logits.append(network.tail(network.prefix(images.to(device))))
+                truth.append(targets.to(device))
+        history.append(mean_average_precision(logits, torch.cat(truth), trial))
+        tune.report({"history": list(history)})
+
+
+def _load(photos: Photos, batches: list[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
+    # The seed is restored: a loader draws one number from torch's generator, which would shift the dropout.
+    state = torch.random.get_rng_state()
+    loader = iter(DataLoader(photos, batch_sampler=batches))
+    torch.random.set_rng_state(state)
+    return loader
+
+
+BASELINES: dict[str, tuple[Any, bool]] = {"tuned": (Tuned, True), "tutorial": (tutorial, False)}
+"""Name → (trainable, whether workers are reused)."""
+
+
+def run_baseline(
+    name: str, configs: Sequence[TrialConfig], context: RunContext, device: str, concurrency: int, storage: Path
+) -> list[list[float]]:
+    """Train all configurations by plain Ray Tune, without a scheduler.
+
+    Args:
+        name: a row of `BASELINES`.
+        configs: one a trial.
+        context: data and conditions.
+        device: cpu or cuda.
+        concurrency: trials at once; with cuda they share one GPU.
+        storage: folder for Ray's files.
+
+    Returns:
+        Validation mAP by epoch, for each configuration in the order given.
+
+    Raises:
+        RuntimeError: a trial failed.
+    """
+    trainable, reuse = BASELINES[name]
+    tuner = tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(trainable, context=context, device=device),
+            {"cpu": 1, "gpu": 1 / concurrency if device == "cuda" else 0},
+        ),
+        param_space={"trial": tune.grid_search([config.model_dump() for config in configs])},
+        tune_config=tune.TuneConfig(reuse_actors=reuse, max_concurrent_trials=concurrency),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=str(storage),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False) if reuse else None,
+            verbose=0,
+        ),
+    )
+    results = tuner.fit()
+    if results.errors:
+        raise RuntimeError(f"a trial of the baseline {name} failed: {results.errors[0]}")
+    by_config: dict[str, list[float]] = {}
+    for result in (results[number] for number in range(len(results))):
+        assert result.config is not None and result.metrics is not None
+        by_config[TrialConfig(**result.config["trial"]).canonical()] = result.metrics["history"]
+    return [by_config[config.canonical()] for config in configs]

@@ -1,0 +1,224 @@
+"""How far Thaw is from what the machine can do, and where the seconds of a run go.
+
+python -m benchmarks.limits --data ../shared/data/coco18 --weights ../shared/weights/mobilenet_v2-imagenet.pth
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from analysis import load_run
+from benchmarks.machine import machine, print_table
+from benchmarks.overhead import overhead, work
+from benchmarks.photos import Bench, add_options, bench, random_weights
+from search.preflight import prepare
+from search.ray_session import running_ray, set_environment
+from spaces import TrialConfig
+from trainables.architectures import describe_stages
+from trainables.context import RunContext
+from trainables.freezing import CHUNK, build_network, run_prefix
+from trainables.image_store import ImageStore
+from trainables.loop import EVALUATION_BATCH, Training
+from trainables.losses import probabilities
+from trainables.metrics import average_precision
+from trainables.optim import build_optimizer
+
+Figures = dict[str, Any]
+HEAD = {"learning_rate": [1e-3], "dropout": [0.2]}
+
+
+def seconds(*tasks: Callable[[], object], repeat: int) -> list[float]:
+    """Median seconds of each task; the tasks take turns, so that a busy moment hits all of them."""
+    times: list[list[float]] = [[] for _ in tasks]
+    for _ in range(repeat):
+        for task, own in zip(tasks, times, strict=True):
+            started = time.perf_counter()
+            task()
+            own.append(time.perf_counter() - started)
+    return [median(own) for own in times]
+
+
+def prefix(bench: Bench, repeat: int) -> Figures:
+    """Share of ``torch.mm``'s rate that the frozen ResNet50 reaches: fp32, 128 pixels, one thread."""
+    name, size = "resnet50", 128
+    config = TrialConfig(architecture=name, freeze_depth=5)
+    network = build_network(config, 2, size, {name: str(random_weights(name, bench.work))})
+    frozen = network.to(memory_format=torch.channels_last).prefix
+    images = torch.randn(CHUNK, 3, size, size).contiguous(memory_format=torch.channels_last)
+    a, b = torch.randn(2, 1024, 1024)
+    run_prefix(frozen, images)
+    of_mm, of_prefix = seconds(lambda: torch.mm(a, b), lambda: run_prefix(frozen, images), repeat=repeat)
+    flop = 2 * CHUNK * sum(stage.macs for stage in describe_stages(name, size))
+    rates = {"mm_gflops": 2 * 1024**3 / of_mm / 1e9, "prefix_gflops": flop / of_prefix / 1e9}
+    return {**rates, "share": rates["prefix_gflops"] / rates["mm_gflops"]}
+
+
+def _context(bench: Bench, depth: int) -> tuple[TrialConfig, RunContext, ImageStore]:
+    training = {"freeze_depth": depth, "epochs": 8, "patience": 0, "architecture": bench.architecture}
+    config = bench.config(f"trial-{depth}", "limits", space=HEAD, training=training)
+    context = prepare(config).context
+    return config.search_space.config(config.search_space.grid()[0]), context, context.images.open()
+
+
+def head_trial(bench: Bench, repeat: int) -> Figures:
+    """A head trial of 8 epochs that finds its activations stored, against a bare loop on arrays in memory."""
+    config, context, images = _context(bench, depth=5)
+    split, device = context.split, torch.device("cpu")
+
+    def thaw() -> Training:
+        training = Training(config, context, images, device)
+        for _ in range(config.epochs):
+            training.epoch()
+        return training
+
+    activations = thaw().activations  # stored from here on
+    inputs = {"train": activations.batch(split.train, 0), "validation": activations.batch(split.validation, None)}
+    targets = {name: torch.from_numpy(context.labels[getattr(split, name)]).float() for name in inputs}
+    ours, bare = seconds(thaw, lambda: _bare_loop(config, context, inputs, targets), repeat=repeat)
+    return {"thaw_seconds": ours, "bare_seconds": bare, "ratio": ours / bare}
+
+
+def _bare_loop(config: TrialConfig, context: RunContext, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> None:
+    """The least that training this head needs: batches by index, loss, fused AdamW, and mAP after each epoch."""
+    size = context.images.size
+    head = build_network(config, context.labels.shape[1], size, context.weights).tail
+    loss_of = torch.nn.functional.binary_cross_entropy_with_logits
+    optimizer = build_optimizer(config, list(head.parameters()), [])
+    for _ in range(config.epochs):
+        head.train()
+        for rows in torch.randperm(len(inputs["train"])).split(config.batch_size):
+            loss = loss_of(head(inputs["train"][rows]), targets["train"][rows])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        head.eval()
+        with torch.no_grad():
+            logits = torch.cat([head(part) for part in inputs["validation"].split(EVALUATION_BATCH)])
+            average_precision(probabilities(logits, config.loss), targets["validation"]).nanmean().item()
+
+
+def bandwidth(bench: Bench, repeat: int) -> Figures:
+    """GB/s of random batches of 32 from the stores, as training reads them, with the files in the page cache."""
+    config, context, images = _context(bench, depth=4)
+    training = Training(config, context, images, torch.device("cpu"))
+    training.activations.prepare(context.split.train, 0)
+    order = np.random.default_rng(0).permutation(context.split.train)
+    batches = [order[start : start + 32] for start in range(0, len(order), 32)]
+    maps = training.activations.batch(batches[0], 0)
+    row_bytes = {"pixels": images.pixels[0].nbytes, "activations": maps[0].numel() * maps.element_size()}
+    times = seconds(
+        lambda: [images.pixels[rows] for rows in batches],
+        lambda: [training.activations.batch(rows, 0) for rows in batches],
+        repeat=repeat,
+    )
+    pixels, activations = (
+        len(order) * row_bytes[name] / taken / 1e9 for name, taken in zip(row_bytes, times, strict=True)
+    )
+    return {"pixels_gb_s": pixels, "activations_gb_s": activations}
+
+
+STAMPED = """
+import sys, time
+import search.tuner, search.hooks, search.tensorboard, trainables.trainable
+from search.config import load_config
+from search.ray_session import running_ray, set_environment
+imported = time.time()
+config = load_config(sys.argv[1])
+set_environment(config.search.concurrency)
+with running_ray():
+    started = time.time()
+    search.tuner.run_search(config)
+print(imported, started)
+"""
+"""A search that says when its imports were done and when Ray stood; the rest is in its events."""
+
+
+def breakdown(bench: Bench) -> Figures:
+    """Where the seconds of a whole search went, from the start of its process to its end, nothing decoded or stored
+    before. Seconds count once for each worker, so that they add up to workers x wall time."""
+    config = bench.config(
+        "breakdown",
+        "breakdown",
+        space={"learning_rate": [1e-4, 3e-4, 1e-3, 3e-3], "dropout": [0.0, 0.2, 0.4]},
+        training={"freeze_depth": 5, "epochs": 8, "architecture": bench.architecture, "patience": 0},
+    )
+    before = time.time()
+    command = [sys.executable, "-c", STAMPED, str(bench.work / "breakdown.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    after = time.time()
+    imported, ray_started = map(float, done.stdout.split()[-2:])
+    events = list(load_run(Path(config.output) / config.name).folder.events())
+    rows = [event for event in events if event["event"] == "epoch"]
+    begin, end = events[0]["time"], events[-1]["time"]
+    workers = {row["worker"]: [other for other in rows if other["worker"] == row["worker"]] for row in rows}
+    figures: Figures = {
+        "imports of the driver": (imported - before) * len(workers),
+        "start of Ray": (ray_started - imported) * len(workers),
+        "checks, decoding": (begin - ray_started) * len(workers),
+        "start of the workers and their imports": 0.0,
+        **{phase: sum(row["seconds"][phase] for row in rows) for phase in rows[0]["seconds"]},
+        "between epochs and trials": 0.0,
+        "idle while others finish": 0.0,
+        "end of Ray and of the driver": (after - end) * len(workers),
+    }
+    for own in workers.values():
+        started, ended = own[0]["time"] - work(own[0]), own[-1]["time"]
+        figures["start of the workers and their imports"] += started - begin
+        figures["between epochs and trials"] += ended - started - sum(map(work, own))
+        figures["idle while others finish"] += end - ended
+    assert abs(sum(figures.values()) - (after - before) * len(workers)) < 0.01
+    return {**figures, "wall": after - before, "workers": len(workers)}
+
+
+STORED = (prefix, head_trial, bandwidth)
+"""What needs no Ray."""
+
+
+def _title(task: Callable[..., Figures]) -> str:
+    return " ".join((task.__doc__ or "").split())
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, Figures]:
+    """Run the benchmark; returns all figures as JSON values."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser, images=None)
+    parser.add_argument("--repeat", type=int, default=7, help="medians are of N (default: %(default)s)")
+    parser.add_argument("--trials", type=int, default=50, help="empty and head trials (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(prefix="thaw-limits-") as temporary:
+        common = bench(options, options.work or Path(temporary))
+        report: dict[str, Figures] = {"machine": machine()}
+        report |= {task.__name__: task(common, options.repeat) for task in STORED}
+        set_environment(common.concurrency)
+        with running_ray():
+            report["overhead"] = overhead(common, options.trials)
+        report["breakdown"] = breakdown(common)
+    print_table("Machine", ["", ""], list(report["machine"].items()))
+    for task in (*STORED, overhead):
+        print_table(_title(task), ["", ""], list(report[task.__name__].items()))
+    parts = dict(report["breakdown"])
+    wall, workers = parts.pop("wall"), parts.pop("workers")
+    rows = [[name, value, f"{value / workers / wall:.1%}"] for name, value in parts.items()]
+    rows.append(["all", sum(parts.values()), "100.0%"])
+    print_table(f"{_title(breakdown)} {wall:.1f} s, {workers} workers.", ["where", "seconds", "share"], rows)
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+if __name__ == "__main__":
+    main()

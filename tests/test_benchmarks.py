@@ -1,0 +1,164 @@
+"""The benchmarks run, on a handful of images, and what they state about themselves is right."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks import limits, scale, speed
+from benchmarks.jobs import JOBS, bound
+from benchmarks.machine import Usage, cell, print_table
+from benchmarks.photos import add_options, bench, repeated, subset
+from spaces import ConfigError, TrialConfig
+from trainables.architectures import describe_stages
+from trainables.splits import Split
+
+SPLIT = Split(np.arange(80), np.arange(80, 100), np.arange(0))
+SMALL = ("--images", "90", "--image-size", "64", "--architecture", "mobilenet_v3_small")
+
+
+def _heads(trials: int, epochs: int, depth: int = 5) -> list[TrialConfig]:
+    return [TrialConfig(freeze_depth=depth, epochs=epochs, dropout=number / 100) for number in range(trials)]
+
+
+@pytest.mark.parametrize(
+    ("configs", "fresh_views", "expected"),
+    [
+        (_heads(12, 8), False, 96.0),
+        # 12 x 8 x (80 + 20) passes without reuse; 8 x 80 + 20 with it.
+        (_heads(12, 8), True, 9600 / 660),
+        (_heads(2, 3, depth=0), False, 1.0),
+    ],
+)
+def test_bound_of_pure_jobs(configs: list[TrialConfig], fresh_views: bool, expected: float) -> None:
+    assert bound(configs, SPLIT, 64, fresh_views) == pytest.approx(expected)
+
+
+def test_bound_of_a_mixed_job_is_amdahls() -> None:
+    """One head trial and one full one, one epoch each, so that nothing is saved: 1; two epochs save one prefix pass."""
+    macs = sum(stage.macs for stage in describe_stages("mobilenet_v2", 64))
+    mixed = [TrialConfig(freeze_depth=5, epochs=2), TrialConfig(freeze_depth=0, epochs=2)]
+    live = 2 * 100 * macs + 2 * (3 * 80 + 20) * macs
+    assert bound(mixed, SPLIT, 64, False) == pytest.approx(live / (live - 100 * macs))
+    assert bound([config.model_copy(update={"epochs": 1}) for config in mixed], SPLIT, 64, False) == 1.0
+
+
+def test_jobs_are_those_of_the_benchmark() -> None:
+    cells = {name: np.prod([len(values) for values in job.space.values()]) for name, job in JOBS.items()}
+    assert (cells["head"], cells["fresh"], cells["mixed"]) == (12, 12, 12)
+    assert JOBS["head"].epochs == JOBS["fresh"].epochs == 8
+
+
+def test_usage_sees_the_work_of_children_and_not_of_others() -> None:
+    spin = "import time; end = time.process_time() + 1.0\nwhile time.process_time() < end: pass\ntime.sleep(1)"
+    with Usage(interval=0.1) as usage:
+        subprocess.run([sys.executable, "-c", spin], check=True)
+    assert 0.9 < usage.cpu < 3
+    assert usage.wall > 1.9
+    with Usage(interval=0.1) as idle:
+        time.sleep(0.3)
+    assert idle.cpu < 0.25
+
+
+def test_usage_counts_private_memory_and_no_mapped_file(tmp_path: Path) -> None:
+    np.ones(100_000_000, np.uint8).tofile(tmp_path / "mapped")
+    with Usage(interval=0.05) as before:
+        time.sleep(0.1)
+    mapped = np.memmap(tmp_path / "mapped", np.uint8, mode="r")
+    with Usage(interval=0.05) as reading:
+        assert mapped.sum(dtype=np.int64) == 100_000_000
+        time.sleep(0.1)
+    assert reading.driver_mb - before.driver_mb < 40
+    with Usage(interval=0.05) as holding:
+        kept = np.ones(100_000_000, np.uint8)
+        time.sleep(0.1)
+    assert holding.driver_mb - reading.driver_mb > 60 and kept.all()
+
+
+def test_tables_are_markdown(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("Title", ["what", "s"], [["a", 1234.5], ["bb", 0.12345]])
+    expected = ["", "Title", "", "| what |      s |", "|------|-------:|", "| a    |   1234 |", "| bb   | 0.1235 |"]
+    assert capsys.readouterr().out.splitlines() == expected
+    assert [cell(value) for value in (None, 3, "x", 0.0, 12.345, 123.45)] == ["-", "3", "x", "0", "12.35", "123.5"]
+
+
+def test_images_are_repeated_under_other_names(squares: Path, tmp_path: Path) -> None:
+    labels = pd.read_csv(squares / "labels.csv", dtype=str)
+    table = pd.read_csv(repeated(squares, 3, 2, tmp_path) / "labels.csv", dtype=str)
+    assert table["labels"].tolist() == [label for label in labels["labels"][:3] for _ in range(2)]
+    files = [tmp_path / "images-3x2" / "images" / name for name in table["filename"]]
+    originals = [squares / "images" / name for name in labels["filename"][:3] for _ in range(2)]
+    assert len(set(files)) == 6 and [os.path.realpath(file) for file in files] == list(map(str, originals))
+
+
+def test_a_missing_data_set_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--data: must be digits or a folder .* got nowhere"):
+        subset("nowhere", None, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["speed", "limits", "scale"])
+def test_help_needs_no_data(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    module: Any = {"speed": speed, "limits": limits, "scale": scale}[name]
+    with pytest.raises(SystemExit) as stopped:
+        module.main(["--help"])
+    assert stopped.value.code == 0
+    assert "--data" in capsys.readouterr().out
+
+
+def test_warm_needs_cold(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        speed.parse(["--arms", "thaw-warm"])
+    assert "add thaw-cold" in capsys.readouterr().err
+
+
+def test_limits_without_ray(tmp_path: Path, squares: Path) -> None:
+    parser = ArgumentParser()
+    add_options(parser, images=None)
+    common = bench(parser.parse_args([*SMALL, "--data", str(squares)]), tmp_path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        head = limits.head_trial(common, repeat=1)
+        speeds = limits.bandwidth(common, repeat=1)
+    finally:
+        torch.set_num_threads(threads)
+    assert head["ratio"] == pytest.approx(head["thaw_seconds"] / head["bare_seconds"]) and head["ratio"] > 0.5
+    assert speeds["pixels_gb_s"] > 0.05 and speeds["activations_gb_s"] > 0.05
+
+
+@pytest.mark.slow
+def test_all_arms_train_the_same_trials(tmp_path: Path, squares: Path) -> None:
+    """On small square PNG files all arms see the same pixels, so even the tutorial's figures agree."""
+    small = [*SMALL, "--data", str(squares), "--image-size", "32", "--work", str(tmp_path / "work")]
+    report = speed.main([*small, "--trials", "2", "--epochs", "2", "--jobs", "head", "mixed"])
+    for job in report["jobs"].values():
+        assert job["identical_to_live"]
+        thaw, *others = (job["arms"][arm]["trials"] for arm in ("thaw-live", "tuned", "tutorial"))
+        ours = [[row["val_map"] for row in rows] for rows in thaw]
+        assert np.shape(ours) == (2, 2)
+        for theirs in others:
+            np.testing.assert_allclose(ours, [[row["val_map"] for row in rows] for rows in theirs], atol=0.02)
+
+
+@pytest.mark.slow
+def test_limits_and_scale_run(tmp_path: Path, squares: Path) -> None:
+    small = [*SMALL, "--data", str(squares), "--work"]
+    report = limits.main([*small, str(tmp_path / "limits"), "--repeat", "1", "--trials", "3"])
+    assert 0 < report["prefix"]["share"] < 1.5
+    parts = dict(report["breakdown"])
+    assert parts.pop("wall") * parts.pop("workers") == pytest.approx(sum(parts.values()), abs=0.01)
+    figures = scale.main([*small, str(tmp_path / "scale"), "--quick", "--tables", "images", "views"])
+    stored = scale.COLUMNS.index("stored MB") + 1
+    assert [len(figures[table]) for table in ("images", "views")] == [4, 2]
+    assert figures["images"][2][stored] > 1.5 * figures["images"][0][stored]
+    assert figures["views"][1][stored] > figures["views"][0][stored]
