@@ -140,7 +140,7 @@ def test_limits_without_ray(tmp_path: Path, squares: Path) -> None:
 def test_all_arms_train_the_same_trials(tmp_path: Path, squares: Path) -> None:
     """On small square PNG files all arms see the same pixels, so even the tutorial's figures agree."""
     small = [*SMALL, "--data", str(squares), "--image-size", "32", "--work", str(tmp_path / "work")]
-    report = speed.main([*small, "--trials", "2", "--epochs", "2", "--jobs", "head", "mixed"])
+    report = speed.main([*small, "--trials", "2", "--epochs", "2", "--jobs", "head"])
     for job in report["jobs"].values():
         assert job["identical_to_live"]
         thaw, *others = (job["arms"][arm]["trials"] for arm in ("thaw-live", "tuned", "tutorial"))
@@ -157,8 +157,7 @@ def test_limits_and_scale_run(tmp_path: Path, squares: Path) -> None:
     assert 0 < report["prefix"]["share"] < 1.5
     parts = dict(report["breakdown"])
     assert parts.pop("wall") * parts.pop("workers") == pytest.approx(sum(parts.values()), abs=0.01)
-    figures = scale.main([*small, str(tmp_path / "scale"), "--quick", "--tables", "images", "views"])
+    figures = scale.main([*small, str(tmp_path / "scale"), "--quick", "--tables", "views"])
     stored = scale.COLUMNS.index("stored MB") + 1
-    assert [len(figures[table]) for table in ("images", "views")] == [4, 2]
-    assert figures["images"][2][stored] > 1.5 * figures["images"][0][stored]
+    assert [row[0] for row in figures["views"]] == [1, 2]
     assert figures["views"][1][stored] > figures["views"][0][stored]
