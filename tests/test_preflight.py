@@ -178,3 +178,13 @@ def test_more_than_there_is(tmp_path: Path, squares: Path, cache: Path, sections
     config = small_config(tmp_path, squares, cache, **sections)
     with pytest.raises(ConfigError, match=message):
         resolve_resources(config, Available(cpus=8, gpus=2))
+
+
+def test_a_node_that_cannot_read_an_image_says_so(tmp_path: Path, squares: Path) -> None:
+    """A worker decodes on its own node; what the driver could read may be gone there, and its zeros must not count."""
+    shutil.copytree(squares, tmp_path / "data")
+    context = prepare(small_config(tmp_path, tmp_path / "data", tmp_path / "cache")).context
+    file = context.images.files[context.split.train[0]]
+    (tmp_path / "data" / "images" / file).unlink()
+    with pytest.raises(ConfigError, match=f"1 images .* cannot be read on this node .first: {file}: absent"):
+        context.open_images()

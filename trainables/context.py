@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spaces import ConfigError
 from trainables.image_store import ImageStore, open_store
 from trainables.splits import Split
 from trainables.views import Augment
@@ -87,6 +88,22 @@ class RunContext:
     precision: str | Mapping[str, str]
     threshold: float
     cache: CacheOptions
+
+    def open_images(self) -> ImageStore:
+        """The decoded images on this node, checked to hold every image of the split.
+
+        Raises:
+            ConfigError: an image that the driver could read cannot be read here; its zeros would be trained on.
+        """
+        store = self.images.open()
+        rows = np.concatenate([self.split.train, self.split.validation])
+        absent = rows[~store.usable[rows]]
+        if len(absent):
+            reasons = dict(store.rejected)
+            file = self.images.files[absent[0]]
+            first = f"first: {file}: {reasons[file]}"
+            raise ConfigError(f"{len(absent)} images of the split cannot be read on this node ({first})", "data.images")
+        return store
 
     def precision_of(self, architecture: str) -> str:
         """``fp32`` or ``bf16``."""

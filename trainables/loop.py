@@ -188,7 +188,7 @@ class Training:
 
 def train(config: TrialConfig, context: RunContext, device: str = "cpu") -> Iterator[EpochRow | Failure]:
     """Train one configuration to its end, in this process; yields each epoch's row, last a Failure if it fails."""
-    training = Training(config, context, context.images.open(), torch.device(device))
+    training = Training(config, context, context.open_images(), torch.device(device))
     while True:
         row = training.epoch()
         yield row

@@ -26,7 +26,7 @@ class TrialTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any], context: RunContext, threads: int) -> None:  # type: ignore[override]
         torch.set_num_threads(threads)
         self.context = context
-        self.images = context.images.open()
+        self.images = context.open_images()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._begin(config)
 
