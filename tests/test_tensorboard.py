@@ -22,6 +22,9 @@ from analysis import Run
 from spaces import METRICS, TrialConfig
 from tests.searches import small_search
 
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""``urlopen`` would remember the proxy that another test of this process has set for a while."""
+
 LIMIT = 180.0
 """Seconds in which the server has to show what it was given."""
 
@@ -46,14 +49,14 @@ class Server:
         self.address = address
 
     def get(self, path: str, **query: str) -> Any:
-        with urllib.request.urlopen(f"{self.address}/data/{path}?{urllib.parse.urlencode(query)}", timeout=30) as reply:
+        with DIRECT.open(f"{self.address}/data/{path}?{urllib.parse.urlencode(query)}", timeout=30) as reply:
             return json.load(reply)
 
     def post(self, path: str, **body: Any) -> Any:
         request = urllib.request.Request(
             f"{self.address}/data/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with DIRECT.open(request, timeout=30) as reply:
             return json.load(reply)
 
 
