@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -35,7 +36,12 @@ TPE_SPACE = {
     "optimizer": ["adamw", "sgd"],
     "momentum": {"float": [0.8, 0.99], "when": {"optimizer": "sgd"}},
 }
-ASHA = {"type": "asha", "grace_period": 1, "reduction_factor": 2}
+HALVING: dict[str, Any] = {
+    "space": TPE_SPACE,
+    "training": {"epochs": 4},
+    "search": {"algorithm": "tpe", "trials": 10, "concurrency": 1},
+    "scheduler": {"type": "asha", "grace_period": 1, "reduction_factor": 2},
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +57,7 @@ def halving(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path
         tmp_path_factory.mktemp("halving"),
         squares,
         cache,
-        space=TPE_SPACE,
-        training={"epochs": 4},
-        search={"algorithm": "tpe", "trials": 10, "concurrency": 1},
-        scheduler=ASHA,
+        **HALVING,
     )
 
 
@@ -136,10 +139,7 @@ def test_one_trial_at_a_time_gives_the_same_search_twice(
         tmp_path,
         squares,
         cache,
-        space=TPE_SPACE,
-        training={"epochs": 4},
-        search={"algorithm": "tpe", "trials": 10, "concurrency": 1},
-        scheduler=ASHA,
+        **HALVING,
     )
     columns = [name for name in again.trials.columns if name != "seconds"]
     pd.testing.assert_frame_equal(again.trials[columns], halving.trials[columns], check_exact=True)

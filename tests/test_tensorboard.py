@@ -25,7 +25,7 @@ from tests.searches import small_search
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """``urlopen`` would remember the proxy that another test of this process has set for a while."""
 
-LIMIT = 180.0
+LIMIT = 90.0
 """Seconds in which the server has to show what it was given."""
 
 
