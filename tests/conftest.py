@@ -58,3 +58,15 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder of decoded images for all tests."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def resnet18_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of a random resnet18: as good as pretrained ones where only equality counts."""
+    import torch
+    from torchvision import models
+
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(models.resnet18(weights=None).state_dict(), file)
+    return file

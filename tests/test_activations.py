@@ -17,7 +17,6 @@ from tests.searches import small_config
 from trainables import activations as module
 from trainables.activation_store import StoredView
 from trainables.activations import plan
-from trainables.architectures import architecture
 from trainables.cache_budget import admit, hold
 from trainables.context import RunContext
 from trainables.loop import EpochRow, train
@@ -30,24 +29,15 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state dict of a random resnet18: as good as a real one where only equality counts."""
-    torch.manual_seed(0)
-    file = tmp_path_factory.mktemp("weights") / "resnet18.pth"
-    torch.save(architecture("resnet18").build().state_dict(), file)
-    return file
-
-
 @pytest.fixture
-def context(tmp_path: Path, squares: Path, cache: Path, weights: Path) -> RunContext:
+def context(tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path) -> RunContext:
     """Three epochs' worth of images, augmented, with a cache of its own."""
     augment = {"augment": {"rotate": 20, "flip": 0.5}}
     config = small_config(
         tmp_path,
         squares,
         cache,
-        weights={"resnet18": str(weights)},
+        weights={"resnet18": str(resnet18_file)},
         data=augment,
         training={"architecture": "resnet18"},
     )

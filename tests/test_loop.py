@@ -13,7 +13,6 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision import models
 
 from search.preflight import prepare
 from spaces import METRICS, TrialConfig
@@ -28,15 +27,6 @@ SMALL: dict[str, Any] = {"architecture": "convnet", "head_units": 16, "epochs": 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def resnet18_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random resnet18 in the place of a pretrained one."""
-    torch.manual_seed(0)
-    file = tmp_path_factory.mktemp("weights") / "resnet18.pth"
-    torch.save(models.resnet18(weights=None).state_dict(), file)
-    return file
 
 
 @pytest.fixture(scope="module")
