@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from benchmarks.jobs import JOBS, bound
 from benchmarks.machine import Usage, cell, print_table
 from benchmarks.photos import add_options, bench, repeated, subset
 from spaces import ConfigError, TrialConfig
+from tests.conftest import ROOT
 from trainables.architectures import describe_stages
 from trainables.splits import Split
 
@@ -59,30 +59,49 @@ def test_jobs_are_those_of_the_benchmark() -> None:
     assert JOBS["head"].epochs == JOBS["fresh"].epochs == 8
 
 
+CHILDREN = """
+import subprocess, sys, time
+from benchmarks.machine import Usage
+spin = "import time; end = time.process_time() + 1.0\\nwhile time.process_time() < end: pass\\ntime.sleep(1)"
+with Usage(interval=0.1) as usage:
+    subprocess.run([sys.executable, "-c", spin], check=True)
+with Usage(interval=0.1) as idle:
+    time.sleep(0.3)
+print(usage.cpu, usage.wall, idle.cpu)
+"""
+MEMORY = """
+import sys, time
+import numpy as np
+from benchmarks.machine import Usage
+np.ones(100_000_000, np.uint8).tofile(sys.argv[1])
+with Usage(interval=0.05) as before:
+    time.sleep(0.1)
+mapped = np.memmap(sys.argv[1], np.uint8, mode="r")
+with Usage(interval=0.05) as reading:
+    assert mapped.sum(dtype=np.int64) == 100_000_000
+    time.sleep(0.1)
+with Usage(interval=0.05) as holding:
+    kept = np.ones(100_000_000, np.uint8)
+    time.sleep(0.1)
+print(reading.driver_mb - before.driver_mb, holding.driver_mb - reading.driver_mb)
+"""
+
+
+def _printed(code: str, *arguments: str) -> list[float]:
+    """The figures that a fresh process prints: in this one other tests leave processes and free memory at any time."""
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [float(word) for word in done.stdout.split()]
+
+
 def test_usage_sees_the_work_of_children_and_not_of_others() -> None:
-    spin = "import time; end = time.process_time() + 1.0\nwhile time.process_time() < end: pass\ntime.sleep(1)"
-    with Usage(interval=0.1) as usage:
-        subprocess.run([sys.executable, "-c", spin], check=True)
-    assert 0.9 < usage.cpu < 3
-    assert usage.wall > 1.9
-    with Usage(interval=0.1) as idle:
-        time.sleep(0.3)
-    assert idle.cpu < 0.25
+    cpu, wall, idle = _printed(CHILDREN)
+    assert 0.9 < cpu < 3 and wall > 1.9 and idle < 0.25
 
 
 def test_usage_counts_private_memory_and_no_mapped_file(tmp_path: Path) -> None:
-    np.ones(100_000_000, np.uint8).tofile(tmp_path / "mapped")
-    with Usage(interval=0.05) as before:
-        time.sleep(0.1)
-    mapped = np.memmap(tmp_path / "mapped", np.uint8, mode="r")
-    with Usage(interval=0.05) as reading:
-        assert mapped.sum(dtype=np.int64) == 100_000_000
-        time.sleep(0.1)
-    assert reading.driver_mb - before.driver_mb < 40
-    with Usage(interval=0.05) as holding:
-        kept = np.ones(100_000_000, np.uint8)
-        time.sleep(0.1)
-    assert holding.driver_mb - reading.driver_mb > 60 and kept.all()
+    mapped, private = _printed(MEMORY, str(tmp_path / "mapped"))
+    assert mapped < 40 and private > 60
 
 
 def test_tables_are_markdown(capsys: pytest.CaptureFixture[str]) -> None:
