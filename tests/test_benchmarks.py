@@ -16,7 +16,7 @@ import torch
 
 from benchmarks import limits, scale, speed
 from benchmarks.jobs import JOBS, bound
-from benchmarks.machine import Usage, cell, print_table
+from benchmarks.machine import cell, print_table
 from benchmarks.photos import add_options, bench, repeated, subset
 from spaces import ConfigError, TrialConfig
 from tests.conftest import ROOT
