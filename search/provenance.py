@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from search.data_facts import label_facts
 from search.preflight import Prepared
 from search.version import __version__
 
@@ -34,6 +35,7 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
             "classes": list(prepared.dataset.classes),
             "images": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
             "rejected": len(prepared.rejected),
+            "labels": label_facts(prepared.dataset.labels, split),
         },
         "trivial": _plain(prepared.trivial),
     }

@@ -105,6 +105,9 @@ def test_the_resolved_file_and_provenance_are_complete(grid: Run) -> None:
     assert set(provenance["trivial"]) == {"nothing", "most_frequent_label", "label_frequencies"}
     for row in provenance["trivial"].values():
         assert set(row) == set(METRICS) and all(math.isfinite(value) for value in row.values())
+    labels = provenance["data"]["labels"]
+    assert {name: sum(part.values()) for name, part in labels["per_image"].items()} == images
+    assert len(labels["cooccurrence"]) == len(provenance["data"]["classes"]) == 3
     assert provenance["packages"]["ray"] and provenance["hardware"]["cpus"]
 
 

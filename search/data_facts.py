@@ -1,0 +1,36 @@
+"""What the labels of a data set look like, split by split, as plain values for ``provenance.json``."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from trainables.splits import Split
+
+
+def label_facts(labels: np.ndarray, split: Split) -> dict[str, Any]:
+    """Counts of labels, of labels an image, and of labels together.
+
+    Args:
+        labels: bool (images, labels).
+        split: rows of `labels`; what is in no split, such as a damaged image, is not counted.
+
+    Returns:
+        ``counts``: split → images with each label; ``per_image``: split → number of labels (as text) → images with that
+        many, none left out but zeros; ``cooccurrence``: (labels, labels) images of all splits with both labels, so the
+        diagonal holds each label's support.
+    """
+    rows = {part.name: labels[getattr(split, part.name)].astype(np.int64) for part in fields(split)}
+    every = np.concatenate(list(rows.values()))
+    return {
+        "counts": {name: part.sum(axis=0).tolist() for name, part in rows.items()},
+        "per_image": {name: _per_image(part) for name, part in rows.items()},
+        "cooccurrence": (every.T @ every).tolist(),
+    }
+
+
+def _per_image(labels: np.ndarray) -> dict[str, int]:
+    counts = np.bincount(labels.sum(axis=1))
+    return {str(number): int(count) for number, count in enumerate(counts) if count}
