@@ -1,0 +1,118 @@
+"""How far a measured value may be from the true one: bootstrap intervals of every metric, over the images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainables.trivial import EPSILON
+
+CHUNK = 4_000_000
+"""Resampled images that are held in memory at once."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and its interval; all three are NaN where the metric has no value (``map`` without a positive)."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap(
+    probabilities: np.ndarray,
+    label_sets: np.ndarray,
+    targets: np.ndarray,
+    *,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Every metric of :mod:`spaces.metrics`, with a percentile bootstrap interval.
+
+    The images are drawn anew, with replacement, `resamples` times; a metric's interval holds the central share
+    `confidence` of the values it then takes. It says how the value would vary with other images of the same kind. It
+    does not say how another training run, or a choice among many models, would change it.
+    Source: Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13.
+
+    The formulas are those of :func:`trainables.metrics.epoch_metrics`, except that predicted sets are given instead of
+    a threshold, and that ``loss`` is the binary cross-entropy of the probabilities in nats, averaged over images and
+    labels, as for the trivial predictors, whatever the model was trained with.
+
+    Args:
+        probabilities: (N, L) in [0, 1], N >= 1.
+        label_sets: bool (N, L), the predicted sets.
+        targets: bool (N, L).
+        resamples: >= 2.
+        confidence: in (0, 1).
+        seed: equal seeds give equal intervals.
+
+    Returns:
+        Metric name → estimate.
+    """
+    measure = _Measure(probabilities, label_sets, targets)
+    images = len(targets)
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, list[np.ndarray]] = {}
+    step = max(1, CHUNK // images)
+    for start in range(0, resamples, step):
+        counts = rng.multinomial(images, np.full(images, 1 / images), size=min(step, resamples - start))
+        for name, values in measure(counts.astype(np.float64)).items():
+            drawn.setdefault(name, []).append(values)
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    estimates = {}
+    for name, value in measure(np.ones((1, images))).items():
+        values = np.concatenate(drawn[name])
+        # A resample may miss every positive; where the data themselves have none, there is no value at all.
+        low, high = np.nanquantile(values, tails) if np.isfinite(value[0]) else (np.nan, np.nan)
+        estimates[name] = Estimate(float(value[0]), float(low), float(high))
+    return estimates
+
+
+class _Measure:
+    """All metrics as functions of how often each image counts: (R, N) → name → (R,)."""
+
+    def __init__(self, probabilities: np.ndarray, label_sets: np.ndarray, targets: np.ndarray) -> None:
+        self.probabilities = np.asarray(probabilities, np.float64)
+        self.predicted, self.truth = np.asarray(label_sets, bool), np.asarray(targets, bool)
+        top = self.probabilities == self.probabilities.max(axis=1, keepdims=True)
+        clipped = np.clip(self.probabilities, EPSILON, 1 - EPSILON)
+        entropy = -np.where(self.truth, np.log(clipped), np.log1p(-clipped))
+        wrong = self.predicted & ~self.truth
+        self.averages = {
+            "loss": entropy.mean(axis=1),
+            "exact_match": (self.predicted == self.truth).all(axis=1),
+            "hamming_accuracy": (self.predicted == self.truth).mean(axis=1),
+            "inclusion_accuracy": self.predicted.any(axis=1) & ~wrong.any(axis=1),
+            "top1_accuracy": (top & self.truth).sum(axis=1) / top.sum(axis=1),
+        }
+        self.hits = (self.predicted & self.truth).astype(np.float64)
+        # 2 TP + FP + FN of an image and label.
+        self.marked = self.predicted.astype(np.float64) + self.truth
+
+    def __call__(self, counts: np.ndarray) -> dict[str, np.ndarray]:
+        images = counts.sum(axis=1)
+        values = {name: counts @ per_image / images for name, per_image in self.averages.items()}
+        hits, marked = 2 * counts @ self.hits, counts @ self.marked
+        values["f1_macro"] = (hits / np.maximum(marked, 1)).mean(axis=1)
+        values["f1_micro"] = hits.sum(axis=1) / np.maximum(marked.sum(axis=1), 1)
+        values["map"] = self._mean_average_precision(counts)
+        return values
+
+    def _mean_average_precision(self, counts: np.ndarray) -> np.ndarray:
+        total, labels = np.zeros(len(counts)), np.zeros(len(counts))
+        for scores, truth in zip(self.probabilities.T, self.truth.T, strict=True):
+            order = np.argsort(-scores, kind="stable")
+            ranked = counts[:, order]
+            # Images of equal probability are taken together: looked at only after the last of them.
+            ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+            seen = np.cumsum(ranked, axis=1)[:, ends]
+            found = np.cumsum(ranked * truth[order], axis=1)[:, ends]
+            gained = np.diff(found, axis=1, prepend=0)
+            area = (found / np.maximum(seen, 1) * gained).sum(axis=1)
+            positives = found[:, -1]
+            total += np.where(positives > 0, area / np.maximum(positives, 1), 0)
+            labels += positives > 0
+        return np.where(labels > 0, total / np.maximum(labels, 1), np.nan)
