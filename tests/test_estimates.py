@@ -29,7 +29,7 @@ def test_every_resample_is_scored_as_if_its_images_stood_there(seed: int, images
     probabilities, sets, targets = data(images, labels, seed)
     drawn = np.random.default_rng(seed).integers(0, images, (3, images))
     counts = np.array([np.bincount(row, minlength=images) for row in drawn], float)
-    values = _Measure(probabilities, sets, targets)(counts)
+    values = _Measure(probabilities, sets, targets, METRICS)(counts)
     assert set(values) == set(METRICS)
     for number, rows in enumerate(drawn):
         tensors = torch.from_numpy(probabilities[rows]), torch.from_numpy(targets[rows])

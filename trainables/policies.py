@@ -1,0 +1,92 @@
+"""What each way from probabilities to label sets gives, single-label images apart from multi-label ones.
+
+The paper's open question 4: a network with one sigmoid a label gives several labels to images that have one. Which
+policy does so less often, and what does it cost on the images that do have several?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from trainables.calibration import calibrated, log_odds
+from trainables.estimates import Estimate, bootstrap
+from trainables.label_sets import LabelRule
+
+METRIC_NAMES = ("exact_match", "inclusion_accuracy", "f1_micro", "f1_macro")
+
+GROUPS = {"all": "all images", "one": "images with one label", "several": "images with several labels"}
+"""Images by their true number of labels, which nobody knows beforehand: policies cannot look at it."""
+
+
+@dataclass(frozen=True)
+class PolicyFigures:
+    """One policy on one group of images.
+
+    Args:
+        policy: ``0.5`` (that threshold for every label, probabilities as the network gives them), a policy's name, or
+            ``at_most K``.
+        group: a key of `GROUPS`.
+        images: how many there are.
+        true_labels, given_labels: labels an image, on average.
+        none, more: share of the images that are given no label, and more labels than they have.
+        metrics: exact match, inclusion accuracy and F1, with intervals.
+    """
+
+    policy: str
+    group: str
+    images: int
+    true_labels: float
+    given_labels: float
+    none: float
+    more: float
+    metrics: dict[str, Estimate]
+
+
+def policy_figures(rule: LabelRule, logits: np.ndarray, targets: np.ndarray, seed: int = 0) -> list[PolicyFigures]:
+    """Every policy with the thresholds of `rule`, on every group that has images.
+
+    Args:
+        rule: its own policy plays no part.
+        logits: (N, L), of images that neither the model nor the rule has seen.
+        targets: bool (N, L).
+        seed: of the bootstrap.
+    """
+    count = targets.sum(axis=1)
+    members = {"all": count >= 0, "one": count == 1, "several": count > 1}
+    figures = []
+    for name, probabilities, sets in _policies(rule, logits):
+        for group, rows in members.items():
+            if not rows.any():
+                continue
+            given = sets[rows].sum(axis=1)
+            figures.append(
+                PolicyFigures(
+                    policy=name,
+                    group=group,
+                    images=int(rows.sum()),
+                    true_labels=float(count[rows].mean()),
+                    given_labels=float(given.mean()),
+                    none=float((given == 0).mean()),
+                    more=float((given > count[rows]).mean()),
+                    metrics=bootstrap(probabilities[rows], sets[rows], targets[rows], seed=seed, names=METRIC_NAMES),
+                )
+            )
+    return figures
+
+
+def _policies(rule: LabelRule, logits: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Name, probabilities and label sets of every policy."""
+    identity = np.tile([1.0, 0.0], (len(rule.thresholds), 1))
+    plain = calibrated(log_odds(logits, rule.activation), identity)
+    yield "0.5", plain, plain >= 0.5
+    probabilities = rule.probabilities(logits)
+    for name, variant in (
+        ("threshold", replace(rule, policy="threshold", k=None)),
+        ("never_empty", replace(rule, policy="never_empty", k=None)),
+        ("at_most 1", replace(rule, policy="at_most", k=1)),
+        ("at_most 2", replace(rule, policy="at_most", k=2)),
+    ):
+        yield name, probabilities, variant.label_sets(probabilities)
