@@ -88,19 +88,21 @@ def trials_table(records: Iterable[TrialRecord], metric: str) -> pd.DataFrame:
 
 
 def history_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """One row a trial and epoch: metrics, learning rate, and seconds by phase (``seconds_train`` …)."""
+    """One row a trial and epoch: metrics, learning rate, gradient norm, and seconds by phase (``seconds_train`` …)."""
     rows = [
         {
             "trial": record.number,
             "epoch": epoch,
             **row["metrics"],
             "learning_rate": row["learning_rate"],
+            "gradient_norm": row["gradient_norm"],
             **{f"seconds_{phase}": value for phase, value in row["seconds"].items()},
         }
         for record in records
         for epoch, row in record.epochs.items()
     ]
-    table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["trial", "epoch", *COLUMNS, "learning_rate"])
+    columns = list(rows[0]) if rows else ["trial", "epoch", *COLUMNS, "learning_rate", "gradient_norm"]
+    table = pd.DataFrame(rows, columns=columns)
     return table.sort_values(["trial", "epoch"], ignore_index=True)
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from search.units import seconds, size_in_bytes, word_off
 from search.yaml_file import parse_yaml, read_mapping
-from spaces import FROM_SCRATCH, METRICS, ConfigError, SearchSpace, did_you_mean
+from spaces import METRICS, ConfigError, SearchSpace, did_you_mean, pretrained
 
 
 class _Section(BaseModel):
@@ -121,8 +121,7 @@ class SearchConfig(_Section):
 
     def pretrained(self, architecture: str) -> bool:
         """Whether `architecture` starts from pretrained weights."""
-        chosen = self.weights if isinstance(self.weights, str) else self.weights.get(architecture, "imagenet")
-        return architecture not in FROM_SCRATCH and chosen != "none"
+        return pretrained(architecture, self.weights)
 
     @cached_property
     def search_space(self) -> SearchSpace:

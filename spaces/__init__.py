@@ -4,7 +4,7 @@ from spaces.errors import ConfigError, did_you_mean
 from spaces.metrics import METRICS, Metric, best_epoch, metric
 from spaces.parameters import Choice, Float, Int, Parameter, Value
 from spaces.space import SearchSpace
-from spaces.trial import FROM_SCRATCH, STAGES, TrialConfig
+from spaces.trial import FROM_SCRATCH, STAGES, TrialConfig, pretrained
 
 __all__ = [
     "FROM_SCRATCH",
@@ -22,4 +22,5 @@ __all__ = [
     "best_epoch",
     "did_you_mean",
     "metric",
+    "pretrained",
 ]

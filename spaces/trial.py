@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +13,12 @@ STAGES = 5
 
 FROM_SCRATCH = ("convnet",)
 """Architectures for which no pretrained weights exist, so that nothing can be frozen."""
+
+
+def pretrained(architecture: str, weights: str | Mapping[str, str]) -> bool:
+    """Whether `architecture` starts from pretrained weights, where the search file says `weights`."""
+    chosen = weights if isinstance(weights, str) else weights.get(architecture, "imagenet")
+    return architecture not in FROM_SCRATCH and chosen != "none"
 
 
 class TrialConfig(BaseModel):

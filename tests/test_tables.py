@@ -26,6 +26,7 @@ def epoch(trial: int, number: int, value: float) -> dict[str, Any]:
         "epoch": number,
         "metrics": {"val_map": value, "val_loss": 1 - value},
         "learning_rate": 0.1,
+        "gradient_norm": 1.0,
         "seconds": {"train": 2.0, "validate": 0.5},
         "parameters": 10,
     }

@@ -1,0 +1,49 @@
+"""How a trial ended, in words and colours that are the same in every plot."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from matplotlib.lines import Line2D
+
+from analysis.plots.theme import Theme
+
+
+@dataclass(frozen=True)
+class Fate:
+    """One row of the table.
+
+    Args:
+        words: for legends.
+        colour: index into the theme's cycle; None for the muted colour.
+        marker: matplotlib's sign, so that colour is never the only difference.
+    """
+
+    words: str
+    colour: int | None
+    marker: str
+
+    def ink(self, theme: Theme) -> str:
+        return theme.muted if self.colour is None else theme.cycle[self.colour]
+
+
+FATES: dict[str, Fate] = {
+    "completed": Fate("trained to the end", 0, "o"),
+    "early_stopped": Fate("stopped by patience", 2, "s"),
+    "pruned": Fate("pruned", None, "."),
+    "waiting": Fate("waiting at a rung", 4, "P"),
+    "running": Fate("running", 5, ">"),
+    "interrupted": Fate("interrupted", 3, "D"),
+    "failed": Fate("failed", 1, "X"),
+}
+"""Status of a trial → how it is drawn, in the order of legends."""
+
+
+def fate_handles(statuses: Collection[str], theme: Theme) -> list[Line2D]:
+    """Legend entries for those statuses that occur."""
+    return [
+        Line2D([], [], color=fate.ink(theme), marker=fate.marker, markersize=5, linewidth=1, label=fate.words)
+        for status, fate in FATES.items()
+        if status in statuses
+    ]

@@ -1,0 +1,51 @@
+"""A heat map with a word in every cell, for plots that cross two things."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from analysis.plots.theme import Theme
+
+DARK_ENOUGH = 0.45
+"""Relative luminance below which white words are easier to read than black ones."""
+
+
+def heatmap(figure: Figure, axes: Axes, theme: Theme, values: np.ndarray, words: list[list[str]], bar: str) -> None:
+    """Draw cells from the top row down.
+
+    Args:
+        values: (rows, columns); not a number where there is nothing to show.
+        words: the cells' words; empty where the colours shall speak alone.
+        bar: title of the colour bar.
+    """
+    known = values[np.isfinite(values)]
+    low, high = float(known.min()), float(known.max())
+    scale = Normalize(low, high if high > low else low + 1e-9)
+    mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap=theme.colours, norm=scale, edgecolors=theme.background)
+    axes.set_ylim(len(values), 0)
+    axes.grid(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(length=0)
+    for row, line in enumerate(words):
+        for column, word in enumerate(line):
+            shown = np.isfinite(values[row, column])
+            ink = _ink(theme.shade(scale(values[row, column]))) if shown else theme.muted
+            axes.text(column + 0.5, row + 0.5, word, ha="center", va="center", fontsize=7.5, color=ink)
+    colour_bar = figure.colorbar(mesh, ax=axes, fraction=0.05, aspect=30)
+    colour_bar.set_label(bar)
+    colour_bar.outline.set_visible(False)
+
+
+def _ink(colour: tuple[float, float, float, float]) -> str:
+    red, green, blue = colour[:3]
+    return "#ffffff" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < DARK_ENOUGH else "#111111"
+
+
+def name_cells(axes: Axes, rows: list[str], columns: list[str], rotation: float = 0.0) -> None:
+    """Names beside the rows and below the columns."""
+    axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=rotation)

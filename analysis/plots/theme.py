@@ -1,0 +1,139 @@
+"""How plots look: sizes, and colours that colour-blind readers can tell apart, on white and on dark paper."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from cycler import cycler
+from matplotlib.artist import Artist
+from matplotlib.colors import Colormap, ListedColormap
+from matplotlib.figure import Figure
+
+WIDTH = 6.4
+"""Inches. With text of 9 points a picture stays readable on a phone."""
+
+
+class NotebookFigure(Figure):
+    """A figure that a notebook shows without any help of pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=110)
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours of one variant.
+
+    Args:
+        name: light or dark.
+        background, text, muted, grid: of the paper, of words, of what stands back, of lines behind the data.
+        cycle: colours of categories, in order; told apart with every common colour blindness (a test simulates them).
+        spread: the part of viridis, from 0 to 1, that contrasts with the background.
+    """
+
+    name: str
+    background: str
+    text: str
+    muted: str
+    grid: str
+    cycle: tuple[str, ...]
+    spread: tuple[float, float]
+
+    def applied(self) -> AbstractContextManager[None]:
+        """Within it, everything that matplotlib makes has this theme."""
+        return mpl.rc_context(
+            {
+                "figure.facecolor": self.background,
+                "savefig.facecolor": self.background,
+                "axes.facecolor": self.background,
+                "axes.edgecolor": self.muted,
+                "axes.labelcolor": self.text,
+                "axes.titlecolor": self.text,
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+                "axes.grid": True,
+                "axes.axisbelow": True,
+                "axes.titlesize": 9,
+                "axes.titlelocation": "left",
+                "axes.labelsize": 9,
+                "axes.prop_cycle": cycler(color=self.cycle),
+                "grid.color": self.grid,
+                "grid.linewidth": 0.6,
+                "text.color": self.text,
+                "xtick.color": self.text,
+                "ytick.color": self.text,
+                "xtick.labelsize": 8,
+                "ytick.labelsize": 8,
+                "font.size": 9,
+                "font.family": "DejaVu Sans",
+                "legend.frameon": False,
+                "legend.fontsize": 8,
+                "svg.fonttype": "path",
+                "svg.hashsalt": "thaw",
+            }
+        )
+
+    def figure(self, height: float, width: float = WIDTH) -> Figure:
+        """An empty figure, in inches; its parts are laid out so that they do not touch."""
+        return NotebookFigure(figsize=(width, height), dpi=110, layout="constrained")
+
+    def title(self, figure: Figure, text: str) -> None:
+        figure.suptitle(text, x=0.01, ha="left", fontsize=10, fontweight="bold")
+
+    def legend(self, figure: Figure, handles: Sequence[Artist]) -> None:
+        """A legend below the data, in as many columns as fit."""
+        if not handles:
+            return
+        longest = max(len(str(handle.get_label())) for handle in handles)
+        # A character is about 0.075 inches wide, a handle with its gaps 0.55.
+        columns = int(figure.get_figwidth() // (0.55 + 0.075 * longest))
+        figure.legend(handles=list(handles), loc="outside lower left", ncols=max(1, min(columns, len(handles))))
+
+    @property
+    def colours(self) -> Colormap:
+        """Low to high values: viridis, without the end that the background would swallow."""
+        return ListedColormap(mpl.colormaps["viridis"](np.linspace(*self.spread, 256)), "thaw")
+
+    def shade(self, share: float) -> Any:
+        """The colour (r, g, b, a) of a value between 0 (low) and 1 (high)."""
+        return self.colours(float(share))
+
+
+LIGHT = Theme(
+    "light",
+    background="#ffffff",
+    text="#1f2328",
+    muted="#7d8590",
+    grid="#e4e7eb",
+    cycle=("#0072b2", "#d76101", "#009e73", "#9c2e85", "#755700", "#3f3f3f"),
+    spread=(0.0, 0.86),
+)
+DARK = Theme(
+    "dark",
+    background="#15181d",
+    text="#e6e9ed",
+    muted="#8d96a0",
+    grid="#2b3038",
+    cycle=("#85bff4", "#f38237", "#29c79a", "#d281c9", "#eccc4d", "#d0d4d9"),
+    spread=(0.24, 1.0),
+)
+BOTH = Theme(
+    "both",
+    background="#ffffff",
+    text="#7d8590",
+    muted="#8a929b",
+    grid="#8a929b",
+    cycle=("#2f8fce", "#e0671f", "#1a9c74", "#c05fb8", "#a08000", "#6f7680"),
+    spread=(0.12, 0.9),
+)
+"""Between the two, for interactive pictures, which a page shows on either background."""
+
+THEMES = {theme.name: theme for theme in (LIGHT, DARK)}

@@ -1,0 +1,66 @@
+"""Words and numbers as they stand in pictures: short, with units, the same in all of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from spaces import metric
+
+UNITS = {
+    "freeze_depth": "stages frozen",
+    "warmup": "epochs",
+    "epochs": "epochs",
+    "patience": "epochs",
+    "batch_size": "images",
+    "head_units": "units",
+    "dropout": "share of activations",
+    "momentum": "share",
+}
+"""Units of the hyperparameters that have one."""
+
+
+def number(value: float) -> str:
+    """Three significant digits, thousands with commas, very small and large values as powers of ten."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not a number" if math.isnan(value) else str(value)
+    if float(value).is_integer() and abs(value) < 1e6:
+        return f"{int(value):,}"
+    if 1e-3 <= abs(value) < 1e3:
+        return f"{value:.3g}"
+    if 1e3 <= abs(value) < 1e6:
+        return f"{value:,.0f}"
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits.removesuffix('.0')}e{int(exponent)}"
+
+
+def value(item: Any) -> str:
+    """A hyperparameter's value."""
+    return number(item) if isinstance(item, int | float) and not isinstance(item, bool) else str(item)
+
+
+def counted(count: int, thing: str) -> str:
+    """``1 trial``, ``5,000 trials``."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
+def shortened(text: Any, length: int = 24) -> str:
+    """A label that cannot push the data off the page."""
+    text = str(text)
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def metric_label(column: str) -> str:
+    """``val_map (0 to 1, more is better)``: an axis's title."""
+    row = metric(column)
+    scope = "0 to 1, " if math.isfinite(row.high) else ""
+    return f"{column} ({scope}{'more' if row.maximize else 'less'} is better)"
+
+
+def hyperparameter_label(name: str) -> str:
+    return f"{name} ({UNITS[name]})" if name in UNITS else name
+
+
+def listed(items: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
