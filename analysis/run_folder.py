@@ -59,6 +59,21 @@ class RunFolder:
         return self.tensorboard / f"trial-{trial:04d}"
 
     @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def checkpoint(self, trial: int) -> Path:
+        return self.checkpoints / str(trial)
+
+    def last_file(self, trial: int) -> Path:
+        """All that a trial needs to go on; gone once it has ended."""
+        return self.checkpoint(trial) / "last.safetensors"
+
+    def best_file(self, trial: int) -> Path:
+        """A trial's weights at its best epoch; kept for the best trials."""
+        return self.checkpoint(trial) / "best.safetensors"
+
+    @property
     def ray(self) -> Path:
         return self.path / "ray"
 

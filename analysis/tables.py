@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from spaces import METRICS, TrialConfig, best_epoch
+from spaces import METRICS, TrialConfig, best_epoch, metric
 from spaces.metrics import PREFIXES
 
 COLUMNS = tuple(prefix + name for prefix in PREFIXES for name in METRICS)
@@ -16,6 +17,9 @@ COLUMNS = tuple(prefix + name for prefix in PREFIXES for name in METRICS)
 
 FINISHED = ("completed", "early_stopped", "pruned")
 """Statuses of trials that ended as they should; only these can be the best."""
+
+ENDED = (*FINISHED, "failed")
+"""Statuses of trials that are over; the others may go on."""
 
 
 @dataclass
@@ -32,6 +36,10 @@ class TrialRecord:
     def values(self, metric: str) -> dict[int, float]:
         """Epoch → value of `metric`."""
         return {epoch: row["metrics"][metric] for epoch, row in self.epochs.items()}
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
 
     @property
     def seconds(self) -> float:
@@ -106,11 +114,19 @@ def history_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
     return table.sort_values(["trial", "epoch"], ignore_index=True)
 
 
-def best_record(records: Iterable[TrialRecord], metric: str) -> TrialRecord | None:
-    """The finished trial with the best value at its best epoch, the lower number of equals; None if none finished."""
-    values: dict[int, float] = {}
-    by_number = {record.number: record for record in records if record.status in FINISHED and record.epochs}
-    for number, record in by_number.items():
-        series = record.values(metric)
-        values[number] = series[best_epoch(series, metric)]
-    return by_number[best_epoch(values, metric)] if values else None
+def ranking(records: Iterable[TrialRecord], column: str) -> list[TrialRecord]:
+    """The finished trials by the value at their best epoch, best first, the lower number first of equals."""
+    finished = sorted((r for r in records if r.status in FINISHED and r.epochs), key=lambda record: record.number)
+    sign = -1.0 if metric(column).maximize else 1.0
+
+    def key(record: TrialRecord) -> float:
+        values = record.values(column)
+        value = sign * values[best_epoch(values, column)]
+        return math.inf if math.isnan(value) else value
+
+    return sorted(finished, key=key)
+
+
+def best_record(records: Iterable[TrialRecord], column: str) -> TrialRecord | None:
+    """The first of :func:`ranking`; None if no trial has finished."""
+    return next(iter(ranking(records, column)), None)

@@ -102,6 +102,11 @@ class CacheConfig(_Section):
     budget: Annotated[int, BeforeValidator(size_in_bytes)] = Field(20 * 10**9, ge=0)
 
 
+class CheckpointsConfig(_Section):
+    keep: int = Field(5, ge=0)
+    budget: Annotated[int, BeforeValidator(size_in_bytes)] = Field(10 * 10**9, ge=0)
+
+
 class SearchConfig(_Section):
     """A whole search file. See the README for the meaning of each key."""
 
@@ -117,6 +122,7 @@ class SearchConfig(_Section):
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     threshold: float = Field(0.5, gt=0, lt=1)
     cache: CacheConfig = CacheConfig()
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
     output: str = "results"
 
     def pretrained(self, architecture: str) -> bool:

@@ -81,7 +81,7 @@ class StateSearcher(Searcher):
         if running >= self._concurrency:
             return None
         proposal = state.propose()
-        return {"trial": proposal.number, "config": proposal.config}
+        return asdict(proposal)
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         """The recorder has told the study already."""

@@ -115,6 +115,7 @@ def prepare(config: SearchConfig, progress: Callable[[int, int], None] | None = 
         precision="fp32",
         threshold=config.threshold,
         cache=CacheOptions(config.cache.activations, cache_directory(config) / "activations", config.cache.budget),
+        metric=config.search.metric,
     )
     precision = choose_precision(config, context) if config.precision == "auto" else config.precision
     context = replace(context, precision=precision)

@@ -19,10 +19,17 @@ from trainables.seeding import derive_seed
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial to run: its number and its whole configuration."""
+    """A trial to run.
 
-    number: int
+    Args:
+        trial: its number.
+        config: its whole configuration.
+        logged: the last of its epochs in the event log, 0 for none.
+    """
+
+    trial: int
     config: dict[str, Any]
+    logged: int = 0
 
 
 class SearchState:

@@ -6,12 +6,14 @@ import gc
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pandas as pd
 from rich.console import Console
 
 from analysis import Run, load_run
 from analysis.run_folder import RunFolder
+from search.checkpoints import CheckpointKeeper
 from search.config import SearchConfig
 from search.events import EventLog
 from search.observers import Observer, TableFiles
@@ -80,8 +82,10 @@ def _tune(
     # Twice, as Ray's start may put handlers of its own in their place.
     with noted_signals(stop), running_ray(), noted_signals(stop):
         progress = Progress(console, state.space, state.metric, state.trials, state.records)
-        observers: list[Observer] = [TensorBoard(folder, state.metric), tables, progress]
-        trainable = tune.with_parameters(TrialTrainable, context=prepared.context, threads=config.resources.cpu)
+        keeper = CheckpointKeeper(folder, config.checkpoints, state.metric, state.records)
+        observers: list[Observer] = [TensorBoard(folder, state.metric), tables, keeper, progress]
+        context = replace(prepared.context, checkpoints=folder)
+        trainable = tune.with_parameters(TrialTrainable, context=context, threads=config.resources.cpu)
         tuner = tune.Tuner(
             tune.with_resources(trainable, {"cpu": config.resources.cpu, "gpu": config.resources.gpu or 0}),
             tune_config=tune.TuneConfig(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -61,6 +62,13 @@ class CacheOptions:
     budget: int
 
 
+class CheckpointFolder(Protocol):
+    """Knows where a trial's checkpoints lie."""
+
+    def last_file(self, trial: int) -> Path: ...
+    def best_file(self, trial: int) -> Path: ...
+
+
 @dataclass(frozen=True)
 class RunContext:
     """The data and the conditions under which every configuration is tried.
@@ -76,6 +84,8 @@ class RunContext:
         precision: fp32 or bf16, for all architectures or for each by name.
         threshold: probability from which a label counts as predicted.
         cache: what is stored of the frozen part's output.
+        metric: the objective's column, such as ``val_map``.
+        checkpoints: where trials leave theirs, on a file system that all nodes share; None to write none.
     """
 
     images: ImageSource
@@ -88,6 +98,8 @@ class RunContext:
     precision: str | Mapping[str, str]
     threshold: float
     cache: CacheOptions
+    metric: str
+    checkpoints: CheckpointFolder | None = None
 
     def open_images(self) -> ImageStore:
         """The decoded images on this node, checked to hold every image of the split.

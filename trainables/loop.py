@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spaces import TrialConfig
+from spaces import TrialConfig, metric
 from trainables.activations import Activations
 from trainables.context import RunContext
 from trainables.freezing import build_network
 from trainables.image_store import ImageStore
 from trainables.losses import build_loss, probabilities
 from trainables.metrics import average_precision, epoch_metrics
-from trainables.optim import build_optimizer, set_learning_rate
+from trainables.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_learning_rate
 from trainables.seeding import derive_seed
 
 EVALUATION_BATCH = 128
+OPTIMIZER = "optimizer."
+"""Before the names of the optimiser's tensors, among those of the network."""
+
 ADVICE = "try a smaller learning_rate or a warmup"
 
 
@@ -58,6 +61,31 @@ class Failure:
     reason: str
 
 
+@dataclass
+class Progress:
+    """How far a trial has come.
+
+    Args:
+        completed: epochs.
+        best_loss, best_loss_epoch: the least ``val_loss`` and its epoch, for patience.
+        best_value, best_epoch: the best value of the search's metric and its epoch, the first of equals.
+    """
+
+    completed: int = 0
+    best_loss: float = math.inf
+    best_loss_epoch: int = 0
+    best_value: float = math.nan
+    best_epoch: int = 0
+
+    def add(self, metrics: Mapping[str, float], column: str) -> None:
+        """One more epoch with these metrics; `column` is the search's."""
+        self.completed += 1
+        if metrics["val_loss"] < self.best_loss:
+            self.best_loss, self.best_loss_epoch = metrics["val_loss"], self.completed
+        if not self.best_epoch or metric(column).better(metrics[column], self.best_value):
+            self.best_value, self.best_epoch = metrics[column], self.completed
+
+
 class Training:
     """One trial in training.
 
@@ -69,6 +97,9 @@ class Training:
         context: what all trials of the run share.
         images: the decoded images.
         device: where to compute.
+
+    Attributes:
+        validation_logits: float32 (validation images, labels) after the last epoch, on the device.
     """
 
     def __init__(self, config: TrialConfig, context: RunContext, images: ImageStore, device: torch.device) -> None:
@@ -83,16 +114,33 @@ class Training:
         self.optimizer = build_optimizer(config, network.head_parameters(), network.backbone_parameters())
         self.trained = [p for p in network.parameters() if p.requires_grad]
         self.steps = math.ceil(len(context.split.train) / config.batch_size)
-        self.completed = 0
-        self.best_loss, self.best_loss_epoch = math.inf, 0
+        self.progress = Progress()
+        self.validation_logits = torch.empty(0, classes)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors that the next epoch depends on: trained weights and buffers, and the optimiser's state.
+
+        Generators have none: their seeds follow from the epoch.
+        """
+        state = {f"{OPTIMIZER}{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
+        return self.network.trained_state() | state
+
+    def load(self, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
+        """Go on where another training of the same configuration was, with its :meth:`tensors`."""
+        own = {name: value for name, value in tensors.items() if not name.startswith(OPTIMIZER)}
+        self.network.load_trained_state(own)
+        state = {name.removeprefix(OPTIMIZER): value for name, value in tensors.items() if name not in own}
+        load_optimizer_tensors(self.optimizer, state)
+        self.progress = progress
 
     def _seed(self, purpose: str, epoch: int = 0) -> int:
         return derive_seed(self.context.seed, self.config.canonical(), purpose, epoch)
 
     def epoch(self) -> EpochRow | Failure:
         """Train for one more epoch and validate."""
-        epoch = self.completed + 1
-        view = self.completed if self.context.views is None else self.completed % self.context.views
+        completed = self.progress.completed
+        epoch = completed + 1
+        view = completed if self.context.views is None else completed % self.context.views
         started = time.perf_counter()
         self.activations.prepare(self.context.split.train, view)
         self.activations.prepare(self.context.split.validation, None)
@@ -102,17 +150,16 @@ class Training:
         validation, label_ap = self._validate()
         ended = time.perf_counter()
         seconds = {"prefix": prepared - started, "train": trained - prepared, "validate": ended - trained}
-        for phase, metrics in (("training", train), ("validation", validation)):
-            if not math.isfinite(metrics["loss"]):
-                return Failure(epoch, f"the {phase} loss became {metrics['loss']} in epoch {epoch}; {ADVICE}")
+        for phase, measured in (("training", train), ("validation", validation)):
+            if not math.isfinite(measured["loss"]):
+                return Failure(epoch, f"the {phase} loss became {measured['loss']} in epoch {epoch}; {ADVICE}")
         if not math.isfinite(gradient_norm):
             return Failure(epoch, f"the gradients' norm became {gradient_norm} in epoch {epoch}; {ADVICE}")
-        self.completed = epoch
-        if validation["loss"] < self.best_loss:
-            self.best_loss, self.best_loss_epoch = validation["loss"], epoch
+        metrics = {f"val_{k}": v for k, v in validation.items()} | {f"train_{k}": v for k, v in train.items()}
+        self.progress.add(metrics, self.context.metric)
         return EpochRow(
             epoch=epoch,
-            metrics={f"val_{k}": v for k, v in validation.items()} | {f"train_{k}": v for k, v in train.items()},
+            metrics=metrics,
             label_ap=[None if math.isnan(value) else value for value in label_ap.tolist()],
             learning_rate=learning_rate,
             gradient_norm=gradient_norm,
@@ -124,7 +171,7 @@ class Training:
     def _finished(self, epoch: int) -> str:
         if epoch >= self.config.epochs:
             return "max_epochs"
-        waited = epoch - self.best_loss_epoch
+        waited = epoch - self.progress.best_loss_epoch
         return "patience" if self.config.patience and waited >= self.config.patience else ""
 
     def _train(self, epoch: int, view: int) -> tuple[dict[str, float], float, float]:
@@ -163,7 +210,7 @@ class Training:
                 inputs = self.activations.batch(rows[start : start + EVALUATION_BATCH], None)
                 with self._autocast():
                     logits.append(self.network.tail(inputs).float())
-            all_logits = torch.cat(logits)
+            all_logits = self.validation_logits = torch.cat(logits)
             targets = self.targets[torch.from_numpy(rows)]
             metrics = self._metrics(all_logits, targets, self.loss(all_logits, targets).item())
             return metrics, average_precision(probabilities(all_logits, self.config.loss), targets)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spaces.trial import TrialConfig
 
@@ -27,7 +27,7 @@ def build_optimizer(
     """The configuration's optimiser over two groups of parameters: the head, and the thawed part of the backbone.
 
     The fused kernels (1.3 to 2 times as fast a step) take the memory of parameters and state as it lies. A state that
-    is saved and loaded again has to keep its strides, as it does with ``torch.save``; otherwise training goes wrong.
+    is saved and loaded again has to have its parameter's strides; otherwise training goes wrong.
 
     Args:
         config: gives optimiser, learning rates, weight decay and momentum.
@@ -44,6 +44,28 @@ def build_optimizer(
     fused = all(p.is_floating_point() and p.device.type in FUSED_ON for p in parameters)
     optimizer, options = OPTIMIZERS[config.optimizer](config)
     return optimizer(groups, weight_decay=config.weight_decay, fused=fused, **options)  # type: ignore[call-arg]
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The state as tensors named ``parameter.entry``, parameters counted over all groups; none before a step."""
+    return {
+        f"{parameter}.{entry}": value
+        for parameter, entries in optimizer.state_dict()["state"].items()
+        for entry, value in entries.items()
+        if value is not None
+    }
+
+
+def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Take up what :func:`optimizer_tensors` gave, whatever the strides of the given tensors."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        number, _, entry = name.partition(".")
+        parameter = parameters[int(number)]
+        as_it_lies = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+        state.setdefault(int(number), {})[entry] = as_it_lies
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _cosine(start: float, end: float, progress: float) -> float:

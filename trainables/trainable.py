@@ -11,7 +11,8 @@ from ray import tune
 
 from spaces import TrialConfig
 from trainables.context import RunContext
-from trainables.loop import Failure, Training
+from trainables.continuation import Continuation
+from trainables.loop import EpochRow, Failure, Training
 
 
 class TrialTrainable(tune.Trainable):
@@ -35,15 +36,24 @@ class TrialTrainable(tune.Trainable):
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
-        """Start the trial ``{"trial": number, "config": hyperparameters}``."""
+        """Take up the trial ``{"trial": number, "config": hyperparameters, "logged": last epoch in the event log}``."""
         self.training = Training(TrialConfig(**config["config"]), self.context, self.images, self.device)
+        self.continuation = Continuation(self.context.checkpoints, config["trial"])
+        self.unlogged = self.continuation.restore(self.training, config["logged"])
 
     def step(self) -> dict[str, Any]:
-        row = self.training.epoch()
+        row: EpochRow | Failure
+        if self.unlogged is not None:
+            row, self.unlogged = self.unlogged, None
+        else:
+            row = self.training.epoch()
+            if isinstance(row, EpochRow):
+                self.continuation.save(self.training, row)
+        warnings = (self.training.activations.warning, self.continuation.warning)
         return {
             # The row stays an object: Ray would flatten a dictionary into names such as row/metrics/val_map.
             "row": row,
             "worker": f"{socket.gethostname()}:{os.getpid()}",
-            "warning": self.training.activations.warning,
+            "warning": "; ".join(warning for warning in warnings if warning),
             "done": isinstance(row, Failure) or bool(row.finished),
         }
