@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import yaml
 from spaces import ConfigError
 
 EVENT_VERSION = 1
+
+EVENTS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -119,13 +122,24 @@ class RunFolder:
     def events(self) -> Iterator[dict[str, Any]]:
         """The events in order; a last line that was torn by a crash is dropped."""
         with self.events_file.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.endswith(b"\n"):
-                    return
+            number = 0
+            # Parsed together, lines share the texts of their keys: half the memory, and less time.
+            while block := list(islice(lines, EVENTS_AT_ONCE)):
+                whole = block if block[-1].endswith(b"\n") else block[:-1]
                 try:
-                    yield json.loads(line)
-                except ValueError as error:
-                    raise ConfigError(f"damaged event: {error}", f"line {number}", self.events_file) from None
+                    events = json.loads(b"[" + b",".join(whole) + b"]")
+                except ValueError:
+                    events = self._one_by_one(whole, number)
+                yield from events
+                number += len(block)
+
+    def _one_by_one(self, lines: list[bytes], before: int) -> Iterator[dict[str, Any]]:
+        """As :meth:`events`, to name the damaged line and give those before it."""
+        for number, line in enumerate(lines, before + 1):
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise ConfigError(f"damaged event: {error}", f"line {number}", self.events_file) from None
 
     def settings(self) -> dict[str, Any]:
         """The resolved search file as plain values."""

@@ -91,6 +91,17 @@ def test_a_torn_last_line_is_dropped_and_a_damaged_one_named(tmp_path: Path) -> 
         list(folder.events())
 
 
+def test_a_long_log_keeps_its_order_and_names_its_damaged_line(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    lines = [json.dumps({"event": "session_started", "number": number}) + "\n" for number in range(2500)]
+    folder.events_file.write_text("".join(lines) + lines[0][:9])
+    assert [event["number"] for event in folder.events()] == list(range(2500))
+    lines[1999] = "{oops}\n"
+    folder.events_file.write_text("".join(lines))
+    with pytest.raises(ConfigError, match="line 2000: damaged event"):
+        list(folder.events())
+
+
 def test_load_run_refuses_other_folders(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a run folder: it holds no events.jsonl"):
         load_run(tmp_path)
