@@ -164,7 +164,7 @@ class _Events:
         peak = {"convnet": 0.4, "mobilenet_v2": 0.75, "resnet50": 0.85}.get(config["architecture"], 0.7)
         quality = peak * math.exp(-distance) * (1 - 0.02 * (config["freeze_depth"] - 3) ** 2)
         quality *= 1 - math.exp(-0.7 * epoch)
-        if config["learning_rate"] > 3e-3 and self.rng.random() < 0.1:
+        if config["learning_rate"] > 8e-4 and self.rng.random() < 0.15:
             quality *= 0.7  # a spike
         quality = min(max(quality + self.rng.gauss(0, 0.01), 0.01), 0.99)
         metrics: dict[str, float] = {}

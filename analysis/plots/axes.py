@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from analysis.plots.words import metric_label, number
 from spaces import metric
@@ -25,7 +25,7 @@ def whole_numbers(axes: Axes, which: str = "x") -> None:
 
 def metric_axis(axes: Axes, column: str, values: Sequence[float] | np.ndarray) -> None:
     """The y axis of a metric: titled, and logarithmic for a loss that spans more than a factor of 20."""
-    axes.set_ylabel(metric_label(column))
+    axes.set_ylabel(metric_label(column).replace(" (", "\n("))
     shown = np.asarray(values, dtype=float)
     shown = shown[np.isfinite(shown) & (shown > 0)]
     if math.isinf(metric(column).high) and len(shown) and shown.max() / shown.min() > WIDE:
@@ -37,9 +37,11 @@ def logarithmic(axes: Axes, which: str, low: float, high: float) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     decades = math.log10(high / low) if high > low else 0.0
-    if decades < 1:
-        low, high = low / 1.3, high * 1.3
-        axis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+    if decades < 0.5:
+        low, high = low / 1.2, high * 1.2
+        axis.set_major_locator(MaxNLocator(nbins=3))
+    elif decades < 2:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    axis.set_minor_locator(NullLocator())
     (axes.set_xlim if which == "x" else axes.set_ylim)(low * 0.85, high / 0.85)
     axis.set_major_formatter(FuncFormatter(lambda tick, _: number(float(tick))))
-    axis.set_minor_formatter(NullFormatter())

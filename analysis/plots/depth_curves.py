@@ -1,0 +1,105 @@
+"""The learning curve of the best trial at each freeze depth, a panel an architecture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.plots.axes import metric_axis, whole_numbers
+from analysis.plots.plot import NotEnough, Plot
+from analysis.plots.theme import Theme
+from analysis.plots.trials import finished_trials
+from analysis.plots.words import counted, listed, number, shortened
+from analysis.run import Run
+from spaces import STAGES
+
+PANELS = 4
+MARKERS = "os^Dv*"
+"""A sign for each freeze depth, so that colour is never the only difference."""
+
+
+@dataclass(frozen=True)
+class DepthCurves:
+    """Rows architecture, freeze_depth, trial, epoch, value of the best trials, the best architecture first.
+
+    `best` has one row a curve, best first: architecture, freeze_depth, trial, value (at its best epoch), trials.
+    """
+
+    metric: str
+    curves: pd.DataFrame
+    best: pd.DataFrame
+
+
+def compute(run: Run) -> DepthCurves:
+    trials = finished_trials(run)
+    depths = trials.groupby("architecture")["freeze_depth"].nunique()
+    if depths.max() < 2:
+        raise NotEnough("no architecture was tried at two freeze depths")
+    trials = trials[trials["architecture"].isin(depths.index[depths > 1])]
+    groups = trials.groupby(["architecture", "freeze_depth"], sort=False)
+    best = groups.agg(trial=("trial", "first"), value=(run.metric, "first"), trials=("trial", "size")).reset_index()
+    rows = run.history[["trial", "epoch", run.metric]].rename(columns={run.metric: "value"})
+    curves = best[["architecture", "freeze_depth", "trial"]].merge(rows, on="trial")
+    return DepthCurves(run.metric, curves, best)
+
+
+def draw(data: DepthCurves, theme: Theme) -> Figure:
+    names = list(dict.fromkeys(data.best["architecture"]))
+    shown = names[:PANELS]
+    columns = min(2, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = theme.figure(0.9 + 2.4 * rows)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes in panels.flat[len(shown) :]:
+        axes.remove()
+    for axes, name in zip(panels.flat, shown, strict=False):
+        of_name = data.curves[data.curves["architecture"] == name]
+        for depth, curve in of_name.groupby("freeze_depth"):
+            axes.plot(curve["epoch"], curve["value"], **_style(int(depth), theme))
+        axes.set_title(shortened(name, 30))
+        whole_numbers(axes)
+        metric_axis(axes, data.metric, data.curves["value"].to_numpy())
+        axes.label_outer()
+    for column in range(columns):
+        # The lowest panel of each column, which need not stand in the last row.
+        lowest = panels.flat[max(index for index in range(len(shown)) if index % columns == column)]
+        lowest.set_xlabel("epoch")
+        lowest.tick_params(labelbottom=True)
+    depths = sorted({int(depth) for depth in data.best["freeze_depth"]})
+    theme.legend(figure, [Line2D([], [], label=f"freeze depth {depth}", **_style(depth, theme)) for depth in depths])
+    theme.title(figure, "Best learning curve at each freeze depth" + _of(len(shown), len(names)))
+    return figure
+
+
+def _style(depth: int, theme: Theme) -> dict[str, Any]:
+    return {"color": theme.shade(depth / STAGES), "marker": MARKERS[depth], "markersize": 4, "linewidth": 1.4}
+
+
+def _of(shown: int, there: int) -> str:
+    return f", the best {shown} of {there} architectures" if shown < there else ""
+
+
+def finding(data: DepthCurves) -> str:
+    name = data.best["architecture"].iloc[0]
+    rows = data.best[data.best["architecture"] == name].to_dict("records")
+    parts = [f"{number(row['value'])} with {counted(row['freeze_depth'], 'stage')} frozen" for row in rows]
+    return f"The best trials of {name} reach {data.metric} {listed(parts)}."
+
+
+def table(data: DepthCurves) -> pd.DataFrame:
+    return data.curves.rename(columns={"value": data.metric})
+
+
+PLOT = Plot(
+    title="Best learning curve at each freeze depth",
+    question="How fast and how far does a network learn when more of it is frozen?",
+    group="thaw",
+    compute=compute,
+    draw=draw,
+    finding=finding,
+    table=table,
+)

@@ -1,0 +1,139 @@
+"""Freeze depth and learning rate together: does the right learning rate depend on how much is frozen?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.plots.axes import logarithmic
+from analysis.plots.interactive import plotly_figure
+from analysis.plots.plot import NotEnough, Plot
+from analysis.plots.theme import Theme
+from analysis.plots.trials import best_first, finished_trials, where_it_counts
+from analysis.plots.words import counted, number
+from analysis.run import Run
+from spaces import metric
+
+SPREAD = 0.32
+"""Points of one depth stand this far above and below its line at most."""
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """Rows trial, architecture, freeze_depth, learning_rate, value of trials with pretrained weights, best first."""
+
+    metric: str
+    trials: pd.DataFrame
+
+    @property
+    def best(self) -> pd.DataFrame:
+        """The best trial of each depth, in order of depth."""
+        return self.trials.drop_duplicates("freeze_depth").sort_values("freeze_depth")
+
+
+def compute(run: Run) -> Interaction:
+    trials = finished_trials(run)
+    trials = trials.assign(freeze_depth=where_it_counts(run, trials, "freeze_depth")).dropna(subset="freeze_depth")
+    if trials["freeze_depth"].nunique() < 2:
+        raise NotEnough("fewer than two freeze depths were tried")
+    if trials["learning_rate"].nunique() < 2:
+        raise NotEnough("fewer than two learning rates were tried")
+    columns = ["trial", "architecture", "freeze_depth", "learning_rate", run.metric]
+    return Interaction(run.metric, trials[columns].rename(columns={run.metric: "value"}).astype({"freeze_depth": int}))
+
+
+def draw(data: Interaction, theme: Theme) -> Figure:
+    figure = theme.figure(3.8)
+    axes = figure.subplots()
+    # The best ones last, on top of the others.
+    trials = data.trials.iloc[::-1]
+    heights = trials["freeze_depth"] + _spread(trials["freeze_depth"])
+    many = len(trials) > 500
+    colours = theme.colours if metric(data.metric).maximize else theme.colours.reversed()
+    points = axes.scatter(
+        trials["learning_rate"], heights, c=trials["value"], cmap=colours, s=8 if many else 26, lw=0, rasterized=many
+    )
+    best = data.best
+    on_top = heights.loc[best.index]
+    axes.plot(best["learning_rate"], on_top, color=theme.text, lw=0.8, ls=":", marker="o", ms=9, mfc="none")
+    logarithmic(axes, "x", data.trials["learning_rate"].min(), data.trials["learning_rate"].max())
+    depths = sorted(set(trials["freeze_depth"]))
+    axes.set_yticks(depths, [f"{depth}" for depth in depths])
+    axes.set_ylim(depths[0] - 0.5, depths[-1] + 0.5)
+    axes.set_xlabel("learning rate (a step's size, no unit)")
+    axes.set_ylabel("freeze depth (stages frozen)")
+    bar = figure.colorbar(points, ax=axes, fraction=0.05, aspect=30)
+    bar.set_label(data.metric)
+    bar.outline.set_visible(False)
+    ring = Line2D(
+        [], [], color=theme.text, lw=0.8, ls=":", marker="o", ms=8, mfc="none", label="best trial of each depth"
+    )
+    theme.legend(figure, [ring])
+    return figure
+
+
+def _spread(depths: pd.Series) -> np.ndarray:
+    """Offsets that keep trials of one depth apart: always the same, whatever is drawn beside them."""
+    place = depths.groupby(depths).cumcount().to_numpy()
+    # Multiples of the golden ratio fill an interval evenly, however many there are.
+    return ((place * 0.6180339887) % 1 - 0.5) * 2 * SPREAD
+
+
+def finding(data: Interaction) -> str:
+    best = data.best
+    low, high = best.iloc[0], best.iloc[-1]
+    winner = best_first(best, data.metric, "value").iloc[0]
+    counts = data.trials["freeze_depth"].value_counts()
+    parts = [
+        f"{number(row['learning_rate'])} at freeze depth {row['freeze_depth']} "
+        f"({counted(int(counts[row['freeze_depth']]), 'trial')})"
+        for row in (low, high)
+    ]
+    return (
+        f"The best learning rate was {parts[0]} and {parts[1]}; the best trial of all stands at depth "
+        f"{winner['freeze_depth']} with {number(winner['learning_rate'])}."
+    )
+
+
+def table(data: Interaction) -> pd.DataFrame:
+    return data.trials.rename(columns={"value": data.metric})
+
+
+def interactive(data: Interaction) -> dict[str, Any]:
+    rows = data.trials.iloc[:2000]
+    trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [float(f"{rate:.4g}") for rate in rows["learning_rate"]],
+        "y": (rows["freeze_depth"] + _spread(rows["freeze_depth"])).round(3).tolist(),
+        "text": [f"trial {trial}, {name}" for trial, name in zip(rows["trial"], rows["architecture"], strict=True)],
+        "customdata": rows[["freeze_depth", "value"]].round(5).to_numpy().tolist(),
+        "hovertemplate": f"%{{text}}<br>freeze depth %{{customdata[0]}}, learning rate %{{x}}<br>{data.metric} "
+        "%{customdata[1]}<extra></extra>",
+        "marker": {
+            "color": rows["value"].round(5).tolist(),
+            "colorscale": "Viridis",
+            "reversescale": not metric(data.metric).maximize,
+            "colorbar": {"title": {"text": data.metric}},
+            "size": 8,
+        },
+    }
+    axis = {"type": "log", "title": {"text": "learning rate"}, "automargin": True}
+    return plotly_figure([trace], "", "freeze depth (stages frozen)", xaxis=axis)
+
+
+PLOT = Plot(
+    title="Freeze depth and learning rate together",
+    question="Does the right learning rate depend on how much is frozen?",
+    group="thaw",
+    compute=compute,
+    draw=draw,
+    finding=finding,
+    table=table,
+    interactive=interactive,
+)

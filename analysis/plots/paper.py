@@ -1,0 +1,81 @@
+"""The words of Yue, Tan and Li (2019): their accuracy, and how they name and caption a run."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.plots.plot import NotEnough
+from analysis.plots.trials import chosen_trial, finished_trials
+from analysis.plots.words import shortened, value
+from analysis.run import Run
+from spaces import ConfigError, TrialConfig, best_epoch
+
+ACCURACY = "inclusion_accuracy"
+"""The paper's accuracy (equation 13): the predicted set is not empty and within the true one."""
+
+FIRST_EPOCH = 0
+"""The paper counts epochs from 0, Thaw from 1; only captions in the paper's own words count as it does."""
+
+SHORT = {"learning_rate": "lr", "weight_decay": "wd", "freeze_depth": "depth"}
+FEW = 4
+
+
+def some_trials(run: Run, trials: list[int] | None, default: int = FEW) -> list[int]:
+    """Trials asked for, by default the best ones.
+
+    Raises:
+        ConfigError: there is no such trial, or the list is empty.
+        NotEnough: one has no epoch, or none has finished.
+    """
+    if trials is None:
+        return finished_trials(run)["trial"].iloc[:default].astype(int).tolist()
+    if not trials:
+        raise ConfigError("needs at least one trial number, got an empty list", "trials")
+    return [chosen_trial(run, trial) for trial in trials]
+
+
+def names(run: Run, trials: list[int]) -> dict[int, str]:
+    """Trial → what tells it from the others, such as ``trial 3: resnet50, depth 4, lr 1e-5``."""
+    configs = [run.records[trial].config for trial in trials]
+    varied = [name for name in TrialConfig.model_fields if len({str(config[name]) for config in configs}) > 1]
+    texts = {}
+    for trial, config in zip(trials, configs, strict=True):
+        counts = [name for name in varied if run.space.active(name, config)]
+        words = [
+            str(config[name]) if name == "architecture" else f"{SHORT.get(name, name)} {value(config[name])}"
+            for name in counts
+        ]
+        texts[trial] = shortened(f"trial {trial}: {', '.join(words)}" if words else f"trial {trial}", 84)
+    return texts
+
+
+def summary(run: Run, trial: int) -> dict[str, float]:
+    """The paper's figures of one trial.
+
+    Returns:
+        ``epoch`` (from 1, the best one by the run's metric), ``train_accuracy`` and ``val_accuracy`` at it, and the
+        smallest ``train_loss`` and ``val_loss`` of all epochs.
+    """
+    record = run.records[trial]
+    epoch = best_epoch(record.values(run.metric), run.metric)
+    at_best = record.epochs[epoch]["metrics"]
+    return {
+        "epoch": epoch,
+        "train_accuracy": at_best[f"train_{ACCURACY}"],
+        "val_accuracy": at_best[f"val_{ACCURACY}"],
+        "min_train_loss": min(record.values("train_loss").values()),
+        "min_val_loss": min(record.values("val_loss").values()),
+    }
+
+
+def curves(run: Run, trial: int) -> pd.DataFrame:
+    """Rows epoch, train_accuracy, val_accuracy, train_loss, val_loss.
+
+    Raises:
+        NotEnough: the trial has no epoch.
+    """
+    rows = run.history[run.history["trial"] == trial]
+    if rows.empty:
+        raise NotEnough(f"trial {trial} has finished no epoch")
+    columns = {f"{split}_{ACCURACY}": f"{split}_accuracy" for split in ("train", "val")}
+    return rows[["epoch", *columns, "train_loss", "val_loss"]].rename(columns=columns).reset_index(drop=True)

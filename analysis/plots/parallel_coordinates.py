@@ -1,0 +1,163 @@
+"""Every finished trial as a line through its hyperparameters, coloured by quality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from analysis.plots.interactive import plotly_figure
+from analysis.plots.plot import NotEnough, Plot
+from analysis.plots.searched import Searched, searched
+from analysis.plots.theme import Theme
+from analysis.plots.trials import finished_trials, thinned
+from analysis.plots.words import counted, listed, shortened, value
+from analysis.run import Run
+from spaces import Choice, metric
+
+LIMIT = 300
+UNUSED = -0.12
+"""Where a line crosses the axis of a hyperparameter that does not count in its trial."""
+AXES_AT_MOST = 9
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Finished trials, best first, with their quality, and the searched hyperparameters over them."""
+
+    metric: str
+    trials: pd.DataFrame
+    columns: list[Searched]
+
+    @property
+    def places(self) -> np.ndarray:
+        """(trials, hyperparameters), 0 to 1, or UNUSED."""
+        return np.column_stack([np.nan_to_num(column.places(), nan=UNUSED) for column in self.columns])
+
+
+def compute(run: Run) -> Lines:
+    trials = finished_trials(run)
+    columns = searched(run, trials)
+    if len(columns) < 2:
+        raise NotEnough("only one hyperparameter varies among the finished trials")
+    return Lines(run.metric, trials[["trial", "status", run.metric]], columns[:AXES_AT_MOST])
+
+
+def draw(data: Lines, theme: Theme) -> Figure:
+    figure = theme.figure(3.8)
+    axes = figure.subplots()
+    rows = thinned(data.trials, LIMIT)
+    # The best ones last, on top of the others.
+    order = rows.index.to_numpy()[::-1]
+    quality = data.trials[data.metric].to_numpy()[order]
+    across = np.arange(len(data.columns))
+    lines = [np.column_stack([across, line]) for line in data.places[order]]
+    colours = theme.colours if metric(data.metric).maximize else theme.colours.reversed()
+    scale = Normalize(quality.min(), max(quality.max(), quality.min() + 1e-9))
+    axes.add_collection(LineCollection(lines, array=quality, cmap=colours, norm=scale, lw=1.0, alpha=0.75))
+    axes.plot(across, data.places[0], color=theme.cycle[1], lw=2)
+    for place, column in enumerate(data.columns):
+        axes.axvline(place, color=theme.muted, lw=0.8)
+        for height, word in _marks(column):
+            left = place == 0
+            axes.annotate(
+                word,
+                (place, height),
+                xytext=(-4 if left else 3, 0),
+                textcoords="offset points",
+                ha="right" if left else "left",
+                va="center",
+                fontsize=7,
+                bbox={"facecolor": theme.background, "edgecolor": "none", "alpha": 0.85, "pad": 0.5},
+            )
+    _frame(axes, data)
+    bar = figure.colorbar(ScalarMappable(scale, colours), ax=axes, fraction=0.04, aspect=30)
+    bar.set_label(data.metric)
+    bar.outline.set_visible(False)
+    best = f"orange: the best, trial {data.trials['trial'].iloc[0]}"
+    drawn = f"{len(rows):,} of {counted(len(data.trials), 'trial')}" if len(rows) < len(data.trials) else ""
+    axes.set_title("; ".join(part for part in (best, drawn) if part))
+    return figure
+
+
+def _frame(axes: Any, data: Lines) -> None:
+    axes.grid(False)
+    axes.set_xlim(-0.15, len(data.columns) - 1 + 0.55)
+    axes.set_ylim(UNUSED - 0.08, 1.06)
+    # Names stand on two levels where there are many, lest neighbours meet.
+    names = [column.name.replace("_", "\n", 1) for column in data.columns]
+    axes.set_xticks(range(len(names)), names, fontsize=7.5)
+    axes.set_yticks([])
+    axes.set_xlabel("searched hyperparameter; – : does not count in the trial")
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+
+
+def _marks(column: Searched) -> list[tuple[float, str]]:
+    """Heights and words along one axis: every category, or the ends and the middle of a range."""
+    if isinstance(column.parameter, Choice):
+        items = list(column.parameter.values)[:14]
+        marks = [(column.place(item), shortened(value(item), 16)) for item in items]
+    else:
+        low, high = column.parameter.low, column.parameter.high
+        middle = (low * high) ** 0.5 if column.log else (low + high) / 2
+        marks = [(column.place(item), value(item)) for item in (low, middle, high)]
+    return marks + ([(UNUSED, "–")] if column.values.isna().any() else [])
+
+
+def finding(data: Lines) -> str:
+    top = max(1, len(data.trials) // 10)
+    same = [
+        f"{column.name} {value(column.values.iloc[0])}"
+        for column in data.columns
+        if isinstance(column.parameter, Choice) and column.values.iloc[:top].nunique(dropna=False) == 1
+    ]
+    best = [
+        f"{column.name} {value(column.values.iloc[0])}" for column in data.columns if pd.notna(column.values.iloc[0])
+    ]
+    text = f"The best of {counted(len(data.trials), 'finished trial')} runs through {listed(best)}"
+    if top == 1 or not same:
+        return text + "."
+    return f"{text}; all of the best tenth share {listed(same)}."
+
+
+def table(data: Lines) -> pd.DataFrame:
+    return data.trials.assign(**{column.name: column.values for column in data.columns})
+
+
+def interactive(data: Lines) -> dict[str, Any]:
+    rows = slice(0, 2000)
+    dimensions = []
+    for column, heights in zip(data.columns, data.places.T, strict=True):
+        marks = _marks(column)
+        dimensions.append(
+            {
+                "label": column.name,
+                "values": heights[rows].round(4).tolist(),
+                "range": [UNUSED, 1],
+                "tickvals": [height for height, _ in marks],
+                "ticktext": [word for _, word in marks],
+            }
+        )
+    quality = data.trials[data.metric].iloc[rows].round(5).tolist()
+    dimensions.append({"label": data.metric, "values": quality})
+    line = {"color": quality, "colorscale": "Viridis", "reversescale": not metric(data.metric).maximize}
+    return plotly_figure([{"type": "parcoords", "dimensions": dimensions, "line": line}], "", "")
+
+
+PLOT = Plot(
+    title="All trials through their hyperparameters",
+    question="Which combinations do good trials share?",
+    group="mattered",
+    compute=compute,
+    draw=draw,
+    finding=finding,
+    table=table,
+    interactive=interactive,
+)

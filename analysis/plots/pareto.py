@@ -1,0 +1,138 @@
+"""Quality against cost, in training seconds and in trained parameters, and the trials that nothing beats in both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.plots.axes import logarithmic, metric_axis
+from analysis.plots.interactive import plotly_figure
+from analysis.plots.kinds import Kinds
+from analysis.plots.plot import Plot
+from analysis.plots.theme import BOTH, Theme
+from analysis.plots.trials import finished_trials
+from analysis.plots.words import counted, metric_label, number
+from analysis.run import Run
+from spaces import metric
+
+COSTS = {"seconds": "training and validation (seconds)", "parameters": "trained parameters (number)"}
+MANY = 500
+
+
+@dataclass(frozen=True)
+class Front:
+    """Rows trial, architecture, freeze_depth, value, seconds, parameters, on_seconds, on_parameters; best first.
+
+    `on_…`: no other trial is at least as good and cheaper, or better and at most as dear.
+    """
+
+    metric: str
+    trials: pd.DataFrame
+
+
+def compute(run: Run) -> Front:
+    trials = finished_trials(run)
+    columns = ["trial", "architecture", "freeze_depth", run.metric, *COSTS]
+    rows = trials[columns].rename(columns={run.metric: "value"}).astype({"parameters": float})
+    maximize = metric(run.metric).maximize
+    for cost in COSTS:
+        rows[f"on_{cost}"] = _front(rows["value"].to_numpy(), rows[cost].to_numpy(), maximize)
+    return Front(run.metric, rows)
+
+
+def _front(value: np.ndarray, cost: np.ndarray, maximize: bool) -> np.ndarray:
+    """Which points no other one dominates; of equal points the first counts."""
+    quality = value if maximize else -value
+    order = np.lexsort((np.arange(len(cost)), -quality, cost))
+    best_before = np.maximum.accumulate(np.concatenate([[-np.inf], quality[order][:-1]]))
+    on = np.zeros(len(cost), dtype=bool)
+    on[order] = quality[order] > best_before
+    return on
+
+
+def draw(data: Front, theme: Theme) -> Figure:
+    figure = theme.figure(3.6)
+    panels = figure.subplots(1, 2, sharey=True)
+    kinds = Kinds.of(data.trials["architecture"])
+    many = len(data.trials) > MANY
+    for axes, (cost, title) in zip(panels, COSTS.items(), strict=True):
+        for name in reversed(kinds.names):
+            rows = data.trials[data.trials["architecture"] == name]
+            colour, marker = kinds.style(name, theme)
+            axes.plot(
+                rows[cost], rows["value"], ls="", color=colour, marker=marker, mew=0, rasterized=many, **_size(many)
+            )
+        front = data.trials[data.trials[f"on_{cost}"]].sort_values(cost)
+        axes.plot(front[cost], front["value"], drawstyle="steps-post", color=theme.text, lw=1.2)
+        axes.plot(front[cost], front["value"], "o", color=theme.text, mfc="none", ms=7)
+        logarithmic(axes, "x", max(data.trials[cost].min(), 1e-3), max(data.trials[cost].max(), 1e-3))
+        axes.set_xlabel(title)
+    metric_axis(panels[0], data.metric, data.trials["value"].to_numpy())
+    line = Line2D([], [], color=theme.text, lw=1.2, marker="o", mfc="none", label="Pareto front")
+    theme.legend(figure, [*kinds.handles(theme), line])
+    return figure
+
+
+def _size(many: bool) -> dict[str, Any]:
+    return {"ms": 2.5, "alpha": 0.5} if many else {"ms": 5, "alpha": 0.85}
+
+
+def finding(data: Front) -> str:
+    front = data.trials[data.trials["on_seconds"]].sort_values("seconds")
+    cheap, good = front.iloc[0], front.iloc[-1]
+    text = f"{counted(len(front), 'trial')} of {len(data.trials):,} on the front of quality and time"
+    best = f"trial {good['trial']} with {data.metric} {number(good['value'])} after {number(good['seconds'])} seconds"
+    if len(front) == 1:
+        return f"{text}: {best}, the best and the cheapest."
+    small = data.trials[data.trials["on_parameters"]].sort_values("parameters").iloc[0]
+    start = f"trial {cheap['trial']} with {number(cheap['value'])} after {number(cheap['seconds'])} seconds"
+    fewest = f"the fewest trained parameters, {number(small['parameters'])}, give {number(small['value'])}"
+    return f"{text}: from {start} to {best}; {fewest}."
+
+
+def table(data: Front) -> pd.DataFrame:
+    return data.trials.rename(columns={"value": data.metric}).astype({"parameters": int})
+
+
+def interactive(data: Front) -> dict[str, Any]:
+    kinds = Kinds.of(data.trials["architecture"])
+    rows = data.trials.iloc[:2000]
+    traces = []
+    for name in kinds.shown:
+        part = rows[rows["architecture"].map(kinds.name) == name]
+        words = [
+            f"trial {row['trial']}, {row['architecture']}, freeze depth {row['freeze_depth']}, "
+            f"{number(row['parameters'])} trained parameters"
+            for row in part.to_dict("records")
+        ]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": name,
+                "x": part["seconds"].round(3).tolist(),
+                "y": part["value"].round(5).tolist(),
+                "text": words,
+                "hovertemplate": "%{text}<br>%{x} s: %{y}<extra></extra>",
+                "marker": {"color": kinds.style(name, BOTH)[0], "size": 7},
+            }
+        )
+    x = {"type": "log", "title": {"text": COSTS["seconds"]}, "automargin": True}
+    return plotly_figure(traces, "", metric_label(data.metric), xaxis=x)
+
+
+PLOT = Plot(
+    title="Quality against cost",
+    question="What does quality cost, in time and in trained parameters?",
+    group="cost",
+    compute=compute,
+    draw=draw,
+    finding=finding,
+    table=table,
+    interactive=interactive,
+)

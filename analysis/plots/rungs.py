@@ -1,0 +1,123 @@
+"""Who was stopped where: the trials' values at each rung of the scheduler, and what became of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.plots.axes import metric_axis
+from analysis.plots.plot import NotEnough, Plot
+from analysis.plots.theme import Theme
+from analysis.plots.words import counted, listed
+from analysis.run import Run
+
+OUTCOMES = {
+    "went on": (0, "o"),
+    "stopped here": (1, "x"),
+    "waits": (4, "P"),
+}
+"""What became of a trial at a rung → colour of the theme's cycle and sign."""
+MANY = 300
+
+
+@dataclass(frozen=True)
+class Rungs:
+    """`trials`: rows rung (an epoch), trial, value, outcome. `counts`: one row a rung: reached, and each outcome."""
+
+    metric: str
+    trials: pd.DataFrame
+    counts: pd.DataFrame
+
+
+def compute(run: Run) -> Rungs:
+    scheduler = run.settings["scheduler"]
+    if scheduler["type"] == "none":
+        raise NotEnough("the scheduler was none, so no trial was stopped early")
+    if run.history.empty:
+        raise NotEnough("no trial has finished an epoch yet")
+    rows = run.history[["trial", "epoch", run.metric]].rename(columns={"epoch": "rung", run.metric: "value"})
+    rows = rows.merge(run.trials[["trial", "status", "last_epoch"]], on="trial")
+    rows = rows[rows["rung"].isin(_ladder(run))]
+    ended = rows["rung"] == rows["last_epoch"]
+    rows["outcome"] = np.where(
+        ended & (rows["status"] == "pruned"),
+        "stopped here",
+        np.where(ended & rows["status"].isin(["waiting", "running", "interrupted"]), "waits", "went on"),
+    )
+    if not (rows["outcome"] == "stopped here").any():
+        raise NotEnough("the scheduler has stopped no trial")
+    counts = rows.pivot_table(index="rung", columns="outcome", values="trial", aggfunc="count", fill_value=0)
+    counts = counts.reindex(columns=list(OUTCOMES), fill_value=0).astype(int)
+    counts.insert(0, "reached", counts.sum(axis=1))
+    counts = counts[counts["reached"] > 0].reset_index()
+    return Rungs(run.metric, rows[["rung", "trial", "value", "outcome"]], counts)
+
+
+def _ladder(run: Run) -> list[int]:
+    """Epochs at which trials are compared: its rungs, or every epoch from the grace period on (median rule)."""
+    scheduler = run.settings["scheduler"]
+    last = int(run.history["epoch"].max())
+    grace, factor = scheduler["grace_period"], scheduler["reduction_factor"]
+    if not scheduler["type"].startswith("asha"):
+        return list(range(grace, last + 1))
+    # Nobody is stopped at a trial's last epoch: there is nothing left to save.
+    longest = max(int(epochs) for epochs in run.space.options("epochs"))
+    rungs = [grace * factor**k for k in range(20)]
+    return [rung for rung in rungs if rung < longest]
+
+
+def draw(data: Rungs, theme: Theme) -> Figure:
+    figure = theme.figure(3.9)
+    axes = figure.subplots()
+    rungs = list(data.counts["rung"])
+    many = len(data.trials) > MANY
+    present = [outcome for outcome in OUTCOMES if (data.trials["outcome"] == outcome).any()]
+    for index, outcome in enumerate(present):
+        colour, marker = OUTCOMES[outcome]
+        rows = data.trials[data.trials["outcome"] == outcome]
+        # Each outcome in its own lane, points spread evenly over its width.
+        lane = (index - (len(present) - 1) / 2) * 0.24
+        across = ((np.arange(len(rows)) * 0.6180339887) % 1 - 0.5) * 0.2
+        places = rows["rung"].map(rungs.index).to_numpy(dtype=float) + lane + across
+        size, alpha = (2.5, 0.5) if many else (5, 0.9)
+        sign = "." if many else marker
+        axes.plot(places, rows["value"], sign, color=theme.cycle[colour], ms=size, alpha=alpha, rasterized=many)
+    names = [
+        f"{row['rung']}\n{row['reached']:,} → {row['went on']:,}" if len(rungs) <= 8 else str(row["rung"])
+        for row in data.counts.to_dict("records")
+    ]
+    axes.set_xticks(range(len(rungs)), names)
+    axes.set_xlim(-0.6, len(rungs) - 0.4)
+    axes.set_xlabel("rung (epoch), and below it trials that reached it → that went on")
+    metric_axis(axes, data.metric, data.trials["value"].to_numpy())
+    handles = [
+        Line2D([], [], ls="", color=theme.cycle[OUTCOMES[outcome][0]], marker=OUTCOMES[outcome][1], label=outcome)
+        for outcome in present
+    ]
+    theme.legend(figure, handles)
+    return figure
+
+
+def finding(data: Rungs) -> str:
+    rows = data.counts[data.counts["stopped here"] > 0].to_dict("records")[:4]
+    parts = [f"{row['stopped here']:,} of {counted(row['reached'], 'trial')} at epoch {row['rung']}" for row in rows]
+    return f"The scheduler stopped {listed(parts)}."
+
+
+def table(data: Rungs) -> pd.DataFrame:
+    return data.counts
+
+
+PLOT = Plot(
+    title="The scheduler's rungs",
+    question="Who was stopped where?",
+    group="search",
+    compute=compute,
+    draw=draw,
+    finding=finding,
+    table=table,
+)

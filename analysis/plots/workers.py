@@ -1,0 +1,127 @@
+"""What each worker process did when: a bar for each stretch of epochs that it trained of one trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+
+from analysis.plots.fates import FATES, fate_handles
+from analysis.plots.plot import NotEnough, Plot
+from analysis.plots.theme import Theme
+from analysis.plots.words import counted, number, shortened
+from analysis.run import Run
+
+ROWS = 24
+"""Workers that are drawn; a search that restarts them often has more."""
+NUMBERED = 40
+"""Bars up to which each is given its trial's number."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Rows worker (host:process), trial, status, start, end, busy: seconds of searching, by worker and start."""
+
+    bars: pd.DataFrame
+    seconds: float
+
+    @property
+    def workers(self) -> list[str]:
+        """In the order in which they first had something to do."""
+        return list(self.bars.sort_values("start")["worker"].unique())
+
+
+def compute(run: Run) -> Timeline:
+    rows = pd.DataFrame(
+        [
+            (row["worker"], record.number, record.status, run.clock.seconds(row), sum(row["seconds"].values()))
+            for record in run.records.values()
+            for row in record.epochs.values()
+        ],
+        columns=["worker", "trial", "status", "end", "busy"],
+    )
+    if rows.empty:
+        raise NotEnough("no trial has finished an epoch yet")
+    rows["start"] = (rows["end"] - rows["busy"]).clip(lower=0)
+    rows = rows.sort_values(["worker", "end"], ignore_index=True)
+    # A worker trains one trial at a time: consecutive epochs of one trial are one bar.
+    changes = (rows["trial"] != rows["trial"].shift()) | (rows["worker"] != rows["worker"].shift())
+    bars = rows.groupby(changes.cumsum()).agg(
+        worker=("worker", "first"),
+        trial=("trial", "first"),
+        status=("status", "first"),
+        start=("start", "min"),
+        end=("end", "max"),
+        busy=("busy", "sum"),
+    )
+    return Timeline(bars.reset_index(drop=True), run.clock.total)
+
+
+def draw(data: Timeline, theme: Theme) -> Figure:
+    workers = data.workers
+    shown = workers[:ROWS]
+    figure = theme.figure(1.5 + 0.28 * len(shown))
+    axes = figure.subplots()
+    bars = data.bars[data.bars["worker"].isin(shown)]
+    lanes = bars["worker"].map(shown.index).to_numpy()
+    for status, fate in FATES.items():
+        rows = (bars["status"] == status).to_numpy()
+        boxes = [
+            [(start, lane - 0.36), (end, lane - 0.36), (end, lane + 0.36), (start, lane + 0.36)]
+            for start, end, lane in zip(bars["start"][rows], bars["end"][rows], lanes[rows], strict=True)
+        ]
+        edge = theme.background if len(bars) <= 200 else "none"
+        axes.add_collection(PolyCollection(boxes, facecolors=fate.ink(theme), edgecolors=edge, linewidths=0.6))
+    if len(bars) <= NUMBERED:
+        _number(axes, bars, lanes, data.seconds, theme)
+    axes.set_xlim(0, max(data.seconds, bars["end"].max()) * 1.02)
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.set_yticks(range(len(shown)), [shortened(worker, 22) for worker in shown])
+    axes.grid(False, axis="y")
+    axes.set_xlabel("seconds of searching")
+    axes.set_ylabel("worker")
+    if len(shown) < len(workers):
+        axes.set_title(f"the first {len(shown)} of {len(workers)} workers")
+    theme.legend(figure, fate_handles(set(bars["status"]), theme))
+    return figure
+
+
+def _number(axes: Axes, bars: pd.DataFrame, lanes: np.ndarray, seconds: float, theme: Theme) -> None:
+    """The trial's number in each bar that is wide enough for it."""
+    for bar, lane in zip(bars.to_dict("records"), lanes, strict=True):
+        word = str(bar["trial"])
+        # The data are about 4.6 inches wide, a digit 0.08.
+        if (bar["end"] - bar["start"]) / seconds * 4.6 > 0.08 * len(word) + 0.06:
+            middle = (bar["start"] + bar["end"]) / 2
+            axes.text(middle, lane, word, ha="center", va="center", fontsize=7, color=theme.background)
+
+
+def finding(data: Timeline) -> str:
+    workers = data.bars["worker"].nunique()
+    there = (data.bars.groupby("worker")["end"].max() - data.bars.groupby("worker")["start"].min()).sum()
+    share = min(1.0, data.bars["busy"].sum() / there) if there > 0 else 1.0
+    verb = "was" if workers == 1 else "were"
+    return (
+        f"{counted(workers, 'worker')} trained {counted(data.bars['trial'].nunique(), 'trial')} in "
+        f"{number(round(data.seconds))} seconds and {verb} training for {share:.0%} of the time between the first "
+        "epoch and the last."
+    )
+
+
+def table(data: Timeline) -> pd.DataFrame:
+    return data.bars.round(3)
+
+
+PLOT = Plot(
+    title="Timeline of the workers",
+    question="Were the machine's processes kept busy?",
+    group="search",
+    compute=compute,
+    draw=draw,
+    finding=finding,
+    table=table,
+)
