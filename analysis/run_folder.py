@@ -86,12 +86,12 @@ class RunFolder:
         Raises:
             ConfigError: it exists already (two runs are never mixed), or its place cannot be written to.
         """
-        if self.path.exists():
+        if os.path.exists(self.path):
             raise ConfigError(
                 "the run folder exists already and is never overwritten; choose another name or --output, or remove it",
                 file=self.path,
             )
-        parent = next(place for place in self.path.parents if place.exists())
+        parent = next(place for place in self.path.parents if os.path.exists(place))
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
             raise ConfigError(f"the output must be writable, {parent} is not; choose another --output", file=self.path)
 
@@ -151,7 +151,8 @@ class RunFolder:
     def write_text(self, file: Path, text: str) -> None:
         """Write a file of this folder whole or not at all."""
         temporary = file.with_name(f".{file.name}.{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
+        # Names of files need not be valid text; everything else is.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         temporary.replace(file)
 
     def write_table(self, file: Path, table: pd.DataFrame) -> None:

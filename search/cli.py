@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from spaces import ConfigError
+from spaces import ConfigError, printable
 
 app = typer.Typer(
     help="Hyperparameter search for transfer learning on images.",
@@ -37,7 +37,7 @@ def run() -> int:
         # Outside of its standalone mode, Click returns the status of `typer.Exit` instead of raising it.
         return app(standalone_mode=False) or OK
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         return WRONG_INPUT
     except typer.Abort:
         return 128 + signal.SIGINT
@@ -80,7 +80,7 @@ def search(
     overrides += [f"search.trials={trials}"] if trials is not None else []
     overrides += [f"search.time_budget={time_budget}"] if time_budget is not None else []
     config = load_config(file, overrides)
-    console = Console()
+    console = Console(markup=False)
     if dry_run:
         from search.dry_run import dry_run as show
 
@@ -116,7 +116,7 @@ def data(file: File, set_: Set = []) -> None:  # noqa: B006 - typer copies it
     from search.preflight import load_dataset
 
     with _naming(file):
-        describe_data(load_dataset(load_config(file, set_)), Console())
+        describe_data(load_dataset(load_config(file, set_)), Console(markup=False))
 
 
 @app.command()
@@ -128,4 +128,4 @@ def describe(
     """Show an architecture's stages, what a freeze depth freezes, and what it costs."""
     from search.describe import describe_architecture
 
-    describe_architecture(architecture, freeze_depth, image_size, Console())
+    describe_architecture(architecture, freeze_depth, image_size, Console(markup=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,19 +13,19 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from search.units import seconds, size_in_bytes, word_off
+from search.units import PathText, seconds, size_in_bytes, word_off
 from search.yaml_file import parse_yaml, read_mapping
 from spaces import METRICS, ConfigError, SearchSpace, did_you_mean, pretrained
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class SplitConfig(_Section):
     validation: float = Field(0.2, gt=0, lt=1)
     test: float = Field(0.1, ge=0, lt=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     column: str | None = None
     group: str | None = None
 
@@ -38,10 +39,10 @@ class AugmentConfig(_Section):
 
 class DataConfig(_Section):
     builtin: Literal["digits"] | None = None
-    images: str | None = None
-    labels: str | None = None
+    images: PathText | None = None
+    labels: PathText | None = None
     format: Literal["auto", "csv", "paper", "coco", "voc", "folders"] = "auto"
-    classes: str | None = None
+    classes: PathText | None = None
     image_size: int = Field(224, ge=32, le=1024)
     resize: Literal["crop", "squash"] = "crop"
     augment: Literal["paper", "none"] | AugmentConfig = "paper"
@@ -63,7 +64,7 @@ class AlgorithmConfig(_Section):
     trials: int | None = Field(None, ge=1)
     time_budget: Annotated[float | None, BeforeValidator(seconds)] = Field(None, gt=0)
     concurrency: int | None = Field(None, ge=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     start_with: tuple[dict[str, Any], ...] = Field((), strict=False)
 
     @field_validator("metric")
@@ -98,7 +99,7 @@ class ResourcesConfig(_Section):
 
 class CacheConfig(_Section):
     activations: Annotated[Literal["auto", "fp16", "off"], BeforeValidator(word_off)] = "auto"
-    directory: str = "~/.cache/thaw"
+    directory: PathText = "~/.cache/thaw"
     budget: Annotated[int, BeforeValidator(size_in_bytes)] = Field(20 * 10**9, ge=0)
 
 
@@ -110,10 +111,10 @@ class CheckpointsConfig(_Section):
 class SearchConfig(_Section):
     """A whole search file. See the README for the meaning of each key."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     preset: str | None = None
     data: DataConfig
-    weights: Literal["imagenet", "none"] | dict[str, str] = "imagenet"
+    weights: Literal["imagenet", "none"] | dict[str, PathText] = "imagenet"
     space: dict[str, Any] = {}
     training: dict[str, Any] = {}
     search: AlgorithmConfig = AlgorithmConfig()
@@ -123,7 +124,7 @@ class SearchConfig(_Section):
     threshold: float = Field(0.5, gt=0, lt=1)
     cache: CacheConfig = CacheConfig()
     checkpoints: CheckpointsConfig = CheckpointsConfig()
-    output: str = "results"
+    output: PathText = "results"
 
     def pretrained(self, architecture: str) -> bool:
         """Whether `architecture` starts from pretrained weights."""
@@ -191,8 +192,7 @@ def _validate(raw: dict[str, Any]) -> SearchConfig:
     except ValidationError as invalid:
         by_key: dict[tuple[str, ...], list[Any]] = {}
         for error in invalid.errors():
-            key = tuple(str(part) for part in error["loc"] if not _KIND.fullmatch(str(part)))
-            by_key.setdefault(key, []).append(error)
+            by_key.setdefault(_path(error), []).append(error)
     # The deepest complaint is the most precise one, as for an unknown key below `augment`.
     keys = max(by_key, key=len)
     errors = by_key[keys]
@@ -203,6 +203,12 @@ def _validate(raw: dict[str, Any]) -> SearchConfig:
     rules = dict.fromkeys(_rule(error["msg"]) for error in errors)
     got = errors[0]["input"]
     raise ConfigError(" or ".join(rules) + ("" if isinstance(got, dict) else f", got {got!r}"), ".".join(keys))
+
+
+def _path(error: Any) -> tuple[str, ...]:
+    parts = [str(part) for part in error["loc"]]
+    unknown = error["type"] == "extra_forbidden"  # then the last part is the user's own, whatever it is called
+    return tuple(part for i, part in enumerate(parts, 1) if (unknown and i == len(parts)) or not _KIND.fullmatch(part))
 
 
 def _rule(message: str) -> str:
@@ -278,4 +284,6 @@ def _absolute_paths(raw: dict[str, Any], folder: Path) -> None:
     for section, keys in places:
         for key in keys:
             if isinstance(section.get(key), str):
-                section[key] = str(folder / Path(section[key]).expanduser())
+                # What cannot be expanded stays, and is refused as a path.
+                with contextlib.suppress(RuntimeError):
+                    section[key] = str(folder / Path(section[key]).expanduser())

@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from spaces import FROM_SCRATCH, STAGES, ConfigError
+from spaces import FROM_SCRATCH, STAGES, ConfigError, printable
 from spaces.trial import default
 from trainables.activations import MIN_GAIN, plan
 from trainables.architectures import describe_stages
@@ -22,15 +22,15 @@ def describe_data(dataset: Dataset, console: Console) -> None:
     absent = dataset.absent()
     console.print(f"{images} images, {labels} labels, from {dataset.root}", highlight=False, soft_wrap=True)
     if absent:
-        first = ", ".join(absent[:3])
+        first = printable(", ".join(absent[:3]))
         console.print(f"{len(absent)} of them are absent (first: {first})", highlight=False, soft_wrap=True)
     if dataset.rejected:
-        file, reason = dataset.rejected[0]
+        file, reason = map(printable, dataset.rejected[0])
         console.print(
             f"{len(dataset.rejected)} rows cannot be used (first: {file}: {reason})", highlight=False, soft_wrap=True
         )
     support = dataset.labels.sum(axis=0)
-    rows = [(dataset.classes[i], int(support[i])) for i in np.argsort(-support, kind="stable")]
+    rows = [(printable(dataset.classes[i]), int(support[i])) for i in np.argsort(-support, kind="stable")]
     console.print(_bars("label", rows, images))
     counts = np.bincount(dataset.labels.sum(axis=1))
     rows = [(str(number), int(count)) for number, count in enumerate(counts) if count]

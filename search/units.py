@@ -1,15 +1,23 @@
-"""Values with units, as people write them in a search file. What is no text passes, to be checked as a number."""
+"""Values with units, and paths, as people write them in a search file.
+
+What is no text passes where a number may stand, to be checked as a number.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 
 def seconds(value: object) -> object:
     """``2h``, ``1h30m``, ``90s`` or a number of seconds, as seconds."""
     if not isinstance(value, str):
         return value
-    match = re.fullmatch(r"\s*(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s)?\s*", value)
+    match = re.fullmatch(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", "".join(value.split()))
     if match is None or not any(match.groups()):
         raise ValueError("must be a time such as 90s, 30m, 2h or 1d12h")
     days, hours, minutes, rest = (int(group or 0) for group in match.groups())
@@ -20,7 +28,7 @@ def size_in_bytes(value: object) -> object:
     """``20GB``, ``500MB`` or a number of bytes, as bytes."""
     if not isinstance(value, str):
         return value
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT]?)B?\s*", value)
+    match = re.fullmatch(r"(\d{1,18}(?:\.\d{1,18})?)([kMGT]?)B?", "".join(value.split()))
     if match is None:
         raise ValueError("must be a size such as 500MB or 20GB")
     return int(float(match[1]) * 1000 ** " kMGT".index(match[2] or " "))
@@ -29,3 +37,17 @@ def size_in_bytes(value: object) -> object:
 def word_off(value: object) -> object:
     """YAML reads the word ``off`` as false."""
     return "off" if value is False else value
+
+
+def path_text(text: str) -> str:
+    """A path that the system can be asked for."""
+    try:
+        if b"\0" in os.fsencode(text):
+            raise ValueError("it holds a zero byte")
+        Path(text).expanduser()
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"must be a path of this system: {error}") from None
+    return text
+
+
+PathText = Annotated[str, AfterValidator(path_text)]

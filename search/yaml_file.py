@@ -10,9 +10,37 @@ import yaml
 
 from spaces import ConfigError
 
+MAX_CHARACTERS = 200_000
+MAX_VALUES = 10_000
+MAX_DEPTH = 20
+MAX_DIGITS = 40
+"""Bounds of a search file: far above what anybody writes, and low enough that every file is read or refused at once."""
+
+
+_TOO_DEEP = f"values may be nested {MAX_DEPTH} deep; write fewer levels"
+
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader (builds plain values only, never objects) with YAML 1.2's numbers and unique keys."""
+    """SafeLoader (builds plain values only, never objects) with YAML 1.2's numbers, unique keys, and bounds."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            _expanded(node, {}, MAX_DEPTH)
+        return node
+
+    def fetch_flow_collection_start(self, TokenClass: type) -> None:
+        # Refused while it is read: the depth of brackets costs time in its square.
+        if self.flow_level >= MAX_DEPTH:
+            raise yaml.scanner.ScannerError(None, None, _TOO_DEEP, self.get_mark())
+        super().fetch_flow_collection_start(TokenClass)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > MAX_DIGITS:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"a number may have {MAX_DIGITS} digits, got {len(node.value)}", node.start_mark
+            )
+        return super().construct_yaml_int(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -25,6 +53,25 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _expanded(node: yaml.Node, counted: dict[int, int], depth: int) -> int:
+    """Values below a node with every alias written out; few lines of aliases of aliases can stand for billions.
+
+    Raises:
+        ConstructorError: they are too many, or nested too deep, as where an alias stands within its own anchor.
+    """
+    if depth == 0:
+        raise yaml.constructor.ConstructorError(None, None, _TOO_DEEP, node.start_mark)
+    if id(node) not in counted:
+        parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        below = [] if isinstance(node, yaml.ScalarNode) else parts
+        counted[id(node)] = 1 + sum(_expanded(part, counted, depth - 1) for part in below)
+    if counted[id(node)] > MAX_VALUES:
+        rule = f"a file may hold {MAX_VALUES:,} values, aliases written out"
+        raise yaml.constructor.ConstructorError(None, None, f"{rule}; write fewer", node.start_mark)
+    return counted[id(node)]
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
@@ -41,8 +88,8 @@ def parse_yaml(text: str, source: str | Path) -> Any:
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"not valid YAML: {error.problem}", where, source) from None
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise ConfigError(f"not valid YAML: {error}", file=source) from None
+    except Exception as error:  # text after a tag, as in `!!bool x`, may fail in any way
+        raise ConfigError(f"not valid YAML: {error or type(error).__name__}", file=source) from None
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -52,9 +99,12 @@ def read_mapping(path: Path) -> dict[str, Any]:
         ConfigError: the file is absent, unreadable, no UTF-8 text, no YAML, or no mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(MAX_CHARACTERS + 1)
+    except (OSError, ValueError) as error:
         raise ConfigError(f"must be a readable UTF-8 file: {error}", file=path) from None
+    if len(text) > MAX_CHARACTERS:
+        raise ConfigError(f"must have at most {MAX_CHARACTERS:,} characters; is this a search file?", file=path)
     value = parse_yaml(text, path)
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise ConfigError("must hold `key: value` lines with names as keys; see examples/", file=path)

@@ -1,6 +1,6 @@
 """What can vary, and the words for it. Imports neither torch nor Ray."""
 
-from spaces.errors import ConfigError, did_you_mean
+from spaces.errors import ConfigError, did_you_mean, printable
 from spaces.metrics import METRICS, Metric, best_epoch, metric
 from spaces.parameters import Choice, Float, Int, Parameter, Value
 from spaces.space import SearchSpace
@@ -23,4 +23,5 @@ __all__ = [
     "did_you_mean",
     "metric",
     "pretrained",
+    "printable",
 ]

@@ -37,3 +37,10 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     known = list(known)
     close = difflib.get_close_matches(str(word), known, n=1)
     return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
+
+
+def printable(text: str) -> str:
+    """`text` for a terminal: what would control it, or is no valid text, as an escape such as ``\\x1b``."""
+    return "".join(
+        sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode() for sign in text
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard
@@ -11,6 +12,9 @@ from typing import Any, Protocol, TypeGuard
 from spaces.errors import ConfigError
 
 Value = float | int | str | bool
+
+MAX_STEPS = 100_000
+"""Values that a range with a step may hold."""
 
 
 class Suggests(Protocol):
@@ -107,9 +111,9 @@ class Choice:
     def __post_init__(self) -> None:
         if not self.values:
             raise ConfigError("a list of values must not be empty; name at least one value")
-        repeated = [value for i, value in enumerate(self.values) if value in self.values[:i]]
-        if repeated:
-            raise ConfigError(f"every value may stand once, {repeated[0]!r} stands twice; remove one")
+        repeated = next((value for value, times in Counter(self.values).items() if times > 1), None)
+        if repeated is not None:
+            raise ConfigError(f"every value may stand once, {repeated!r} stands twice; remove one")
 
     def __contains__(self, value: object) -> bool:
         return value in self.values
@@ -148,3 +152,5 @@ def _check_range(low: object, high: object, log: object, step: object, types: tu
             raise ConfigError(f"step and log exclude each other, got step = {step!r}; remove one")
         if not _is_number(step) or not isinstance(step, types) or not 0 < step <= high - low:
             raise ConfigError(f"step must be one of {kind} in (0, {high - low}], got {step!r}")
+        if step * MAX_STEPS < high - low:
+            raise ConfigError(f"step must leave {MAX_STEPS:,} values at most, got {step!r}; make it larger, or drop it")

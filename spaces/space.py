@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -146,7 +147,7 @@ class SearchSpace:
             if name not in self.parameters:
                 continue
             try:
-                values = list(self.parameters[name].grid())
+                values = list(islice(self.parameters[name].grid(), MAX_CELLS + 1))
             except ConfigError as error:
                 raise error.within(f"space.{name}") from None
             if len(cells) * len(values) > MAX_CELLS:

@@ -24,7 +24,7 @@ def pretrained(architecture: str, weights: str | Mapping[str, str]) -> bool:
 class TrialConfig(BaseModel):
     """One point of the search space. Any field may stand in ``space`` (searched) or ``training`` (fixed)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     architecture: str = Field("mobilenet_v2", description="network: a row of `thaw describe`, or timm:NAME")
     freeze_depth: int = Field(

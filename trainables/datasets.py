@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from spaces.errors import ConfigError, did_you_mean
-from trainables.readers import READERS, Rows, detect_format, json_of, table_of
+from trainables.csv_labels import table_of
+from trainables.label_files import Rows, json_of
+from trainables.readers import READERS, detect_format
 
 __all__ = ["READERS", "Dataset", "read_dataset"]
+
+MAX_CELLS = 10**9
+"""Labels times images that the label matrix may hold, a byte each: a column of remarks has a label for each image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +50,16 @@ class Dataset:
         return bool((self.labels.sum(axis=1) == 1).all())
 
     def absent(self) -> list[str]:
-        """The files that do not exist below `root`; every folder is listed once, no file is opened."""
-        folders: dict[Path, set[str]] = {}
-        for folder in {(self.root / file).parent for file in self.files}:
-            folders[folder] = set(os.listdir(folder)) if folder.is_dir() else set()
-        return [file for file in self.files if posixpath.basename(file) not in folders[(self.root / file).parent]]
+        """The files that do not exist below `root`; every folder is listed once, no file is opened.
+
+        A folder that must not be listed counts as complete: why its files cannot be read is said when they are.
+        """
+        folders = {folder: _listing(self.root / folder) for folder in set(map(posixpath.dirname, self.files))}
+        return [
+            file
+            for file in self.files
+            if (names := folders[posixpath.dirname(file)]) is not None and posixpath.basename(file) not in names
+        ]
 
 
 def read_dataset(
@@ -69,8 +79,8 @@ def read_dataset(
     Raises:
         ConfigError: the labels cannot be read, a label is not among `classes`, or there are fewer than two labels.
     """
-    if labels is not None and not labels.exists():
-        raise ConfigError(f"{labels} does not exist; give a label file or a folder of annotations", key="labels")
+    if labels is not None:
+        _check_there(labels)
     if format not in ("auto", *READERS):
         raise ConfigError(f"unknown format {format!r}{did_you_mean(format, ['auto', *READERS])}", key="format")
     if labels is None and format not in ("auto", "folders"):
@@ -84,6 +94,9 @@ def read_dataset(
     names = listed or rows.classes
     ids = rows.labels if names is None else _named(rows.labels, names, source=classes or labels)
     files, kept, rejected = _unique(rows, ids)
+    if not files:
+        file, reason = rejected[0]
+        raise ConfigError(f"{labels or images}: no row can be used (first: {file}: {reason}); mend them", key="labels")
     order = _sorted_labels(label for i in kept for label in ids[i]) if names is None else list(names.values())
     if len(order) < 2:
         raise ConfigError(
@@ -91,12 +104,36 @@ def read_dataset(
             "for one label against the rest, label the others too (for instance with none)",
             key="labels" if labels else "images",
         )
+    _check_order(order, len(kept), labels or images)
     column = {label: number for number, label in enumerate(order)}
     matrix = np.zeros((len(kept), len(order)), bool)
     for row, i in enumerate(kept):
         matrix[row, [column[label] for label in ids[i]]] = True
     columns = rows.columns.reindex(kept).reset_index(drop=True)
     return Dataset(images, files, matrix, tuple(order), columns, rejected)
+
+
+def _check_there(labels: Path) -> None:
+    try:
+        labels.stat()
+    except FileNotFoundError:
+        message = f"{labels} does not exist; give a label file or a folder of annotations"
+        raise ConfigError(message, key="labels") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{labels}: cannot be read ({error}); check the path", key="labels") from None
+
+
+def _check_order(order: Sequence[str], images: int, source: Path) -> None:
+    """Label names can be written as text, and their matrix fits into memory."""
+    for name in order:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"{source}: a label must be text, got {name!r} ({error.reason})", key="labels") from None
+    if len(order) * images > MAX_CELLS:
+        raise ConfigError(
+            f"{source}: {len(order)} different labels for {images} images; is this the column of labels?", key="labels"
+        )
 
 
 def _read_classes(path: Path) -> dict[str, str]:
@@ -114,8 +151,8 @@ def _read_classes(path: Path) -> dict[str, str]:
             rows = rows[1:]
         pairs = [(row[0], row[1]) for row in rows]
     for position, what in ((0, "id"), (1, "name")):
-        seen = [pair[position] for pair in pairs]
-        twice = next((word for word in seen if seen.count(word) > 1), None)
+        seen = Counter(pair[position] for pair in pairs)
+        twice = next((word for word, times in seen.items() if times > 1), None)
         if twice is not None:
             raise ConfigError(f"{path}: lists the {what} {twice!r} twice; every label needs its own", key="classes")
     return dict(pairs)
@@ -136,10 +173,20 @@ def _sorted_labels(labels: Iterable[str]) -> list[str]:
     return sorted(different, key=int) if all(re.fullmatch(r"-?[0-9]+", label) for label in different) else different
 
 
+def _listing(folder: Path) -> set[str] | None:
+    """What a folder holds; None where that cannot be found out."""
+    try:
+        return set(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except (OSError, ValueError):
+        return None
+
+
 def _inside(name: str) -> str | None:
     """The name below the image folder in one spelling (``./a//b.jpg``, ``a\\b.jpg`` → ``a/b.jpg``); None if outside."""
     path = posixpath.normpath(name.replace("\\", "/"))
-    outside = path.startswith("/") or PurePosixPath(path).parts[:1] == ("..",) or re.match(r"[A-Za-z]:/", path)
+    outside = path.startswith("/") or path.split("/", 1)[0] == ".." or re.match(r"[A-Za-z]:/", path)
     return None if outside else path
 
 
@@ -148,9 +195,9 @@ def _unique(rows: Rows, labels: list[frozenset[str]]) -> tuple[tuple[str, ...], 
     numbers: dict[str, list[int]] = defaultdict(list)
     rejected = list(rows.rejected)
     for i, name in enumerate(rows.files):
-        path = _inside(name) if name else None
-        if path is None:
-            rejected.append((name, "outside the image folder" if name else "no file name"))
+        path = _inside(name)
+        if path is None or path == ".":
+            rejected.append((name, "no file name" if path else "outside the image folder"))
         else:
             numbers[path].append(i)
     kept = {}

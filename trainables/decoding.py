@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import struct
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 Image.init()
+# More pixels than the limit are refused below, with the file's name; Pillow's own warning would only come beside it.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 FORMATS = tuple(
     name
     for name in ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")

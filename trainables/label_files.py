@@ -1,0 +1,79 @@
+"""What all readers of label files share: the rows they give, and the bytes, text and JSON they are made of."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from spaces.errors import ConfigError
+
+IMAGE_SUFFIXES = (
+    *(".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
+    *(".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
+)
+"""How names of image files end, in lower case."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A label file as it stands, a row for each of its rows (or images, where the format lists images).
+
+    Args:
+        files: file name of each row, as written.
+        labels: label ids of each row, as written; empty where the image has none.
+        classes: label id → name, in listed order, where the label file itself lists its labels.
+        columns: the other columns, one row a row.
+        rejected: (file, reason) of what the format itself cannot use.
+    """
+
+    files: list[str]
+    labels: list[frozenset[str]]
+    classes: dict[str, str] | None = None
+    columns: pd.DataFrame = field(default_factory=pd.DataFrame)
+    rejected: tuple[tuple[str, str], ...] = ()
+
+
+def bytes_of(path: Path, key: str) -> bytes:
+    """The content of a regular file; a pipe or a device might never end."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ConfigError(f"{path}: must be a regular file; choose another", key=key)
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path", key=key) from error
+
+
+def text_of(path: Path, key: str) -> str:
+    """A text file, see :func:`decoded`."""
+    text = decoded(bytes_of(path, key))
+    if "\0" in text:
+        raise ConfigError(f"{path}: is not a text file, it holds zero bytes; choose another", key=key)
+    return text
+
+
+def decoded(raw: bytes) -> str:
+    """UTF-8, with or without byte order mark, UTF-16 with one, or else Latin-1."""
+    marked = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return raw.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def json_of(path: Path, key: str) -> Any:
+    try:
+        return json.loads(text_of(path, key))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: is not JSON ({error}); repair it or choose another file", key=key) from error
+
+
+def looks_like_image(name: str) -> bool:
+    """Whether a file is called like an image; what it holds is seen when it is decoded."""
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES
