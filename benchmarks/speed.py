@@ -155,7 +155,9 @@ def run_job(name: str, bench: Bench, options: argparse.Namespace) -> dict[str, A
                 result.trials = ARMS[arm](setting)
             result.wall.append(usage.wall)
             result.cpu.append(usage.cpu)
-            print(f"{name} {repetition + 1}/{options.repeat}: {arm} {usage.wall:.1f} s, CPU {usage.cpu:.1f} s", flush=True)
+            print(
+                f"{name} {repetition + 1}/{options.repeat}: {arm} {usage.wall:.1f} s, CPU {usage.cpu:.1f} s", flush=True
+            )
     fresh = not setting.context.augment.is_identity
     limit = bound(setting.configs, setting.context.split, bench.image_size, fresh)
     _print_job(name, job, setting, arms, limit)

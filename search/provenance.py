@@ -16,7 +16,7 @@ from search.data_facts import label_facts
 from search.preflight import Prepared
 from search.version import __version__
 
-PACKAGES = ("torch", "torchvision", "ray", "optuna", "timm", "torchmetrics", "numpy", "pillow", "scikit-learn")
+PACKAGES = ("torch", "torchvision", "ray", "optuna", "timm", "numpy", "pillow", "scikit-learn")
 
 
 def provenance(prepared: Prepared) -> dict[str, Any]:

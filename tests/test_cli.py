@@ -27,7 +27,7 @@ from spaces import TrialConfig
 from tests.conftest import ROOT
 from tests.searches import search_file
 
-LIMIT = 120
+LIMIT = 300
 """Seconds after which a process of these tests is given up."""
 
 EXPLODING: dict[str, Any] = {
@@ -271,7 +271,7 @@ def test_sigterm_is_status_143_and_leaves_no_process(
     started = time.monotonic()
     process.terminate()
     out, err = process.communicate(timeout=LIMIT)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert (process.returncode, err) == (143, "")
     assert "Interrupted by SIGTERM; what had finished is kept" in out and str(folder.trials_file) in out
     _check_interrupted(folder, children, "SIGTERM")
@@ -328,7 +328,7 @@ def test_a_terminal_shows_a_live_table_and_ctrl_c_is_status_130(
         return process.poll() is not None
 
     _wait(ended)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     os.close(terminal)
     assert process.returncode == 130
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())

@@ -50,6 +50,8 @@ def test_imports_go_one_way(package: str) -> None:
         ("import search.config", ("torch", "ray")),
         ("import search.export, search.summary", ("torch", "ray")),
         ("import trainables.loop", ("ray",)),
+        # What every worker loads before its first trial.
+        ("import trainables.trainable", ("sklearn", "scipy", "timm", "optuna", "matplotlib")),
         ("import search.preflight, search.describe, search.dry_run", ("ray",)),
     ],
 )

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from iterstrat.ml_stratifiers import IterativeStratification
 
 from spaces.errors import ConfigError, did_you_mean
 from trainables.datasets import Dataset
@@ -110,6 +109,9 @@ def _stratified(labels: np.ndarray, shares: np.ndarray, random: np.random.Random
     The three parts are made at once; the splitters of the package around this function make two, and refuse labels
     that are all equal. It deals in the order of the rows, so they are shuffled first.
     """
+    # A second of scikit-learn, which workers need not wait for: only the driver splits.
+    from iterstrat.ml_stratifiers import IterativeStratification
+
     labels = labels[:, _common(labels, shares)]
     order = random.permutation(len(labels))
     places = np.empty(len(labels), np.int64)

@@ -1,0 +1,38 @@
+"""The study behind a search: each algorithm proposes within the space, around what the user wants tried."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from search.samplers import SAMPLERS
+from search.study import Study
+from spaces import SearchSpace
+
+SPACE = SearchSpace.parse({"learning_rate": {"log": [1e-4, 1e-2]}, "dropout": {"float": [0.0, 0.5]}}, {})
+WANTED: list[dict[str, Any]] = [{"learning_rate": 0.001}, {"dropout": 0.25}]
+
+
+def proposals(algorithm: str, seed: int) -> list[dict[str, Any]]:
+    """Twelve, two of them running at a time; TPE and Gaussian processes draw the first ten at random."""
+    study, given = Study(SPACE, "val_map", algorithm, seed), []
+    for number in range(12):
+        values, distributions = study.ask(number, WANTED[number] if number < len(WANTED) else None)
+        assert set(distributions) == set(SPACE.parameters)
+        SPACE.validate(values)
+        given.append(values)
+        if number:
+            rate = float(given[number - 1]["learning_rate"])
+            study.report(number - 1, 1, rate)
+            study.tell(number - 1, "completed", rate)
+    return given
+
+
+@pytest.mark.parametrize("algorithm", SAMPLERS)
+def test_algorithms_fill_in_around_what_is_wanted(algorithm: str) -> None:
+    given = proposals(algorithm, seed=0)
+    assert given[0]["learning_rate"] == 0.001 and given[1]["dropout"] == 0.25
+    for name in ("learning_rate", "dropout"):
+        assert len({values[name] for values in given}) == 12
+    assert proposals(algorithm, seed=0) == given != proposals(algorithm, seed=1)
