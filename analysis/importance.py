@@ -6,8 +6,9 @@ So all trials are compared where all of them have been, at the first rung, and w
 
 The measure is a one-way analysis of variance of each hyperparameter (Kelley's epsilon squared: the share of the
 variance that lies between groups of like values, less what chance would put there). On functions whose shares are known
-it came nearer than Optuna's fANOVA, whose one-hot columns overstate categories, and than PED-ANOVA, whose few best trials
-are noise in a search of this size. Like them it cannot tell hyperparameters apart that a sampler has varied together.
+it came nearer than Optuna's fANOVA, whose one-hot columns overstate categories, and than PED-ANOVA, whose few best
+trials are noise in a search of this size. Like them it cannot tell hyperparameters apart that a sampler has varied
+together.
 """
 
 from __future__ import annotations
