@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
-
-from search.provenance import PACKAGES
 
 WORKER = "ray::"
 """How the names of Ray's workers begin."""
@@ -22,6 +19,11 @@ WORKER = "ray::"
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on, and how busy it was with other things."""
+    # Imported here, so that what only measures itself stays light.
+    import torch
+
+    from search.provenance import PACKAGES
+
     cpuinfo = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")]
     return {

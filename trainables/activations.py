@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from trainables.activation_store import StoredView
 from trainables.architectures import architecture, describe_stages, output_features
 from trainables.cache_budget import admit, hold
 from trainables.context import RunContext
-from trainables.freezing import Network, run_prefix
+from trainables.freezing import CHUNK, Network, run_prefix
 from trainables.image_store import ImageStore
 from trainables.views import render, view_parameters
 
@@ -39,7 +40,7 @@ trillion of a GPU, at 1 and 2 GB/s. Only the order of magnitude counts."""
 STORED_AS = {"auto": torch.float32, "fp16": torch.float16}
 
 DEVICE_SHARE = 0.25
-"""Share of a GPU's free memory that one trial's activations may take."""
+"""Share of a GPU's free memory that one view of a trial's images may take."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,9 @@ class Activations:
         self.row = architecture(config.architecture)
         self.precision = context.precision_of(config.architecture)
         self.dtype = stored_type(self.precision, context.cache.activations)
+        self.frozen = config.freeze_depth > 0
         self.plan = None
-        if config.freeze_depth and context.cache.activations != "off":
+        if self.frozen and context.cache.activations != "off":
             size = context.images.size
             self.plan = plan(config.architecture, config.freeze_depth, size, config.head_units, self.dtype, device.type)
         self.folder = context.cache.directory / self._key(config)
@@ -123,8 +125,7 @@ class Activations:
             str(self.dtype),
             self.precision,
             self.device.type,
-            torch.get_num_threads() if self.device.type == "cpu" else 0,
-            torch.__version__,
+            *_platform(self.device.type),
         ]
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
@@ -134,15 +135,16 @@ class Activations:
         Whatever goes wrong with the store means computing live, with a warning: never a wrong number.
         """
         view = self._effective(view)
+        if self.context.views is None and view is not None:
+            # Fresh views do not come again, and each holds open files, on a GPU memory.
+            for kept in (self._views, self._on_device):
+                for old in kept.keys() - {view, None}:
+                    del kept[old]
         if self.plan is None or not self.plan.stored or self.warning:
             return
         try:
             stored = self._open(view)
-            missing = stored.missing(rows)
-            if len(missing) and not admit(
-                self.folder.parent, len(missing) * self.plan.row_bytes, self.context.cache.budget
-            ):
-                self._views.pop(view, None)
+            if stored is None:
                 return
             stored.fill(rows, lambda todo: self._bytes(self._live(todo, view)))
             self._views[view] = stored
@@ -150,8 +152,7 @@ class Activations:
             self._views.clear()
             self.warning = f"activations are not stored: {error.strerror or error} ({self.folder})"
             return
-        if self.device.type == "cuda":
-            self._move(rows, view, stored)
+        self._move(rows, view, stored)
 
     def batch(self, rows: np.ndarray, view: int | None) -> Tensor:
         """Activations of the images `rows` in one view; None is the clean image, not augmented.
@@ -162,32 +163,43 @@ class Activations:
         view = self._effective(view)
         if view in self._on_device:
             order, tensor = self._on_device[view]
-            return tensor[torch.from_numpy(np.searchsorted(order, rows)).to(self.device)]
+            return tensor[self._send(torch.from_numpy(np.searchsorted(order, rows)))]
         stored = self._views.get(view)
         return self._live(rows, view) if stored is None else self._stored(stored, rows)
 
     def _effective(self, view: int | None) -> int | None:
         return None if self.context.augment.is_identity else view
 
-    def _live(self, rows: np.ndarray, view: int | None) -> Tensor:
-        pixels = torch.from_numpy(self.images.pixels[rows])
-        if self.device.type == "cuda":
-            pixels = pixels.pin_memory().to(self.device, non_blocking=True)
-        matrices = None
-        if view is not None:
-            matrices = view_parameters(self.context.augment, self.context.seed, view, rows).to(self.device)
-        images = render(pixels, matrices, self.row.mean, self.row.std)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            return run_prefix(self.network.prefix, images)
+    def _send(self, tensor: Tensor) -> Tensor:
+        """On the device; from pinned memory, so that nobody waits for the copy."""
+        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
 
-    def _open(self, view: int | None) -> StoredView:
+    def _live(self, rows: np.ndarray, view: int | None) -> Tensor:
+        if not self.frozen:
+            return self._render(rows, view)
+        # Rendered by the prefix's own chunks: they stay in the processor's cache, and memory does not grow with rows.
+        chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            return torch.cat([run_prefix(self.network.prefix, self._render(chunk, view)) for chunk in chunks])
+
+    def _render(self, rows: np.ndarray, view: int | None) -> Tensor:
+        pixels, matrices = self._send(torch.from_numpy(self.images.pixels[rows])), None
+        if view is not None:
+            matrices = self._send(view_parameters(self.context.augment, self.context.seed, view, rows))
+        return render(pixels, matrices, self.row.mean, self.row.std)
+
+    def _open(self, view: int | None) -> StoredView | None:
+        """The view's files; None where there is no room for them."""
         assert self.plan is not None
         hold(self.folder)
         recipe = "clean"
         if view is not None:
             draws = json.dumps([asdict(self.context.augment), self.context.seed, view])
             recipe = f"view-{hashlib.blake2b(draws.encode(), digest_size=8).hexdigest()}"
-        return _stored_view(str(self.folder / f"{recipe}.rows"), len(self.images.usable), self.plan.row_bytes)
+        file, images = self.folder / f"{recipe}.rows", len(self.images.usable)
+        if not admit(file, images * self.plan.row_bytes, self.context.cache.budget):
+            return None
+        return _stored_view(str(file), images, self.plan.row_bytes)
 
     def _bytes(self, activations: Tensor) -> np.ndarray:
         """As stored: in the order (height, width, channels), so that reading gives channels_last."""
@@ -201,19 +213,37 @@ class Activations:
         values = torch.from_numpy(stored.data[rows]).view(self.dtype)
         if self.dtype == torch.float16:
             values = values.float()
-        values = values.to(self.device)
+        values = self._send(values)
         if len(self.plan.shape) == 1:
             return values
         channels, height, width = self.plan.shape
         return values.view(len(rows), height, width, channels).permute(0, 3, 1, 2)
 
     def _move(self, rows: np.ndarray, view: int | None, stored: StoredView) -> None:
-        """Keep all of a view on the GPU, if it fits beside what the trial needs."""
+        """Keep these rows of a view in the device's memory, once and for all epochs, if they fit there."""
         assert self.plan is not None
-        free, _ = torch.cuda.mem_get_info(self.device)
-        if len(rows) * self.plan.row_bytes <= DEVICE_SHARE * free:
-            order = np.unique(rows)
+        known = self._on_device[view][0] if view in self._on_device else rows[:0]
+        # One view may serve training and validation.
+        order = np.union1d(known, rows)
+        if len(order) == len(known):
+            return
+        self._on_device.pop(view, None)
+        if len(order) * self.plan.row_bytes <= _room(self.device):
             self._on_device[view] = order, self._stored(stored, order)
+
+
+def _room(device: torch.device) -> float:
+    """Bytes of the device's own memory that a view may take. A processor reads the mapped files as fast."""
+    return DEVICE_SHARE * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0.0
+
+
+@cache
+def _platform(device: str) -> tuple[object, ...]:
+    """What the bits of a network's output depend on beside the network: instruction set, threads, libraries."""
+    libraries = tuple(version(name) for name in ("torch", "torchvision", "timm"))
+    if device == "cpu":
+        return torch.backends.cpu.get_cpu_capability(), torch.get_num_threads(), *libraries
+    return torch.cuda.get_device_name(), *libraries
 
 
 @lru_cache(maxsize=64)

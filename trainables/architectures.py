@@ -250,7 +250,8 @@ class StageInfo:
     macs: int
 
 
-def describe_stages(name: str, image_size: int) -> list[StageInfo]:
+@cache
+def describe_stages(name: str, image_size: int) -> tuple[StageInfo, ...]:
     """The groups of an architecture for square images of `image_size` pixels; nothing is computed, only counted.
 
     Raises:
@@ -269,7 +270,7 @@ def describe_stages(name: str, image_size: int) -> list[StageInfo]:
         parameters = sum(p.numel() for module in modules for p in module.parameters())
         stride, shape = round(image_size / maps.shape[2]), (maps.shape[1], maps.shape[2], maps.shape[3])
         rows.append(StageInfo(stride, shape, parameters, counter.get_total_flops() // 2))
-    return rows
+    return tuple(rows)
 
 
 @cache

@@ -26,30 +26,37 @@ def hold(folder: Path) -> int:
     return descriptor
 
 
-def admit(directory: Path, need: int, budget: int) -> bool:
-    """Whether `need` more bytes may be stored below `directory`, after removing keys that nobody uses, oldest first.
+def admit(file: Path, size: int, budget: int) -> bool:
+    """Whether `file` may hold `size` bytes, after removing keys that nobody uses, oldest first; if so, makes it.
+
+    It is made as a hole that takes no space yet but counts in full from then on, so that processes that ask for
+    different files at the same time stay within the budget together.
 
     Args:
-        directory: holds one folder a key.
-        need: bytes to come.
-        budget: bytes that all keys together may take.
+        file: in a key's folder, which is held.
+        size: bytes that it may come to take.
+        budget: bytes that the files of all keys together may take.
     """
+    directory = file.parent.parent
     with FileLock(directory / "admission.lock"):
+        if file.exists():
+            return True
         folders = {folder: _taken(folder) for folder in directory.iterdir() if folder.is_dir()}
         free = budget - sum(folders.values())
         for folder in sorted(folders, key=_last_use):
-            if free >= need:
+            if free >= size:
                 break
             if _remove_unused(folder):
                 free += folders[folder]
-        if free < need or shutil.disk_usage(directory).free < need:
+        if free < size or shutil.disk_usage(directory).free < size:
             return False
+        with file.open("xb") as made:
+            made.truncate(size)
     return True
 
 
 def _taken(folder: Path) -> int:
-    """Bytes on disk; holes of sparse files do not count."""
-    return sum(file.stat().st_blocks * 512 for file in folder.iterdir())
+    return sum(file.stat().st_size for file in folder.iterdir())
 
 
 def _last_use(folder: Path) -> float:

@@ -25,10 +25,10 @@ class Frozen(nn.Sequential):
     def __init__(self, layers: OrderedDict[str, nn.Module]) -> None:
         super().__init__(layers)
         self.requires_grad_(False)
-        self.eval()
+        super().train(False)
 
     def train(self, mode: bool = True) -> Frozen:
-        return super().train(False)
+        return self
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
@@ -152,7 +152,8 @@ def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:
     outputs = []
     for start in range(0, len(images), CHUNK):
         chunk = images[start : start + CHUNK]
-        filling = chunk[-1:].expand(CHUNK - len(chunk), -1, -1, -1)
-        full = torch.cat([chunk, filling]).contiguous(memory_format=torch.channels_last)
-        outputs.append(prefix(full)[: len(chunk)])
+        full = chunk
+        if len(chunk) < CHUNK:
+            full = torch.cat([chunk, chunk[-1:].expand(CHUNK - len(chunk), -1, -1, -1)])
+        outputs.append(prefix(full.contiguous(memory_format=torch.channels_last))[: len(chunk)])
     return torch.cat(outputs)

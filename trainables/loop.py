@@ -106,13 +106,15 @@ class Training:
         self.config, self.context, self.device = config, context, device
         torch.manual_seed(self._seed("initialisation"))
         classes = context.labels.shape[1]
-        network = build_network(config, classes, context.images.size, context.weights)
-        self.network = network.to(device).to(memory_format=torch.channels_last)
+        self.network = network = build_network(config, classes, context.images.size, context.weights)
+        network.tail.to(device, memory_format=torch.channels_last)
+        if device.type != "cpu":  # where it lies already, in the right layout
+            network.prefix.to(device)
         self.activations = Activations(config, network, context, images, device)
         self.targets = torch.from_numpy(context.labels).to(device, torch.float32)
         self.loss = build_loss(config)
         self.optimizer = build_optimizer(config, network.head_parameters(), network.backbone_parameters())
-        self.trained = [p for p in network.parameters() if p.requires_grad]
+        self.trained = list(network.tail.parameters())
         self.steps = math.ceil(len(context.split.train) / config.batch_size)
         self.progress = Progress()
         self.validation_logits = torch.empty(0, classes)

@@ -20,7 +20,7 @@ def _smooth(targets: Tensor, smoothing: float) -> Tensor:
 
 def _binary_cross_entropy(logits: Tensor, targets: Tensor, config: TrialConfig) -> Tensor:
     """Each label is a yes-or-no question of its own."""
-    weight = logits.new_tensor(config.positive_weight)
+    weight = logits.new_full((), config.positive_weight)  # filled where it is, not copied there
     return F.binary_cross_entropy_with_logits(logits, _smooth(targets, config.label_smoothing), pos_weight=weight)
 
 

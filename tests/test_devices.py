@@ -1,0 +1,187 @@
+"""A trial on a processor and on a GPU: the same figures, everything moved once, nobody waits at each batch.
+
+What needs a GPU is marked so; the rest of the same tests runs on a processor.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from search.preflight import prepare
+from spaces import TrialConfig
+from tests.searches import small_config, small_search
+from trainables import activations as module
+from trainables.context import RunContext
+from trainables.loop import EpochRow, Training
+from trainables.metrics import epoch_metrics
+from trainables.views import AUGMENTS
+
+HEAD = TrialConfig(architecture="resnet18", freeze_depth=5, head_units=16, epochs=3, patience=0, batch_size=16)
+TOLERANCE = {"cpu": 0.0, "cuda": 1e-5}
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    torch.set_num_threads(1)
+    return torch.device(request.param)
+
+
+@pytest.fixture
+def context(tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path) -> RunContext:
+    weights = {"resnet18": str(resnet18_file)}
+    training = {"architecture": "resnet18"}
+    context = prepare(small_config(tmp_path, squares, cache, weights=weights, training=training)).context
+    return replace(context, augment=AUGMENTS["paper"], cache=replace(context.cache, directory=tmp_path / "activations"))
+
+
+def live(context: RunContext) -> RunContext:
+    return replace(context, cache=replace(context.cache, activations="off"))
+
+
+def start(context: RunContext, device: torch.device, **changes: Any) -> Training:
+    return Training(HEAD.model_copy(update=changes), context, context.open_images(), device)
+
+
+def metrics(context: RunContext, device: torch.device, **changes: Any) -> list[dict[str, float]]:
+    training = start(context, device, **changes)
+    rows = [training.epoch() for _ in range(training.config.epochs)]
+    return [row.metrics for row in rows if isinstance(row, EpochRow)]
+
+
+def assert_same(ours: list[dict[str, float]], theirs: list[dict[str, float]], device: torch.device) -> None:
+    assert len(ours) == len(theirs) == 3
+    for one, other in zip(ours, theirs, strict=True):
+        assert one == pytest.approx(other, rel=TOLERANCE[device.type], abs=TOLERANCE[device.type])
+
+
+@pytest.mark.parametrize("views", [1, 2, None])
+def test_what_the_device_holds_is_what_is_computed_live(
+    context: RunContext, device: torch.device, views: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a processor nothing is held, as mapped files are as fast; here it has to, to try the same lines."""
+    monkeypatch.setattr(module, "_room", lambda device: float("inf"))
+    here = replace(context, views=views)
+    assert_same(metrics(here, device), metrics(live(here), device), device)
+
+
+def test_one_view_for_training_and_validation_is_moved_once(
+    context: RunContext, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_room", lambda device: float("inf"))
+    moved: list[int] = []
+    original = module.Activations._stored
+    monkeypatch.setattr(module.Activations, "_stored", lambda self, s, r: moved.append(len(r)) or original(self, s, r))
+    plain = replace(context, augment=AUGMENTS["none"])
+    ours = metrics(plain, device)
+    train, validation = len(context.split.train), len(context.split.validation)
+    assert moved == [train, train + validation], "never again in later epochs, and no batch is read from the file"
+    assert_same(ours, metrics(live(plain), device), device)
+
+
+def test_fresh_views_are_let_go_and_repeated_ones_kept(context: RunContext, device: torch.device) -> None:
+    """Each holds open files; hundreds of epochs must not run out of them."""
+    for views, held in ((None, 2), (2, 3)):
+        training = start(replace(context, views=views), device)
+        for _ in range(3):
+            training.epoch()
+        assert len(training.activations._views) == held
+
+
+def test_what_does_not_fit_stays_in_the_file(
+    context: RunContext, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room for the training images of the one view, and not for the validation images beside them."""
+    monkeypatch.setattr(module, "_room", lambda device: 2048.0 * len(context.split.train))
+    plain = replace(context, augment=AUGMENTS["none"])
+    assert_same(metrics(plain, device), metrics(live(plain), device), device)
+
+
+def test_bf16_stays_near_fp32(context: RunContext, device: torch.device) -> None:
+    exact, rounded = metrics(context, device), metrics(replace(context, precision="bf16"), device)
+    assert exact != rounded
+    assert [row["val_loss"] for row in rounded] == pytest.approx([row["val_loss"] for row in exact], rel=0.03)
+
+
+class Looks(TorchDispatchMode):
+    """Counts torch's operations by name. A number taken from a tensor waits for all that the device has to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count[function.overloadpacket.__name__] += 1
+        return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def waits(device: torch.device) -> Iterator[list[int]]:
+    """How often the program waited for the device within the block."""
+    found: list[int] = []
+    with Looks() as looks, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        if device.type == "cuda":
+            torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield found
+        finally:
+            if device.type == "cuda":
+                torch.cuda.set_sync_debug_mode("default")
+    found.append(looks.count["_local_scalar_dense"] + sum("synchroniz" in str(entry.message) for entry in told))
+
+
+@pytest.mark.parametrize(("depth", "activations"), [(5, "auto"), (5, "off"), (4, "auto")])
+def test_more_batches_do_not_mean_more_waiting(
+    context: RunContext, device: torch.device, depth: int, activations: str
+) -> None:
+    """Stored, live, and with layers of the backbone in training."""
+    here = replace(context, cache=replace(context.cache, activations=activations))
+    counts = []
+    for batch_size in (42, 12):
+        training = start(here, device, batch_size=batch_size, freeze_depth=depth)
+        training.activations.prepare(context.split.train, 0)
+        with waits(device) as found:
+            training._train(1, 0)
+        counts += found
+    assert counts[0] == counts[1]
+
+
+def test_metrics_cost_as_many_operations_for_many_images_and_labels_as_for_few() -> None:
+    def operations(images: int, labels: int) -> int:
+        probabilities, targets = torch.rand(images, labels), torch.rand(images, labels) < 0.3
+        with Looks() as looks:
+            epoch_metrics(probabilities, targets)
+        return looks.count.total()
+
+    assert operations(10, 3) == operations(500, 3) == operations(500, 40) < 100
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("ray_session")
+def test_several_trials_share_a_gpu(tmp_path: Path, squares: Path, resnet18_file: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    run = small_search(
+        tmp_path,
+        squares,
+        tmp_path / "cache",
+        weights={"resnet18": str(resnet18_file)},
+        space={"learning_rate": [0.0001, 0.0003, 0.001, 0.003]},
+        training={"architecture": "resnet18", "freeze_depth": 5},
+        search={"algorithm": "grid", "concurrency": 2},
+        resources={"cpu": 1, "gpu": 0.5},
+    )
+    assert list(run.trials["status"]) == ["completed"] * 4
+    assert len({row["worker"] for record in run.records.values() for row in record.epochs.values()}) == 2
