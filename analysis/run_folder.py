@@ -77,6 +77,16 @@ class RunFolder:
         return self.checkpoint(trial) / "best.safetensors"
 
     @property
+    def confirm_file(self) -> Path:
+        """The confirmation's outcome."""
+        return self.path / "confirm.json"
+
+    @property
+    def report(self) -> Path:
+        """The folder of the page that ``thaw report`` makes."""
+        return self.path / "report"
+
+    @property
     def ray(self) -> Path:
         return self.path / "ray"
 

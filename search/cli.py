@@ -96,6 +96,21 @@ def search(
 
 
 @app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="run folders", metavar="RUN [RUN ...]")],
+    output: Annotated[
+        Path | None, typer.Option(help="where the page goes: RUN/report, for several runs ./report")
+    ] = None,
+) -> None:
+    """Make one page with plots and tables of a run, or of several side by side."""
+    from analysis import load_run
+    from analysis.report import write_report
+
+    page = write_report([load_run(run) for run in runs], output)
+    print(page)
+
+
+@app.command()
 def best(run: RunArgument) -> None:
     """Print the best configuration as YAML."""
     from analysis import load_run

@@ -35,6 +35,7 @@ def print_summary(run: Run, console: Console) -> int:
             f"tensorboard --logdir {shlex.quote(str(run.folder.tensorboard))}",
             "curves and hyperparameters of all trials",
         ),
+        (f"thaw report {folder}", "one page with everything: what came out, what mattered, what it cost"),
         (f"thaw best {folder}", "the best configuration as YAML"),
     ):
         console.print(f"  {command}", highlight=False, soft_wrap=True)

@@ -68,6 +68,8 @@ class Theme:
                 "grid.color": self.grid,
                 "grid.linewidth": 0.6,
                 "text.color": self.text,
+                # A label may hold a dollar sign.
+                "text.parse_math": False,
                 "xtick.color": self.text,
                 "ytick.color": self.text,
                 "xtick.labelsize": 8,

@@ -64,3 +64,14 @@ def hyperparameter_label(name: str) -> str:
 def listed(items: list[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def duration(seconds: float) -> str:
+    """``9.5 s``, ``3 min 10 s``, ``2 h 5 min``, ``3 d 4 h``."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    for size, unit, part, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        count, rest = divmod(round(seconds / part), size // part)
+        if count:
+            return f"{count:,} {unit} {rest} {smaller}" if rest else f"{count:,} {unit}"
+    raise AssertionError(seconds)

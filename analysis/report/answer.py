@@ -1,0 +1,161 @@
+"""The first screen: what came out of a run, in sentences with figures, and what to beware of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.importance import MIN_TRIALS, first_rung, importance
+from analysis.plots import NotEnough, slices
+from analysis.plots.words import counted, listed, number, value
+from analysis.report.beside import Beside, beside
+from analysis.report.spending import sentences, spending
+from analysis.run import Run
+from analysis.tables import TrialRecord
+from spaces import best_epoch
+
+UNFINISHED = ("running", "waiting")
+
+WORTH_NAMING = 0.1
+"""Importance from which the second hyperparameter of a list is named."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Plain sentences.
+
+    Args:
+        headline: the outcome.
+        facts: what stands beside it: comparisons, what mattered, what was spent.
+        caveats: why it may be less than it seems.
+        configuration: the best trial's searched hyperparameters; empty if no trial finished.
+        fixed: its other hyperparameters.
+        beside: the best trial's metrics beside others'.
+    """
+
+    headline: str
+    facts: list[str]
+    caveats: list[str]
+    configuration: dict[str, str]
+    fixed: dict[str, str]
+    beside: Beside | None
+
+
+def answer(run: Run) -> Answer:
+    spent = sentences(spending(run))
+    best = run.best
+    if best is None:
+        return Answer(_no_headline(run), spent, _unfinished(run) + _failures(run), {}, {}, None)
+    table = beside(run)
+    assert table is not None
+    searched = {name: value(best.config[name]) for name in run.space.parameters if run.space.active(name, best.config)}
+    fixed = {name: value(item) for name, item in best.config.items() if name not in searched}
+    facts = [*_comparison(run, table), *_mattered(run), *spent]
+    caveats = [*_optimism(run), *_not_beaten(table), *_edges(run), *_unfinished(run), *_failures(run)]
+    return Answer(_headline(run, best, searched), facts, caveats, searched, fixed, table)
+
+
+def _headline(run: Run, best: TrialRecord, searched: dict[str, str]) -> str:
+    values = best.values(run.metric)
+    epoch = best_epoch(values, run.metric)
+    words = listed([f"{name} {text}" for name, text in searched.items()]) if searched else "the only configuration"
+    return (
+        f"The best configuration is trial {best.number}, with {words}: {run.metric} {number(values[epoch])} after "
+        f"epoch {epoch} of at most {best.config['epochs']}."
+    )
+
+
+def _no_headline(run: Run) -> str:
+    if not run.records:
+        return "No trial has been started yet."
+    if all(record.status == "failed" for record in run.records.values()):
+        return f"No trial finished: {counted(len(run.records), 'trial')} failed."
+    return "No trial has finished yet."
+
+
+def _comparison(run: Run, table: Beside) -> list[str]:
+    name = run.metric.removeprefix("val_")
+    told = []
+    if rival := table.best_trivial(name):
+        told.append(
+            f"Of predictors that never look at an image the best ({rival[0]}) has {run.metric} {number(rival[1])}."
+        )
+    if table.first != table.best:
+        told.append(f"The first configuration tried, {table.first}, reached {number(table.value(name, table.first))}.")
+    return told
+
+
+def _mattered(run: Run) -> list[str]:
+    shares = importance(run)
+    if shares.empty:
+        return [f"What mattered cannot be said of fewer than {MIN_TRIALS} comparable trials, or of trials this alike."]
+    rung = first_rung(run)
+    place = f"at the first rung, epoch {rung}" if rung else "by their best values"
+    several = run.trials["architecture"].nunique() > 1
+    told = []
+    for architecture, rows in shares.groupby("architecture", sort=False):
+        first, *others = rows.to_dict("records")
+        where = f"within {architecture}" if architecture != "all" else "over all architectures" if several else ""
+        words = [f"{row['hyperparameter']} ({row['importance']:.0%})" for row in (first, *others[:1])]
+        if others and others[0]["importance"] < WORTH_NAMING:
+            words = words[:1]
+        start = f"{where[:1].upper()}{where[1:]}, {listed(words)}" if where else listed(words)
+        told.append(f"{start} mattered most ({counted(first['trials'], 'trial')} compared {place}).")
+    return told
+
+
+def _optimism(run: Run) -> list[str]:
+    tried = sum(1 for record in run.records.values() if record.epochs)
+    if tried < 2:
+        return []
+    return [
+        f"The best of {tried:,} values on the same validation images is partly luck: "
+        "expect a little less on new images."
+    ]
+
+
+def _not_beaten(table: Beside) -> list[str]:
+    told = []
+    for name in table.not_beaten:
+        rival = table.best_trivial(name)
+        assert rival is not None
+        own = number(table.value(name, table.best))
+        told.append(f"{name} ({own} against {number(rival[1])} for {rival[0]})")
+    if not told:
+        return []
+    return [f"A predictor that never looks at an image does as well or better by {listed(told)}."]
+
+
+def _edges(run: Run) -> list[str]:
+    try:
+        edges = slices.compute(run).at_the_edge
+    except NotEnough:
+        return []
+    if not edges:
+        return []
+    words = listed([f"{name} ({end} end)" for name, end in edges.items()])
+    return [f"The best trial lies at the boundary of the space in {words}: a wider space may hold better ones."]
+
+
+def _unfinished(run: Run) -> list[str]:
+    counts = Counter(record.status for record in run.records.values())
+    told = []
+    if going := sum(counts[status] for status in UNFINISHED):
+        told.append(
+            f"The run has no end yet: {counted(going, 'trial')} of it may still change this page when made anew."
+        )
+    if counts["interrupted"]:
+        told.append(f"{counted(counts['interrupted'], 'trial')} did not end; these cannot be the best.")
+    return told
+
+
+def _failures(run: Run) -> list[str]:
+    reasons: Counter[Any] = Counter(r.error for r in run.records.values() if r.status == "failed")
+    if not reasons:
+        return []
+    reason, count = reasons.most_common(1)[0]
+    return [
+        f"{counted(reasons.total(), 'trial')} of {len(run.records):,} failed; "
+        f"the reason of {'all' if count == reasons.total() else f'{count:,}'}: {reason}."
+    ]

@@ -1,0 +1,65 @@
+"""What `thaw confirm` found out about the leaders, where it was run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.plots.words import counted, number
+from analysis.run import Run
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """Sentences, the leaders in order of their confirmed mean, and their paired comparison."""
+
+    sentences: list[str]
+    leaders: pd.DataFrame
+    paired: pd.DataFrame
+
+
+def confirmation(run: Run) -> Confirmation | None:
+    """None if the run was not confirmed."""
+    file = run.folder.confirm_file
+    if not file.exists():
+        return None
+    outcome: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    leaders = pd.DataFrame(
+        {
+            "trial": leader["trial"],
+            f"{outcome['metric']} in the search": number(leader["search_value"]),
+            "confirmed mean": number(leader["mean"]),
+            "95 % interval": _interval(leader["interval"]),
+            "standard deviation": number(leader["std"]),
+        }
+        for leader in outcome["leaders"]
+    )
+    paired = pd.DataFrame(
+        {
+            "trial": f"{pair['a']} against {pair['b']}",
+            "better by": number(pair["difference"]),
+            "95 % interval": _interval(pair["interval"]),
+            "folds won": pair["wins"],
+        }
+        for pair in outcome["paired"]
+    )
+    return Confirmation(_sentences(outcome), leaders, paired)
+
+
+def _sentences(outcome: dict[str, Any]) -> list[str]:
+    chosen = next(leader for leader in outcome["leaders"] if leader["trial"] == outcome["chosen"])
+    times = f" with {counted(outcome['seeds'], 'seed')}" if outcome["seeds"] > 1 else ""
+    return [
+        f"Trained anew on {counted(outcome['folds'], 'fold')}{times} of {counted(outcome['images'], 'image')}, trial "
+        f"{chosen['trial']} is the choice: {outcome['metric']} {number(chosen['mean'])} "
+        f"(95 % interval {_interval(chosen['interval'])}).",
+        f"The search's best value less its confirmed mean is {number(outcome['shrinkage'])}: so much did being chosen "
+        f"flatter it.",
+    ]
+
+
+def _interval(bounds: list[float]) -> str:
+    return f"{number(bounds[0])} to {number(bounds[1])}"

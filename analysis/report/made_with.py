@@ -1,0 +1,27 @@
+"""What a run was made with, in words."""
+
+from __future__ import annotations
+
+from analysis.plots.words import counted, listed
+from analysis.run import Run
+
+
+def made_with(run: Run) -> dict[str, str]:
+    """Name → text, from ``provenance.json`` and the search file."""
+    known = run.provenance
+    data, hardware, search = known["data"], known["hardware"], run.settings["search"]
+    images = listed([f"{count:,} for {split}" for split, count in data["images"].items()])
+    precision = known["precision"]
+    return {
+        "images": f"{images}; {data['rejected']:,} rejected",
+        "labels": f"{len(data['classes']):,}",
+        "data fingerprint": data["fingerprint"],
+        "search": f"{search['algorithm']}, seed {search['seed']}, scheduler {run.settings['scheduler']['type']}",
+        "precision": precision if isinstance(precision, str) else ", ".join(f"{k}: {v}" for k, v in precision.items()),
+        "processor": f"{hardware['processor']}, {counted(hardware['cpus'], 'core')}",
+        "GPUs": ", ".join(hardware["gpus"]) or "none",
+        "Thaw": known["thaw"],
+        "revision": known["git_revision"] or "none",
+        "Python": known["python"],
+        **known["packages"],
+    }

@@ -1,0 +1,121 @@
+"use strict";
+// Tables that sort and filter, and pictures that become interactive on demand.
+
+const STEP = 50; // rows shown at first, and more at a time
+
+function shown(value) {
+  if (value === null) return "–";
+  if (typeof value !== "number") return String(value);
+  if (Number.isInteger(value)) return value.toLocaleString("en");
+  const rounded = Number(value.toPrecision(4));
+  return Math.abs(rounded) < 1e-3 || Math.abs(rounded) >= 1e7 ? rounded.toExponential() : String(rounded);
+}
+
+// Words must occur in a row; name=value, name<value, name>=value … must hold in that column.
+function condition(word, names) {
+  const parts = /^(\w+)(<=|>=|!=|=|<|>)(.+)$/.exec(word);
+  const column = parts ? names.indexOf(parts[1]) : -1;
+  if (column < 0) return (row) => row.some((cell) => cell !== null && String(cell).toLowerCase().includes(word));
+  const wanted = parts[3], number = Number(wanted);
+  const equal = (cell) => (typeof cell === "number" ? cell === number : String(cell).toLowerCase() === wanted);
+  const tests = {
+    "=": equal,
+    "!=": (cell) => !equal(cell),
+    "<": (cell) => cell < number,
+    ">": (cell) => cell > number,
+    "<=": (cell) => cell <= number,
+    ">=": (cell) => cell >= number,
+  };
+  return (row) => row[column] !== null && tests[parts[2]](row[column]);
+}
+
+function trials(box) {
+  const { columns, rows, sorted, best } = JSON.parse(box.querySelector("script.rows").textContent);
+  const names = columns.map((column) => column.name);
+  const head = box.querySelector("thead"), body = box.querySelector("tbody");
+  const filter = box.querySelector("input"), count = box.querySelector(".count"), more = box.querySelector(".more");
+  let by = names.indexOf(sorted), down = columns[by].descending, limit = STEP;
+
+  const line = head.insertRow();
+  columns.forEach((column, index) => {
+    const cell = document.createElement("th"), button = document.createElement("button");
+    cell.scope = "col";
+    if (!column.numeric) cell.className = "text";
+    button.type = "button";
+    button.textContent = column.name;
+    button.addEventListener("click", () => {
+      down = by === index ? !down : column.descending;
+      by = index;
+      draw();
+    });
+    cell.append(button);
+    line.append(cell);
+  });
+
+  function compare(a, b) {
+    const x = a[by], y = b[by];
+    if (x === null || y === null) return (x === null) - (y === null); // what is missing stands last either way
+    const order = typeof x === "number" ? x - y : String(x).localeCompare(String(y));
+    return down ? -order : order;
+  }
+
+  function draw() {
+    const tests = filter.value.toLowerCase().split(/\s+/).filter(Boolean).map((word) => condition(word, names));
+    const found = rows.filter((row) => tests.every((test) => test(row))).sort(compare);
+    body.replaceChildren(...found.slice(0, limit).map((row) => {
+      const line = document.createElement("tr");
+      if (row[0] === best) line.className = "best";
+      row.forEach((value, index) => {
+        const cell = document.createElement(index ? "td" : "th");
+        if (!index) cell.scope = "row";
+        if (!columns[index].numeric) cell.className = "text";
+        cell.textContent = shown(value);
+        line.append(cell);
+      });
+      return line;
+    }));
+    [...line.cells].forEach((cell, index) => {
+      if (index === by) cell.setAttribute("aria-sort", down ? "descending" : "ascending");
+      else cell.removeAttribute("aria-sort");
+    });
+    const all = found.length === rows.length ? "" : `, of ${shown(rows.length)}`;
+    count.textContent = `${shown(Math.min(limit, found.length))} of ${shown(found.length)} trials shown${all}`;
+    more.hidden = found.length <= limit;
+  }
+
+  filter.addEventListener("input", () => { limit = STEP; draw(); });
+  more.addEventListener("click", () => { limit += 4 * STEP; draw(); });
+  draw();
+}
+
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  return { ink: style.getPropertyValue("--ink").trim(), line: style.getPropertyValue("--line").trim() };
+}
+
+function themed(figure) {
+  const { ink, line } = colours(), layout = { ...figure.layout, font: { color: ink, size: 12 }, autosize: true };
+  for (const axis of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
+    layout[axis] = { ...layout[axis], gridcolor: line, zerolinecolor: line, exponentformat: "e" };
+  }
+  return layout;
+}
+
+function interactive(figure) {
+  const button = figure.querySelector(".toggle");
+  if (!button) return;
+  const place = figure.querySelector(".interactive"), still = figure.querySelector(".static");
+  const content = JSON.parse(figure.querySelector("script.plotly").textContent);
+  const draw = () => Plotly.react(place, content.data, themed(content), { responsive: true, displaylogo: false });
+  button.addEventListener("click", () => {
+    const on = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(on));
+    place.hidden = !on;
+    still.hidden = on;
+    if (on) draw();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (!place.hidden) draw(); });
+}
+
+document.querySelectorAll(".trials").forEach(trials);
+document.querySelectorAll("figure").forEach(interactive);

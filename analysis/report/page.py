@@ -1,0 +1,122 @@
+"""The report: everything about some runs in one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from analysis.plots import GROUPS, PLOTS
+from analysis.report import comparison
+from analysis.report.answer import Answer, answer
+from analysis.report.beside import arrow
+from analysis.report.confirmation import Confirmation, confirmation
+from analysis.report.made_with import made_with
+from analysis.report.pictures import Picture, draw_all, write_table
+from analysis.report.trial_rows import trial_rows
+from analysis.run import Run
+from spaces import METRICS, ConfigError
+
+MARK = '<meta name="generator" content="Thaw">'
+"""How a report is told from a file of the user's."""
+
+OURS = ("plots", "tables", "runs")
+"""Folders of a report, which the next one replaces."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One run on the page."""
+
+    name: str
+    metric: str
+    answer: Answer
+    confirmation: Confirmation | None
+    groups: dict[str, list[Picture]]
+    absent: dict[str, str]
+    trials: dict[str, Any]
+    trials_file: str
+    made_with: dict[str, str]
+
+
+def write_report(runs: Sequence[Run], output: Path | None = None) -> Path:
+    """Write the page, and beside it each picture as PNG and SVG and each table as CSV.
+
+    Args:
+        runs: at least one.
+        output: the report's folder; by default ``report`` in the folder of the run, or, for several runs, in the
+            current one. An older report in it is replaced.
+
+    Returns:
+        The page.
+
+    Raises:
+        ConfigError: the folder holds something else, or cannot be written to.
+    """
+    if output is None:
+        output = runs[0].folder.report if len(runs) == 1 else Path("report")
+    page = _make_room(output)
+    several = len(runs) > 1
+    sections = []
+    for index, (name, run) in enumerate(zip(comparison.names(runs), runs, strict=True), 1):
+        folder = f"runs/{index}" if several else ""
+        sections.append(_section(name, run, output, folder))
+    shared: dict[str, Any] = {}
+    if several:
+        table = comparison.comparison_table(runs)
+        write_table(output / "tables" / "runs.csv", table)
+        groups, _ = draw_all({"best_so_far": comparison.PLOT}, runs, output, "")
+        shared = {"table": table, "warnings": comparison.warnings(runs), "pictures": groups.get("comparison", [])}
+    runs[0].folder.write_text(page, _render(sections, shared))
+    return page
+
+
+def _make_room(output: Path) -> Path:
+    page = output / "index.html"
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        if not page.is_file() or MARK.encode() not in page.read_bytes()[:2000]:
+            raise ConfigError("holds files that are no report and is left alone; choose another --output", file=output)
+        for name in OURS:
+            shutil.rmtree(output / name, ignore_errors=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot be made: {error.strerror}; choose another --output", file=output) from None
+    return page
+
+
+def _section(name: str, run: Run, output: Path, folder: str) -> Section:
+    groups, absent = draw_all(PLOTS, run, output, folder)
+    trials_file = str(Path(folder, "tables", "trials.csv"))
+    write_table(output / trials_file, run.trials)
+    found = answer(run)
+    if found.beside:
+        write_table(output / folder / "tables" / "metrics.csv", found.beside.table.reset_index(names="metric"))
+    return Section(
+        name, run.metric, found, confirmation(run), groups, absent, trial_rows(run), trials_file, made_with(run)
+    )
+
+
+def _render(sections: list[Section], shared: dict[str, Any]) -> str:
+    folder = resources.files("analysis.report")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    plotly_js = resources.files("plotly") / "package_data" / "plotly.min.js"
+    interactive = any(p.interactive for s in sections for group in s.groups.values() for p in group)
+    return environment.from_string((folder / "page.html").read_text(encoding="utf-8")).render(
+        mark=MARK,
+        sections=sections,
+        shared=shared,
+        groups=GROUPS,
+        metrics=METRICS,
+        arrow=arrow,
+        css=(folder / "page.css").read_text(encoding="utf-8"),
+        js=(folder / "page.js").read_text(encoding="utf-8"),
+        plotly=plotly_js.read_text(encoding="utf-8") if interactive else "",
+    )

@@ -1,0 +1,140 @@
+"""The plots of a run as files beside the page and as images inside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.plots import DARK, LIGHT, NotEnough, Plot, Theme
+
+LARGEST_SVG = 150_000
+"""Bytes up to which the page holds a picture as SVG, sharp at any size; beyond, as PNG."""
+
+DPI = 160
+CSS_PIXELS = 96
+"""Of an inch, in a browser."""
+
+FORMATS = {"svg": "image/svg+xml", "png": "image/png"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One plot on the page.
+
+    Args:
+        name: of the plot, and of its files.
+        title, question, finding: words; the finding is also what a screen reader says.
+        light, dark: data URIs.
+        width, height: in CSS pixels.
+        files: label → path from the page.
+        interactive: a plotly figure in plain JSON values, or None.
+    """
+
+    name: str
+    title: str
+    question: str
+    finding: str
+    light: str
+    dark: str
+    width: int
+    height: int
+    files: dict[str, str]
+    interactive: dict[str, Any] | None
+
+
+def draw_all(
+    plots: dict[str, Plot[Any]], source: Any, report: Path, folder: str
+) -> tuple[dict[str, list[Picture]], dict[str, str]]:
+    """Draw what can be drawn.
+
+    Args:
+        plots: name → plot.
+        source: what their compute half takes: a run.
+        report: the report's folder.
+        folder: the run's own part of it, empty for the report itself.
+
+    Returns:
+        Group → pictures in order, and title → reason for the plots that the run does not hold enough for.
+    """
+    groups: dict[str, list[Picture]] = {}
+    absent: dict[str, str] = {}
+    for name, plot in plots.items():
+        try:
+            data = plot.compute(source)
+        except NotEnough as reason:
+            absent[plot.title] = str(reason)
+            continue
+        groups.setdefault(plot.group, []).append(_picture(name, plot, data, report, folder))
+    return groups, absent
+
+
+def _picture(name: str, plot: Plot[Any], data: Any, report: Path, folder: str) -> Picture:
+    places = {"PNG": ("plots", "png"), "SVG": ("plots", "svg"), "CSV": ("tables", "csv")}
+    files = {label: str(Path(folder, kind, f"{name}.{ending}")) for label, (kind, ending) in places.items()}
+    for path in files.values():
+        (report / path).parent.mkdir(parents=True, exist_ok=True)
+    titled = plot.figure(data, LIGHT)
+    svg, png = rendered(titled, "svg"), rendered(titled, "png")
+    (report / files["SVG"]).write_bytes(svg)
+    (report / files["PNG"]).write_bytes(png)
+    write_table(report / files["CSV"], plot.table(data))
+    kind = "svg" if len(svg) <= LARGEST_SVG else "png"
+    width, height = (round(float(side) * CSS_PIXELS) for side in titled.get_size_inches())
+    interactive = plain(plot.interactive(data), literally) if plot.interactive else None
+    light, dark = (_uri(rendered(_untitled(plot, data, theme), kind), kind) for theme in (LIGHT, DARK))
+    finding = plot.finding(data)
+    return Picture(name, plot.title, plot.question, finding, light, dark, width, height, files, interactive)
+
+
+def _untitled(plot: Plot[Any], data: Any, theme: Theme) -> Figure:
+    """The picture as it stands on the page, under a heading of the page's own."""
+    with theme.applied():
+        return plot.draw(data, theme)
+
+
+def rendered(figure: Figure, kind: str) -> bytes:
+    """A figure as the bytes of a PNG or SVG; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
+    # The next format need not lay it out again.
+    figure.set_layout_engine("none")
+    return buffer.getvalue()
+
+
+def _uri(image: bytes, kind: str) -> str:
+    return f"data:{FORMATS[kind]};base64,{base64.b64encode(image).decode()}"
+
+
+def write_table(file: Path, table: pd.DataFrame) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(file, index=False)
+
+
+def plain(value: Any, text: Callable[[str], str] = str) -> Any:
+    """As JSON values, texts passed through `text`; numbers that are none become null."""
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, dict):
+        return {str(key): plain(item, text) for key, item in value.items()}
+    if isinstance(value, Iterable):
+        return [plain(item, text) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+_TAG = re.compile(r"<(?!/?(?:b|br|extra)>)")
+
+
+def literally(text: str) -> str:
+    """Plotly reads texts as a little HTML: here all is meant as it stands, but for the few tags that plots use."""
+    return _TAG.sub("&lt;", text)

@@ -1,0 +1,38 @@
+"""The trials as rows of the page's table, which the browser sorts and filters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from analysis.plots.trials import best_first
+from analysis.report.pictures import plain
+from analysis.run import Run
+from spaces import metric
+
+OTHERS = ("val_loss", "val_f1_macro", "val_top1_accuracy", "val_inclusion_accuracy", "val_hamming_accuracy")
+"""Metrics shown beside the objective; the CSV holds all of them."""
+
+
+def trial_table(run: Run) -> pd.DataFrame:
+    """One row a trial, best first: trial, status, objective, what was searched, other metrics, cost, error."""
+    metrics = [name for name in OTHERS if name != run.metric]
+    searched = [name for name in run.space.parameters if run.trials[name].nunique() > 1]
+    columns = ["trial", "status", run.metric, "best_epoch", *searched, *metrics, "last_epoch", "seconds", "parameters"]
+    if run.trials["error"].astype(bool).any():
+        columns.append("error")
+    return best_first(run.trials, run.metric)[columns]
+
+
+def trial_rows(run: Run) -> dict[str, Any]:
+    """As JSON values: columns (name, whether of numbers, which direction sorts the better first) and rows."""
+    table = trial_table(run)
+    numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table]
+    columns = [
+        {"name": name, "numeric": number, "descending": name.startswith("val_") and metric(name).maximize}
+        for name, number in zip(table.columns, numeric, strict=True)
+    ]
+    rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
+    best = run.best.number if run.best else None
+    return {"columns": columns, "rows": plain(rows), "sorted": run.metric, "best": best}

@@ -1,0 +1,340 @@
+"""The report: its sentences worked out by hand, its files, and texts that try to break out of the page."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from analysis import Run, load_run
+from analysis.plots import PLOTS
+from analysis.plots.words import duration
+from analysis.report import write_report
+from analysis.report.answer import answer
+from analysis.report.beside import beside
+from analysis.report.confirmation import confirmation
+from analysis.report.spending import spending
+from analysis.report.trial_rows import trial_rows
+from search.cli import run as command
+from spaces import METRICS, ConfigError, TrialConfig
+from tests.conftest import ROOT
+from tests.synthetic_runs import synthetic_run
+
+HOSTILE = ["<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>", "a & b \"quoted\" 'so'", "$x_{$"]
+"""Names that a label, a file or an error may have."""
+
+
+class Elements(HTMLParser):
+    """What a browser would make of a page: its elements, and the text of each script."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[tuple[str | None, str]] = []
+        self._script: str | bool | None = False
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append((dict(attrs).get("class"), ""))
+            self._script = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self._script = False
+
+    def handle_data(self, data: str) -> None:
+        if self._script:
+            kind, text = self.scripts[-1]
+            self.scripts[-1] = (kind, text + data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def metrics(value: float, **others: float) -> dict[str, float]:
+    row = {name: value for name in METRICS} | {"loss": 1 - value} | others
+    return {f"{prefix}_{name}": number for prefix in ("val", "train") for name, number in row.items()}
+
+
+def by_hand(folder: Path, confirmed: bool = False) -> Run:
+    """Three trials of at most 10 epochs: one early stopped after 2, one pruned after 1, one failed."""
+    folder.mkdir()
+    settings = {
+        "weights": "imagenet",
+        "space": {"dropout": {"float": [0.0, 0.5]}},
+        "training": {"architecture": "resnet18", "epochs": 10},
+        "search": {"metric": "val_map", "algorithm": "tpe", "seed": 0},
+        "scheduler": {"type": "asha", "grace_period": 1, "reduction_factor": 3},
+    }
+    (folder / "search.yaml").write_text(yaml.safe_dump(settings))
+    trivial = {name: 0.2 for name in METRICS} | {"loss": 0.3, "inclusion_accuracy": 0.9}
+    facts = {"classes": ["a"], "images": {"train": 8, "validation": 2, "test": 0}, "fingerprint": "f", "rejected": 0}
+    provenance = {
+        **{"thaw": "0", "python": "3", "packages": {}, "git_revision": None, "precision": "fp32", "data": facts},
+        "hardware": {"processor": "p", "cpus": 2, "gpus": []},
+        "trivial": {"nothing": {**trivial, "map": 0.1}, "most_frequent_label": trivial},
+    }
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+    events: list[dict[str, Any]] = [{"time": 0.0, "event": "session_started", "overrides": {}}]
+
+    def trial(number: int, start: float, dropout: float, values: list[float], status: str, reason: str = "") -> None:
+        config = TrialConfig(architecture="resnet18", epochs=10, dropout=dropout).model_dump()
+        events.append({"time": start, "event": "trial_started", "trial": number, "config": config})
+        for epoch, value in enumerate(values, 1):
+            row = {"metrics": metrics(value), "seconds": {"train": 3.0, "validate": 1.0}, "label_ap": [value]}
+            row |= {"learning_rate": 0.1, "gradient_norm": 1.0, "parameters": 5, "worker": "w", "decision": "continue"}
+            events.append({"time": start + 5 * epoch, "event": "epoch", "trial": number, "epoch": epoch, **row})
+        end = start + 5 * len(values)
+        events.append({"time": end, "event": "trial_ended", "trial": number, "status": status, "reason": reason})
+
+    trial(0, 1.0, 0.5, [0.3], "pruned")
+    trial(1, 10.0, 0.25, [0.5, 0.6], "early_stopped", "patience")
+    trial(2, 30.0, 0.1, [], "failed", HOSTILE[1])
+    events.append({"time": 100.0, "event": "session_ended", "reason": "done", "seconds": 100.0})
+    (folder / "events.jsonl").write_text("".join(json.dumps({"session": 1, **event}) + "\n" for event in events))
+    if confirmed:
+        leaders = [
+            {"trial": 1, "config": {}, "search_value": 0.6, "values": [0.5], "mean": 0.5, "std": 0.1}
+            | {"interval": [0.4, 0.62]},
+            {"trial": 0, "config": {}, "search_value": 0.3, "values": [0.2], "mean": 0.2, "std": 0.1}
+            | {"interval": [0.1, 0.3]},
+        ]
+        outcome = {"metric": "val_map", "folds": 5, "seeds": 1, "images": 10, "leaders": leaders, "chosen": 1}
+        pair = {"a": 1, "b": 0, "difference": 0.3, "interval": [0.1, 0.5], "wins": 5}
+        outcome |= {"shrinkage": 0.1, "paired": [pair], "trivial": {}}
+        (folder / "confirm.json").write_text(json.dumps(outcome))
+    return load_run(folder)
+
+
+def without_trials(folder: Path) -> Run:
+    """A search that has only just begun; there is nothing to draw."""
+    run = by_hand(folder)
+    first, *_ = run.folder.events_file.read_text().splitlines(keepends=True)
+    run.folder.events_file.write_text(first)
+    return load_run(folder)
+
+
+def test_the_first_screen_by_hand(tmp_path: Path) -> None:
+    found = answer(by_hand(tmp_path / "run"))
+    assert found.headline == (
+        "The best configuration is trial 1, with dropout 0.25: val_map 0.6 after epoch 2 of at most 10."
+    )
+    assert found.configuration == {"dropout": "0.25"} and found.fixed["architecture"] == "resnet18"
+    assert found.facts == [
+        "Of predictors that never look at an image the best (most frequent label) has val_map 0.2.",
+        "The first configuration tried, trial 0, reached 0.3.",
+        "What mattered cannot be said of fewer than 12 comparable trials, or of trials this alike.",
+        "3 trials: 1 stopped by patience, 1 pruned and 1 failed.",
+        "3 epochs took 12 s of training, 1 min 40 s of searching.",
+        # 9 and 8 epochs at 4 seconds each.
+        "Stopping early spared up to 17 epochs: about 1 min 8 s of training at the pace of those trials.",
+    ]
+    assert found.caveats == [
+        "The best of 2 values on the same validation images is partly luck: expect a little less on new images.",
+        "A predictor that never looks at an image does as well or better by loss (0.4 against 0.3 for nothing) and "
+        "inclusion_accuracy (0.6 against 0.9 for nothing).",
+        f"1 trial of 3 failed; the reason of all: {HOSTILE[1]}.",
+    ]
+
+
+def test_a_trial_at_the_edge_of_the_space_is_named(tmp_path: Path) -> None:
+    run = by_hand(tmp_path / "run")
+    text = run.folder.events_file.read_text().replace('"dropout": 0.25', '"dropout": 0.499')
+    run.folder.events_file.write_text(text)
+    assert any(
+        "boundary of the space in dropout (upper end)" in line for line in answer(load_run(run.folder.path)).caveats
+    )
+
+
+def test_a_loss_of_another_kind_has_no_trivial_rival(tmp_path: Path) -> None:
+    run = by_hand(tmp_path / "run")
+    run.folder.events_file.write_text(run.folder.events_file.read_text().replace('"loss": "bce"', '"loss": "focal"'))
+    found = beside(load_run(run.folder.path))
+    assert found is not None and found.best_trivial("loss") is None and found.not_beaten == ["inclusion_accuracy"]
+    assert found.best_trivial("map") == ("most frequent label", 0.2)
+
+
+def test_spending_counts_every_trial(tmp_path: Path) -> None:
+    run = synthetic_run(tmp_path / "run", 60)
+    spent = spending(run)
+    assert sum(spent.trials.values()) == 60 and spent.epochs == len(run.history)
+    assert spent.training == pytest.approx(run.trials["seconds"].sum(), abs=0.1)
+    pruned = run.trials[run.trials["status"] == "pruned"]
+    assert spent.spared_epochs >= int((6 - pruned["last_epoch"]).sum()) > 0
+
+
+def test_what_mattered_is_said_by_architecture_with_counts(tmp_path: Path) -> None:
+    facts = answer(synthetic_run(tmp_path / "run", 100, failures=0)).facts
+    mattered = [fact for fact in facts if "mattered most" in fact]
+    assert (
+        mattered[0].startswith("Over all architectures, ")
+        and "(100 trials compared at the first rung, epoch 1)" in mattered[0]
+    )
+    assert [fact.split(",")[0] for fact in mattered[1:]] == [
+        f"Within {name}" for name in ("convnet", "mobilenet_v2", "resnet50")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (9.54, "9.54 s"), (59.96, "60 s"), (60, "1 min"), (190.4, "3 min 10 s"), (3599.9, "1 h"),
+     (7500, "2 h 5 min"), (90000, "1 d 1 h")],
+)  # fmt: skip
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_rows_are_best_first_and_json(tmp_path: Path) -> None:
+    content = trial_rows(by_hand(tmp_path / "run"))
+    assert json.loads(json.dumps(content, allow_nan=False)) == content
+    assert [row[0] for row in content["rows"]] == [1, 0, 2] and content["best"] == 1
+    names = [column["name"] for column in content["columns"]]
+    assert names[:5] == ["trial", "status", "val_map", "best_epoch", "dropout"] and names[-1] == "error"
+    assert content["rows"][2][names.index("val_map")] is None and content["rows"][2][-1].startswith("</script>")
+    down = {column["name"]: column["descending"] for column in content["columns"]}
+    assert down["val_map"] and not down["val_loss"] and not down["seconds"]
+
+
+def test_a_confirmation_is_shown(tmp_path: Path) -> None:
+    assert confirmation(by_hand(tmp_path / "plain")) is None
+    found = confirmation(by_hand(tmp_path / "run", confirmed=True))
+    assert found is not None
+    assert found.sentences == [
+        "Trained anew on 5 folds of 10 images, trial 1 is the choice: val_map 0.5 (95 % interval 0.4 to 0.62).",
+        "The search's best value less its confirmed mean is 0.1: so much did being chosen flatter it.",
+    ]
+    assert found.leaders["trial"].to_list() == [1, 0] and found.paired["folds won"].to_list() == [5]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report on a run whose labels, error and folder have hostile names."""
+    run = synthetic_run(tmp_path_factory.mktemp("runs") / "<b>run & more", 30, labels=4, failures=0.2)
+    provenance = run.folder.provenance()
+    provenance["data"]["classes"] = HOSTILE
+    run.folder.provenance_file.write_text(json.dumps(provenance))
+    text = run.folder.events_file.read_text()
+    run.folder.events_file.write_text(text.replace("the training loss became nan", HOSTILE[1].replace('"', "'")))
+    return write_report([load_run(run.folder.path)])
+
+
+def test_hostile_names_stay_text(hostile: Path) -> None:
+    page = Elements(hostile)
+    assert not [image for image in page.all("img") if image.get("onerror")]
+    assert all(str(image["src"]).startswith("data:image/") for image in page.all("img"))
+    assert all(script.get("src") is None for script in page.all("script"))
+    loads = [element for tag, element in page.found if tag in ("link", "iframe", "object", "base")]
+    assert loads == [{"rel": "icon", "href": "data:,"}]
+    kinds = [kind for kind, _ in page.scripts]
+    assert kinds.count("rows") == 1 and kinds.count(None) == 2, "plotly and the page's own; nothing that a name opened"
+    rows = json.loads(dict(page.scripts)["rows"])
+    assert any(HOSTILE[1] in str(row[-1]) for row in rows["rows"])
+    for kind, text in page.scripts:
+        if kind == "plotly":
+            assert "<script" not in json.dumps(json.loads(text))
+
+
+def test_every_picture_has_its_words_and_files(hostile: Path) -> None:
+    page = Elements(hostile)
+    pictures = page.all("img")
+    assert len(pictures) == len(page.all("figure")) >= 15
+    assert all(len(str(picture["alt"])) > 40 for picture in pictures)
+    dark = [source for source in page.all("source") if source["media"] == "screen and (prefers-color-scheme: dark)"]
+    assert len(dark) == len(pictures) and not {str(d["srcset"]) for d in dark} & {str(p["src"]) for p in pictures}
+    links = [str(link["href"]) for link in page.all("a")]
+    files = [link for link in links if not link.startswith("#")]
+    assert all((hostile.parent / link).stat().st_size > 0 for link in files)
+    for name in PLOTS:
+        made = {f"plots/{name}.png", f"plots/{name}.svg", f"tables/{name}.csv"} & set(files)
+        assert len(made) in (0, 3), name
+    assert {"metrics", "trials"} <= {file.stem for file in (hostile.parent / "tables").iterdir()}
+    anchors = {link[1:] for link in links if link.startswith("#")}
+    assert anchors <= {element.get("id") for _, element in page.found}
+    assert len(pd.read_csv(hostile.parent / "tables" / "trials.csv")) == 30
+
+
+def test_headings_and_landmarks_lead_through_the_page(hostile: Path) -> None:
+    page = Elements(hostile)
+    levels = [int(tag[1]) for tag, _ in page.found if len(tag) == 2 and tag[0] == "h" and tag[1].isdigit()]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert {"header", "nav", "main", "footer"} <= {tag for tag, _ in page.found}
+    assert len(page.all("table")) == len(page.all("caption"))
+    assert page.all("html")[0]["lang"] == "en" and page.all("noscript")
+
+
+def test_unusual_runs_and_several_of_them(tmp_path: Path) -> None:
+    """No trial yet, one trial, only failures and one still going, side by side."""
+    runs = [
+        without_trials(tmp_path / "none"),
+        synthetic_run(tmp_path / "one", 1, failures=0),
+        synthetic_run(tmp_path / "elsewhere" / "one", 4, failures=2.0),
+        synthetic_run(tmp_path / "going", 8, running=3),
+    ]
+    assert set(runs[2].trials["status"]) == {"failed"} and "running" in set(runs[3].trials["status"])
+    headlines = [answer(run).headline for run in runs]
+    assert headlines[0] == "No trial has been started yet."
+    assert headlines[1].startswith("The best configuration is trial 0, with ")
+    assert headlines[2] == "No trial finished: 4 trials failed."
+    assert "no end yet: 3 trials" in " ".join(answer(runs[3]).caveats)
+    page = write_report(runs, tmp_path / "together")
+    text = page.read_text(encoding="utf-8")
+    assert "4 runs side by side" in text and str(tmp_path / "one") in text, "equal names are told apart"
+    table = pd.read_csv(tmp_path / "together" / "tables" / "runs.csv", keep_default_na=False)
+    assert list(table["trials"]) == [0, 1, 4, 8] and table["best"][0] == table["best"][2] == "–"
+    assert (tmp_path / "together" / "plots" / "best_so_far.svg").exists()
+    assert (tmp_path / "together" / "runs" / "4" / "tables" / "trials.csv").exists()
+    page = Elements(page)
+    identities = [element["id"] for _, element in page.found if element.get("id")]
+    assert len(identities) == len(set(identities))
+
+
+def test_an_older_report_is_replaced_and_other_files_are_not(tmp_path: Path) -> None:
+    run = without_trials(tmp_path / "run")
+    page = write_report([run])
+    assert page == run.folder.path / "report" / "index.html"
+    (page.parent / "plots").mkdir(exist_ok=True)
+    (page.parent / "plots" / "stale.png").write_text("")
+    (page.parent / "notes.txt").write_text("mine")
+    assert write_report([run]) == page
+    assert not (page.parent / "plots" / "stale.png").exists() and (page.parent / "notes.txt").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "index.html").write_text("<h1>mine</h1>")
+    (tmp_path / "file").write_text("")
+    for place in ("mine", "file"):
+        with pytest.raises(ConfigError, match="holds files that are no report"):
+            write_report([run], tmp_path / place)
+    with pytest.raises(ConfigError, match="cannot be made"):
+        write_report([run], tmp_path / "file" / "below")
+
+
+def test_the_command_loads_neither_torch_nor_ray(tmp_path: Path) -> None:
+    by_hand(tmp_path / "run", confirmed=True)
+    check = (
+        "import sys; from search.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "sys.exit(' '.join(m for m in ('torch', 'ray') if m in sys.modules) or None)"
+    )
+    line = [sys.executable, "-c", check, "report", str(tmp_path / "run"), "--output", str(tmp_path / "page")]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "page" / "index.html") and not done.stderr
+    assert "so much did being chosen flatter it" in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_command_names_what_is_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["thaw", "report", str(tmp_path)])
+    assert command() == 2
+    assert "not a run folder" in capsys.readouterr().err
