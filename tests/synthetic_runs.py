@@ -164,8 +164,8 @@ class _Events:
         peak = {"convnet": 0.4, "mobilenet_v2": 0.75, "resnet50": 0.85}.get(config["architecture"], 0.7)
         quality = peak * math.exp(-distance) * (1 - 0.02 * (config["freeze_depth"] - 3) ** 2)
         quality *= 1 - math.exp(-0.7 * epoch)
-        if config["learning_rate"] > 8e-4 and self.rng.random() < 0.15:
-            quality *= 0.7  # a spike
+        if epoch == 5 and (trial % 5 == 0 or config["learning_rate"] > 5e-3):
+            quality *= 0.6  # a spike, sudden and large
         quality = min(max(quality + self.rng.gauss(0, 0.01), 0.01), 0.99)
         metrics: dict[str, float] = {}
         for prefix, factor in (("val_", 1.0), ("train_", 1.05)):

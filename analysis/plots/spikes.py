@@ -1,9 +1,9 @@
 """Epochs where a metric falls by more than its own noise, and what was special about them.
 
-A trial's changes from epoch to epoch, signed so that more is better, have a median m and a robust standard deviation
-s = 1.4826 · median |change − m|. An epoch is a spike where the metric got worse, its change lies more than 3 s below m,
-and it lost more than 0.01 (a metric from 0 to 1) or 5 % (a loss). Trials of fewer than five epochs are left out: they
-have too few changes to say what is noise.
+Changes from epoch to epoch are signed so that more is better. The noise of an epoch is that of the trial's other
+changes, the recovery in the next epoch left out as well: their median m, and s = 1.4826 · median |change − m|. The
+epoch is a spike where the metric got worse, its change lies more than 3 s below m, and it lost more than 0.01 (a metric
+from 0 to 1) or 5 % (a loss). Epochs with fewer than three other changes are left out: nobody can say what is noise.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -25,17 +26,18 @@ from spaces import STAGES, metric
 DEVIATIONS = 3.0
 ROBUST = 1.4826
 """The median absolute deviation of normal noise times this is its standard deviation."""
-EPOCHS = 5
+OTHERS = 3
 SHARE, PART = 0.01, 0.05
 MARKERS = "os^Dv*"
 
 
 @dataclass(frozen=True)
 class Spikes:
-    """`epochs`: one row an epoch from the second on of trials that are long enough.
+    """`epochs`: one row an epoch that can be judged.
 
     Columns trial, architecture, freeze_depth, epoch, value, fall (how much worse than the epoch before; negative if
-    better), spike, learning_rate, gradient (its norm, as a multiple of the trial's median).
+    better), limit (the fall that noise explains), spike, learning_rate, gradient (its norm, as a multiple of the
+    trial's median).
     """
 
     metric: str
@@ -48,26 +50,44 @@ class Spikes:
 
 
 def compute(run: Run) -> Spikes:
-    history = run.history
-    lengths = history.groupby("trial")["epoch"].transform("size")
-    rows = history[lengths >= EPOCHS]
-    if rows.empty:
-        raise NotEnough(f"no trial has {EPOCHS} epochs, too few to tell a fall from noise")
     measure = metric(run.metric)
-    better = rows[run.metric] if measure.maximize else -rows[run.metric]
-    change = better.groupby(rows["trial"]).diff()
-    middle = change.groupby(rows["trial"]).transform("median")
-    deviation = ROBUST * (change - middle).abs().groupby(rows["trial"]).transform("median")
+    rows = run.history[["trial", "epoch", run.metric, "learning_rate", "gradient_norm"]].copy()
+    rows["fall"] = rows.groupby("trial")[run.metric].diff() * (-1 if measure.maximize else 1)
+    rows["limit"] = _limits(rows)
+    rows["gradient"] = rows["gradient_norm"] / rows.groupby("trial")["gradient_norm"].transform("median")
     floor = SHARE if math.isfinite(measure.high) else PART * rows.groupby("trial")[run.metric].shift()
-    spike = (-change > floor) & (middle - change > DEVIATIONS * deviation)
-    gradient = rows["gradient_norm"] / rows.groupby("trial")["gradient_norm"].transform("median")
-    table = rows[["trial", "epoch", "learning_rate"]].assign(
-        value=rows[run.metric], fall=-change, spike=spike, gradient=gradient
-    )
-    table = table[change.notna()].merge(run.trials[["trial", "architecture", "freeze_depth"]], on="trial")
-    if not table["spike"].any():
-        raise NotEnough(f"none of {len(table):,} epochs falls by more than its trial's own noise")
-    return Spikes(run.metric, table)
+    rows["spike"] = (rows["fall"] > floor) & (rows["fall"] > rows["limit"])
+    rows = rows.dropna(subset="limit").rename(columns={run.metric: "value"})
+    if rows.empty:
+        raise NotEnough("no trial has enough epochs to tell a fall from noise")
+    if not rows["spike"].any():
+        raise NotEnough(f"none of {len(rows):,} epochs falls by more than its trial's own noise")
+    rows = rows.merge(run.trials[["trial", "architecture", "freeze_depth"]], on="trial")
+    return Spikes(run.metric, rows.drop(columns="gradient_norm"))
+
+
+def _limits(rows: pd.DataFrame) -> np.ndarray:
+    """The fall from which each epoch is more than noise; not a number where too few others are known."""
+    table = rows.pivot(index="trial", columns="epoch", values="fall")
+    falls = table.to_numpy(dtype=float)
+    limits = np.full(falls.shape, np.nan)
+    for column in range(falls.shape[1]):
+        others = falls.copy()
+        others[:, column : column + 2] = np.nan
+        middle = _median(others)
+        deviation = ROBUST * _median(np.abs(others - middle[:, None]))
+        known = np.isfinite(falls[:, column]) & (np.isfinite(others).sum(axis=1) >= OTHERS)
+        limits[known, column] = (middle + DEVIATIONS * deviation)[known]
+    return limits[table.index.get_indexer(pd.Index(rows["trial"])), table.columns.get_indexer(pd.Index(rows["epoch"]))]
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    """The median of each row without what is not a number; much faster than numpy's own on many short rows."""
+    ordered = np.sort(values, axis=1)
+    count = np.isfinite(ordered).sum(axis=1)
+    lines = np.arange(len(ordered))
+    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, ordered.shape[1] - 1)
+    return np.where(count > 0, (ordered[lines, low] + ordered[lines, high]) / 2, np.nan)
 
 
 def draw(data: Spikes, theme: Theme) -> Figure:
@@ -88,7 +108,7 @@ def draw(data: Spikes, theme: Theme) -> Figure:
     left.set_ylim(0, spikes["fall"].max() * 1.08)
     left.set_ylabel(f"fall of {data.metric} in the epoch")
     left.set_xlabel("learning rate in the epoch")
-    right.set_xlabel("gradient norm (multiple of the trial's median)")
+    right.set_xlabel("gradient norm (× the trial's median)")
     handles = [
         Line2D([], [], ls="", marker=MARKERS[d], color=theme.shade(d / STAGES), label=f"freeze depth {d}")
         for d in depths
