@@ -19,7 +19,7 @@ from analysis.plots.theme import Theme
 from analysis.plots.trials import finished_trials, thinned
 from analysis.plots.words import counted, listed, shortened, value
 from analysis.run import Run
-from spaces import Choice, metric
+from spaces import Choice, Int, metric
 
 LIMIT = 300
 UNUSED = -0.12
@@ -104,6 +104,8 @@ def _marks(column: Searched) -> list[tuple[float, str]]:
     if isinstance(column.parameter, Choice):
         items = list(column.parameter.values)[:14]
         marks = [(column.place(item), shortened(value(item), 16)) for item in items]
+    elif isinstance(column.parameter, Int) and column.parameter.high - column.parameter.low < 10 and not column.log:
+        marks = [(column.place(item), str(item)) for item in column.parameter.grid()]
     else:
         low, high = column.parameter.low, column.parameter.high
         middle = (low * high) ** 0.5 if column.log else (low + high) / 2
