@@ -103,7 +103,7 @@ def _marks(column: Searched) -> list[tuple[float, str]]:
     """Heights and words along one axis: every category, or the ends and the middle of a range."""
     if isinstance(column.parameter, Choice):
         items = list(column.parameter.values)[:14]
-        marks = [(column.place(item), shortened(value(item), 16)) for item in items]
+        marks = [(column.place(item), shortened(value(item), 20)) for item in items]
     elif isinstance(column.parameter, Int) and column.parameter.high - column.parameter.low < 10 and not column.log:
         marks = [(column.place(item), str(item)) for item in column.parameter.grid()]
     else:
