@@ -70,3 +70,12 @@ def resnet18_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("weights") / "resnet18.pth"
     torch.save(models.resnet18(weights=None).state_dict(), file)
     return file
+
+
+@pytest.fixture(scope="session")
+def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a report on 130 trials in whose folder every name is hostile; drawing it takes seconds."""
+    from analysis.report import write_report
+    from tests.hostile import hostile_run
+
+    return write_report([hostile_run(tmp_path_factory.mktemp("hostile"), 130)])

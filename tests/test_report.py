@@ -26,10 +26,8 @@ from analysis.report.trial_rows import trial_rows
 from search.cli import run as command
 from spaces import METRICS, ConfigError, TrialConfig
 from tests.conftest import ROOT
+from tests.hostile import HOSTILE
 from tests.synthetic_runs import synthetic_run
-
-HOSTILE = ["<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>", "a & b \"quoted\" 'so'", "$x_{$"]
-"""Names that a label, a file or an error may have."""
 
 
 class Elements(HTMLParser):
@@ -215,20 +213,8 @@ def test_a_confirmation_is_shown(tmp_path: Path) -> None:
     assert found.leaders["trial"].to_list() == [1, 0] and found.paired["folds won"].to_list() == [5]
 
 
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report on a run whose labels, error and folder have hostile names."""
-    run = synthetic_run(tmp_path_factory.mktemp("runs") / "<b>run & more", 30, labels=4, failures=0.2)
-    provenance = run.folder.provenance()
-    provenance["data"]["classes"] = HOSTILE
-    run.folder.provenance_file.write_text(json.dumps(provenance))
-    text = run.folder.events_file.read_text()
-    run.folder.events_file.write_text(text.replace("the training loss became nan", HOSTILE[1].replace('"', "'")))
-    return write_report([load_run(run.folder.path)])
-
-
-def test_hostile_names_stay_text(hostile: Path) -> None:
-    page = Elements(hostile)
+def test_hostile_names_stay_text(hostile_report: Path) -> None:
+    page = Elements(hostile_report)
     assert not [image for image in page.all("img") if image.get("onerror")]
     assert all(str(image["src"]).startswith("data:image/") for image in page.all("img"))
     assert all(script.get("src") is None for script in page.all("script"))
@@ -243,8 +229,8 @@ def test_hostile_names_stay_text(hostile: Path) -> None:
             assert "<script" not in json.dumps(json.loads(text))
 
 
-def test_every_picture_has_its_words_and_files(hostile: Path) -> None:
-    page = Elements(hostile)
+def test_every_picture_has_its_words_and_files(hostile_report: Path) -> None:
+    page = Elements(hostile_report)
     pictures = page.all("img")
     assert len(pictures) == len(page.all("figure")) >= 15
     assert all(len(str(picture["alt"])) > 40 for picture in pictures)
@@ -252,18 +238,18 @@ def test_every_picture_has_its_words_and_files(hostile: Path) -> None:
     assert len(dark) == len(pictures) and not {str(d["srcset"]) for d in dark} & {str(p["src"]) for p in pictures}
     links = [str(link["href"]) for link in page.all("a")]
     files = [link for link in links if not link.startswith("#")]
-    assert all((hostile.parent / link).stat().st_size > 0 for link in files)
+    assert all((hostile_report.parent / link).stat().st_size > 0 for link in files)
     for name in PLOTS:
         made = {f"plots/{name}.png", f"plots/{name}.svg", f"tables/{name}.csv"} & set(files)
         assert len(made) in (0, 3), name
-    assert {"metrics", "trials"} <= {file.stem for file in (hostile.parent / "tables").iterdir()}
+    assert {"metrics", "trials"} <= {file.stem for file in (hostile_report.parent / "tables").iterdir()}
     anchors = {link[1:] for link in links if link.startswith("#")}
     assert anchors <= {element.get("id") for _, element in page.found}
-    assert len(pd.read_csv(hostile.parent / "tables" / "trials.csv")) == 30
+    assert len(pd.read_csv(hostile_report.parent / "tables" / "trials.csv")) == 130
 
 
-def test_headings_and_landmarks_lead_through_the_page(hostile: Path) -> None:
-    page = Elements(hostile)
+def test_headings_and_landmarks_lead_through_the_page(hostile_report: Path) -> None:
+    page = Elements(hostile_report)
     levels = [int(tag[1]) for tag, _ in page.found if len(tag) == 2 and tag[0] == "h" and tag[1].isdigit()]
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after - before <= 1 for before, after in pairwise(levels))

@@ -1,0 +1,88 @@
+"""A real headless Chromium for tests of the page, driven by Selenium."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None,
+    reason="no headless browser: install chromium and chromium-driver (Debian's names), see docs/development.md",
+)
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--hide-scrollbars",
+)
+LIMIT = 120
+"""Seconds for a page to load or a script to end: the machine may be busy."""
+
+
+class Browser:
+    """Opens pages and says what happened."""
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self.driver = driver
+
+    def open(self, page: Path, width: int = 1280, height: int = 900, theme: str = "light") -> None:
+        """Load a file in a window of so many CSS pixels, for readers who prefer a light or a dark theme."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.media("screen", theme)
+        self.driver.get(page.resolve().as_uri())
+
+    def media(self, kind: str, theme: str = "light") -> None:
+        features = [{"name": "prefers-color-scheme", "value": theme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": kind, "features": features})
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """The value of a JavaScript function's body."""
+        return self.driver.execute_script(script, *arguments)
+
+    def errors(self) -> list[str]:
+        """What the console complained about since it was asked last; remarks of the graphics driver are none."""
+        log = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return [entry["message"] for entry in log if "WebGL" not in entry["message"]]
+
+    def requests(self) -> set[str]:
+        """Addresses of everything that files asked for since this was asked last; not what the empty window did."""
+        found = set()
+        for entry in self.driver.get_log("performance"):  # type: ignore[no-untyped-call]
+            message = json.loads(entry["message"])["message"]
+            asked = message["method"] == "Network.requestWillBeSent"
+            if asked and message["params"]["documentURL"].startswith("file:"):
+                found.add(message["params"]["request"]["url"])
+        return found
+
+
+@contextmanager
+def browser(profile: Path) -> Iterator[Browser]:
+    """A browser with an empty profile folder, closed afterwards."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    try:
+        driver.set_page_load_timeout(LIMIT)
+        driver.set_script_timeout(LIMIT)
+        yield Browser(driver)
+    finally:
+        driver.quit()

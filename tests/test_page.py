@@ -1,0 +1,192 @@
+"""The report's page in a real browser: it sorts, filters, draws, stays in its window and asks nobody for anything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import Run, load_run
+from tests.browser import LIMIT, Browser, browser, needs_chromium
+from tests.hostile import HOSTILE
+
+pytestmark = needs_chromium
+TRIALS = 130
+
+CELLS = """
+    const column = arguments[0], table = document.querySelector("table.sortable");
+    const index = [...table.tHead.rows[0].cells].findIndex((cell) => cell.textContent === column);
+    return [...table.tBodies[0].rows].map((row) => row.cells[index].textContent);
+"""
+SORTED = """
+    const cells = [...document.querySelectorAll("table.sortable thead th")];
+    return cells.filter((cell) => cell.ariaSort).map((cell) => [cell.textContent, cell.ariaSort]);
+"""
+PRESS = """
+    [...document.querySelectorAll("table.sortable thead button")].find((b) => b.textContent === arguments[0]).focus();
+"""
+FILTER = """
+    const field = document.querySelector("input[type=search]");
+    field.value = arguments[0];
+    field.dispatchEvent(new Event("input"));
+"""
+COUNT = "return document.querySelector('.count').textContent"
+
+
+@pytest.fixture(scope="module")
+def page(hostile_report: Path) -> Path:
+    return hostile_report
+
+
+@pytest.fixture(scope="module")
+def run(hostile_report: Path) -> Run:
+    return load_run(hostile_report.parent.parent)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+def wait_until(true: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def type_keys(chromium: Browser, keys: str) -> None:
+    chromium.driver.switch_to.active_element.send_keys(keys)
+
+
+def test_it_opens_without_complaint_and_asks_nobody_for_anything(chromium: Browser, page: Path) -> None:
+    chromium.errors(), chromium.requests()
+    chromium.open(page)
+    assert chromium.run("return document.querySelectorAll('figure').length") >= 15
+    assert chromium.run("return [...document.images].every((image) => image.complete && image.naturalWidth > 300)")
+    buttons = chromium.run("return document.querySelectorAll('.toggle').length")
+    assert buttons >= 5
+    for index in range(buttons):
+        chromium.run("document.querySelectorAll('.toggle')[arguments[0]].click()", index)
+    drawn = "return document.querySelectorAll('.interactive .main-svg, .interactive canvas').length"
+    wait_until(lambda: chromium.run(drawn) >= buttons)
+    assert chromium.run("return document.querySelectorAll('.static[hidden]').length") == buttons
+    chromium.run("document.querySelector('.toggle').click()")
+    assert chromium.run("return !document.querySelector('.static').hidden"), "and back to the picture"
+    assert chromium.errors() == []
+    assert {address.split(":")[0] for address in chromium.requests()} <= {"file", "data", "blob"}
+    assert chromium.run("return document.querySelectorAll('script').length") == chromium.run(
+        "return document.querySelectorAll('body > script, figure > script.plotly, .trials > script.rows').length"
+    ), "no name of the user's opened a script"
+
+
+def test_the_table_sorts_by_mouse_and_by_keyboard(chromium: Browser, page: Path, run: Run) -> None:
+    chromium.open(page)
+    best = [str(run.best.number)] if run.best else []
+    assert chromium.run(CELLS, "trial")[:1] == best
+    assert chromium.run(SORTED) == [["val_map", "descending"]]
+    chromium.run(PRESS, "trial")
+    type_keys(chromium, "\ue007")  # Enter
+    assert chromium.run(SORTED) == [["trial", "ascending"]]
+    assert chromium.run(CELLS, "trial") == [str(number) for number in range(50)]
+    type_keys(chromium, " ")
+    assert chromium.run(SORTED) == [["trial", "descending"]]
+    assert chromium.run(CELLS, "trial")[0] == str(TRIALS - 1)
+    chromium.run(PRESS, "learning_rate")
+    type_keys(chromium, "\ue007")
+    shown = [float(cell) for cell in chromium.run(CELLS, "learning_rate")]
+    assert shown == sorted(shown) and shown[0] == pytest.approx(run.trials["learning_rate"].min(), rel=1e-3)
+    chromium.run(PRESS, "val_loss")
+    type_keys(chromium, "\ue007")
+    assert chromium.run(SORTED) == [["val_loss", "ascending"]]
+    chromium.run("document.querySelector('.more').click()")
+    losses = chromium.run(CELLS, "val_loss")
+    assert len(losses) == TRIALS and losses[0] != "–", "what is missing stands last"
+    missing = int(run.trials["val_loss"].isna().sum())
+    assert missing and losses[-missing:] == ["–"] * missing and "–" not in losses[:-missing]
+
+
+@pytest.mark.parametrize("words", ["pruned resnet50", "status=pruned architecture=ResNet50"])
+def test_the_table_filters_by_words_and_conditions(chromium: Browser, page: Path, run: Run, words: str) -> None:
+    chromium.open(page)
+    table = run.trials
+    expected = table[(table["status"] == "pruned") & (table["architecture"] == "resnet50")]
+    chromium.run(FILTER, words)
+    assert sorted(map(int, chromium.run(CELLS, "trial"))) == sorted(expected["trial"])
+    assert chromium.run(COUNT) == f"{len(expected)} of {len(expected)} trials shown, of {TRIALS}"
+    chromium.run(FILTER, f"{words} freeze_depth>=3 val_map<0.5")
+    expected = expected[(expected["freeze_depth"] >= 3) & (expected["val_map"] < 0.5)]
+    assert sorted(map(int, chromium.run(CELLS, "trial"))) == sorted(expected["trial"])
+    chromium.run(FILTER, "no such trial")
+    assert chromium.run(CELLS, "trial") == [] and chromium.run(COUNT).startswith("0 of 0 trials")
+    chromium.run(FILTER, "")
+    assert chromium.run(COUNT) == f"50 of {TRIALS} trials shown"
+    chromium.run(FILTER, "status=failed")
+    errors = chromium.run(CELLS, "error")
+    assert errors and all(error.startswith(HOSTILE[1]) for error in errors), "as it stands"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window(chromium: Browser, page: Path, width: int, theme: str) -> None:
+    chromium.open(page, width=width, theme=theme)
+    chromium.run("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+    assert chromium.run("return document.documentElement.scrollWidth") <= width
+    assert chromium.run("return window.innerWidth") == width
+    boxes = chromium.run(
+        "return [...document.querySelectorAll('.scroll')].map((box) => box.scrollWidth - box.clientWidth)"
+    )
+    assert max(boxes) > 0 or width > 390, "wide tables scroll inside their box"
+
+
+def test_dark_mode_is_dark_and_paper_is_white(chromium: Browser, page: Path) -> None:
+    background = "return getComputedStyle(document.body).backgroundColor"
+    source = "return document.querySelector('figure img').currentSrc"
+    chromium.open(page, theme="light")
+    assert chromium.run(background) == "rgb(255, 255, 255)"
+    light = chromium.run(source)
+    chromium.media("screen", "dark")
+    wait_until(lambda: chromium.run(source) != light)
+    assert chromium.run(background) == "rgb(21, 24, 29)"
+    chromium.run("document.querySelector('.toggle').click()")
+    chromium.media("print", "dark")
+    wait_until(lambda: chromium.run(source) == light)
+    assert chromium.run(background) == "rgb(255, 255, 255)"
+    visible = "return getComputedStyle(document.querySelector(arguments[0])).display"
+    assert chromium.run(visible, ".static") == "block" and chromium.run(visible, ".interactive") == "none"
+    assert chromium.run(visible, "nav") == "none"
+
+
+CONTRAST = """
+    const light = (colour) => {
+        const parts = colour.match(/[\\d.]+/g).slice(0, 3).map((part) => {
+            const share = part / 255;
+            return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+        });
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+    };
+    const paper = (element) => {
+        const colour = getComputedStyle(element).backgroundColor;
+        return colour === "rgba(0, 0, 0, 0)" ? paper(element.parentElement) : colour;
+    };
+    const worst = {};
+    for (const element of document.querySelectorAll("main *, header *, footer *")) {
+        const words = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+        if (!words || element.closest("script, noscript, .interactive")) continue;
+        const [a, b] = [light(getComputedStyle(element).color), light(paper(element))].sort((x, y) => y - x);
+        const ratio = (a + 0.05) / (b + 0.05);
+        if (ratio < 4.5) worst[element.tagName + "." + element.className] = ratio;
+    }
+    return worst;
+"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_words_stand_out_from_their_paper(chromium: Browser, page: Path, theme: str) -> None:
+    """WCAG 2.1, level AA: a contrast of 4.5 to 1."""
+    chromium.open(page, theme=theme)
+    assert chromium.run(CONTRAST) == {}
