@@ -77,9 +77,22 @@ class RunFolder:
         return self.checkpoint(trial) / "best.safetensors"
 
     @property
+    def confirm(self) -> RunFolder:
+        """The confirmation of this run's leaders, a run folder itself."""
+        return RunFolder(self.path / "confirm")
+
+    @property
     def confirm_file(self) -> Path:
         """The confirmation's outcome."""
         return self.path / "confirm.json"
+
+    def confirmed_predictions(self, trial: int) -> Path:
+        """Out-of-fold predictions of one of this run's trials, gathered over folds and seeds."""
+        return self.path / "confirmed" / f"{trial}.safetensors"
+
+    def fold_predictions(self, trial: int) -> Path:
+        """In a confirmation: one trial's predictions for the fold that it left out."""
+        return self.path / "predictions" / f"{trial}.safetensors"
 
     @property
     def report(self) -> Path:

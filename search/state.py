@@ -25,11 +25,13 @@ class Proposal:
         trial: its number.
         config: its whole configuration.
         logged: the last of its epochs in the event log, 0 for none.
+        fold: what it validates on in a confirmation, as fields of :class:`trainables.context.Fold`; None in a search.
     """
 
     trial: int
     config: dict[str, Any]
     logged: int = 0
+    fold: dict[str, int] | None = None
 
 
 class SearchState:

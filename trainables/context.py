@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from spaces import ConfigError
 from trainables.image_store import ImageStore, open_store
+from trainables.seeding import derive_seed
 from trainables.splits import Split
 from trainables.views import Augment
 
@@ -70,6 +71,23 @@ class CheckpointFolder(Protocol):
 
 
 @dataclass(frozen=True)
+class Fold:
+    """What sets a trial of a confirmation apart from one of a search.
+
+    Args:
+        seed: number of the repetition, from 0. Another one deals out other folds, and draws other initial weights,
+            orders and dropout; the views of the images stay.
+        number: of the fold that validates, from 0.
+        epochs: after so many the trial ends, and what it is then is its outcome. Nothing about it, not even when to
+            stop, is chosen by the images that validate it.
+    """
+
+    seed: int
+    number: int
+    epochs: int
+
+
+@dataclass(frozen=True)
 class RunContext:
     """The data and the conditions under which every configuration is tried.
 
@@ -86,6 +104,8 @@ class RunContext:
         cache: what is stored of the frozen part's output.
         metric: the objective's column, such as ``val_map``.
         checkpoints: where trials leave theirs, on a file system that all nodes share; None to write none.
+        folds: of a confirmation, seed by seed.
+        fold: the one that the trial at hand is on; None in a search.
     """
 
     images: ImageSource
@@ -100,6 +120,18 @@ class RunContext:
     cache: CacheOptions
     metric: str
     checkpoints: CheckpointFolder | None = None
+    folds: tuple[tuple[Split, ...], ...] = ()
+    fold: Fold | None = None
+
+    def on(self, fold: Fold | None) -> RunContext:
+        """The conditions of a trial on one of the `folds`; of a trial of a search where it is None."""
+        return self if fold is None else replace(self, split=self.folds[fold.seed][fold.number], fold=fold)
+
+    @property
+    def training_seed(self) -> int:
+        """What initialisation, order of the images and dropout are drawn from; a first repetition draws as a search."""
+        repetition = self.fold.seed if self.fold else 0
+        return derive_seed(self.seed, "repetition", repetition) if repetition else self.seed
 
     def open_images(self) -> ImageStore:
         """The decoded images on this node, checked to hold every image of the split.

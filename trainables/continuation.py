@@ -35,7 +35,7 @@ class Continuation:
             return
         try:
             # The best first: once `last` knows of an epoch, the best so far is on the disk.
-            if training.progress.best_epoch == row.epoch:
+            if training.best_so_far:
                 write_best(self.folder.best_file(self.number), _best(training, row))
             facts = {**_origin(training), "progress": asdict(training.progress), "row": asdict(row)}
             write(self.folder.last_file(self.number), training.tensors(), facts)

@@ -116,6 +116,9 @@ class Training:
         self.optimizer = build_optimizer(config, network.head_parameters(), network.backbone_parameters())
         self.trained = list(network.tail.parameters())
         self.steps = math.ceil(len(context.split.train) / config.batch_size)
+        self.length, self.patience = config.epochs, config.patience
+        if context.fold is not None:
+            self.length, self.patience = context.fold.epochs, 0
         self.progress = Progress()
         self.validation_logits = torch.empty(0, classes)
 
@@ -135,8 +138,14 @@ class Training:
         load_optimizer_tensors(self.optimizer, state)
         self.progress = progress
 
+    @property
+    def best_so_far(self) -> bool:
+        """Whether the last epoch is the trial's best yet. On a fold the final epoch is, whatever its value."""
+        epoch = self.progress.completed
+        return epoch == (self.length if self.context.fold is not None else self.progress.best_epoch)
+
     def _seed(self, purpose: str, epoch: int = 0) -> int:
-        return derive_seed(self.context.seed, self.config.canonical(), purpose, epoch)
+        return derive_seed(self.context.training_seed, self.config.canonical(), purpose, epoch)
 
     def epoch(self) -> EpochRow | Failure:
         """Train for one more epoch and validate."""
@@ -171,10 +180,10 @@ class Training:
         )
 
     def _finished(self, epoch: int) -> str:
-        if epoch >= self.config.epochs:
+        if epoch >= self.length:
             return "max_epochs"
         waited = epoch - self.progress.best_loss_epoch
-        return "patience" if self.config.patience and waited >= self.config.patience else ""
+        return "patience" if self.patience and waited >= self.patience else ""
 
     def _train(self, epoch: int, view: int) -> tuple[dict[str, float], float, float]:
         """One pass over the training images. Returns metrics, learning rate and gradient norm."""

@@ -1,4 +1,4 @@
-"""Which images train, which validate and which are kept back for the test."""
+"""Which images train, which validate and which are kept back for the test: once, or fold by fold."""
 
 from __future__ import annotations
 
@@ -74,6 +74,36 @@ def split_dataset(
                 "give more images or groups, larger shares, or another split column"
             )
     return split
+
+
+def split_folds(
+    dataset: Dataset, rows: np.ndarray, test: np.ndarray, *, folds: int, seed: int = 0, group: str | None = None
+) -> list[Split]:
+    """Deals rows out for cross-validation: each validates once and trains in all other folds.
+
+    As in :func:`split_dataset` each label has about the same share everywhere, and groups stay together.
+
+    Args:
+        rows: row numbers to deal out, sorted.
+        test: row numbers that stay locked; they become the test part of every fold.
+        folds: >= 2.
+        seed: >= 0; another seed, other folds.
+        group: as for :func:`split_dataset`.
+
+    Raises:
+        ConfigError: there are too few rows or groups for so many folds.
+    """
+    shares, random = np.full(folds, 1 / folds), np.random.RandomState(seed)
+    if group is None:
+        places, what, there = _stratified(dataset.labels[rows], shares, random), "images", len(rows)
+    else:
+        groups = pd.factorize(_column(dataset, group, "group").iloc[rows])[0]
+        places = _stratified_groups(dataset.labels[rows], groups, shares, random)
+        what, there = f"groups of {group}", len(np.unique(groups))
+    parts = [Split(rows[places != fold], rows[places == fold], test) for fold in range(folds)]
+    if not all(len(part.train) and len(part.validation) for part in parts):
+        raise ConfigError(f"{there} {what} do not fill {folds} folds; use fewer", key="folds")
+    return parts
 
 
 def _column(dataset: Dataset, name: str, key: str) -> pd.Series:

@@ -10,7 +10,7 @@ import torch
 from ray import tune
 
 from spaces import TrialConfig
-from trainables.context import RunContext
+from trainables.context import Fold, RunContext
 from trainables.continuation import Continuation
 from trainables.loop import EpochRow, Failure, Training
 
@@ -36,8 +36,14 @@ class TrialTrainable(tune.Trainable):
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
-        """Take up the trial ``{"trial": number, "config": hyperparameters, "logged": last epoch in the event log}``."""
-        self.training = Training(TrialConfig(**config["config"]), self.context, self.images, self.device)
+        """Take up a trial.
+
+        Args:
+            config: ``trial``, its number; ``config``, its hyperparameters; ``logged``, its last epoch in the event log;
+                ``fold``, the fields of a :class:`Fold`, or None.
+        """
+        context = self.context.on(Fold(**config["fold"]) if config["fold"] else None)
+        self.training = Training(TrialConfig(**config["config"]), context, self.images, self.device)
         self.continuation = Continuation(self.context.checkpoints, config["trial"])
         self.unlogged = self.continuation.restore(self.training, config["logged"])
 

@@ -1,0 +1,138 @@
+"""What a confirmation trains, and what comes out of it: the search's leaders, each on every fold.
+
+The best of many validation values is partly luck. So the leaders are trained anew over folds of training and validation
+images together, the test images never among them. How long is fixed beforehand, at the best epoch that the search found
+for each: with patience, or the best of several epochs, the images of a fold would choose the figure that they are then
+said to have measured. Configurations and lengths were still chosen with some of these images, so a confirmed value may
+be slightly too good; only the locked test split knows nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from analysis import Run
+from analysis.tables import FINISHED, TrialRecord, ranking
+from search.config import SearchConfig, load_config
+from search.cross_validation import Leader, confirmation
+from search.preflight import Prepared
+from spaces import ConfigError, TrialConfig, best_epoch, metric
+from trainables.context import Fold
+from trainables.splits import Split, split_folds
+from trainables.trivial import trivial_metrics
+
+
+@dataclass(frozen=True)
+class Task:
+    """One trial of a confirmation.
+
+    Args:
+        leader: number of the search's trial that is confirmed.
+        config: its hyperparameters.
+        fold: which fold, with which seed, for how long.
+    """
+
+    leader: int
+    config: dict[str, Any]
+    fold: Fold
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is confirmed: the folds' number and seeds, and the leaders in the search's order."""
+
+    folds: int
+    seeds: int
+    leaders: tuple[Leader, ...]
+
+    def tasks(self) -> list[Task]:
+        """Fold by fold, so that whatever is interrupted has compared all leaders on the same folds."""
+        return [
+            Task(leader.trial, leader.config, Fold(seed, number, leader.epochs))
+            for seed in range(self.seeds)
+            for number in range(self.folds)
+            for leader in self.leaders
+        ]
+
+
+def make_plan(run: Run, top: int, folds: int, seeds: int) -> Plan:
+    """The `top` best trials of a run; equal configurations count once.
+
+    Raises:
+        ConfigError: no trial has finished.
+    """
+    leaders: dict[str, Leader] = {}
+    for record in ranking(run.records.values(), run.metric):
+        values = record.values(run.metric)
+        epoch = best_epoch(values, run.metric)
+        key = TrialConfig(**record.config).canonical()
+        leaders.setdefault(key, Leader(record.number, record.config, epoch, values[epoch], []))
+    if not leaders:
+        raise ConfigError("no trial has finished yet, so there is nothing to confirm", file=run.folder.path)
+    return Plan(folds, seeds, tuple(leaders.values())[:top])
+
+
+def confirm_config(run: Run, trials: int) -> SearchConfig:
+    """The search file of the confirmation: the run's data and conditions, without its search."""
+    config = load_config(run.folder.search_file)
+    search = {"algorithm": "random", "trials": trials, "time_budget": None, "concurrency": None, "start_with": ()}
+    return config.model_copy(
+        update={
+            "search": config.search.model_copy(update=search),
+            "scheduler": config.scheduler.model_copy(update={"type": "none"}),
+            # Predictions are taken from each checkpoint before it goes.
+            "checkpoints": config.checkpoints.model_copy(update={"keep": 0}),
+        }
+    )
+
+
+def deal_folds(prepared: Prepared, plan: Plan) -> tuple[tuple[Split, ...], ...]:
+    """The folds, seed by seed, over the training and validation images of the run's split."""
+    split, data = prepared.context.split, prepared.config.data
+    rows = np.sort(np.concatenate([split.train, split.validation]))
+    return tuple(
+        tuple(split_folds(prepared.dataset, rows, split.test, folds=plan.folds, seed=seed, group=data.split.group))
+        for seed in range(plan.seeds)
+    )
+
+
+def trivial_values(prepared: Prepared, folds: Sequence[Sequence[Split]], column: str) -> dict[str, float]:
+    """Trivial predictor → its mean value of `column` over the same folds."""
+    labels, threshold = prepared.dataset.labels, prepared.config.threshold
+    tables = [
+        trivial_metrics(labels[fold.train], labels[fold.validation], threshold) for seed in folds for fold in seed
+    ]
+    name = column.removeprefix("val_")
+    return {predictor: float(np.nanmean([table[predictor][name] for table in tables])) for predictor in tables[0]}
+
+
+def outcome(plan: Plan, records: Mapping[int, TrialRecord], prepared: Prepared) -> dict[str, Any]:
+    """The content of ``confirm.json``; see ``docs/architecture.md``.
+
+    A leader that failed on a fold cannot be compared and is left out.
+
+    Raises:
+        ConfigError: none got through all folds.
+    """
+    column = prepared.config.search.metric
+    finished: list[Leader] = []
+    for leader in plan.leaders:
+        own = [records[number] for number, task in enumerate(plan.tasks()) if task.leader == leader.trial]
+        if all(record.status in FINISHED for record in own):
+            values = [record.epochs[leader.epochs]["metrics"][column] for record in own]
+            finished.append(replace(leader, values=values))
+    if not finished:
+        raise ConfigError("no configuration got through all folds; `trials.csv` in confirm/ says why")
+    split = prepared.context.split
+    return {
+        "metric": column,
+        "folds": plan.folds,
+        "seeds": plan.seeds,
+        "images": len(split.train) + len(split.validation),
+        **confirmation(finished, metric(column), plan.folds),
+        "trivial": trivial_values(prepared, prepared.context.folds, column),
+    }
