@@ -107,7 +107,7 @@ class Training:
         torch.manual_seed(self._seed("initialisation"))
         classes = context.labels.shape[1]
         self.network = network = build_network(config, classes, context.images.size, context.weights)
-        network.tail.to(device, memory_format=torch.channels_last)
+        network.tail.to(device).to(memory_format=torch.channels_last)
         if device.type != "cpu":  # where it lies already, in the right layout
             network.prefix.to(device)
         self.activations = Activations(config, network, context, images, device)
