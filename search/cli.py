@@ -26,6 +26,14 @@ OK, NOTHING_FINISHED, WRONG_INPUT = 0, 1, 2
 
 File = Annotated[Path, typer.Argument(help="a search file (YAML)", metavar="FILE")]
 RunArgument = Annotated[Path, typer.Argument(help="a run folder, such as results/NAME", metavar="RUN")]
+To = Annotated[Path, typer.Option("--to", help="a new folder for the model", metavar="BUNDLE")]
+Onnx = Annotated[bool, typer.Option("--onnx", help="add model.onnx")]
+Target = Annotated[
+    str, typer.Option(help="what thresholds serve: f1_macro, f1_micro, inclusion_accuracy or precision", metavar="NAME")
+]
+Floor = Annotated[float, typer.Option(help="least precision of each label, for --target precision", metavar="SHARE")]
+Policy = Annotated[str, typer.Option(help="threshold, never_empty or at_most", metavar="NAME")]
+AtMost = Annotated[int | None, typer.Option("--k", help="labels an image, for --policy at_most", min=1)]
 Set = Annotated[
     list[str], typer.Option("--set", help="replace a key of the file: search.trials=10", metavar="KEY=VALUE")
 ]
@@ -60,6 +68,18 @@ def _naming(file: Path) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise error.within(file=file) from None
+
+
+@contextmanager
+def _training() -> Iterator[None]:
+    """A training that fails is no fault of the input: status 1."""
+    from search.fit import TrainingFailed
+
+    try:
+        yield
+    except TrainingFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(NOTHING_FINISHED) from None
 
 
 @app.command()
@@ -114,7 +134,7 @@ def report(
 def best(run: RunArgument) -> None:
     """Print the best configuration as YAML."""
     from analysis import load_run
-    from search.export import best_yaml
+    from search.best import best_yaml
 
     text = best_yaml(load_run(run))
     if not text:
@@ -144,3 +164,66 @@ def describe(
     from search.describe import describe_architecture
 
     describe_architecture(architecture, freeze_depth, image_size, Console(markup=False))
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    to: To,
+    trial: Annotated[int | None, typer.Option(help="a trial's number; the best one otherwise", min=0)] = None,
+    onnx: Onnx = False,
+    refit: Annotated[bool, typer.Option("--refit", help="train on training and validation images together")] = False,
+    target: Target = "f1_macro",
+    floor: Floor = 0.9,
+    policy: Policy = "threshold",
+    k: AtMost = None,
+    set_: Set = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Take a trained model home: weights, label rule, score on the test split, card."""
+    from analysis import load_run
+    from search.export import export_run
+    from search.winner import LabelGoal
+
+    goal, console = LabelGoal(target, policy, k, floor), Console(markup=False)
+    with _training():
+        export_run(load_run(run), to, console, trial=trial, onnx=onnx, refit=refit, goal=goal, overrides=set_)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="config.yaml of a bundle, or a search file", metavar="CONFIG.yaml")],
+    to: To,
+    onnx: Onnx = False,
+    target: Target = "f1_macro",
+    floor: Floor = 0.9,
+    policy: Policy = "threshold",
+    k: AtMost = None,
+    set_: Set = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Train one configuration without a search, into a bundle."""
+    from search.config import load_config
+    from search.train import train_config
+    from search.winner import LabelGoal
+
+    with _training(), _naming(config):
+        goal = LabelGoal(target, policy, k, floor)
+        train_config(load_config(config, set_), to, Console(markup=False), onnx=onnx, goal=goal)
+
+
+@app.command()
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="a folder that export or train made", metavar="BUNDLE")],
+    images: Annotated[
+        list[str],
+        typer.Argument(help="folders, patterns, image files, or text files with a path a line", metavar="IMAGES"),
+    ],
+    to: Annotated[Path, typer.Option("--to", help="a new file", metavar="FILE.csv")],
+    format: Annotated[str, typer.Option(help="probabilities, or paper: as its label file", metavar="NAME")] = (
+        "probabilities"
+    ),
+) -> None:
+    """Predict the labels of images."""
+    from search.predict import predict as predict_to
+
+    if not predict_to(bundle, images, to, format, Console(markup=False)):
+        raise typer.Exit(NOTHING_FINISHED)

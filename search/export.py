@@ -1,19 +1,155 @@
-"""The best configuration as text that other commands read."""
+"""`thaw export`: a trial of a run as a bundle."""
 
 from __future__ import annotations
 
-import yaml
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from analysis import Run
-from spaces import best_epoch
+from rich.console import Console
+
+from analysis import Run, RunFolder
+from analysis.tables import TrialRecord
+from search.deliver import deliver
+from search.fit import fit
+from search.preflight import Prepared, prepare
+from search.scoring import Score
+from search.single import for_this_machine, trial_file
+from search.winner import DEFAULT_GOAL, LabelGoal, Winner
+from spaces import ConfigError, best_epoch
+from trainables.checkpoint import BestCheckpoint, read_best
+from trainables.onnx_export import require_onnx
+from trainables.whole_files import check_new
+
+REPEATED = 1e-6
+"""Metrics of an epoch that was trained again agree with the log if they are as near as this."""
 
 
-def best_yaml(run: Run) -> str:
-    """The best configuration as YAML, with a comment that says how good it was; empty if no trial finished."""
-    record = run.best
-    if record is None:
-        return ""
+def export_run(
+    run: Run,
+    to: Path,
+    console: Console,
+    *,
+    trial: int | None = None,
+    onnx: bool = False,
+    refit: bool = False,
+    goal: LabelGoal = DEFAULT_GOAL,
+    overrides: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Hand over a trial as a bundle.
+
+    Args:
+        run: a run whose images are still what they were.
+        to: a folder that does not exist.
+        console: where progress is printed.
+        trial: its number; the best one by default.
+        onnx: add an ONNX file.
+        refit: hand over the configuration trained on training and validation images together, for as many epochs as
+            the trial's best had.
+        goal: of the label rule.
+        overrides: of the run's search file, for instance where the images have moved.
+
+    Returns:
+        The content of ``bundle.json``.
+
+    Raises:
+        ConfigError: the trial cannot be exported; nothing was written.
+        TrainingFailed: it was trained again, and a loss was not finite.
+    """
+    check_new(to)
+    if onnx:
+        require_onnx()
+    record = _chosen(run, trial)
+    config = trial_file(run, record, overrides)
+    prepared = prepare(for_this_machine(config))
+    _check_data(run, prepared)
     values = record.values(run.metric)
     epoch = best_epoch(values, run.metric)
-    head = f"# trial {record.number} of {run.folder.path.name}: {run.metric} {values[epoch]:.4f} at epoch {epoch}\n"
-    return head + yaml.safe_dump(record.config, sort_keys=False)
+    console.print(f"trial {record.number}: {run.metric} {values[epoch]:.4f} at epoch {epoch}", highlight=False)
+    best, source = _best(run, record, epoch, prepared, console)
+    refitted = None
+    if refit:
+        console.print(f"training on training and validation images together, {epoch} epochs", highlight=False)
+        refitted = fit(prepared, console, epochs=epoch, with_validation=True)
+    winner = Winner(
+        prepared=prepared,
+        best=best,
+        refit=refitted,
+        run=run.folder.path.name,
+        trial=record.number,
+        status=record.status,
+        source=source,
+        trials=len(run.records),
+        metrics=record.epochs[epoch]["metrics"],
+        confirmation=None,
+        held_out=None,
+        scored=lambda score: log_test_score(run.folder, record.number, refit, score),
+    )
+    return deliver(to, winner, goal, onnx, console)
+
+
+def _chosen(run: Run, number: int | None) -> TrialRecord:
+    if number is None:
+        if run.best is None:
+            raise ConfigError("no trial has finished yet; let one finish, or name one by --trial", file=run.folder.path)
+        return run.best
+    record = run.records.get(number)
+    if record is None or not record.epochs:
+        known = ", ".join(str(other.number) for other in run.records.values() if other.epochs) or "none"
+        raise ConfigError(f"must be a trial with a finished epoch ({known}), got {number}", "--trial", run.folder.path)
+    return record
+
+
+def _check_data(run: Run, prepared: Prepared) -> None:
+    before = run.folder.provenance()["data"]["fingerprint"]
+    if prepared.fingerprint != before:
+        raise ConfigError(
+            f"images or labels have changed since the run (fingerprint {prepared.fingerprint}, then {before}); restore "
+            "them, or search again",
+            "data",
+            run.folder.search_file,
+        )
+
+
+def _best(
+    run: Run, record: TrialRecord, epoch: int, prepared: Prepared, console: Console
+) -> tuple[BestCheckpoint, str]:
+    """The trial at its best epoch, and whether it is from its checkpoint or trained again."""
+    try:
+        best = read_best(run.folder.best_file(record.number))
+        if best.epoch == epoch and best.config.model_dump() == record.config:
+            return best, "checkpoint"
+        reason = f"{run.folder.best_file(record.number)}: is of epoch {best.epoch}"
+    except ConfigError as error:
+        reason = str(error)
+    console.print(f"training it again, {epoch} epochs, as there is no use in its checkpoint: {reason}", soft_wrap=True)
+    best = fit(prepared, console, epochs=epoch)
+    logged = record.epochs[epoch]["metrics"]
+    off = {name: abs(value - logged[name]) for name, value in best.metrics.items()}
+    worst = max(off, key=lambda name: off[name])
+    if off[worst] > REPEATED:
+        console.print(
+            f"note: its figures differ from the log, most in {worst}: {best.metrics[worst]:.4f}, then "
+            f"{logged[worst]:.4f}; other hardware, threads or versions round differently",
+            highlight=False,
+            soft_wrap=True,
+        )
+    else:
+        console.print("its figures are those of the log", highlight=False)
+    return best, "trained_again"
+
+
+def log_test_score(folder: RunFolder, trial: int, refit: bool, score: Score) -> int:
+    """Note in ``provenance.json`` that the test split was looked at; returns how often it has been, with this time."""
+    content = folder.provenance()
+    entry = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "trial": trial,
+        "refit": refit,
+        "metrics": {name: estimate["value"] for name, estimate in score.to_dict()["metrics"].items()},
+    }
+    content["test_scored"] = [*content.get("test_scored", []), entry]
+    folder.write_text(folder.provenance_file, json.dumps(content, indent=2) + "\n")
+    return len(content["test_scored"])

@@ -29,9 +29,10 @@ class ModelFacts:
     """All that the card says.
 
     Args:
-        run: name of the run.
+        run: name of the run, or of the search file that was trained without a search.
         created: date, as in 2019-05-31.
-        trial, epoch: which trial's weights these are, and of which epoch.
+        trial: which trial's weights these are; None if there was no search.
+        epoch: of which epoch they are.
         trials: how many trials the search had.
         config: the trial's hyperparameters.
         weights: where the pretrained weights came from.
@@ -57,7 +58,7 @@ class ModelFacts:
 
     run: str
     created: str
-    trial: int
+    trial: int | None
     epoch: int
     trials: int
     config: Mapping[str, Any]
@@ -94,13 +95,14 @@ def _head(facts: ModelFacts) -> str:
     frozen = {0: "every layer was trained", STAGES: "the pretrained stages were frozen and only the head was trained"}
     regime = frozen.get(depth, f"the first {depth} of {STAGES} stages were frozen, the rest was trained")
     trained_on = "training and validation images together" if facts.refit else "the training images"
+    origin = "without a search" if facts.trial is None else f"which tried {facts.trials} configurations"
     return f"""
-# {facts.run}, trial {facts.trial}
+# {_name(facts)}
 
 A `{facts.config["architecture"]}` that gives each of {len(facts.classes)} labels a probability for a photo of
 {facts.image_size} × {facts.image_size} pixels. Starting weights: {facts.weights};
 {regime}, for {facts.epoch} epochs on {trained_on}.
-Made on {facts.created} by Thaw, which tried {facts.trials} configurations.
+Made on {facts.created} by Thaw, {origin}.
 """
 
 
@@ -188,6 +190,13 @@ Inclusion accuracy forgives every missing label, so it favours short answers; lo
 
 
 def _choice(facts: ModelFacts) -> str:
+    if facts.trial is None:
+        return f"""
+## How it was chosen
+
+The configuration was given. It had `{facts.metric}` {_number(facts.search_value)} on {facts.images["validation"]}
+validation images, at the best of its epochs.
+"""
     confirmed = facts.confirmation
     if confirmed is None:
         return f"""
@@ -260,8 +269,12 @@ def _origin(facts: ModelFacts) -> str:
 {yaml.safe_dump(dict(facts.config), sort_keys=False).strip()}
 ```
 
-Run `{facts.run}`, trial {facts.trial}, epoch {facts.epoch}; data {facts.fingerprint}; {versions}.
+{_name(facts)}, epoch {facts.epoch}; data {facts.fingerprint}; {versions}.
 """
+
+
+def _name(facts: ModelFacts) -> str:
+    return facts.run if facts.trial is None else f"{facts.run}, trial {facts.trial}"
 
 
 def _number(value: float) -> str:

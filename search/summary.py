@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis import Run
-from search.export import best_yaml
+from search.best import best_yaml
 from spaces import METRICS, best_epoch
 
 SIGNAL_STATUS = {"SIGINT": 130, "SIGTERM": 143}
@@ -37,6 +37,7 @@ def print_summary(run: Run, console: Console) -> int:
         ),
         (f"thaw report {folder}", "one page with everything: what came out, what mattered, what it cost"),
         (f"thaw best {folder}", "the best configuration as YAML"),
+        (f"thaw export {folder} --to BUNDLE", "the best trial as a model to use, scored on the test split"),
     ):
         console.print(f"  {command}", highlight=False, soft_wrap=True)
         console.print(f"      {why}", style="dim")

@@ -17,7 +17,7 @@ def dataset(labels: np.ndarray, **columns: object) -> Dataset:
     count = len(labels)
     files = tuple(f"{i}.jpg" for i in range(count))
     names = tuple(f"label{i}" for i in range(labels.shape[1]))
-    return Dataset(Path("images"), files, labels, names, pd.DataFrame(columns, index=range(count)))
+    return Dataset(Path("images"), files, labels, names, names, pd.DataFrame(columns, index=range(count)))
 
 
 def random_labels(count: int = 2000) -> np.ndarray:

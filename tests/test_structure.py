@@ -48,7 +48,7 @@ def test_imports_go_one_way(package: str) -> None:
     [
         ("import spaces, analysis, search, search.cli", ("torch", "ray")),
         ("import search.config", ("torch", "ray")),
-        ("import search.export, search.summary, analysis.report", ("torch", "ray")),
+        ("import search.best, search.summary, analysis.report", ("torch", "ray")),
         # What every worker loads before its first trial.
         ("import trainables.trainable", ("sklearn", "scipy", "timm", "optuna", "matplotlib")),
         ("import trainables.loop, search.preflight, search.describe, search.dry_run", ("ray",)),

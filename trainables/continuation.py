@@ -36,7 +36,7 @@ class Continuation:
         try:
             # The best first: once `last` knows of an epoch, the best so far is on the disk.
             if training.best_so_far:
-                write_best(self.folder.best_file(self.number), _best(training, row))
+                write_best(self.folder.best_file(self.number), best_checkpoint(training, row))
             facts = {**_origin(training), "progress": asdict(training.progress), "row": asdict(row)}
             write(self.folder.last_file(self.number), training.tensors(), facts)
         except OSError as error:
@@ -75,7 +75,8 @@ def _origin(training: Training) -> dict[str, object]:
     return {"config": training.config.model_dump(), "seed": training.context.seed}
 
 
-def _best(training: Training, row: EpochRow) -> BestCheckpoint:
+def best_checkpoint(training: Training, row: EpochRow) -> BestCheckpoint:
+    """A training as it is after the epoch of `row`."""
     return BestCheckpoint(
         epoch=row.epoch,
         config=training.config,

@@ -33,6 +33,7 @@ class Dataset:
         files: unique names below `root`, with ``/``, in the order of the label file.
         labels: bool (images, labels); a row without any label is a negative for all of them.
         classes: label names, in the order of the columns of `labels`.
+        ids: what the label file calls them, in the same order; the names themselves where no others are listed.
         columns: the other columns of the label file as text, one row an image.
         rejected: (file, reason) of the label rows that cannot be used.
     """
@@ -41,6 +42,7 @@ class Dataset:
     files: tuple[str, ...]
     labels: np.ndarray
     classes: tuple[str, ...]
+    ids: tuple[str, ...]
     columns: pd.DataFrame
     rejected: tuple[tuple[str, str], ...] = ()
 
@@ -110,7 +112,7 @@ def read_dataset(
     for row, i in enumerate(kept):
         matrix[row, [column[label] for label in ids[i]]] = True
     columns = rows.columns.reindex(kept).reset_index(drop=True)
-    return Dataset(images, files, matrix, tuple(order), columns, rejected)
+    return Dataset(images, files, matrix, tuple(order), tuple(names or order), columns, rejected)
 
 
 def _check_there(labels: Path) -> None:

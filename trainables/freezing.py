@@ -75,6 +75,10 @@ class Network(nn.Module):
         """A copy of all that training changes: parameters and buffers of the tail, by names such as ``stage5.…``."""
         return {name: tensor.detach().clone() for name, tensor in self.tail.state_dict().items()}
 
+    def whole_state(self) -> dict[str, Tensor]:
+        """All parameters and buffers, frozen ones too, by the same kind of names; not copied."""
+        return {**self.prefix.state_dict(), **self.tail.state_dict()}
+
     def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
         """Take up what :meth:`trained_state` gave, of a network of the same configuration."""
         self.tail.load_state_dict(state)

@@ -137,7 +137,8 @@ def render(pixels: Tensor, matrices: Tensor | None, mean: Sequence[float], std: 
 @lru_cache(maxsize=16)
 def _scale(mean: tuple[float, ...], std: tuple[float, ...], side: int, device: torch.device) -> Tensor:
     """Mean and deviation of a row of pixels (2, 3 * side); kept, because a copy to a GPU makes everybody wait."""
-    return torch.tensor([mean, std], dtype=torch.float32).mul_(255).repeat(1, side).to(device)
+    # Not in place: torch's ONNX exporter would apply that to the constant twice.
+    return torch.tensor([mean, std], dtype=torch.float32).mul(255).repeat(1, side).to(device)
 
 
 def _grid(matrices: Tensor, side: int) -> Tensor:

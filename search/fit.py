@@ -1,0 +1,59 @@
+"""Trains one configuration in this process, without a search and without Ray."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from search.preflight import Prepared
+from search.single import only_trial
+from trainables.checkpoint import BestCheckpoint
+from trainables.continuation import best_checkpoint
+from trainables.loop import EpochRow, Failure, Training
+from trainables.predict import default_device
+
+
+class TrainingFailed(Exception):
+    """The training came to no end; the text says why."""
+
+
+def fit(
+    prepared: Prepared, console: Console, *, epochs: int | None = None, with_validation: bool = False
+) -> BestCheckpoint:
+    """Train the configuration of a search file that searches nothing; prints a line an epoch.
+
+    Args:
+        epochs: train for so many and take the last. By default train to the end and take the best epoch by the
+            search's metric.
+        with_validation: train on training and validation images together; what is then measured on the latter says
+            nothing.
+
+    Raises:
+        TrainingFailed: a loss was not finite.
+    """
+    context, shown = prepared.context, (prepared.context.metric, "val_loss")
+    if with_validation:
+        shown = (f"train_{shown[0].removeprefix('val_')}", "train_loss")
+        together = np.union1d(context.split.train, context.split.validation)
+        context = replace(context, split=replace(context.split, train=together))
+    torch.set_num_threads(prepared.config.resources.cpu)
+    training = Training(only_trial(prepared.config), context, context.open_images(), default_device())
+    while True:
+        row = training.epoch()
+        if isinstance(row, Failure):
+            raise TrainingFailed(row.reason)
+        _print(console, row, epochs or training.config.epochs, shown)
+        over = row.epoch == epochs if epochs else bool(row.finished)
+        if over if epochs else training.best_so_far:
+            best = best_checkpoint(training, row)
+        if over:
+            return best
+
+
+def _print(console: Console, row: EpochRow, of: int, columns: tuple[str, str]) -> None:
+    metrics = "  ".join(f"{column} {row.metrics[column]:.4f}" for column in columns)
+    text = f"epoch {row.epoch}/{of}  {metrics}  {sum(row.seconds.values()):.1f} s"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

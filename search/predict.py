@@ -1,0 +1,123 @@
+"""`thaw predict`: a bundle over image files, into a table."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from spaces import ConfigError, did_you_mean
+from trainables.bundle import Bundle, load_bundle
+from trainables.image_places import find_images
+from trainables.predict import Prediction
+from trainables.whole_files import check_new, new_file
+
+SEPARATOR = "|"
+"""Between the labels of an image: the sign that Thaw's own reader takes first, and that no usual label contains."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way to write predictions down.
+
+    Args:
+        delimiter: between the cells.
+        header: the first row, if there is one.
+        row: the cells of one image, which is called by its name.
+    """
+
+    delimiter: str
+    header: Callable[[Bundle], list[str]] | None
+    row: Callable[[Bundle, str, Prediction], list[str]]
+
+
+def _with_probabilities(bundle: Bundle, name: str, prediction: Prediction) -> list[str]:
+    chances = [f"{chance:.6g}" for chance in prediction.probabilities.values()]
+    return [name, SEPARATOR.join(prediction.labels), *chances]
+
+
+def _as_in_the_label_file(bundle: Bundle, name: str, prediction: Prediction) -> list[str]:
+    ids = dict(zip(bundle.classes, bundle.ids, strict=True))
+    return [name, ",".join(ids[label] for label in prediction.labels)]
+
+
+FORMATS: dict[str, Format] = {
+    "probabilities": Format(",", lambda bundle: ["image", "labels", *bundle.classes], _with_probabilities),
+    "paper": Format("\t", None, _as_in_the_label_file),
+}
+
+
+def rejected_file(to: Path) -> Path:
+    """Where the images that cannot be used are listed: ``out.rejected.csv`` beside ``out.csv``."""
+    return to.with_name(f"{to.stem}.rejected.csv")
+
+
+def predict(bundle_folder: Path, places: Sequence[str], to: Path, format: str, console: Console) -> int:
+    """Write predictions for all images, in the order of their names, and return how many could be used.
+
+    Nothing appears under the name `to` before all is written.
+
+    Args:
+        bundle_folder: made by ``thaw export`` or ``thaw train``.
+        places: as :func:`trainables.image_places.find_images` takes them.
+        to: a new file.
+        format: a key of `FORMATS`.
+        console: where progress is shown.
+
+    Raises:
+        ConfigError: the input is wrong; nothing was written.
+    """
+    if format not in FORMATS:
+        raise ConfigError(f"unknown format {format!r}{did_you_mean(format, FORMATS)}", "--format")
+    chosen = FORMATS[format]
+    for file in (to, rejected_file(to)):
+        check_new(file)
+    images = find_images(places)
+    bundle = load_bundle(bundle_folder)
+    started = time.monotonic()
+    rejected: list[tuple[str, str]] = []
+    with ExitStack() as stack:
+        table = _writer(stack, to, chosen.delimiter)
+        if chosen.header is not None:
+            table.writerow(chosen.header(bundle))
+        bar = stack.enter_context(_progress(console))
+        task = bar.add_task("", total=len(images))
+        for name, prediction in zip(images, bundle.stream(images.values()), strict=True):
+            if prediction.rejected:
+                rejected.append((name, prediction.rejected))
+            else:
+                table.writerow(chosen.row(bundle, name, prediction))
+            bar.advance(task)
+        if rejected:
+            unused = _writer(stack, rejected_file(to), ",")
+            unused.writerows([("file", "reason"), *rejected])
+    used, seconds = len(images) - len(rejected), time.monotonic() - started
+    told = f"{used} images in {seconds:.1f} s, {used / max(seconds, 1e-9):.0f} a second: {to}"
+    console.print(told, markup=False, highlight=False, soft_wrap=True)
+    if rejected:
+        name, reason = rejected[0]
+        more = f"{len(rejected)} cannot be used (first: {name}: {reason}), see {rejected_file(to)}"
+        console.print(more, markup=False, highlight=False, soft_wrap=True)
+    return used
+
+
+def _writer(stack: ExitStack, to: Path, delimiter: str) -> Any:
+    """A CSV writer whose file takes its name when the stack ends well."""
+    temporary = stack.enter_context(new_file(to))
+    return csv.writer(
+        stack.enter_context(temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="")),
+        delimiter=delimiter,
+        lineterminator="\n",
+    )
+
+
+def _progress(console: Console) -> Progress:
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("images"), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -1,0 +1,60 @@
+"""One configuration as a search file that names nothing to search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from analysis import Run
+from analysis.tables import TrialRecord
+from search.config import SearchConfig, load_config
+from search.resources import available
+from spaces import ConfigError, TrialConfig
+
+
+def trial_file(run: Run, record: TrialRecord, overrides: Sequence[str] = ()) -> SearchConfig:
+    """The search file of one trial of a run: its hyperparameters are fixed, all that decides its figures is as it was.
+
+    Args:
+        overrides: ``dotted.key=value`` texts, for instance where the images have moved.
+    """
+    precision: Any = run.folder.provenance()["precision"]
+    if isinstance(precision, dict):
+        precision = precision[record.config["architecture"]]
+    fixed: dict[str, Any] = {
+        "name": f"{run.folder.settings()['name']}-trial-{record.number}",
+        "preset": None,
+        "space": {},
+        "training": record.config,
+        "search.algorithm": "random",
+        "search.trials": 1,
+        "search.start_with": [],
+        "search.time_budget": None,
+        "search.concurrency": None,
+        "scheduler": {"type": "none"},
+        "precision": precision,
+    }
+    texts = [f"{key}={yaml.safe_dump(value, default_flow_style=True, width=10**6)}" for key, value in fixed.items()]
+    return load_config(run.folder.search_file, [*texts, *overrides])
+
+
+def only_trial(config: SearchConfig) -> TrialConfig:
+    """The configuration that a search file holds where it searches nothing.
+
+    Raises:
+        ConfigError: something is searched.
+    """
+    searched = config.search_space.parameters
+    if searched:
+        rule = "training takes one configuration"
+        fix = "give each one value, or use `thaw search`"
+        raise ConfigError(f"{rule}, this file searches {', '.join(searched)}; {fix}", "space")
+    return config.search_space.config({})
+
+
+def for_this_machine(config: SearchConfig) -> SearchConfig:
+    """The same with no more processors than there are, and with the GPU if there is one."""
+    cpu = min(config.resources.cpu, available().cpus)
+    return config.model_copy(update={"resources": config.resources.model_copy(update={"cpu": cpu, "gpu": None})})

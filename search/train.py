@@ -1,0 +1,59 @@
+"""`thaw train`: one configuration, without a search, into a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from search.config import SearchConfig
+from search.deliver import deliver
+from search.fit import fit
+from search.preflight import prepare
+from search.single import for_this_machine, only_trial
+from search.winner import DEFAULT_GOAL, LabelGoal, Winner
+from trainables.onnx_export import require_onnx
+from trainables.whole_files import check_new
+
+
+def train_config(
+    config: SearchConfig, to: Path, console: Console, *, onnx: bool = False, goal: LabelGoal = DEFAULT_GOAL
+) -> dict[str, Any]:
+    """Train the configuration of a search file that searches nothing, and make a bundle of its best epoch.
+
+    Args:
+        config: such as ``config.yaml`` of a bundle; its ``search.metric`` says which epoch is best.
+        to: a folder that does not exist.
+        console: where progress is printed.
+        onnx: add an ONNX file.
+        goal: of the label rule.
+
+    Returns:
+        The content of ``bundle.json``.
+
+    Raises:
+        ConfigError: the input is wrong; nothing was written.
+        TrainingFailed: a loss was not finite.
+    """
+    check_new(to)
+    if onnx:
+        require_onnx()
+    only_trial(config)
+    prepared = prepare(for_this_machine(config))
+    best = fit(prepared, console)
+    winner = Winner(
+        prepared=prepared,
+        best=best,
+        refit=None,
+        run=config.name,
+        trial=None,
+        status="completed",
+        source="trained",
+        trials=1,
+        metrics=best.metrics,
+        confirmation=None,
+        held_out=None,
+        scored=lambda score: 1,
+    )
+    return deliver(to, winner, goal, onnx, console)

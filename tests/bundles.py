@@ -1,0 +1,56 @@
+"""Helpers for tests on bundles of random networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tests.test_architectures import plausible_state
+from trainables.architectures import architecture, output_features, restore
+from trainables.bundle import CARD, CONFIG, seal, write_model
+from trainables.classifier import ClassifierFacts
+from trainables.freezing import Network
+from trainables.label_sets import LabelRule
+
+SIDE = 64
+CLASSES = ("red", "traffic light", "blue")
+
+
+def random_network(name: str, labels: int = len(CLASSES), side: int = SIDE, units: int = 16) -> Network:
+    """A network of plausible random weights, in evaluation mode."""
+    row = architecture(name)
+    whole, _, _ = restore(row.build, plausible_state(name))
+    head = row.head(output_features(name, side), labels, units, 0.2)
+    return Network(row.stages(whole), row.pool(whole), head, 0, "random").eval()
+
+
+def model_facts(name: str, labels: int = len(CLASSES), side: int = SIDE, units: int = 16) -> ClassifierFacts:
+    row = architecture(name)
+    return ClassifierFacts(name, labels, units, side, "crop", row.mean, row.std)
+
+
+def some_rule(labels: int = len(CLASSES), activation: str = "sigmoid") -> LabelRule:
+    rng = np.random.default_rng(0)
+    calibration = np.column_stack([rng.uniform(0.5, 1.5, labels), rng.normal(size=labels)])
+    return LabelRule(calibration, rng.uniform(0.2, 0.8, labels), activation=activation)  # type: ignore[arg-type]
+
+
+def write_bundle(folder: Path, name: str = "convnet", classes: Sequence[str] = CLASSES, seed: int = 1) -> Network:
+    """A bundle of a random network, and that network."""
+    torch.manual_seed(seed)
+    network = random_network(name, len(classes))
+    folder.mkdir()
+    write_model(folder, network.whole_state())
+    (folder / CONFIG).write_text("name: made-by-hand\n")
+    (folder / CARD).write_text("# A model\n")
+    facts = {
+        "classes": list(classes),
+        "ids": [str(number) for number in range(1, len(classes) + 1)],
+        "model": model_facts(name, len(classes)).to_dict(),
+        "rule": some_rule(len(classes)).to_dict(),
+    }
+    seal(folder, facts)
+    return network

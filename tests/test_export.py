@@ -1,0 +1,268 @@
+"""A winner taken home: what the bundle holds is what the run had, and nothing looks at the test split in silence."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from rich.console import Console
+from torchvision import models
+
+from analysis import Run, load_run
+from search.config import load_config
+from search.export import export_run
+from search.fit import TrainingFailed
+from search.preflight import prepare
+from search.train import train_config
+from search.winner import LabelGoal
+from spaces import METRICS, ConfigError
+from tests.searches import search_file, small_search
+from trainables import load_bundle
+from trainables.bundle import CARD, CONFIG, FACTS, MODEL, ONNX
+from trainables.checkpoint import read_best, write_best
+from trainables.policies import GROUPS
+
+WIDTH = 120
+
+
+def _export(run: Run, to: Path, **options: Any) -> tuple[dict[str, Any], str]:
+    """The facts of a new bundle, and what was printed."""
+    console = Console(record=True, width=WIDTH, file=io.StringIO())
+    facts = export_run(run, to, console, **options)
+    return facts, console.export_text()
+
+
+@pytest.fixture(scope="module")
+def run(
+    tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path, resnet18_file: Path, ray_session: None
+) -> Run:
+    """Two trials of a frozen resnet18 with random weights and two of a ConvNet."""
+    folder = tmp_path_factory.mktemp("export")
+    space = {"architecture": ["convnet", "resnet18"], "freeze_depth": [5], "learning_rate": [0.003, 0.0003]}
+    training = {"architecture": None, "epochs": 2, "head_units": 16}
+    weights = {"resnet18": str(resnet18_file)}
+    return small_search(
+        folder, squares, cache, space=space, training=training, weights=weights, checkpoints={"keep": 4}
+    )
+
+
+@pytest.fixture
+def copied(run: Run, tmp_path: Path) -> Run:
+    """The same run, to be changed."""
+    shutil.copytree(run.folder.path, tmp_path / "run")
+    return load_run(tmp_path / "run")
+
+
+def _moved(folder: Path) -> list[str]:
+    """Overrides for images and labels in another folder."""
+    return [f"data.images={folder / 'images'}", f"data.labels={folder / 'labels.csv'}"]
+
+
+def _of(run: Run, architecture: str) -> int:
+    return next(number for number, record in run.records.items() if record.config["architecture"] == architecture)
+
+
+@pytest.mark.parametrize("architecture", ["convnet", "resnet18"])
+def test_a_bundle_gives_what_the_trial_gave(copied: Run, tmp_path: Path, squares: Path, architecture: str) -> None:
+    number = _of(copied, architecture)
+    facts, printed = _export(copied, tmp_path / "bundle", trial=number)
+    best = read_best(copied.folder.best_file(number))
+    prepared = prepare(load_config(copied.folder.search_file))
+    bundle = load_bundle(tmp_path / "bundle", "cpu")
+    files = [squares / "images" / prepared.dataset.files[row] for row in best.rows]
+    found = [list(prediction.probabilities.values()) for prediction in bundle.predict(files)]
+    np.testing.assert_allclose(found, bundle.rule.probabilities(best.logits), atol=1e-5)
+    assert bundle.classes == bundle.ids == ("blue", "green", "red")
+    assert "training it again" not in printed
+    assert facts["trial"] | {"config": None} == {
+        "number": number,
+        "status": copied.records[number].status,
+        "epoch": best.epoch,
+        "config": None,
+        "weights_from": "checkpoint",
+        "refit": False,
+    }
+    assert facts["validation"]["metrics"] == copied.records[number].epochs[best.epoch]["metrics"]
+    assert facts["rule_fit"]["optimistic"] and facts["rule_fit"]["images"] == len(best.rows)
+
+
+def test_a_bundle_needs_nothing_of_its_run(copied: Run, tmp_path: Path, squares: Path) -> None:
+    _export(copied, tmp_path / "bundle", trial=_of(copied, "resnet18"))
+    files = sorted(path.name for path in (tmp_path / "bundle").iterdir())
+    assert files == sorted([FACTS, MODEL, CARD, CONFIG])
+    (tmp_path / "bundle").rename(tmp_path / "elsewhere")
+    shutil.rmtree(copied.folder.path)
+    images = sorted((squares / "images").iterdir())[:3]
+    assert len(load_bundle(tmp_path / "elsewhere").predict(images)) == 3
+
+
+def test_the_test_split_is_scored_and_each_time_is_noted(copied: Run, tmp_path: Path) -> None:
+    assert "test_scored" not in copied.folder.provenance()
+    facts, printed = _export(copied, tmp_path / "one")
+    test = facts["test"]
+    assert test["images"] == copied.folder.provenance()["data"]["images"]["test"] and test["times_scored"] == 1
+    assert set(test["metrics"]) == set(METRICS)
+    for name, estimate in test["metrics"].items():
+        assert estimate["low"] <= estimate["value"] <= estimate["high"], name
+    assert set(test["trivial"]) == {"nothing", "most_frequent_label", "label_frequencies"}
+    assert {row["group"] for row in test["policies"]} <= set(GROUPS)
+    assert "locked test images" in printed and "label frequencies" in printed and "no longer honest" not in printed
+    again, printed = _export(copied, tmp_path / "two", trial=0)
+    assert again["test"]["times_scored"] == 2 and "scored 2 times" in printed
+    noted = copied.folder.provenance()["test_scored"]
+    assert [entry["trial"] for entry in noted] == [facts["trial"]["number"], 0]
+    assert noted[0]["metrics"] == {name: estimate["value"] for name, estimate in test["metrics"].items()}
+    assert json.loads((tmp_path / "two" / FACTS).read_text())["test"] == again["test"]
+
+
+@pytest.mark.parametrize("harm", ["absent", "damaged", "another epoch"])
+def test_without_its_checkpoint_a_trial_is_trained_again(copied: Run, tmp_path: Path, harm: str) -> None:
+    number = _of(copied, "convnet")
+    file = copied.folder.best_file(number)
+    before = read_best(file)
+    if harm == "absent":
+        shutil.rmtree(file.parent)
+    elif harm == "damaged":
+        file.write_bytes(file.read_bytes()[:-10])
+    else:
+        write_best(file, replace(before, epoch=before.epoch + 1))
+    facts, printed = _export(copied, tmp_path / "bundle", trial=number)
+    assert facts["trial"]["weights_from"] == "trained_again"
+    assert "training it again" in printed and "its figures are those of the log" in printed
+    state = load_bundle(tmp_path / "bundle", "cpu").classifier.state_dict()
+    for name, value in before.state.items():
+        assert torch.equal(state[name], value), name
+
+
+def test_other_figures_are_said(copied: Run, tmp_path: Path) -> None:
+    number = _of(copied, "convnet")
+    shutil.rmtree(copied.folder.checkpoints)
+    text = copied.folder.events_file.read_text().splitlines()
+    events = [json.loads(line) for line in text]
+    for event in events:
+        if event["event"] == "epoch":
+            event["metrics"]["val_loss"] += 0.125
+    copied.folder.events_file.write_text("".join(json.dumps(event) + "\n" for event in events))
+    _, printed = _export(load_run(copied.folder.path), tmp_path / "bundle", trial=number)
+    assert "note: its figures differ from the log, most in val_loss" in printed
+
+
+def test_refit_trains_on_validation_images_too(copied: Run, tmp_path: Path) -> None:
+    number = _of(copied, "convnet")
+    plain, _ = _export(copied, tmp_path / "plain", trial=number)
+    refit, printed = _export(copied, tmp_path / "refit", trial=number, refit=True)
+    epoch = plain["trial"]["epoch"]
+    assert f"training on training and validation images together, {epoch} epochs" in printed
+    assert "val_" not in printed.split("together")[1].split("locked")[0], "nothing is claimed on images it has seen"
+    assert refit["trial"]["refit"] and refit["rule"] == plain["rule"]
+    one, two = (load_bundle(tmp_path / name, "cpu").classifier.state_dict() for name in ("plain", "refit"))
+    assert any(not torch.equal(one[name], two[name]) for name in one)
+    assert "training and validation images together" in (tmp_path / "refit" / CARD).read_text()
+
+
+def test_onnx_lies_beside(copied: Run, tmp_path: Path) -> None:
+    facts, printed = _export(copied, tmp_path / "bundle", trial=_of(copied, "resnet18"), onnx=True)
+    assert 0 <= facts["onnx"]["largest_difference"] < 1e-4 and facts["onnx"]["images"] > 10
+    assert "model.onnx differs from PyTorch by" in printed
+    assert load_bundle(tmp_path / "bundle").facts["files"].keys() == {MODEL, CARD, CONFIG, ONNX}
+    other, _ = _export(copied, tmp_path / "other", trial=_of(copied, "convnet"), onnx=True)
+    shutil.copy(tmp_path / "other" / ONNX, tmp_path / "bundle" / ONNX)
+    with pytest.raises(ConfigError, match=r"model\.onnx: is not the file that this bundle was made with"):
+        load_bundle(tmp_path / "bundle")
+    assert other["onnx"] is not None
+
+
+def test_the_label_rule_serves_the_goal(copied: Run, tmp_path: Path) -> None:
+    goal = LabelGoal("precision", "at_most", 1, 0.8)
+    facts, _ = _export(copied, tmp_path / "bundle", goal=goal)
+    assert facts["rule"]["policy"] == "at_most" and facts["rule"]["k"] == 1
+    assert facts["rule_fit"]["target"] == "precision" and facts["rule_fit"]["floor"] == 0.8
+    for name, goal in (("target", LabelGoal("f1")), ("policy", LabelGoal(policy="most"))):
+        with pytest.raises(ConfigError, match=f"unknown {name}"):
+            _export(copied, tmp_path / "wrong", goal=goal)
+
+
+def test_config_trains_the_same_again(copied: Run, tmp_path: Path) -> None:
+    number = _of(copied, "convnet")
+    exported, _ = _export(copied, tmp_path / "bundle", trial=number)
+    config = load_config(tmp_path / "bundle" / CONFIG)
+    assert config.to_yaml() == (tmp_path / "bundle" / CONFIG).read_text()
+    facts = train_config(config, tmp_path / "trained", Console(quiet=True))
+    assert facts["validation"]["metrics"] == exported["validation"]["metrics"]
+    assert facts["test"]["metrics"] == exported["test"]["metrics"]
+    assert facts["trial"]["number"] is None and facts["trial"]["epoch"] == exported["trial"]["epoch"]
+    assert (tmp_path / "trained" / MODEL).read_bytes() == (tmp_path / "bundle" / MODEL).read_bytes()
+    assert "without a search" in (tmp_path / "trained" / CARD).read_text()
+
+
+def test_training_wants_one_configuration(tmp_path: Path, squares: Path, cache: Path) -> None:
+    config = load_config(search_file(tmp_path, squares, cache))
+    with pytest.raises(
+        ConfigError, match="space: training takes one configuration, this file searches dropout, learning_rate"
+    ):
+        train_config(config, tmp_path / "bundle", Console(quiet=True))
+
+
+def test_a_training_that_fails_leaves_nothing(tmp_path: Path, squares: Path, cache: Path) -> None:
+    training = {"optimizer": "sgd", "learning_rate": 10.0, "momentum": 0.99, "weight_decay": 1.0, "epochs": 20}
+    config = load_config(search_file(tmp_path, squares, cache, space={}, training=training, search={}))
+    with pytest.raises(TrainingFailed, match="smaller learning_rate"):
+        train_config(config, tmp_path / "bundle", Console(quiet=True))
+    assert not list(tmp_path.glob("*bundle*"))
+
+
+def test_without_a_test_split_nothing_is_claimed(tmp_path: Path, squares: Path, cache: Path) -> None:
+    data = {"split": {"validation": 0.3, "test": 0.0}}
+    training = {"learning_rate": 0.003, "epochs": 1}
+    config = load_config(search_file(tmp_path, squares, cache, space={}, data=data, training=training, search={}))
+    console = Console(record=True, width=WIDTH, file=io.StringIO())
+    assert train_config(config, tmp_path / "bundle", console)["test"] is None
+    assert "no test split" in console.export_text() and "no test split" in (tmp_path / "bundle" / CARD).read_text()
+
+
+def test_changed_images_are_refused(copied: Run, tmp_path: Path, squares: Path) -> None:
+    shutil.copytree(squares, tmp_path / "squares")
+    shutil.copy(tmp_path / "squares" / "images" / "1.png", tmp_path / "squares" / "images" / "0.png")
+    with pytest.raises(ConfigError, match="images or labels have changed since the run"):
+        _export(copied, tmp_path / "bundle", overrides=_moved(tmp_path / "squares"))
+    assert not (tmp_path / "bundle").exists() and "test_scored" not in copied.folder.provenance()
+
+
+def test_moved_images_are_found(copied: Run, tmp_path: Path, squares: Path) -> None:
+    shutil.copytree(squares, tmp_path / "squares")
+    _export(copied, tmp_path / "bundle", overrides=_moved(tmp_path / "squares"))
+    config = yaml.safe_load((tmp_path / "bundle" / CONFIG).read_text())
+    assert config["data"]["images"] == str(tmp_path / "squares" / "images")
+
+
+def test_other_pretrained_weights_are_refused(copied: Run, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    torch.save(models.resnet18(weights=None).state_dict(), tmp_path / "other.pth")
+    overrides = [f"weights.resnet18={tmp_path / 'other.pth'}"]
+    with pytest.raises(ConfigError, match="weights: the model put together must give the trial's own logits"):
+        _export(copied, tmp_path / "bundle", trial=_of(copied, "resnet18"), overrides=overrides)
+    assert not (tmp_path / "bundle").exists() and "test_scored" not in copied.folder.provenance()
+
+
+def test_nothing_is_overwritten_and_nothing_left(copied: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(ConfigError, match="exists already and is never overwritten"):
+        _export(copied, tmp_path / "there")
+    with pytest.raises(ConfigError, match=r"--trial: must be a trial with a finished epoch \(0, 1, 2, 3\), got 9"):
+        _export(copied, tmp_path / "bundle", trial=9)
+
+    def fail(facts: object) -> str:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("search.deliver.model_card", fail)
+    with pytest.raises(OSError, match="no space left"):
+        _export(copied, tmp_path / "bundle")
+    assert not list(tmp_path.glob("*bundle*"))

@@ -1,0 +1,219 @@
+"""Predictions over folders, patterns and lists, into files that exist whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from search.cli import run
+from search.predict import predict
+from spaces import ConfigError
+from tests.bundles import CLASSES, write_bundle
+from trainables import load_bundle
+from trainables import predict as prediction
+from trainables.bundle import Bundle
+from trainables.image_places import find_images
+from trainables.readers import read_paper
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("predict") / "bundle"
+    write_bundle(folder)
+    return folder
+
+
+@pytest.fixture
+def images(tmp_path: Path, squares: Path) -> Path:
+    """40 images in a folder, three of them below another one; beside them what is no image."""
+    folder = tmp_path / "photos"
+    (folder / "deep" / "er").mkdir(parents=True)
+    for number in range(40):
+        place = folder / "deep" / "er" if number >= 37 else folder
+        shutil.copy(squares / "images" / f"{number}.png", place)
+    (folder / "notes.txt").write_text("no image")
+    (folder / ".hidden.png").write_bytes(b"")
+    return folder
+
+
+def rows_of(file: Path, delimiter: str = ",") -> list[list[str]]:
+    with file.open(newline="") as text:
+        return list(csv.reader(text, delimiter=delimiter))
+
+
+def test_a_folder_becomes_a_table(bundle: Path, images: Path, tmp_path: Path) -> None:
+    assert predict(bundle, [str(images)], tmp_path / "out.csv", "probabilities", QUIET) == 40
+    header, *rows = rows_of(tmp_path / "out.csv")
+    assert header == ["image", "labels", *CLASSES]
+    names = [row[0] for row in rows]
+    assert len(names) == 40 and names == sorted(names) and "deep/er/37.png" in names
+    expected = load_bundle(bundle).predict([images / name for name in names])
+    for row, one in zip(rows, expected, strict=True):
+        assert row[1].split("|") == list(one.labels) or (row[1] == "" and not one.labels)
+        np.testing.assert_allclose([float(cell) for cell in row[2:]], list(one.probabilities.values()), rtol=1e-4)
+    assert not (tmp_path / "out.rejected.csv").exists()
+
+
+def test_the_label_files_own_format_can_be_read_again(bundle: Path, images: Path, tmp_path: Path) -> None:
+    predict(bundle, [str(images / "*.png")], tmp_path / "out.txt", "paper", QUIET)
+    rows = read_paper(images, tmp_path / "out.txt", None)
+    assert len(rows.files) == 37 and "0.png" in rows.files
+    ids = dict(zip(CLASSES, "123", strict=True))
+    predictions = load_bundle(bundle).predict([images / file for file in rows.files])
+    for one, labels in zip(predictions, rows.labels, strict=True):
+        assert labels == {ids[label] for label in one.labels}
+
+
+def test_bad_images_are_listed_and_end_nothing(bundle: Path, images: Path, tmp_path: Path) -> None:
+    (images / "a bad one.jpg").write_text("no image")
+    (images / "empty.png").touch()
+    assert predict(bundle, [str(images)], tmp_path / "out.csv", "probabilities", QUIET) == 40
+    assert len(rows_of(tmp_path / "out.csv")) == 41
+    assert rows_of(tmp_path / "out.rejected.csv") == [
+        ["file", "reason"],
+        ["a bad one.jpg", "not an image of a known format"],
+        ["empty.png", "empty file"],
+    ]
+
+
+def test_nothing_is_left_when_it_fails_midway(
+    bundle: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Bundle.stream
+
+    def torn(self: Bundle, paths: list[Path]) -> Iterator[prediction.Prediction]:
+        for number, one in enumerate(stream(self, paths)):
+            if number == 35:
+                raise OSError("no space left on device")
+            yield one
+
+    monkeypatch.setattr(Bundle, "stream", torn)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(OSError, match="no space left"):
+        predict(bundle, [str(images)], tmp_path / "out.csv", "probabilities", QUIET)
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_file_that_hangs_holds_up_nobody(bundle: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode, slow = prediction.decode_image, images / "0.png"
+
+    def sometimes(path: Path, size: int, resize: str) -> np.ndarray:
+        if path == slow:
+            hang.wait()
+        return decode(path, size, resize)
+
+    hang = threading.Event()
+    monkeypatch.setattr(prediction, "decode_image", sometimes)
+    monkeypatch.setattr(prediction, "TIMEOUT", 3.0)
+    try:
+        found = load_bundle(bundle).predict([images / f"{number}.png" for number in range(37)])
+    finally:
+        hang.set()
+    assert [one.rejected for one in found if one.rejected] == ["reading took longer than 3 s"]
+    assert len(found) == 37 and found[0].image == str(slow)
+
+
+def test_memory_does_not_grow_with_the_images(bundle: Path, squares: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode, alive, most = prediction.decode_image, [0], [0]
+
+    def gone() -> None:
+        alive[0] -= 1
+
+    def counted(path: Path, size: int, resize: str) -> np.ndarray:
+        pixels = decode(path, size, resize).copy()
+        alive[0] += 1
+        most[0] = max(most[0], alive[0])
+        weakref.finalize(pixels, gone)
+        return pixels
+
+    monkeypatch.setattr(prediction, "decode_image", counted)
+    files = [squares / "images" / f"{number % 120}.png" for number in range(250)]
+    assert sum(1 for _ in load_bundle(bundle).stream(files)) == 250
+    # 64 wait in the queue, 32 for their batch, one or two with each thread and with the supervisor.
+    assert 0 < most[0] <= 64 + 32 + 2 * (os.cpu_count() or 1) + 4
+
+
+def names_of(*places: object) -> list[str]:
+    return list(find_images([str(place) for place in places]))
+
+
+def test_places(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert names_of(images / "0.png") == ["0.png"]
+    assert names_of(images / "1*.png") == sorted(["1.png", *(f"1{i}.png" for i in range(10))])
+    assert names_of(images / "**" / "*.png")[-1] == "deep/er/39.png"
+    assert len(names_of(images / "**" / "*.png")) == 40, "hidden files are no images"
+    listed = tmp_path / "list.txt"
+    listed.write_text("photos/3.png\n\n photos/deep/er/37.png \nabsent.jpg\n")
+    assert names_of(listed) == ["photos/3.png", "photos/deep/er/37.png", "absent.jpg"]
+    assert find_images([str(listed)])["photos/3.png"] == images / "3.png"
+    assert len(names_of(images / "0.png", images / "0.png", images / "1.png")) == 2, "each file once"
+    shutil.copy(images / "0.png", images / "deep" / "0.png")
+    assert names_of(images / "0.png", images / "deep" / "0.png") == [
+        (images / "0.png").as_posix(),
+        (images / "deep" / "0.png").as_posix(),
+    ]
+    monkeypatch.chdir(images)
+    assert names_of("0.png", "deep")[:2] == ["0.png", "deep/0.png"], "two names would be equal, so all are paths"
+    odd = tmp_path / "set[1]"
+    odd.mkdir()
+    shutil.copy(images / "0.png", odd)
+    assert names_of(odd) == ["0.png"], "a folder that exists is no pattern"
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("absent", "does not exist; give a folder, a pattern, an image or a list of images"),
+        ("*.webp", "there is no image in"),
+        ("deep/nothing", "there is no image in"),
+        ("blank.txt", "lists no images"),
+        ("binary.dat", "is no image and no text file"),
+    ],
+)
+def test_places_that_hold_nothing(place: str, message: str, images: Path) -> None:
+    (images / "deep" / "nothing").mkdir()
+    (images / "blank.txt").write_text("\n \n")
+    (images / "binary.dat").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(ConfigError, match=message):
+        names_of(images / place)
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command in this process: (exit status, standard output, standard error)."""
+
+    def in_process(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["thaw", *map(str, arguments)])
+        status = run()
+        told = capsys.readouterr()
+        return status, told.out, told.err
+
+    return in_process
+
+
+def test_the_command(bundle: Path, images: Path, tmp_path: Path, call: Callable[..., tuple[int, str, str]]) -> None:
+    out = tmp_path / "out.csv"
+    (images / "bad.jpg").write_text("no image")
+    status, told, err = call("predict", bundle, images, "--to", out)
+    assert (status, err) == (0, "") and "40 images in" in told and "a second" in told
+    assert "1 cannot be used (first: bad.jpg: not an image of a known format), see" in told
+    status, _, err = call("predict", bundle, images, "--to", out)
+    assert status == 2 and "exists already and is never overwritten" in err
+    status, _, err = call("predict", bundle, images, "--to", tmp_path / "x.csv", "--format", "papers")
+    assert status == 2 and "did you mean paper?" in err and not (tmp_path / "x.csv").exists()
+    status, told, _ = call("predict", bundle, images / "bad.jpg", "--to", tmp_path / "none.csv")
+    assert status == 1 and "0 images" in told
+    status, _, err = call("predict", images, images, "--to", tmp_path / "y.csv")
+    assert status == 2 and "not a bundle" in err

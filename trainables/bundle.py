@@ -1,0 +1,154 @@
+"""The bundle: a folder with a trained model and all that is needed to use it, without Ray and without its run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from spaces import ConfigError
+from trainables.classifier import Classifier, ClassifierFacts, build_classifier
+from trainables.label_sets import LabelRule
+from trainables.predict import Prediction, default_device, predict_files
+
+FORMAT = 1
+"""Of ``bundle.json``; raised whenever an older Thaw could no longer read a bundle."""
+
+FACTS, MODEL, CONFIG, CARD, ONNX = "bundle.json", "model.safetensors", "config.yaml", "MODEL_CARD.md", "model.onnx"
+CHECKED = (MODEL, CONFIG, ONNX)
+"""What is compared with its digest. The card is for people, who may add to it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A trained model, ready to predict.
+
+    Args:
+        path: its folder.
+        facts: the content of ``bundle.json``; see ``docs/architecture.md``.
+        classes: names of the labels, in the order of everything else.
+        ids: what the label file of the training data calls them.
+        model: what the network is.
+        rule: from its logits to label sets.
+        classifier: the network, on `device`.
+    """
+
+    path: Path
+    facts: dict[str, Any]
+    classes: tuple[str, ...]
+    ids: tuple[str, ...]
+    model: ClassifierFacts
+    rule: LabelRule
+    classifier: Classifier
+    device: torch.device
+
+    def stream(self, paths: Iterable[str | Path]) -> Iterator[Prediction]:
+        """One prediction a path, in their order, as they are done; memory does not grow with their number."""
+        return predict_files(self.classifier, self.model, self.rule, self.classes, list(paths), self.device)
+
+    def predict(self, paths: Iterable[str | Path]) -> list[Prediction]:
+        """One prediction a path, in their order. An image that cannot be used has a reason in ``rejected``."""
+        return list(self.stream(paths))
+
+
+def load_bundle(path: str | Path, device: str | None = None) -> Bundle:
+    """Read a bundle and check that it is whole.
+
+    Args:
+        path: the folder that ``thaw export`` or ``thaw train`` made.
+        device: where to compute, such as ``cpu``; the GPU by default, if there is one.
+
+    Raises:
+        ConfigError: it is no bundle, or a damaged one. Nothing in it is unpickled or run.
+    """
+    path = Path(path)
+    facts = _read_facts(path)
+    try:
+        _check_files(path, facts["files"])
+        model = ClassifierFacts.from_dict(facts["model"])
+        classes, ids = tuple(map(str, facts["classes"])), tuple(map(str, facts["ids"]))
+        rule = LabelRule.from_dict(facts["rule"])
+        _check_labels(len(classes), {"ids": len(ids), "model.classes": model.classes, "rule": len(rule.thresholds)})
+        classifier = build_classifier(model, _read_model(path / MODEL))
+    except ConfigError as error:
+        raise error.within(file=path / FACTS) from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"damaged: {error!r}; export the model again", file=path / FACTS) from None
+    place = default_device() if device is None else torch.device(device)
+    return Bundle(path, facts, classes, ids, model, rule, classifier.to(place), place)
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    file = path / FACTS
+    if not file.is_file():
+        raise ConfigError(f"not a bundle: it holds no {FACTS}; name a folder that `thaw export` made", file=path)
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"damaged: {error}; export the model again", file=file) from None
+    version = facts.get("format") if isinstance(facts, dict) else None
+    if type(version) is not int or version < 1:
+        raise ConfigError(f"damaged: its format must be a number, got {version!r}; export the model again", file=file)
+    if version > FORMAT:
+        raise ConfigError(f"has format {version}, this Thaw reads up to {FORMAT}; install a newer Thaw", "format", file)
+    return facts
+
+
+def _check_files(path: Path, digests: Mapping[str, str]) -> None:
+    """Every file is there and is the one that the bundle was made with."""
+    for name in (MODEL, CONFIG):
+        if name not in digests:
+            raise ConfigError(f"lists no {name}; export the model again", "files")
+    for name in CHECKED:
+        file = path / name
+        if name in digests and not file.is_file():
+            raise ConfigError("this file of the bundle is missing; export the model again", file=file)
+        if name not in digests and file.exists():
+            raise ConfigError("does not belong to this bundle, which was made without it; remove it", file=file)
+        if name in digests and file_digest(file) != digests[name]:
+            raise ConfigError(
+                "is not the file that this bundle was made with (its SHA-256 differs); it is damaged or belongs to "
+                "another model: export again",
+                file=file,
+            )
+
+
+def _check_labels(classes: int, others: Mapping[str, int]) -> None:
+    for key, number in others.items():
+        if number != classes:
+            raise ConfigError(f"must be for the {classes} labels in `classes`, got {number}; export again", key)
+
+
+def _read_model(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ConfigError(f"holds no weights in safetensors format ({error}); export again", file=file) from None
+
+
+def file_digest(file: Path) -> str:
+    """SHA-256 in hexadecimal."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def write_model(folder: Path, state: Mapping[str, Tensor]) -> None:
+    """Write all weights of a network, as :func:`trainables.classifier.build_classifier` takes them."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    # Not by `save_file`, which would let nobody else read the file.
+    (folder / MODEL).write_bytes(save(plain))
+
+
+def seal(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write ``bundle.json``, with the digests of all other files, which are there already."""
+    digests = {file.name: file_digest(file) for file in sorted(folder.iterdir())}
+    content = {"format": FORMAT, **facts, "files": digests}
+    (folder / FACTS).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,103 @@
+"""The network as it leaves Thaw: decoded images in, logits out, with its preprocessing inside."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spaces import ConfigError
+from trainables.architectures import RGB, architecture, output_features
+from trainables.decoding import RESIZE
+from trainables.views import render
+
+
+@dataclass(frozen=True)
+class ClassifierFacts:
+    """All that is needed, beside its weights, to build a classifier and to feed it.
+
+    Args:
+        architecture: as in the search file.
+        classes: number of labels.
+        head_units: width of the hidden dense layer; 0 for none.
+        image_size: side of the square images, pixels.
+        resize: how images become squares, a key of ``trainables.decoding.RESIZE``.
+        mean, std: of each channel, on the scale from 0 to 1.
+    """
+
+    architecture: str
+    classes: int
+    head_units: int
+    image_size: int
+    resize: str
+    mean: RGB
+    std: RGB
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ClassifierFacts:
+        """What :meth:`to_dict` has written.
+
+        Raises:
+            ConfigError: a value is missing, unknown or of another kind; whoever knows the file adds it.
+        """
+        try:
+            mean, std = (tuple(float(value) for value in values[name]) for name in ("mean", "std"))
+            facts = cls(**{**values, "mean": mean, "std": std})
+            whole = all(type(number) is int for number in (facts.classes, facts.head_units, facts.image_size))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"does not describe a model ({error!r}); export it again", "model") from None
+        if not whole or len(mean) != 3 or len(std) != 3 or facts.resize not in RESIZE:
+            raise ConfigError(f"does not describe a model, got {dict(values)}; export it again", "model")
+        return facts
+
+
+class Classifier(nn.Sequential):
+    """The layers of a trained network, always in evaluation mode.
+
+    Its weights are called ``stage1.…`` to ``stage5.…``, ``pool.…`` and ``head.…``, whatever was frozen in training.
+    """
+
+    def __init__(self, layers: OrderedDict[str, nn.Module], mean: RGB, std: RGB) -> None:
+        super().__init__(layers)
+        self.mean, self.std = mean, std
+        self.requires_grad_(False)
+        self.eval()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits, float32 (N, L), of decoded images, uint8 RGB (N, S, S, 3)."""
+        return super().forward(render(pixels, None, self.mean, self.std))
+
+
+def build_classifier(facts: ClassifierFacts, state: Mapping[str, Tensor]) -> Classifier:
+    """A classifier whose weights are the tensors of `state` themselves.
+
+    Args:
+        facts: what to build.
+        state: all weights, as ``Network.whole_state`` gives them.
+
+    Raises:
+        ConfigError: the architecture is unknown, or the weights are not those of such a network.
+    """
+    row = architecture(facts.architecture)
+    features = output_features(facts.architecture, facts.image_size)
+    with torch.device("meta"):
+        network = row.build()
+        head = row.head(features, facts.classes, facts.head_units, 0.0)
+    layers = [(f"stage{number}", stage) for number, stage in enumerate(row.stages(network), 1)]
+    layers += [("pool", row.pool(network)), ("head", head)]
+    classifier = Classifier(OrderedDict(layers), facts.mean, facts.std)
+    try:
+        classifier.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        fault = str(error).splitlines()[-1].strip()
+        kind = f"{facts.architecture} with {facts.classes} labels at {facts.image_size} pixels"
+        raise ConfigError(f"the weights are not those of {kind}: {fault}") from None
+    return classifier.requires_grad_(False).to(memory_format=torch.channels_last)

@@ -1,0 +1,72 @@
+"""Which image files are meant: a folder, a pattern, a file, or a text file that lists them."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from spaces import ConfigError
+from trainables.label_files import looks_like_image
+
+WILDCARDS = "*?["
+
+
+def find_images(places: Sequence[str]) -> dict[str, Path]:
+    """Name → path of all image files that the places stand for, each file once, in the order of the places.
+
+    A name is relative to its place: to the folder, or to the part of a pattern that has no wildcards; a file is called
+    by its own name, an entry of a list as it stands there. Where two files would get the same name, every one is
+    called by its path.
+
+    Args:
+        places: each a folder (searched with all its folders), a pattern such as ``photos/**/*.jpg``, an image file, or
+            a text file with one path a line, relative to its own folder.
+
+    Raises:
+        ConfigError: a place does not exist, or no image is found.
+    """
+    found = list(dict.fromkeys(pair for place in places for pair in _images_of(place)))
+    names = {name for name, _ in found}
+    if len(names) < len(found):
+        return {path.as_posix(): path for _, path in found}
+    return dict(found)
+
+
+def _images_of(place: str) -> list[tuple[str, Path]]:
+    path = Path(place).expanduser()
+    if path.is_dir():
+        found = [(file.relative_to(path).as_posix(), file) for file in sorted(path.rglob("*"))]
+    elif path.exists():
+        return [(path.name, path)] if looks_like_image(path.name) else list(_listed(path))
+    elif any(sign in place for sign in WILDCARDS):
+        root = _fixed_part(path)
+        files = map(Path, sorted(glob.glob(str(path), recursive=True)))
+        found = [(file.relative_to(root).as_posix(), file) for file in files]
+    else:
+        raise ConfigError(f"{place} does not exist; give a folder, a pattern, an image or a list of images", "IMAGES")
+    visible = [(name, file) for name, file in found if not any(part.startswith(".") for part in Path(name).parts)]
+    images = [(name, file) for name, file in visible if looks_like_image(name) and not file.is_dir()]
+    if not images:
+        raise ConfigError(f"there is no image in {place}; give another folder or pattern", "IMAGES")
+    return images
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folder below which a pattern looks."""
+    parts = pattern.parts
+    wild = next(number for number, part in enumerate(parts) if any(sign in part for sign in WILDCARDS))
+    return Path(*parts[:wild])
+
+
+def _listed(file: Path) -> Iterator[tuple[str, Path]]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is no image and no text file with a path a line: {error}", "IMAGES") from None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise ConfigError(f"{file} lists no images; write one path a line", "IMAGES")
+    for line in lines:
+        yield line, Path(os.path.normpath(file.parent / Path(line).expanduser()))

@@ -1,0 +1,137 @@
+"""Prediction over any number of image files: threads decode while the network runs, and memory stays the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from trainables.classifier import Classifier, ClassifierFacts
+from trainables.decoding import Rejected, decode_image, file_identity
+from trainables.label_sets import LabelRule
+from trainables.supervision import supervised
+
+BATCH = 32
+"""Images that pass the network at a time, as in training where it is frozen."""
+
+TIMEOUT = 60.0
+"""Seconds for reading one file."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image.
+
+    Args:
+        image: the image's path as it was given.
+        labels: the labels that the image is given, in the order of the classes; may be none.
+        probabilities: label → calibrated probability; empty where the image cannot be used.
+        rejected: why the image cannot be used, else empty.
+    """
+
+    image: str
+    labels: tuple[str, ...]
+    probabilities: dict[str, float]
+    rejected: str = ""
+
+
+def default_device() -> torch.device:
+    """The GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def predict_files(
+    classifier: Classifier,
+    model: ClassifierFacts,
+    rule: LabelRule,
+    classes: Sequence[str],
+    paths: Sequence[str | Path],
+    device: torch.device,
+) -> Iterator[Prediction]:
+    """One prediction a path, in the order of the paths, as they are done.
+
+    Files are decoded as for training. One that cannot be used gives a prediction that says why and ends nothing; one
+    that hangs is given up after a minute, and the others go on meanwhile.
+
+    Args:
+        classifier: on `device`.
+        model: size and shape of its images.
+        rule: from its logits to label sets.
+        classes: names of its labels.
+        paths: image files.
+    """
+    for i, outcome in enumerate(_in_order(_logits(classifier, model, paths, device))):
+        if isinstance(outcome, Rejected):
+            yield Prediction(str(paths[i]), (), {}, outcome.reason)
+            continue
+        chances = rule.probabilities(outcome[None])
+        chosen = rule.label_sets(chances)[0]
+        labels = tuple(name for name, yes in zip(classes, chosen, strict=True) if yes)
+        yield Prediction(str(paths[i]), labels, dict(zip(classes, chances[0].tolist(), strict=True)))
+
+
+def _logits(
+    classifier: Classifier, model: ClassifierFacts, paths: Sequence[str | Path], device: torch.device
+) -> Iterator[tuple[int, np.ndarray | Rejected]]:
+    """(i, logits (L,) of file i), nearly in order.
+
+    Images wait for a batch as they come, and only their few logits for their turn, so that a slow file holds up nobody.
+    """
+
+    def decode(i: int) -> np.ndarray:
+        path = Path(paths[i])
+        found = file_identity(path)
+        if isinstance(found, str):
+            raise Rejected(found)
+        return decode_image(path, model.image_size, model.resize)
+
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    numbers: list[int] = []
+    images: list[np.ndarray] = []
+    for i, outcome in supervised(decode, len(paths), threads, TIMEOUT):
+        if isinstance(outcome, Rejected):
+            yield i, outcome
+            continue
+        numbers.append(i)
+        images.append(outcome)
+        if len(images) == BATCH:
+            yield from zip(numbers, _run(classifier, images, device), strict=True)
+            numbers, images = [], []
+    if images:
+        yield from zip(numbers, _run(classifier, images, device), strict=True)
+
+
+@torch.no_grad()
+def _run(classifier: Classifier, images: Sequence[np.ndarray], device: torch.device) -> np.ndarray:
+    pixels = torch.from_numpy(np.stack(images)).to(device)
+    return classifier(pixels).float().cpu().numpy()
+
+
+def _in_order(results: Iterable[tuple[int, T]]) -> Iterator[T]:
+    """The results by their numbers, which run from 0 without gaps."""
+    waiting: dict[int, T] = {}
+    turn = 0
+    for i, result in results:
+        waiting[i] = result
+        while turn in waiting:
+            yield waiting.pop(turn)
+            turn += 1
+
+
+def store_logits(classifier: Classifier, pixels: np.ndarray, rows: np.ndarray, device: torch.device) -> np.ndarray:
+    """Logits, float32 (len(rows), L), of decoded images.
+
+    Args:
+        classifier: on `device`.
+        pixels: uint8 RGB (images, S, S, 3), such as ``ImageStore.pixels``.
+        rows: which of them.
+    """
+    chunks = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    return np.concatenate([_run(classifier, pixels[chunk], device) for chunk in chunks])
