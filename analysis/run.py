@@ -76,7 +76,7 @@ class Run:
         """One row a trial and epoch; see :func:`analysis.tables.history_table`."""
         return history_table(self.records.values())
 
-    @property
+    @cached_property
     def best(self) -> TrialRecord | None:
         """The best finished trial."""
         return best_record(self.records.values(), self.metric)

@@ -34,5 +34,6 @@ def trial_rows(run: Run) -> dict[str, Any]:
         for name, number in zip(table.columns, numeric, strict=True)
     ]
     rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
+    rows = [[float(f"{cell:.6g}") if isinstance(cell, float) else cell for cell in row] for row in rows]
     best = run.best.number if run.best else None
     return {"columns": columns, "rows": plain(rows), "sorted": run.metric, "best": best}
