@@ -57,7 +57,7 @@ def draw(data: LabelQuality, theme: Theme) -> Figure:
     rows = data.rows
     if len(rows) > SHOWN:
         rows = pd.concat([rows[: SHOWN // 2], rows[-SHOWN // 2 :]])
-    figure = theme.figure(1.3 + 0.19 * len(rows))
+    figure = theme.figure(1.5 + 0.19 * len(rows))
     axes = figure.subplots()
     places = np.arange(len(rows))
     axes.hlines(places, rows["trivial"], rows["ap"], color=theme.grid, lw=2.5)
@@ -67,8 +67,8 @@ def draw(data: LabelQuality, theme: Theme) -> Figure:
     axes.set_yticks(places, names)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(-0.02, 1.02)
-    axes.set_xlabel("average precision on validation images (0 to 1, more is better)")
-    axes.set_ylabel("label (validation images with it)")
+    axes.set_xlabel("average precision on the validation images (0 to 1, more is better)")
+    axes.set_ylabel("label (images)")
     if len(rows) < len(data.rows):
         axes.set_title(f"the {SHOWN // 2} best and the {SHOWN // 2} worst of {len(data.rows):,} labels")
     theme.legend(figure, handles)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from analysis.plots.interactive import plotly_figure
 from analysis.plots.plot import NotEnough, Plot
 from analysis.plots.searched import Searched, searched
-from analysis.plots.theme import Theme
+from analysis.plots.theme import WIDTH, Theme
 from analysis.plots.trials import finished_trials, thinned
 from analysis.plots.words import counted, listed, shortened, value
 from analysis.run import Run
@@ -50,7 +50,8 @@ def compute(run: Run) -> Lines:
 
 
 def draw(data: Lines, theme: Theme) -> Figure:
-    figure = theme.figure(3.8)
+    # Beyond six axes the picture grows wider, so that words keep their place between neighbours.
+    figure = theme.figure(3.8, WIDTH * max(1.0, len(data.columns) / 6))
     axes = figure.subplots()
     rows = thinned(data.trials, LIMIT)
     # The best ones last, on top of the others.
