@@ -171,6 +171,10 @@ class RunFolder:
     def provenance(self) -> dict[str, Any]:
         return json.loads(self.provenance_file.read_text(encoding="utf-8"))
 
+    def confirmation(self) -> dict[str, Any] | None:
+        """The outcome of `thaw confirm`; None where there is none."""
+        return json.loads(self.confirm_file.read_text(encoding="utf-8")) if self.confirm_file.is_file() else None
+
     def write_text(self, file: Path, text: str) -> None:
         """Write a file of this folder whole or not at all."""
         temporary = file.with_name(f".{file.name}.{os.getpid()}")

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from analysis import Run, RunFolder
 from analysis.tables import TrialRecord
 from search.deliver import deliver
 from search.fit import fit
+from search.out_of_fold import read_out_of_fold
 from search.preflight import Prepared, prepare
 from search.scoring import Score
 from search.single import for_this_machine, trial_file
@@ -44,7 +46,7 @@ def export_run(
         run: a run whose images are still what they were.
         to: a folder that does not exist.
         console: where progress is printed.
-        trial: its number; the best one by default.
+        trial: its number; by default the one that a confirmation chose, or else the best one.
         onnx: add an ONNX file.
         refit: hand over the configuration trained on training and validation images together, for as many epochs as
             the trial's best had.
@@ -61,6 +63,10 @@ def export_run(
     check_new(to)
     if onnx:
         require_onnx()
+    confirmation = run.folder.confirmation()
+    if trial is None and confirmation is not None:
+        trial = confirmation["chosen"]
+        console.print(f"`thaw confirm` chose trial {trial}", highlight=False)
     record = _chosen(run, trial)
     config = trial_file(run, record, overrides)
     prepared = prepare(for_this_machine(config))
@@ -83,8 +89,8 @@ def export_run(
         source=source,
         trials=len(run.records),
         metrics=record.epochs[epoch]["metrics"],
-        confirmation=None,
-        held_out=None,
+        confirmation=confirmation,
+        held_out=_held_out(run, record, prepared, console),
         scored=lambda score: log_test_score(run.folder, record.number, refit, score),
     )
     return deliver(to, winner, goal, onnx, console)
@@ -100,6 +106,19 @@ def _chosen(run: Run, number: int | None) -> TrialRecord:
         known = ", ".join(str(other.number) for other in run.records.values() if other.epochs) or "none"
         raise ConfigError(f"must be a trial with a finished epoch ({known}), got {number}", "--trial", run.folder.path)
     return record
+
+
+def _held_out(
+    run: Run, record: TrialRecord, prepared: Prepared, console: Console
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Logits and targets of a confirmation's predictions for images that their network was not trained on."""
+    file = run.folder.confirmed_predictions(record.number)
+    if not file.is_file():
+        if run.folder.confirm_file.is_file():
+            console.print(f"trial {record.number} is not among the confirmed ones: its validation images serve instead")
+        return None
+    predictions = read_out_of_fold(file)
+    return predictions.logits, prepared.dataset.labels[predictions.rows]
 
 
 def _check_data(run: Run, prepared: Prepared) -> None:

@@ -20,6 +20,7 @@ from analysis import Run, load_run
 from search.config import load_config
 from search.export import export_run
 from search.fit import TrainingFailed
+from search.out_of_fold import OutOfFold, write_out_of_fold
 from search.preflight import prepare
 from search.train import train_config
 from search.winner import LabelGoal
@@ -28,6 +29,7 @@ from tests.searches import search_file, small_search
 from trainables import load_bundle
 from trainables.bundle import CARD, CONFIG, FACTS, MODEL, ONNX
 from trainables.checkpoint import read_best, write_best
+from trainables.label_sets import fit_label_rule
 from trainables.policies import GROUPS
 
 WIDTH = 120
@@ -188,6 +190,37 @@ def test_the_label_rule_serves_the_goal(copied: Run, tmp_path: Path) -> None:
     for name, goal in (("target", LabelGoal("f1")), ("policy", LabelGoal(policy="most"))):
         with pytest.raises(ConfigError, match=f"unknown {name}"):
             _export(copied, tmp_path / "wrong", goal=goal)
+
+
+def test_a_confirmation_chooses_and_gives_the_label_rule(copied: Run, tmp_path: Path) -> None:
+    best = copied.best
+    assert best is not None
+    number = next(number for number in copied.records if number != best.number)
+    checkpoint = read_best(copied.folder.best_file(number))
+    targets = prepare(load_config(copied.folder.search_file)).dataset.labels
+    # Predictions that know the answer: their thresholds are not those of the validation images.
+    logits = np.where(targets, 3.0, -3.0).astype(np.float32)
+    rows = np.arange(len(targets))
+    write_out_of_fold(copied.folder.confirmed_predictions(number), OutOfFold(logits, rows))
+    leader = {"trial": number, "search_value": 0.5, "mean": 0.4, "interval": [0.3, 0.5], "values": [0.4], "std": 0.1}
+    outcome = {"metric": "val_map", "folds": 5, "seeds": 1, "images": len(rows), "leaders": [leader]}
+    copied.folder.confirm_file.write_text(json.dumps({**outcome, "chosen": number, "shrinkage": 0.1, "trivial": {}}))
+    facts, printed = _export(copied, tmp_path / "bundle")
+    assert f"`thaw confirm` chose trial {number}" in printed and "optimistic" not in printed
+    assert facts["trial"]["number"] == number and facts["confirmation"]["chosen"] == number
+    assert facts["rule_fit"] | {"target": "", "floor": None} == {
+        "target": "",
+        "floor": None,
+        "from": "out_of_fold",
+        "images": len(rows),
+        "optimistic": False,
+    }
+    assert facts["rule"] == fit_label_rule(logits, targets).to_dict()
+    assert (
+        facts["validation"]["images"] == len(checkpoint.rows) and "+0.100" in (tmp_path / "bundle" / CARD).read_text()
+    )
+    facts, printed = _export(copied, tmp_path / "another", trial=best.number)
+    assert f"trial {best.number} is not among the confirmed ones" in printed and facts["rule_fit"]["optimistic"]
 
 
 def test_config_trains_the_same_again(copied: Run, tmp_path: Path) -> None:

@@ -47,6 +47,11 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def processors() -> int:
+    """How many this process may use; as many threads decode."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def predict_files(
     classifier: Classifier,
     model: ClassifierFacts,
@@ -92,10 +97,9 @@ def _logits(
             raise Rejected(found)
         return decode_image(path, model.image_size, model.resize)
 
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     numbers: list[int] = []
     images: list[np.ndarray] = []
-    for i, outcome in supervised(decode, len(paths), threads, TIMEOUT):
+    for i, outcome in supervised(decode, len(paths), processors(), TIMEOUT):
         if isinstance(outcome, Rejected):
             yield i, outcome
             continue
