@@ -41,13 +41,13 @@ HEAD = {"learning_rate": [1e-3], "dropout": [0.2]}
 
 
 def seconds(*tasks: Callable[[], object], repeat: int) -> list[float]:
-    """Median seconds of each task; the tasks take turns, so that a busy moment hits all of them."""
+    """Median processor seconds of each task, all in this thread; they take turns, so that a busy moment hits all."""
     times: list[list[float]] = [[] for _ in tasks]
     for _ in range(repeat):
         for task, own in zip(tasks, times, strict=True):
-            started = time.perf_counter()
+            started = time.process_time()
             task()
-            own.append(time.perf_counter() - started)
+            own.append(time.process_time() - started)
     return [median(own) for own in times]
 
 

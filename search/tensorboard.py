@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams
 
 from analysis.run_folder import RunFolder
 from analysis.tables import TrialRecord
 from spaces import METRICS, TrialConfig, best_epoch
+
+_NUMBERS = itertools.count()
+
+
+class EventFile:
+    """One run's file of events, written by the caller itself.
+
+    torch's ``SummaryWriter`` starts a thread for each file and waits for it at each flush, which is most of what the
+    search itself spends on a trial.
+
+    Args:
+        folder: of the run; made if need be. A file that it holds already is continued by another one beside it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}"
+        self._records = RecordWriter((folder / name).open("wb"))
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        self.summary(summary, step)
+
+    def summary(self, summary: Summary, step: int = 0) -> None:
+        self._write(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def close(self) -> None:
+        self._records.close()
+
+    def _write(self, event: Event) -> None:
+        self._records.write(event.SerializeToString())
+        self._records.flush()
 
 
 class TensorBoard:
@@ -22,42 +63,38 @@ class TensorBoard:
 
     def __init__(self, folder: RunFolder, metric: str) -> None:
         self.folder, self.metric = folder, metric
-        self._writers: dict[int, SummaryWriter] = {}
+        self._files: dict[int, EventFile] = {}
 
     def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
-        writer = self._writer(record.number)
+        values = {"learning_rate": row["learning_rate"], "gradient_norm": row["gradient_norm"]}
         for column, value in row["metrics"].items():
             split, name = column.split("_", 1)
-            writer.add_scalar(f"{name}/{split}", value, row["epoch"])
-        writer.add_scalar("learning_rate", row["learning_rate"], row["epoch"])
-        writer.add_scalar("gradient_norm", row["gradient_norm"], row["epoch"])
-        for phase, seconds in row["seconds"].items():
-            writer.add_scalar(f"seconds/{phase}", seconds, row["epoch"])
-        writer.flush()
+            values[f"{name}/{split}"] = value
+        values |= {f"seconds/{phase}": seconds for phase, seconds in row["seconds"].items()}
+        self._file(record.number).scalars(values, row["epoch"])
 
     def ended(self, record: TrialRecord) -> None:
-        writer = self._writer(record.number)
+        file = self._file(record.number)
         values = record.values(self.metric)
-        best = best_epoch(values, self.metric) if values else None
-        metrics = record.epochs[best]["metrics"] if best is not None else {}
+        best = best_epoch(values, self.metric) if values else 0
+        metrics = record.epochs[best]["metrics"] if values else {}
         # A trial that failed before its first epoch has no values; TensorBoard shows its row with empty cells.
         shown = {f"best/{name}": metrics[f"val_{name}"] for name in METRICS if f"val_{name}" in metrics}
         hyperparameters = {name: _one_type(name, record.config[name]) for name in TrialConfig.model_fields}
         for summary in hparams({**hyperparameters, "status": record.status}, shown):
-            writer._get_file_writer().add_summary(summary)
-        for name, value in shown.items():
-            writer.add_scalar(name, value, best)
-        self._writers.pop(record.number).close()
+            file.summary(summary)
+        file.scalars(shown, best)
+        self._files.pop(record.number).close()
 
     def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
-        self._writers.clear()
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
 
-    def _writer(self, number: int) -> SummaryWriter:
-        if number not in self._writers:
-            self._writers[number] = SummaryWriter(str(self.folder.tensorboard_run(number)))
-        return self._writers[number]
+    def _file(self, number: int) -> EventFile:
+        if number not in self._files:
+            self._files[number] = EventFile(self.folder.tensorboard_run(number))
+        return self._files[number]
 
 
 def _one_type(name: str, value: Any) -> float | str:
