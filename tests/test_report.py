@@ -318,6 +318,16 @@ def test_the_command_loads_neither_torch_nor_ray(tmp_path: Path) -> None:
     assert "so much did being chosen flatter it" in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
+def test_five_thousand_trials_make_a_page_that_can_be_mailed(tmp_path: Path) -> None:
+    synthetic_run(tmp_path / "run", 5000, epochs=20, labels=18, scheduler="none", failures=0.0)
+    line = [sys.executable, "-m", "tests.largest_memory", "report", str(tmp_path / "run")]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "report" / "index.html").stat().st_size < 15e6
+    assert int(done.stderr.split()[-1]) < 1.5e9, "bytes"
+
+
 def test_the_command_names_what_is_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -151,7 +151,9 @@ def interactive(data: Lines) -> dict[str, Any]:
     quality = data.trials[data.metric].iloc[rows].round(5).tolist()
     dimensions.append({"label": data.metric, "values": quality})
     line = {"color": quality, "colorscale": "Viridis", "reversescale": not metric(data.metric).maximize}
-    return plotly_figure([{"type": "parcoords", "dimensions": dimensions, "line": line}], "", "")
+    # Names of categories stand to the left of the first axis.
+    margin = {"l": 130, "r": 60, "t": 50, "b": 30}
+    return plotly_figure([{"type": "parcoords", "dimensions": dimensions, "line": line}], "", "", margin=margin)
 
 
 PLOT = Plot(
