@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-.PHONY: quickstart test test-slow test-gpu lint clean
+.PHONY: quickstart test test-slow test-gpu test-soak lint clean
 
 # Made again whenever the list of requirements changes.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -15,13 +15,16 @@ quickstart: $(VENV)/installed
 	$(BIN)/thaw search examples/quickstart.yaml
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -m 'not slow and not gpu'
+	$(BIN)/python -m pytest -m 'not slow and not gpu and not soak'
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
 
 test-gpu: $(VENV)/installed
 	$(BIN)/python -m pytest -m gpu
+
+test-soak: $(VENV)/installed
+	$(BIN)/python -m pytest -m soak -s
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

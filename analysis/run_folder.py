@@ -39,6 +39,11 @@ class RunFolder:
         return self.path / "events.jsonl"
 
     @property
+    def lock_file(self) -> Path:
+        """Locked by the process that drives the run."""
+        return self.path / ".lock"
+
+    @property
     def trials_file(self) -> Path:
         return self.path / "trials.csv"
 

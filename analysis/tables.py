@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,11 +24,24 @@ ENDED = (*FINISHED, "failed")
 
 @dataclass
 class TrialRecord:
-    """What the events say of one trial."""
+    """What the events say of one trial.
+
+    Args:
+        number, config: of the trial.
+        status: running, waiting, completed, early_stopped, pruned, failed or interrupted.
+        started, ended_at: Unix seconds; 0 before it has ended.
+        failures: how often its worker was lost.
+        error: why it failed, or empty.
+        parameters: trained ones; None before the first epoch.
+        epochs: epoch → its event.
+    """
 
     number: int
     config: dict[str, Any]
     status: str = "running"
+    started: float = 0.0
+    ended_at: float = 0.0
+    failures: int = 0
     error: str = ""
     parameters: int | None = None
     epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -55,7 +68,13 @@ def apply_event(records: dict[int, TrialRecord], event: dict[str, Any]) -> None:
                 if record.status == "running":
                     record.status = "interrupted"
         case "trial_started":
-            records[event["trial"]] = TrialRecord(event["trial"], event["config"])
+            records[event["trial"]] = TrialRecord(event["trial"], event["config"], started=event["time"])
+        case "trial_paused":
+            record = records[event["trial"]]
+            record.status = event["status"]
+            record.failures += event["status"] == "interrupted"
+        case "trial_continued":
+            records[event["trial"]].status = "running"
         case "epoch":
             # Keyed by epoch: a repeated epoch replaces the earlier attempt and never doubles a row.
             record = records[event["trial"]]
@@ -63,7 +82,7 @@ def apply_event(records: dict[int, TrialRecord], event: dict[str, Any]) -> None:
             record.parameters = event["parameters"]
         case "trial_ended":
             record = records[event["trial"]]
-            record.status = event["status"]
+            record.status, record.ended_at = event["status"], event["time"]
             record.error = event["reason"] if event["status"] == "failed" else ""
 
 
@@ -114,9 +133,9 @@ def history_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
     return table.sort_values(["trial", "epoch"], ignore_index=True)
 
 
-def ranking(records: Iterable[TrialRecord], column: str) -> list[TrialRecord]:
+def ranking(records: Iterable[TrialRecord], column: str, statuses: Sequence[str] = FINISHED) -> list[TrialRecord]:
     """The finished trials by the value at their best epoch, best first, the lower number first of equals."""
-    finished = sorted((r for r in records if r.status in FINISHED and r.epochs), key=lambda record: record.number)
+    finished = sorted((r for r in records if r.status in statuses and r.epochs), key=lambda record: record.number)
     sign = -1.0 if metric(column).maximize else 1.0
 
     def key(record: TrialRecord) -> float:

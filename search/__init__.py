@@ -1,6 +1,6 @@
 """Many trials: the search, and the command line.
 
-``from search import load_config, run_search`` runs a search from Python.
+``from search import load_config, run_search`` runs a search from Python, ``resume_search`` goes on with one.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from search.config import SearchConfig, load_config
+    from search.resume import resume_search
     from search.tuner import run_search
 
-__all__ = ["SearchConfig", "load_config", "run_search"]
+__all__ = ["SearchConfig", "load_config", "resume_search", "run_search"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +25,8 @@ def __getattr__(name: str) -> Any:
         from search.tuner import run_search
 
         return run_search
+    if name == "resume_search":
+        from search.resume import resume_search
+
+        return resume_search
     raise AttributeError(f"module 'search' has no attribute {name!r}")

@@ -15,7 +15,8 @@ from search.config import CheckpointsConfig
 class CheckpointKeeper:
     """Removes what is needed no more whenever a trial ends. Metrics and events stay.
 
-    A trial that has not ended keeps all it has, and the budget counts that first.
+    The budget counts first what running and interrupted trials need, then the best weights of the leaders, then what
+    waiting trials need to go on. A waiting trial that has lost its checkpoint starts again if it is promoted.
 
     Args:
         folder: the run's folder.
@@ -32,6 +33,9 @@ class CheckpointKeeper:
     def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
         """The worker writes."""
 
+    def paused(self, record: TrialRecord, reason: str) -> None:
+        """It will go on, so all stays."""
+
     def ended(self, record: TrialRecord) -> None:
         self.tidy()
 
@@ -42,26 +46,32 @@ class CheckpointKeeper:
         """Bring the folder in line with the records."""
         if not self.folder.checkpoints.is_dir():
             return
-        ended, left = [], self.limits.budget
+        sizes: dict[int, int] = {}
         for place in self.folder.checkpoints.iterdir():
-            record = self.records[int(place.name)]
+            record = self.records.get(int(place.name)) if place.name.isdecimal() else None
+            if record is None:
+                # Of a trial whose start a crash of the whole machine has taken out of the log.
+                shutil.rmtree(place, ignore_errors=True)
+                continue
             if record.ended:
-                ended.append(record)
-            else:
-                left -= _size(place)
-        kept = ranking(ended, self.column)[: self.limits.keep]
-        for record in ended:
-            # `last`, and what a killed worker left half written.
-            for file in self.folder.checkpoint(record.number).iterdir():
-                if file != self.folder.best_file(record.number):
-                    file.unlink()
-        for record in kept:
-            size = _size(self.folder.checkpoint(record.number))
-            if size <= left:
-                left -= size
-                ended.remove(record)
-        for record in ended:
+                self._remove_last(record.number)
+            sizes[record.number] = _size(place)
+        there = [self.records[number] for number in sizes]
+        may_go = [record for record in there if record.ended or record.status == "waiting"]
+        left = self.limits.budget - sum(sizes[record.number] for record in there if record not in may_go)
+        leaders = ranking(there, self.column)[: self.limits.keep]
+        for record in [*leaders, *ranking(there, self.column, ("waiting",))]:
+            if sizes[record.number] <= left:
+                left -= sizes[record.number]
+                may_go.remove(record)
+        for record in may_go:
             shutil.rmtree(self.folder.checkpoint(record.number), ignore_errors=True)
+
+    def _remove_last(self, number: int) -> None:
+        """All but the best weights: what it would need to go on, and what a killed worker left half written."""
+        for file in self.folder.checkpoint(number).iterdir():
+            if file != self.folder.best_file(number):
+                file.unlink(missing_ok=True)
 
 
 def _size(place: Path) -> int:

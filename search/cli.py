@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from search.stopping import RunStopped
 from spaces import ConfigError, printable
 
 app = typer.Typer(
@@ -47,6 +48,9 @@ def run() -> int:
     except ConfigError as error:
         print(printable(f"error: {error}"), file=sys.stderr)
         return WRONG_INPUT
+    except RunStopped as error:
+        print(printable(f"error: {error}"), file=sys.stderr)
+        return NOTHING_FINISHED
     except typer.Abort:
         return 128 + signal.SIGINT
     except KeyboardInterrupt:
@@ -97,8 +101,7 @@ def search(
     overrides = [*set_]
     # In quotes: a folder may be called 2026, or have a colon in its name.
     overrides += [f"output={json.dumps(str(output))}"] if output is not None else []
-    overrides += [f"search.trials={trials}"] if trials is not None else []
-    overrides += [f"search.time_budget={time_budget}"] if time_budget is not None else []
+    overrides += _budgets(trials, time_budget)
     config = load_config(file, overrides)
     console = Console(markup=False)
     if dry_run:
@@ -128,6 +131,27 @@ def report(
 
     page = write_report([load_run(run) for run in runs], output)
     print(page)
+
+
+@app.command()
+def resume(
+    run: RunArgument,
+    trials: Annotated[int | None, typer.Option(help="number of trials in all, former ones included", min=1)] = None,
+    time_budget: Annotated[str | None, typer.Option(help="time for all sessions together, such as 30m or 2h")] = None,
+    set_: Set = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Go on with an interrupted search, or give a finished one more trials."""
+    from search.resume import resume_search
+    from search.summary import print_summary
+
+    console = Console(markup=False)
+    result = resume_search(run, [*set_, *_budgets(trials, time_budget)], console)
+    raise typer.Exit(print_summary(result, console))
+
+
+def _budgets(trials: int | None, time_budget: str | None) -> list[str]:
+    given = {"trials": trials, "time_budget": time_budget}
+    return [f"search.{name}={value}" for name, value in given.items() if value is not None]
 
 
 @app.command()

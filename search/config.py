@@ -87,7 +87,7 @@ class AlgorithmConfig(_Section):
 
 
 class SchedulerConfig(_Section):
-    type: Literal["asha", "median", "none"] = "asha"
+    type: Literal["asha", "asha_promotion", "median", "none"] = "asha"
     grace_period: int = Field(1, ge=1)
     reduction_factor: int = Field(3, ge=2)
 
@@ -124,6 +124,7 @@ class SearchConfig(_Section):
     threshold: float = Field(0.5, gt=0, lt=1)
     cache: CacheConfig = CacheConfig()
     checkpoints: CheckpointsConfig = CheckpointsConfig()
+    max_failures: int = Field(2, ge=0)
     output: PathText = "results"
 
     def pretrained(self, architecture: str) -> bool:

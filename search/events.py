@@ -1,16 +1,26 @@
-"""The event log: one JSON object a line, appended and flushed as it happens."""
+"""The event log: one JSON object a line, written through as it happens."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from analysis.run_folder import EVENT_VERSION, RunFolder
+from search.stopping import SearchStopped
+
+
+class LogUnwritable(SearchStopped):
+    """The event log takes no more events, so the search stops: what is not logged did not happen."""
 
 
 class EventLog:
     """Appends to ``events.jsonl`` of one run folder; only the driver writes.
+
+    A last line that a crash has torn is cut off first.
 
     Args:
         folder: the run's folder.
@@ -18,15 +28,57 @@ class EventLog:
     """
 
     def __init__(self, folder: RunFolder, session: int) -> None:
-        self.session = session
-        self._file = folder.events_file.open("a", encoding="utf-8")
+        self.file, self.session = folder.events_file, session
+        self.writable = True
+        # No buffer of Python's: a line that could not be written must not appear later, when the disk has room again.
+        self._log = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        self._size = whole_lines(self._log)
+        os.ftruncate(self._log, self._size)
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
-        """Write one event and return it."""
+        """Write one event and return it.
+
+        Raises:
+            LogUnwritable: it cannot be written; the log ends with the event before.
+        """
         line = {"v": EVENT_VERSION, "time": round(time.time(), 3), "session": self.session, "event": event, **fields}
-        self._file.write(json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n")
-        self._file.flush()
+        data = (json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n").encode()
+        try:
+            if not self.writable:
+                raise OSError("an earlier event could not be written")
+            rest = data
+            while rest:
+                rest = rest[os.write(self._log, rest) :]
+        except OSError as error:
+            self.writable = False
+            # What stands there of this line; if it stays, it is cut off when the run is resumed.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._log, self._size)
+            raise LogUnwritable(f"{self.file} cannot be written: {error.strerror or error}") from None
+        self._size += len(data)
         return line
 
     def close(self) -> None:
-        self._file.close()
+        os.close(self._log)
+
+
+def whole_lines(descriptor: int) -> int:
+    """Bytes of a file up to the end of its last whole line."""
+    size = os.fstat(descriptor).st_size
+    while size:
+        start = max(0, size - 65536)
+        end = os.pread(descriptor, size - start, start).rfind(b"\n")
+        if end >= 0:
+            return start + end + 1
+        size = start
+    return 0
+
+
+def seconds_used(events: Iterable[dict[str, Any]]) -> float:
+    """Wall time of all sessions; one that was killed counts up to its last event."""
+    first: dict[int, float] = {}
+    last: dict[int, float] = {}
+    for event in events:
+        first.setdefault(event["session"], event["time"])
+        last[event["session"]] = event["time"]
+    return sum(max(0.0, last[session] - start) for session, start in first.items())

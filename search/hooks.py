@@ -17,8 +17,7 @@ So the callback sees every row, after the decision, and is the one that records.
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,17 @@ from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from search.observers import Observer
 from search.state import SearchState
+from search.stopping import SearchStopped, StopRequest
 from trainables.loop import Failure
 
-FINISH = {"max_epochs": "completed", "patience": "early_stopped"}
-"""A trial's own reason to finish → its status."""
+LOST = ("ActorDiedError", "ActorUnavailableError", "RayActorError", "The actor", "OutOfMemoryError: Task was killed")
+"""Marks in Ray's text of an error that a worker or its node was lost; anything else is an error of the trial's own."""
+
+ADVICE = {
+    "OutOfMemoryError": "try a smaller batch_size or image_size, or fewer trials on a GPU (resources.gpu)",
+}
+"""Errors for which there is something to try."""
 
 
 class DriverOnly:
@@ -45,25 +49,6 @@ class DriverOnly:
         return DriverOnly, (None,)
 
 
-class SearchStopped(BaseException):
-    """Ends Tune's loop at once. A BaseException, so that nothing on the way takes it for a trial's failure."""
-
-
-@dataclass
-class StopRequest:
-    """Why the search is to stop before its end, if it is: a signal's name, or ``time_budget``."""
-
-    reason: str = ""
-    deadline: float | None = None
-
-    def check(self) -> None:
-        """Raises SearchStopped where a stop was asked for or the time (monotonic seconds) is over."""
-        if self.deadline is not None and time.monotonic() >= self.deadline:
-            self.reason = self.reason or "time_budget"
-        if self.reason:
-            raise SearchStopped(self.reason)
-
-
 class StateSearcher(Searcher):
     """Proposes trials. It only asks; values are told by the recorder."""
 
@@ -74,14 +59,11 @@ class StateSearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """A trial's parameters, None for "ask again later", or FINISHED, which Ray's own annotation forgets."""
         state: SearchState = self._state.value
-        running = len(state.running)
-        if state.exhausted:
-            # None means "not now": Tune asks again, as a running trial may yet come back.
-            return None if running else Searcher.FINISHED
-        if running >= self._concurrency:
-            return None
-        proposal = state.propose()
-        return asdict(proposal)
+        proposal = state.propose() if len(state.running) < self._concurrency else None
+        if proposal is not None:
+            return asdict(proposal)
+        # None means "not now": Tune asks again, as a running trial may yet come back, or its end promote another.
+        return None if state.running else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         """The recorder has told the study already."""
@@ -106,13 +88,13 @@ class RuleScheduler(FIFOScheduler):
 
 
 class Recorder(Callback):
-    """Records every row and every end, and shows them to the observers."""
+    """Records every row and every end."""
 
-    def __init__(self, state: SearchState, observers: list[Observer], stop: StopRequest) -> None:
-        self._driver = DriverOnly((state, observers, stop))
+    def __init__(self, state: SearchState, stop: StopRequest) -> None:
+        self._driver = DriverOnly((state, stop))
 
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
-        _, _, stop = self._driver.value
+        _, stop = self._driver.value
         try:
             stop.check()
         except SearchStopped:
@@ -123,36 +105,27 @@ class Recorder(Callback):
             raise
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any) -> None:
-        state, observers, _ = self._driver.value
+        state, _ = self._driver.value
         number = trial.config["trial"]
         if isinstance(result["row"], Failure):
-            self._end(number, "failed", result["row"].reason)
+            state.end(number, "failed", result["row"].reason)
             return
         row = {**asdict(result["row"]), "worker": result["worker"]}
         if result["warning"]:
             row["warning"] = result["warning"]
         state.epoch(number, row)
-        for observer in observers:
-            observer.epoch(state.records[number], row)
-        if row["finished"]:
-            self._end(number, FINISH[row["finished"]], row["finished"])
-        elif (decision := state.decide(number, row)).stop:
-            self._end(number, "pruned", decision.reason)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self._end(trial.config["trial"], "failed", _reason(trial))
+        state, _ = self._driver.value
+        lines = _error_lines(trial)
+        if not lines or any(mark in line for mark in LOST for line in lines):
+            state.lose(trial.config["trial"], "the worker process died")
+            return
+        advice = [f"; {text}" for name, text in ADVICE.items() if name in lines[-1]]
+        state.end(trial.config["trial"], "failed", "".join([lines[-1].strip(), *advice]))
 
-    def _end(self, number: int, status: str, reason: str) -> None:
-        state, observers, _ = self._driver.value
-        state.end(number, status, reason)
-        for observer in observers:
-            observer.ended(state.records[number])
 
-
-def _reason(trial: Any) -> str:
-    """Why a trial of Ray's failed, in one line, from the text that Ray keeps here; its pickle is left alone."""
+def _error_lines(trial: Any) -> list[str]:
+    """The text that Ray keeps of a trial's error; its pickle is left alone."""
     file = trial.error_file
-    lines = Path(file).read_text(encoding="utf-8", errors="replace").strip().splitlines() if file else []
-    if not lines or any("ActorDiedError" in line or line.startswith("The actor") for line in lines):
-        return "the worker process died"
-    return lines[-1].strip()
+    return Path(file).read_text(encoding="utf-8", errors="replace").strip().splitlines() if file else []

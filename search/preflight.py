@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -78,12 +78,17 @@ def cache_directory(config: SearchConfig) -> Path:
     return Path(config.cache.directory).expanduser()
 
 
-def prepare(config: SearchConfig, progress: Callable[[int, int], None] | None = None) -> Prepared:
+def prepare(
+    config: SearchConfig,
+    progress: Callable[[int, int], None] | None = None,
+    precision: str | Mapping[str, str] | None = None,
+) -> Prepared:
     """Check everything, decode the images and split them.
 
     Args:
         config: as loaded.
         progress: called with (images done, images in all) while images are decoded.
+        precision: of a run that goes on; measured if it is to be chosen and this is None.
 
     Raises:
         ConfigError: anything is wrong.
@@ -117,7 +122,8 @@ def prepare(config: SearchConfig, progress: Callable[[int, int], None] | None = 
         cache=CacheOptions(config.cache.activations, cache_directory(config) / "activations", config.cache.budget),
         metric=config.search.metric,
     )
-    precision = choose_precision(config, context) if config.precision == "auto" else config.precision
+    if precision is None:
+        precision = choose_precision(config, context) if config.precision == "auto" else config.precision
     context = replace(context, precision=precision)
     trivial = trivial_metrics(dataset.labels[split.train], dataset.labels[split.validation], config.threshold)
     return Prepared(config, dataset, context, rejected, trivial, _fingerprint(dataset, store))

@@ -50,11 +50,17 @@ class Progress:
         seconds = f"{sum(row['seconds'].values()):.1f} s"
         self._line(f"trial {record.number}  {epoch}  {metrics}  {seconds}  {self._values(record)}")
 
+    def paused(self, record: TrialRecord, reason: str) -> None:
+        if self._live:
+            self._live.update(self._table())
+            return
+        self._line(f"trial {record.number}  {record.status}: {reason}")
+
     def ended(self, record: TrialRecord) -> None:
         if self._live:
             self._live.update(self._table())
             return
-        done = sum(r.status not in ("running", "waiting") for r in self.records.values())
+        done = sum(r.ended for r in self.records.values())
         reason = f": {record.error}" if record.error else ""
         best = best_record(self.records.values(), self.metric)
         leader = f"; best {self.metric} {_best(best, self.metric):.4f} (trial {best.number})" if best else ""
@@ -73,7 +79,7 @@ class Progress:
 
     def _table(self) -> Table:
         """The trials that run, then the best of the others."""
-        done = [r for r in self.records.values() if r.status not in ("running", "waiting")]
+        done = [r for r in self.records.values() if r.ended]
         elapsed = time.strftime("%H:%M:%S", time.gmtime(time.monotonic() - self.started))
         table = Table(title=f"{len(done)} of {self.trials} trials done, {elapsed}", title_justify="left")
         for column in ("trial", "status", "epoch", f"best {self.metric}", *self.space.parameters):

@@ -1,20 +1,23 @@
 """SearchState: the search as it stands. Ray's hooks only translate into it; it knows nothing of Ray.
 
-Each change is appended to the event log first and then applied to the records, the study and the rule.
+Each change is an event: appended to the log first, then applied to records, proposer and rule. Applying the events of
+a log from the beginning gives the state that wrote them, which is all there is to resuming.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from analysis.tables import TrialRecord, apply_event
-from search.config import SearchConfig
 from search.events import EventLog
-from search.schedulers import RULES, Decision, Rule
-from search.study import Study, StudyMirror
-from spaces import Value, best_epoch, metric
-from trainables.seeding import derive_seed
+from search.observers import Watchers
+from search.proposals import Proposer
+from search.schedulers import CONTINUE, Decision, Rule
+
+FINISH = {"max_epochs": "completed", "patience": "early_stopped"}
+"""A trial's own reason to finish → its status."""
 
 
 @dataclass(frozen=True)
@@ -38,85 +41,157 @@ class SearchState:
     """Trials so far, what to try next, and what to stop.
 
     Args:
-        config: the resolved search file.
+        metric: the objective's column.
         events: the open event log.
-        mirror: where finished trials are copied for Optuna's tools.
+        proposer: gives new trials their configurations.
+        rule: stops poor ones.
+        max_failures: how often a trial goes on after its worker or node was lost.
+
+    Attributes:
+        records: number → trial.
+        watchers: are told what happens from now on.
+        stale: trials of which watchers may know less than the log, after a replay: those that were open, and the last.
     """
 
-    def __init__(self, config: SearchConfig, events: EventLog, mirror: StudyMirror) -> None:
-        self.config, self.events, self.mirror = config, events, mirror
-        self.space = config.search_space
-        self.metric = config.search.metric
+    def __init__(self, metric: str, events: EventLog, proposer: Proposer, rule: Rule, max_failures: int = 0) -> None:
+        self.metric, self.events, self.proposer, self.rule = metric, events, proposer, rule
+        self.max_failures = max_failures
         self.records: dict[int, TrialRecord] = {}
-        self.study = Study(self.space, self.metric, config.search.algorithm, config.search.seed)
-        self.wanted: list[dict[str, Value]] = self._wanted()
-        self.trials = config.trials
-        self.rule = self._rule()
-        self._decisions: dict[tuple[int, int], Decision] = {}
+        self.watchers = Watchers([], warn=lambda text: None)
+        self.stale: set[int] = set()
+        self._open: dict[int, TrialRecord] = {}
+        # Epochs whose verdict is more than to continue, and whose consequence is not logged yet.
+        self._unsettled: dict[int, dict[str, Any]] = {}
 
-    def _wanted(self) -> list[dict[str, Value]]:
-        """Searched values of the first trials, where the user or the grid fixes them."""
-        if self.config.search.algorithm == "grid":
-            return self.space.grid()
-        return list(self.config.search.start_with)
-
-    def _rule(self) -> Rule:
-        scheduler = self.config.scheduler
-        longest = max(int(epochs) for epochs in self.space.options("epochs"))
-        return RULES[scheduler.type](metric(self.metric), longest, scheduler.grace_period, scheduler.reduction_factor)
+    def _with(self, status: str) -> list[int]:
+        return [number for number, record in self._open.items() if record.status == status]
 
     @property
     def running(self) -> list[int]:
-        return [number for number, record in self.records.items() if record.status == "running"]
+        return self._with("running")
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether every trial has been proposed."""
-        return len(self.records) >= self.trials
+    def propose(self) -> Proposal | None:
+        """The next trial, logged before anybody runs it; None if there is none at the moment.
 
-    def propose(self) -> Proposal:
-        """The next trial, logged as started before anybody runs it, so that numbers have no gaps."""
+        Interrupted trials come first, then those that the rule promotes, then new ones.
+        """
+        interrupted, promoted = self._with("interrupted"), self.rule.promotion()
+        if interrupted:
+            return self._continue(min(interrupted), "interrupted")
+        if promoted is not None:
+            return self._continue(promoted, "promoted")
         number = len(self.records)
-        wanted = self.wanted[number] if number < len(self.wanted) else None
-        values, distributions = self.study.ask(number, wanted)
-        trial = self.space.config(values)
-        seed = derive_seed(self.config.search.seed, trial.canonical())
-        self._log("trial_started", trial=number, config=trial.model_dump(), distributions=distributions, seed=seed)
-        return Proposal(number, trial.model_dump())
+        if number >= self.proposer.trials:
+            return None
+        self._log("trial_started", trial=number, **self.proposer.draft(number))
+        return self._proposal(number)
+
+    def _continue(self, number: int, reason: str) -> Proposal:
+        self._log("trial_continued", trial=number, reason=reason)
+        return self._proposal(number)
+
+    def _proposal(self, number: int) -> Proposal:
+        record = self.records[number]
+        return Proposal(number, record.config, max(record.epochs, default=0))
 
     def decide(self, number: int, row: dict[str, Any]) -> Decision:
-        """Whether to stop a trial after the epoch in `row`; the same answer however often it is asked."""
-        key = (number, row["epoch"])
-        if key not in self._decisions:
-            self._decisions[key] = self.rule.record(number, row["epoch"], row["metrics"][self.metric])
-        return self._decisions[key]
+        """What is to become of a trial after the epoch in `row`, which is recorded next."""
+        if self._known(number, row):
+            return CONTINUE
+        return self.rule.record(number, row["epoch"], row["metrics"][self.metric])
+
+    def _known(self, number: int, row: dict[str, Any]) -> bool:
+        """Whether the log has this epoch: a trial that had to restart comes by it again."""
+        return row["epoch"] in self.records[number].epochs
 
     def epoch(self, number: int, row: dict[str, Any]) -> None:
-        """Note a finished epoch of a trial: log, then study."""
+        """Note a finished epoch of a trial, and what follows from it."""
+        if self._known(number, row):
+            return
         decision = self.decide(number, row)
-        verdict = "finish" if row["finished"] else "stop" if decision.stop else "continue"
         logged = {key: value for key, value in row.items() if key != "finished"}
-        self._log("epoch", trial=number, **logged, decision=verdict, reason=row["finished"] or decision.reason)
-        self.study.report(number, row["epoch"], row["metrics"][self.metric])
+        verdict, reason = ("finish", row["finished"]) if row["finished"] else (decision.verdict, decision.reason)
+        self._log("epoch", trial=number, **logged, decision=verdict, reason=reason)
+        self.watchers.epoch(self.records[number], row)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Log what follows from epochs whose verdict is more than to continue."""
+        for number, event in list(self._unsettled.items()):
+            reason = event["reason"]
+            match event["decision"]:
+                case "finish":
+                    self.end(number, FINISH[reason], reason)
+                case "stop":
+                    self.end(number, "pruned", reason)
+                case "wait":
+                    self._pause(number, "waiting", reason)
 
     def end(self, number: int, status: str, reason: str) -> None:
-        """Note a trial's end: log, then study and its mirror.
+        """Note a trial's end.
 
         Args:
             status: completed, early_stopped, pruned or failed.
             reason: why, for the user.
         """
         self._log("trial_ended", trial=number, status=status, reason=reason)
-        values = self.records[number].values(self.metric)
-        value = values[best_epoch(values, self.metric)] if values else None
-        self.mirror.add(self.study.tell(number, status, value))
+        self.watchers.ended(self.records[number])
 
-    def start_session(self, overrides: dict[str, Any]) -> None:
-        self._log("session_started", overrides=overrides)
+    def lose(self, number: int, reason: str) -> None:
+        """Note that a trial's worker is gone: the trial goes on elsewhere, unless that happened too often."""
+        if self.records[number].failures < self.max_failures:
+            self._pause(number, "interrupted", reason)
+        else:
+            times = self.records[number].failures + 1
+            self.end(number, "failed", reason if times == 1 else f"{reason}, {times} times")
+
+    def _pause(self, number: int, status: str, reason: str) -> None:
+        self._log("trial_paused", trial=number, status=status, reason=reason)
+        self.watchers.paused(self.records[number], reason)
+
+    def start_session(self, overrides: Sequence[str] = ()) -> None:
+        """Begin; what the last session left undone of its last event is done now."""
+        self._log("session_started", overrides=list(overrides))
+        self._settle()
+
+    def finish(self) -> None:
+        """Nothing is left to run: trials that still wait for a promotion are pruned."""
+        for number in self._with("waiting"):
+            self.end(number, "pruned", "no promotion: others were better at its rung")
 
     def end_session(self, reason: str, seconds: float) -> None:
-        self._log("session_ended", reason=reason, seconds=round(seconds, 3))
+        if self.events.writable:
+            self._log("session_ended", reason=reason, seconds=round(seconds, 3))
         self.events.close()
 
+    def replay(self, events: Iterable[dict[str, Any]]) -> None:
+        """Become the state that wrote these events."""
+        last = None
+        for event in events:
+            self._apply(event)
+            last = event.get("trial", last)
+        self.stale = {*self._open} | ({last} if last is not None else set())
+
     def _log(self, event: str, **fields: Any) -> None:
-        apply_event(self.records, self.events.append(event, **fields))
+        self._apply(self.events.append(event, **fields))
+
+    def _apply(self, event: dict[str, Any]) -> None:
+        apply_event(self.records, event)
+        record = self.records.get(event.get("trial", -1))
+        self.proposer.apply(event, record)
+        if record is None:
+            return
+        number = record.number
+        if event["event"] == "epoch":
+            self.rule.record(number, event["epoch"], event["metrics"][self.metric])
+            if event["decision"] != "continue":
+                self._unsettled[number] = event
+            return
+        self._unsettled.pop(number, None)
+        if record.ended:
+            self._open.pop(number, None)
+            self.rule.ended(number)
+        else:
+            self._open[number] = record
+        if event["event"] == "trial_continued" and event["reason"] == "promoted":
+            self.rule.promoted(number)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from analysis.run_folder import RunFolder
+from analysis.tables import TrialRecord
 from search.samplers import build_sampler
 from spaces import SearchSpace, Value, metric
 from trainables.seeding import derive_seed
@@ -49,35 +53,73 @@ class Study:
         if wanted is not None:
             self.study.enqueue_trial(dict(wanted))
         self.study.sampler = build_sampler(self.algorithm, derive_seed(self.seed, "proposal", number))
-        trial = self.study.ask()
-        assert trial.number == number
-        self._trials[number] = trial
+        trial = self._trials[number] = self.study.ask()
         values = self.space.suggest(trial)
         to_json = optuna.distributions.distribution_to_json
         return values, {name: json.loads(to_json(d)) for name, d in trial.distributions.items()}
 
+    def begin(self, number: int, config: Mapping[str, Any], distributions: Mapping[str, Any]) -> None:
+        """Make trial `number` known, unless it was asked for here: a log is being replayed."""
+        if number in self._trials:
+            return
+        from_json = optuna.distributions.json_to_distribution
+        self.study.enqueue_trial({name: config[name] for name in distributions})
+        self.study.sampler = build_sampler("random", 0)
+        self._trials[number] = self.study.ask({name: from_json(json.dumps(d)) for name, d in distributions.items()})
+        assert self._trials[number].number == number
+
     def report(self, number: int, epoch: int, value: float) -> None:
         self._trials[number].report(value, epoch)
 
-    def tell(self, number: int, status: str, value: float | None) -> FrozenTrial:
+    def tell(self, number: int, status: str, value: float | None) -> None:
         """End a trial. A pruned one is worth its last reported value, which Optuna takes by itself."""
         state = STATES[status]
-        frozen = self.study.tell(self._trials.pop(number), value if state == TrialState.COMPLETE else None, state)
-        frozen.set_user_attr("trial", number)
-        frozen.set_user_attr("status", status)
-        return frozen
+        self.study.tell(self._trials.pop(number), value if state == TrialState.COMPLETE else None, state)
+
+    def frozen(self, number: int) -> FrozenTrial:
+        """A copy of what Optuna knows of a trial."""
+        return copy.deepcopy(self.study.get_trials(deepcopy=False)[number])
 
 
 class StudyMirror:
     """``study.log``: the finished trials in Optuna's journal format, for optuna-dashboard and any Optuna tool.
 
-    It is never read back. Trials stand in the order of their end, under Optuna's own numbers; the user attribute
-    ``trial`` holds Thaw's number.
+    It is made anew when a session begins and never read back. Trials stand in the order of their end, under Optuna's
+    own numbers; the user attribute ``trial`` holds Thaw's number.
     """
 
-    def __init__(self, file: Path, name: str, direction: Literal["maximize", "minimize"]) -> None:
-        storage = JournalStorage(JournalFileBackend(str(file)))
-        self._study = optuna.create_study(study_name=name, storage=storage, direction=direction)
+    def __init__(self, folder: RunFolder, study: Study, records: Iterable[TrialRecord]) -> None:
+        self.study = study
+        file = folder.study_file
+        for left_over in folder.path.glob(f".{file.name}*"):
+            left_over.unlink()
+        temporary = file.with_name(f".{file.name}")
+        self._mirror = self._open(temporary)
+        for record in sorted((r for r in records if r.ended), key=lambda r: r.ended_at):
+            self.ended(record)
+        temporary.replace(file)
+        self._mirror = self._open(file)
 
-    def add(self, trial: FrozenTrial) -> None:
-        self._study.add_trial(trial)
+    def _open(self, file: Path) -> optuna.Study:
+        storage = JournalStorage(JournalFileBackend(str(file)))
+        direction = self.study.study.direction
+        return optuna.create_study(
+            study_name=file.parent.name, storage=storage, direction=direction, load_if_exists=True
+        )
+
+    def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
+        """Optuna's tools get whole trials."""
+
+    def paused(self, record: TrialRecord, reason: str) -> None:
+        """The trial is not at its end."""
+
+    def ended(self, record: TrialRecord) -> None:
+        trial = self.study.frozen(record.number)
+        trial.set_user_attr("trial", record.number)
+        trial.set_user_attr("status", record.status)
+        trial.datetime_start = datetime.fromtimestamp(record.started)
+        trial.datetime_complete = datetime.fromtimestamp(record.ended_at)
+        self._mirror.add_trial(trial)
+
+    def close(self) -> None:
+        """Each trial is on the disk already."""

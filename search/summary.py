@@ -10,6 +10,7 @@ from rich.table import Table
 
 from analysis import Run
 from search.best import best_yaml
+from search.events import seconds_used
 from spaces import METRICS, best_epoch
 
 SIGNAL_STATUS = {"SIGINT": 130, "SIGTERM": 143}
@@ -18,12 +19,13 @@ SHOWN = ("map", "f1_macro", "f1_micro", "inclusion_accuracy", "top1_accuracy", "
 
 def print_summary(run: Run, console: Console) -> int:
     """Print the outcome and return the exit status: 0, 1 if no trial finished, 130 or 143 if interrupted."""
-    *_, last = run.folder.events()
+    events = list(run.folder.events())
+    last = events[-1]
     counts = Counter(record.status for record in run.records.values())
     told = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.most_common())
-    console.print(f"\n{len(run.records)} trials in {last['seconds']:.0f} s: {told or 'none'}", highlight=False)
+    console.print(f"\n{len(run.records)} trials in {seconds_used(events):.0f} s: {told or 'none'}", highlight=False)
     if last["reason"] == "time_budget":
-        console.print("The time budget is used up.")
+        console.print("The time budget is used up; --time-budget raises it.")
     if run.best is None:
         console.print(f"No trial finished. The reasons are in {run.folder.trials_file}", soft_wrap=True)
     else:
@@ -44,6 +46,8 @@ def print_summary(run: Run, console: Console) -> int:
     console.print(
         f"\nTables: {run.folder.trials_file} and {run.folder.history_file.name}", highlight=False, soft_wrap=True
     )
+    if last["reason"] != "done":
+        console.print(f"Go on with: thaw resume {folder}", highlight=False, soft_wrap=True)
     if last["reason"] in SIGNAL_STATUS:
         console.print(f"Interrupted by {last['reason']}; what had finished is kept as shown.")
         return SIGNAL_STATUS[last["reason"]]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,13 @@ class EventFile:
         self._records = RecordWriter((folder / name).open("wb"))
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
-    def scalars(self, values: Mapping[str, float], step: int) -> None:
+    def scalars(self, values: Mapping[str, float], step: int, moment: float) -> None:
+        """Write the values of one step; `moment` is when they came, in Unix seconds."""
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
-        self.summary(summary, step)
+        self.summary(summary, moment, step)
 
-    def summary(self, summary: Summary, step: int = 0) -> None:
-        self._write(Event(wall_time=time.time(), step=step, summary=summary))
+    def summary(self, summary: Summary, moment: float, step: int = 0) -> None:
+        self._write(Event(wall_time=moment, step=step, summary=summary))
 
     def close(self) -> None:
         self._records.close()
@@ -65,13 +67,31 @@ class TensorBoard:
         self.folder, self.metric = folder, metric
         self._files: dict[int, EventFile] = {}
 
+    def restore(self, records: dict[int, TrialRecord], stale: Iterable[int]) -> None:
+        """Write the runs of `stale` trials anew, and remove those of trials that the records do not know."""
+        for number in stale:
+            shutil.rmtree(self.folder.tensorboard_run(number), ignore_errors=True)
+            for row in records[number].epochs.values():
+                self.epoch(records[number], row)
+            if records[number].ended:
+                self.ended(records[number])
+        known = {self.folder.tensorboard_run(number) for number in records}
+        for run in self.folder.tensorboard.glob("*"):
+            if run not in known:
+                shutil.rmtree(run, ignore_errors=True)
+
     def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
         values = {"learning_rate": row["learning_rate"], "gradient_norm": row["gradient_norm"]}
         for column, value in row["metrics"].items():
             split, name = column.split("_", 1)
             values[f"{name}/{split}"] = value
         values |= {f"seconds/{phase}": seconds for phase, seconds in row["seconds"].items()}
-        self._file(record.number).scalars(values, row["epoch"])
+        self._file(record.number).scalars(values, row["epoch"], record.epochs[row["epoch"]]["time"])
+
+    def paused(self, record: TrialRecord, reason: str) -> None:
+        """Close the file, as many trials may wait at a time; the trial goes on in another file of its run."""
+        if record.number in self._files:
+            self._files.pop(record.number).close()
 
     def ended(self, record: TrialRecord) -> None:
         file = self._file(record.number)
@@ -82,8 +102,8 @@ class TensorBoard:
         shown = {f"best/{name}": metrics[f"val_{name}"] for name in METRICS if f"val_{name}" in metrics}
         hyperparameters = {name: _one_type(name, record.config[name]) for name in TrialConfig.model_fields}
         for summary in hparams({**hyperparameters, "status": record.status}, shown):
-            file.summary(summary)
-        file.scalars(shown, best)
+            file.summary(summary, record.ended_at)
+        file.scalars(shown, best, record.ended_at)
         self._files.pop(record.number).close()
 
     def close(self) -> None:

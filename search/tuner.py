@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -15,13 +16,16 @@ from analysis import Run, load_run
 from analysis.run_folder import RunFolder
 from search.checkpoints import CheckpointKeeper
 from search.config import SearchConfig
-from search.events import EventLog
-from search.observers import Observer, TableFiles
+from search.events import EventLog, LogUnwritable
+from search.lock import driving
+from search.observers import TableFiles, Watchers
 from search.preflight import Prepared, prepare, run_folder
+from search.proposals import StudyProposer
 from search.provenance import provenance
 from search.ray_session import running_ray, set_environment
+from search.schedulers import RULES
 from search.state import SearchState
-from search.study import StudyMirror
+from search.stopping import RunStopped, SearchStopped, StopRequest
 from spaces import metric
 
 
@@ -34,56 +38,98 @@ def run_search(config: SearchConfig, console: Console | None = None) -> Run:
 
     Raises:
         ConfigError: the input is wrong; nothing was started.
+        RunStopped: the event log could not be written.
 
     The search may end before all trials ran: by its time budget, or by SIGINT or SIGTERM. Then ``session_ended`` in
-    the event log holds the reason.
+    the event log holds the reason, and :func:`search.resume_search` goes on.
     """
     console = console or Console(quiet=True)
     folder = run_folder(config)
     for name in config.search_space.idle():
         console.print(f"note: space.{name} counts for no configuration of this space, so it is not searched")
-    prepared = prepare(config, _decoding(console))
+    prepared = prepare(config, decoding(console))
     folder.create()
-    _write_inputs(folder, prepared)
+    with driving(folder):
+        _write_inputs(folder, prepared)
+        return run_session(prepared, folder, new_state(prepared.config, folder), console)
+
+
+def new_state(
+    config: SearchConfig, folder: RunFolder, session: int = 1, past: Iterable[dict[str, Any]] = ()
+) -> SearchState:
+    """The state of a search after the events in `past`."""
+    longest = max(int(epochs) for epochs in config.search_space.options("epochs"))
+    scheduler = config.scheduler
+    column = config.search.metric
+    rule = RULES[scheduler.type](metric(column), longest, scheduler.grace_period, scheduler.reduction_factor)
+    state = SearchState(column, EventLog(folder, session), StudyProposer(config), rule, config.max_failures)
+    state.replay(past)
+    return state
+
+
+def run_session(
+    prepared: Prepared,
+    folder: RunFolder,
+    state: SearchState,
+    console: Console,
+    overrides: Sequence[str] = (),
+    used: float = 0.0,
+) -> Run:
+    """One session of a run, from its first event to its last.
+
+    Args:
+        prepared: data and conditions; `folder` gets the results.
+        folder: of the run, driven by this process.
+        state: what has happened, and what to try.
+        console: where progress is printed.
+        overrides: noted in the event log.
+        used: seconds of the time budget that former sessions took.
+
+    Raises:
+        RunStopped: the event log could not be written.
+    """
     started = time.monotonic()
-    events = EventLog(folder, session=1)
-    column = prepared.config.search.metric
-    mirror = StudyMirror(folder.study_file, config.name, metric(column).direction)
-    state = SearchState(prepared.config, events, mirror)
-    state.start_session({})
-    tables = TableFiles(folder, column, state.records)
+    budget = prepared.config.search.time_budget
+    stop = StopRequest(deadline=started + budget - used if budget is not None else None)
     reason = "error"
     try:
-        reason = _tune(prepared, folder, state, tables, console, started)
+        state.start_session(overrides)
+        reason = drive(prepared, folder, state, console, stop)
+    except LogUnwritable as error:
+        raise RunStopped(f"{error}; make room, then go on with `thaw resume`") from None
     finally:
         state.end_session(reason, time.monotonic() - started)
-        tables.close()
     return load_run(folder.path)
 
 
-def _tune(
-    prepared: Prepared, folder: RunFolder, state: SearchState, tables: TableFiles, console: Console, started: float
-) -> str:
-    """Let Ray Tune run the trials. Returns why it ended: ``done``, ``time_budget``, ``SIGINT`` or ``SIGTERM``."""
+def drive(prepared: Prepared, folder: RunFolder, state: SearchState, console: Console, stop: StopRequest) -> str:
+    """Let Ray Tune run what the state proposes. Returns why it ended: ``done`` or the reason of `stop`."""
     config = prepared.config
     assert config.search.concurrency is not None
     set_environment(config.search.concurrency)
     # Ray is imported here so that the commands that do not need it start without it.
     from ray import tune
 
-    from search.hooks import Recorder, RuleScheduler, SearchStopped, StateSearcher, StopRequest
+    from search.hooks import Recorder, RuleScheduler, StateSearcher
     from search.progress import Progress
     from search.signals import noted_signals
     from search.tensorboard import TensorBoard
     from trainables.trainable import TrialTrainable
 
-    budget = config.search.time_budget
-    stop = StopRequest(deadline=started + budget if budget else None)
-    # Twice, as Ray's start may put handlers of its own in their place.
+    # Signals twice, as Ray's start may put handlers of its own in their place.
     with noted_signals(stop), running_ray(), noted_signals(stop):
-        progress = Progress(console, state.space, state.metric, state.trials, state.records)
-        keeper = CheckpointKeeper(folder, config.checkpoints, state.metric, state.records)
-        observers: list[Observer] = [TensorBoard(folder, state.metric), tables, keeper, progress]
+        board = TensorBoard(folder, state.metric)
+        board.restore(state.records, state.stale)
+        state.watchers = Watchers(
+            [
+                board,
+                TableFiles(folder, state.metric, state.records),
+                CheckpointKeeper(folder, config.checkpoints, state.metric, state.records),
+                Progress(console, config.search_space, state.metric, state.proposer.trials, state.records),
+                *state.proposer.observers(folder, state.records),
+            ],
+            warn=lambda text: console.print(f"warning: {text}", markup=False, highlight=False, soft_wrap=True),
+        )
         context = replace(prepared.context, checkpoints=folder)
         trainable = tune.with_parameters(TrialTrainable, context=context, threads=config.resources.cpu)
         tuner = tune.Tuner(
@@ -97,24 +143,26 @@ def _tune(
             run_config=tune.RunConfig(
                 name=f"session-{state.events.session}",
                 storage_path=str(folder.ray),
-                callbacks=[Recorder(state, observers, stop)],
+                callbacks=[Recorder(state, stop)],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 verbose=0,
             ),
         )
         try:
             tuner.fit()
-        except SearchStopped:
+            state.finish()
+        except SearchStopped as stopped:
             # The reservations of the trials that were stopped go with Tune's objects, which refer to each other.
             del tuner
+            if isinstance(stopped, LogUnwritable):
+                raise
         finally:
-            for observer in observers:
-                observer.close()
+            state.watchers.close()
         gc.collect()
         return stop.reason or "done"
 
 
-def _decoding(console: Console) -> Callable[[int, int], None]:
+def decoding(console: Console) -> Callable[[int, int], None]:
     """A progress callback for decoding, silent unless it takes long."""
     last = time.monotonic()
 

@@ -274,6 +274,7 @@ def test_sigterm_is_status_143_and_leaves_no_process(
     assert time.monotonic() - started < 30
     assert (process.returncode, err) == (143, "")
     assert "Interrupted by SIGTERM; what had finished is kept" in out and str(folder.trials_file) in out
+    assert f"Go on with: thaw resume {folder.path}" in out
     _check_interrupted(folder, children, "SIGTERM")
     best = thaw("best", folder.path)
     assert best.returncode == 1 and not best.stdout

@@ -1,0 +1,33 @@
+"""One driver a run: a lock on a file in the run folder, which the kernel frees when its process dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from analysis.run_folder import RunFolder
+from spaces import ConfigError
+
+
+@contextmanager
+def driving(folder: RunFolder) -> Iterator[None]:
+    """Within, this process alone drives the run.
+
+    Raises:
+        ConfigError: another process does.
+    """
+    with folder.lock_file.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise ConfigError(
+                f"another process drives this run ({file.read()}); stop it first", "", folder.path
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield

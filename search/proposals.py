@@ -1,0 +1,71 @@
+"""Where a search's configurations come from: Optuna, with a grid's cells or the user's own configurations first."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from analysis.run_folder import RunFolder
+from analysis.tables import TrialRecord
+from search.config import SearchConfig
+from search.observers import Observer
+from search.study import Study, StudyMirror
+from spaces import Value, best_epoch
+from trainables.seeding import derive_seed
+
+
+class Proposer(Protocol):
+    """Gives each new trial its configuration.
+
+    Attributes:
+        trials: how many trials there will be.
+    """
+
+    trials: int
+
+    def draft(self, number: int) -> dict[str, Any]:
+        """Fields of the event ``trial_started`` of trial `number`, the next one; ``config`` at least."""
+
+    def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:
+        """Learn of an event, live or replayed; `record` is what is then known of its trial, if it has one."""
+
+    def observers(self, folder: RunFolder, records: dict[int, TrialRecord]) -> list[Observer]:
+        """Its own observers of a session that begins with these records."""
+
+
+class StudyProposer:
+    """Proposes by an Optuna study, which it keeps true to the event log.
+
+    Args:
+        config: the resolved search file.
+    """
+
+    def __init__(self, config: SearchConfig) -> None:
+        self.seed = config.search.seed
+        self.space, self.metric = config.search_space, config.search.metric
+        self.study = Study(self.space, self.metric, config.search.algorithm, self.seed)
+        self.trials = config.trials
+        self.wanted: list[dict[str, Value]] = (
+            self.space.grid() if config.search.algorithm == "grid" else list(config.search.start_with)
+        )
+
+    def draft(self, number: int) -> dict[str, Any]:
+        wanted = self.wanted[number] if number < len(self.wanted) else None
+        values, distributions = self.study.ask(number, wanted)
+        trial = self.space.config(values)
+        seed = derive_seed(self.seed, trial.canonical())
+        return {"config": trial.model_dump(), "distributions": distributions, "seed": seed}
+
+    def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:
+        match event["event"]:
+            case "trial_started":
+                self.study.begin(event["trial"], event["config"], event["distributions"])
+            case "epoch":
+                self.study.report(event["trial"], event["epoch"], event["metrics"][self.metric])
+            case "trial_ended":
+                assert record is not None
+                values = record.values(self.metric)
+                value = values[best_epoch(values, self.metric)] if values else None
+                self.study.tell(record.number, record.status, value)
+
+    def observers(self, folder: RunFolder, records: dict[int, TrialRecord]) -> list[Observer]:
+        return [StudyMirror(folder, self.study, records.values())]

@@ -1,0 +1,119 @@
+"""Goes on with a run: the state is rebuilt from its events, and a new session does what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from analysis import Run, load_run
+from analysis.run_folder import RunFolder
+from search.config import SearchConfig, load_config
+from search.events import seconds_used
+from search.lock import driving
+from search.preflight import Prepared, prepare
+from search.tuner import decoding, new_state, run_session
+from spaces import ConfigError
+
+CHANGEABLE = (
+    "resources",
+    "search.trials",
+    "search.time_budget",
+    "search.concurrency",
+    "checkpoints",
+    "cache",
+    "max_failures",
+)
+"""Keys of the search file that do not change what a trial's figures mean."""
+
+
+def resume_search(path: str | Path, overrides: Sequence[str] = (), console: Console | None = None) -> Run:
+    """Go on with a run that was interrupted, or give a finished one more trials.
+
+    Finished trials are kept. Interrupted ones go on first, from their last epoch.
+
+    Args:
+        path: the run folder.
+        overrides: ``dotted.key=value`` texts; they may change resources, budgets and what is kept, nothing else.
+        console: where progress is printed; nowhere by default.
+
+    Raises:
+        ConfigError: it is no run folder, another process drives it, the data have changed, or an override would make
+            its figures incomparable.
+        RunStopped: the event log could not be written.
+    """
+    console = console or Console(quiet=True)
+    folder = RunFolder(Path(path).resolve()).require()
+    with driving(folder):
+        config = _config(folder, overrides)
+        past = list(folder.events())
+        if _nothing_left(past, config):
+            console.print("All trials have ended; --trials N adds more", highlight=False)
+            return load_run(folder.path)
+        used = seconds_used(past)
+        if config.search.time_budget is not None and used >= config.search.time_budget:
+            raise ConfigError(
+                f"{used:.0f} s are used of {config.search.time_budget:.0f}; raise it with --time-budget",
+                "search.time_budget",
+                folder.search_file,
+            )
+        prepared = _prepared(folder, config, console)
+        session = 1 + max((event["session"] for event in past), default=0)
+        state = new_state(prepared.config, folder, session, past)
+        folder.write_text(folder.search_file, prepared.config.to_yaml())
+        return run_session(prepared, folder, state, console, overrides=list(overrides), used=used)
+
+
+def _config(folder: RunFolder, overrides: Sequence[str]) -> SearchConfig:
+    """The run's configuration with what may change changed."""
+    before = load_config(folder.search_file)
+    names = [override.partition("=")[0].strip() for override in overrides]
+    # As many trials at once as the new resources hold, unless it is said.
+    fresh = ["search.concurrency=null"] if any(name.split(".")[0] == "resources" for name in names) else []
+    config = load_config(folder.search_file, [*fresh, *overrides])
+    old, new = _flat(before.model_dump()), _flat(config.model_dump())
+    for key in {**old, **new}:
+        if old.get(key) != new.get(key) and not any(f"{key}.".startswith(f"{name}.") for name in CHANGEABLE):
+            raise ConfigError(
+                f"is part of what the run's figures mean: it stays {old.get(key)!r}, got {new.get(key)!r}; "
+                "start a new run with another name",
+                key,
+                folder.search_file,
+            )
+    return config
+
+
+def _flat(settings: Any, path: str = "") -> dict[str, Any]:
+    """Dotted key → value."""
+    if not isinstance(settings, dict):
+        return {path: settings}
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{path}.{name}" if path else name)
+    return flat
+
+
+def _nothing_left(past: Sequence[dict[str, Any]], config: SearchConfig) -> bool:
+    started = sum(event["event"] == "trial_started" for event in past)
+    if config.search.trials is not None and config.search.trials < started:
+        raise ConfigError(
+            f"{started} trials have started, got {config.search.trials}; name at least as many", "search.trials"
+        )
+    last = past[-1] if past else {}
+    return last.get("event") == "session_ended" and last["reason"] == "done" and started >= config.trials
+
+
+def _prepared(folder: RunFolder, config: SearchConfig, console: Console) -> Prepared:
+    """As for a new run, but with the precision that it has and only with its data."""
+    provenance = folder.provenance()
+    prepared = prepare(config, decoding(console), provenance["precision"])
+    if prepared.fingerprint != provenance["data"]["fingerprint"]:
+        raise ConfigError(
+            "images or labels have changed since the run began, so its figures would not be comparable; "
+            "bring them back or start a new run",
+            "data",
+            folder.search_file,
+        )
+    return prepared

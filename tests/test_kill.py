@@ -1,0 +1,152 @@
+"""Processes, nodes and disks that fail for good, each in a search of its own; every test takes minutes."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from analysis.run_folder import RunFolder
+from tests.conftest import ROOT
+from tests.searches import search_file
+from tests.test_cli import command
+from tests.test_resume import check_whole
+
+pytestmark = pytest.mark.slow
+
+LIMIT = 300
+"""Seconds after which a process of these tests is given up."""
+
+LONG: dict[str, Any] = {
+    "space": {"learning_rate": {"log": [1e-4, 1e-2]}, "dropout": {"float": [0.0, 0.5]}},
+    "training": {"epochs": 5, "patience": 0},
+    "search": {"algorithm": "random", "trials": 24},
+    "scheduler": {"type": "asha", "reduction_factor": 2},
+}
+
+
+def epochs(folder: RunFolder) -> int:
+    return sum(event["event"] == "epoch" for event in folder.events()) if folder.events_file.exists() else 0
+
+
+def wait(process: subprocess.Popen[str], folder: RunFolder, wanted: int) -> None:
+    deadline = time.monotonic() + LIMIT
+    while process.poll() is None and epochs(folder) < wanted:
+        assert time.monotonic() < deadline, "the search did not come so far"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def start() -> Iterator[Any]:
+    """Start processes that do not outlive the test, nor do their children."""
+    started: list[psutil.Process] = []
+
+    def begin(arguments: list[str]) -> subprocess.Popen[str]:
+        process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        started.append(psutil.Process(process.pid))
+        return process
+
+    yield begin
+    for process in started:
+        if process.is_running():
+            for child in process.children(recursive=True):
+                child.kill()
+            process.kill()
+
+
+def test_ten_kills_of_the_driver(start: Any, tmp_path: Path, squares: Path, cache: Path) -> None:
+    file = search_file(tmp_path, squares, cache, **LONG)
+    folder = RunFolder(tmp_path / "results" / "squares")
+    rng = random.Random(0)
+    arguments: tuple[object, ...] = ("search", file)
+    orphans: list[psutil.Process] = []
+    recovered = []
+    for number in range(10):
+        before, began = epochs(folder), time.monotonic()
+        process = start(command(*arguments))
+        wait(process, folder, before + 1)
+        recovered.append(time.monotonic() - began)
+        wait(process, folder, before + rng.randint(1, 4))
+        time.sleep(rng.uniform(0, 0.5))
+        assert process.poll() is None, process.stdout.read()
+        if number == 4:
+            second = subprocess.run(
+                command("resume", folder.path), cwd=ROOT, capture_output=True, text=True, timeout=LIMIT
+            )
+            assert (
+                second.returncode == 2 and f"another process drives this run (process {process.pid} " in second.stderr
+            )
+        orphans += psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        arguments = ("resume", folder.path)
+    process = start(command("resume", folder.path))
+    output, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, output
+    run = check_whole(folder)
+    assert len(run.records) == 24 and all(record.ended for record in run.records.values())
+    assert not psutil.wait_procs(orphans, timeout=60)[1], "processes survive their driver"
+    print(f"seconds from start to the first new epoch: {[round(seconds, 1) for seconds in recovered]}")
+
+
+def test_a_node_is_lost(start: Any, tmp_path: Path, squares: Path, cache: Path) -> None:
+    sections = {**LONG, "search": {"algorithm": "random", "trials": 4, "concurrency": 2}, "scheduler": {"type": "none"}}
+    file = search_file(tmp_path, squares, cache, **{**sections, "training": {"epochs": 40, "patience": 0}})
+    process = start([sys.executable, "-m", "tests.cluster_search", str(file)])
+    output, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, output
+    run = check_whole(RunFolder(tmp_path / "results" / "squares"))
+    assert list(run.trials["status"]) == ["completed"] * 4
+    events = list(run.folder.events())
+    [pause] = [event for event in events if event["event"] == "trial_paused"]
+    assert pause["status"] == "interrupted" and f"kill {pause['trial']} " in output
+    killed = float(output.split(f"kill {pause['trial']} ")[1].split()[0])
+    again = next(
+        e["time"]
+        for e in events
+        if e["event"] == "epoch" and e["trial"] == pause["trial"] and e["time"] > pause["time"]
+    )
+    print(f"seconds from the kill to the trial's next epoch: {again - killed:.1f}")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MB."""
+    place = tmp_path / "results"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], capture_output=True)
+    if done.returncode:
+        pytest.skip("mounting a small file system takes the right to do so")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_the_disk_is_full(start: Any, small_disk: Path, tmp_path: Path, squares: Path, cache: Path) -> None:
+    file = search_file(tmp_path, squares, cache, **LONG)
+    folder = RunFolder(small_disk / "squares")
+    process = start(command("search", file))
+    wait(process, folder, 3)
+    with (small_disk / "filling").open("wb", buffering=0) as filling:
+        try:
+            while filling.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+    output, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == 1 and "Traceback" not in output, output
+    assert "events.jsonl cannot be written: No space left on device; make room, then go on with `thaw resume" in output
+    os.unlink(small_disk / "filling")
+    process = start(command("resume", folder.path))
+    output, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, output
+    run = check_whole(folder)
+    assert len(run.records) == 24 and all(record.ended for record in run.records.values())

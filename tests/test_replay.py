@@ -1,0 +1,210 @@
+"""The state that is rebuilt from the event log is the state that wrote it, wherever the log ends."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+
+from analysis.run_folder import RunFolder
+from analysis.tables import trial_records
+from search.config import SearchConfig, load_config
+from search.events import EventLog, seconds_used
+from search.observers import Watchers
+from search.proposals import StudyProposer
+from search.state import SearchState
+from search.tuner import new_state
+from spaces import METRICS, TrialConfig
+
+SPACE = {
+    "learning_rate": {"log": [1e-4, 1e-2]},
+    "optimizer": ["adamw", "sgd"],
+    "momentum": {"float": [0.8, 0.99], "when": {"optimizer": "sgd"}},
+    "epochs": [4, 9],
+    "freeze_depth": {"int": [0, 5]},
+}
+
+
+def config(folder: Path, **sections: Any) -> SearchConfig:
+    content = {
+        "name": "replayed",
+        "data": {"builtin": "digits"},
+        "space": SPACE,
+        "search": {"trials": 12, "start_with": [{"learning_rate": 0.001}]},
+        "scheduler": {"type": "asha_promotion", "reduction_factor": 2},
+        "max_failures": 1,
+        **sections,
+    }
+    (folder / "search.yaml").write_text(yaml.safe_dump(content))
+    return load_config(folder / "search.yaml")
+
+
+def facts(state: SearchState) -> dict[str, Any]:
+    """All that later decisions depend on."""
+    assert isinstance(state.proposer, StudyProposer)
+    study = [
+        (t.number, t.state, t.params, t.distributions, t.values, t.intermediate_values)
+        for t in state.proposer.study.study.trials
+    ]
+    rule = {name: value for name, value in vars(state.rule).items() if name != "metric"}
+    known = {"records": state.records, "open": set(state._open), "unsettled": state._unsettled}
+    return copy.deepcopy({"study": study, "rule": rule, **known})
+
+
+class Workers:
+    """Plays Ray: runs what the state proposes on two workers, some of which are lost, with values drawn at random."""
+
+    def __init__(self, state: SearchState, seed: int) -> None:
+        self.state, self.rng = state, random.Random(seed)
+        self.at: dict[int, int] = {}
+
+    def step(self) -> bool:
+        """One thing happens; False once nothing is left."""
+        state = self.state
+        if len(state.running) < 2:
+            proposal = state.propose()
+            if proposal is not None:
+                assert proposal.trial not in self.at
+                self.at[proposal.trial] = proposal.logged
+                return True
+        if not self.at:
+            state.finish()
+            return False
+        number = self.rng.choice(sorted(self.at))
+        fate = self.rng.random()
+        if fate < 0.1:
+            del self.at[number]
+            state.lose(number, "the worker process died")
+        elif fate < 0.13:
+            del self.at[number]
+            state.end(number, "failed", "the training loss became nan in epoch 3")
+        else:
+            self.at[number] += 1
+            row = self.row(number, self.at[number])
+            state.decide(number, row)
+            state.epoch(number, row)
+            if number not in state.running:
+                del self.at[number]
+        return True
+
+    def row(self, number: int, epoch: int) -> dict[str, Any]:
+        # The same value whenever an epoch is trained, as in Thaw.
+        values = random.Random(f"{number} {epoch}")
+        last = epoch == self.state.records[number].config["epochs"]
+        metrics = {f"{split}_{name}": values.random() for split in ("val", "train") for name in METRICS}
+        finished = "max_epochs" if last else "patience" if values.random() < 0.05 else ""
+        return {"epoch": epoch, "metrics": metrics, "parameters": 10, "seconds": {"train": 1.0}, "finished": finished}
+
+
+RULES = ["asha", "asha_promotion", "median", "none"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("seed", range(2))
+def test_any_prefix_gives_the_live_state(rule: str, seed: int, tmp_path: Path) -> None:
+    settings = config(tmp_path, scheduler={"type": rule, "reduction_factor": 2})
+    (tmp_path / "run").mkdir()
+    state = new_state(settings, folder := RunFolder(tmp_path / "run"))
+    snapshots: list[dict[str, Any]] = []
+    apply: Callable[[dict[str, Any]], None] = state._apply
+
+    def applied(event: dict[str, Any]) -> None:
+        apply(event)
+        snapshots.append(facts(state))
+
+    state._apply = applied  # type: ignore[method-assign]
+    state.start_session()
+    workers = Workers(state, seed)
+    while workers.step():
+        pass
+    state.end_session("done", 1.0)
+    events = list(folder.events())
+    assert len(events) == len(snapshots) > 30 and {"trial_paused", "trial_continued"} <= {e["event"] for e in events}
+    for length in range(seed, len(events) + 1, 5):
+        (tmp_path / str(length)).mkdir()
+        rebuilt = new_state(settings, RunFolder(tmp_path / str(length)), 2, events[:length])
+        if length:
+            assert facts(rebuilt) == snapshots[length - 1]
+        rebuilt.events.close()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_search_killed_anywhere_ends_as_it_should(rule: str, tmp_path: Path) -> None:
+    """Sessions of a few steps, each ended as by kill -9, at times with a torn line or with the last event lost."""
+    settings = config(tmp_path, scheduler={"type": rule, "reduction_factor": 2})
+    rng = random.Random(0)
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    session, unfinished = 0, True
+    while unfinished:
+        session += 1
+        if folder.events_file.exists() and rng.random() < 0.7:
+            content = folder.events_file.read_bytes()
+            whole = content.rindex(b"\n", 0, -1) + 1
+            folder.events_file.write_bytes(content[: rng.randint(whole, len(content))])
+        state = new_state(settings, folder, session, list(folder.events()) if session > 1 else ())
+        state.start_session()
+        workers = Workers(state, session)
+        for _ in range(rng.randint(2, 12)):
+            unfinished = workers.step()
+            if not unfinished:
+                break
+        state.events.close()
+    assert session > 3
+    events = list(folder.events())
+    assert [e["trial"] for e in events if e["event"] == "trial_started"] == list(range(12))
+    assert sorted(e["trial"] for e in events if e["event"] == "trial_ended") == list(range(12))
+    rows = [(e["trial"], e["epoch"]) for e in events if e["event"] == "epoch"]
+    assert len(rows) == len(set(rows))
+    for number, record in trial_records(events).items():
+        assert sorted(record.epochs) == list(range(1, len(record.epochs) + 1))
+        assert record.ended and record.failures <= 1, number
+        TrialConfig.model_validate(record.config)
+
+
+def test_the_mirror_is_the_same_live_and_made_anew(tmp_path: Path) -> None:
+    settings = config(tmp_path)
+    (tmp_path / "run").mkdir()
+    state = new_state(settings, folder := RunFolder(tmp_path / "run"))
+    state.watchers = Watchers(state.proposer.observers(folder, state.records), warn=pytest.fail)
+    workers = Workers(state, 0)
+    while workers.step():
+        pass
+    ends = {event["trial"]: event for event in folder.events() if event["event"] == "trial_ended"}
+    contents = []
+    for _ in range(2):
+        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder.study_file)))
+        study = optuna.load_study(study_name="run", storage=storage)
+        assert [trial.user_attrs["trial"] for trial in study.trials] == list(ends), "in the order of their end"
+        for trial in study.trials:
+            event = ends[trial.user_attrs["trial"]]
+            assert trial.user_attrs["status"] == event["status"] and trial.datetime_complete is not None
+            assert trial.datetime_complete.timestamp() == pytest.approx(event["time"], abs=1e-3)
+        contents.append([(t.params, t.value, t.intermediate_values, t.state, t.datetime_start) for t in study.trials])
+        again = new_state(settings, folder, 2, list(folder.events()))
+        again.proposer.observers(folder, again.records)
+    assert contents[0] == contents[1] and not list(folder.path.glob(".study*"))
+
+
+def test_a_torn_line_is_cut_off_before_anything_is_added(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    log = EventLog(folder, 1)
+    log.append("session_started", overrides=[])
+    log.close()
+    with folder.events_file.open("ab") as file:
+        file.write(b'{"v":1,"time":1.0,"event":"epo' + b"x" * 200_000)
+    log = EventLog(folder, 2)
+    log.append("session_started", overrides=[])
+    log.close()
+    assert [event["session"] for event in folder.events()] == [1, 2]
+
+
+def test_the_time_of_a_killed_session_counts_up_to_its_last_event() -> None:
+    times = [(1, 100.0), (1, 130.0), (2, 1000.0), (2, 1005.5), (3, 2000.0)]
+    assert seconds_used({"session": session, "time": time} for session, time in times) == 35.5
