@@ -33,6 +33,7 @@ class TrialRecord:
         failures: how often its worker was lost.
         error: why it failed, or empty.
         parameters: trained ones; None before the first epoch.
+        fold: what it validates on in a confirmation; None in a search.
         epochs: epoch → its event.
     """
 
@@ -44,6 +45,7 @@ class TrialRecord:
     failures: int = 0
     error: str = ""
     parameters: int | None = None
+    fold: dict[str, int] | None = None
     epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def values(self, metric: str) -> dict[int, float]:
@@ -68,7 +70,8 @@ def apply_event(records: dict[int, TrialRecord], event: dict[str, Any]) -> None:
                 if record.status == "running":
                     record.status = "interrupted"
         case "trial_started":
-            records[event["trial"]] = TrialRecord(event["trial"], event["config"], started=event["time"])
+            number, config, fold = event["trial"], event["config"], event.get("fold")
+            records[number] = TrialRecord(number, config, started=event["time"], fold=fold)
         case "trial_paused":
             record = records[event["trial"]]
             record.status = event["status"]

@@ -23,7 +23,7 @@ class Proposer(Protocol):
     trials: int
 
     def draft(self, number: int) -> dict[str, Any]:
-        """Fields of the event ``trial_started`` of trial `number`, the next one; ``config`` at least."""
+        """Fields of the event ``trial_started`` of trial `number`, the next one: ``config``, perhaps ``fold``."""
 
     def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:
         """Learn of an event, live or replayed; `record` is what is then known of its trial, if it has one."""

@@ -92,7 +92,7 @@ class SearchState:
 
     def _proposal(self, number: int) -> Proposal:
         record = self.records[number]
-        return Proposal(number, record.config, max(record.epochs, default=0))
+        return Proposal(number, record.config, max(record.epochs, default=0), record.fold)
 
     def decide(self, number: int, row: dict[str, Any]) -> Decision:
         """What is to become of a trial after the epoch in `row`, which is recorded next."""
