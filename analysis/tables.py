@@ -71,7 +71,7 @@ def apply_event(records: dict[int, TrialRecord], event: dict[str, Any]) -> None:
                     record.status = "interrupted"
         case "trial_started":
             number, config, fold = event["trial"], event["config"], event.get("fold")
-            records[number] = TrialRecord(number, config, started=event["time"], fold=fold)
+            records[number] = TrialRecord(number, config, started=event.get("time", 0.0), fold=fold)
         case "trial_paused":
             record = records[event["trial"]]
             record.status = event["status"]
@@ -85,7 +85,7 @@ def apply_event(records: dict[int, TrialRecord], event: dict[str, Any]) -> None:
             record.parameters = event["parameters"]
         case "trial_ended":
             record = records[event["trial"]]
-            record.status, record.ended_at = event["status"], event["time"]
+            record.status, record.ended_at = event["status"], event.get("time", 0.0)
             record.error = event["reason"] if event["status"] == "failed" else ""
 
 
