@@ -168,6 +168,22 @@ def best(run: RunArgument) -> None:
 
 
 @app.command()
+def confirm(
+    run: RunArgument,
+    top: Annotated[int, typer.Option(help="how many of the best configurations", min=1)] = 5,
+    folds: Annotated[int, typer.Option(help="folds of training and validation images", min=2)] = 5,
+    seeds: Annotated[int, typer.Option(help="repetitions with other folds and seeds", min=1)] = 1,
+) -> None:
+    """Train the leading configurations again by cross-validation: how good are they really?"""
+    from search.confirm import run_confirm
+    from search.confirm_table import print_confirmation
+
+    console = Console()
+    found, reason = run_confirm(run, top=top, folds=folds, seeds=seeds, console=console)
+    raise typer.Exit(print_confirmation(run, found, reason, console))
+
+
+@app.command()
 def data(file: File, set_: Set = []) -> None:  # noqa: B006 - typer copies it
     """Show what the data set of a search file holds. Only the labels are needed."""
     from search.config import load_config

@@ -110,8 +110,13 @@ def trivial_values(prepared: Prepared, folds: Sequence[Sequence[Split]], column:
     return {predictor: float(np.nanmean([table[predictor][name] for table in tables])) for predictor in tables[0]}
 
 
-def outcome(plan: Plan, records: Mapping[int, TrialRecord], prepared: Prepared) -> dict[str, Any]:
+def outcome(
+    plan: Plan, records: Mapping[int, TrialRecord], prepared: Prepared, pooled: Mapping[int, float]
+) -> dict[str, Any]:
     """The content of ``confirm.json``; see ``docs/architecture.md``.
+
+    Args:
+        pooled: leader → its value over all out-of-fold predictions at once, where they are there.
 
     A leader that failed on a fold cannot be compared and is left out.
 
@@ -124,7 +129,7 @@ def outcome(plan: Plan, records: Mapping[int, TrialRecord], prepared: Prepared) 
         own = [records[number] for number, task in enumerate(plan.tasks()) if task.leader == leader.trial]
         if all(record.status in FINISHED for record in own):
             values = [record.epochs[leader.epochs]["metrics"][column] for record in own]
-            finished.append(replace(leader, values=values))
+            finished.append(replace(leader, values=values, pooled=pooled.get(leader.trial)))
     if not finished:
         raise ConfigError("no configuration got through all folds; `trials.csv` in confirm/ says why")
     split = prepared.context.split

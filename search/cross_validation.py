@@ -24,6 +24,7 @@ class Leader:
         epochs: trained in every fold: its best epoch in the search.
         search_value: the objective in the search.
         values: the objective on each fold, seed by seed.
+        pooled: the objective over all out-of-fold predictions at once; None where they are not there.
     """
 
     trial: int
@@ -31,6 +32,7 @@ class Leader:
     epochs: int
     search_value: float
     values: list[float]
+    pooled: float | None = None
 
     @property
     def mean(self) -> float:
@@ -86,6 +88,7 @@ def confirmation(leaders: list[Leader], metric: Metric, folds: int) -> dict[str,
                 "mean": leader.mean,
                 "std": float(np.std(leader.values, ddof=1)),
                 "interval": list(corrected_interval(np.array(leader.values), folds)),
+                "pooled": leader.pooled,
             }
             for leader in ranked
         ],

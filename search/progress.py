@@ -75,7 +75,8 @@ class Progress:
 
     def _values(self, record: TrialRecord) -> str:
         searched = [name for name in self.space.parameters if self.space.active(name, record.config)]
-        return " ".join(f"{name}={_short(record.config[name])}" for name in searched)
+        place = [f"seed {record.fold['seed']} fold {record.fold['number']} "] if record.fold else []
+        return " ".join([*place, *(f"{name}={_short(record.config[name])}" for name in searched)])
 
     def _table(self) -> Table:
         """The trials that run, then the best of the others."""

@@ -40,6 +40,7 @@ def print_summary(run: Run, console: Console) -> int:
         (f"thaw report {folder}", "one page with everything: what came out, what mattered, what it cost"),
         (f"thaw best {folder}", "the best configuration as YAML"),
         (f"thaw export {folder} --to BUNDLE", "the best trial as a model to use, scored on the test split"),
+        (f"thaw confirm {folder}", "the leading configurations again by cross-validation: how good are they really?"),
     ):
         console.print(f"  {command}", highlight=False, soft_wrap=True)
         console.print(f"      {why}", style="dim")

@@ -50,7 +50,7 @@ def run_search(config: SearchConfig, console: Console | None = None) -> Run:
     prepared = prepare(config, decoding(console))
     folder.create()
     with driving(folder):
-        _write_inputs(folder, prepared)
+        write_inputs(folder, prepared)
         return run_session(prepared, folder, new_state(prepared.config, folder), console)
 
 
@@ -122,11 +122,11 @@ def drive(prepared: Prepared, folder: RunFolder, state: SearchState, console: Co
         board.restore(state.records, state.stale)
         state.watchers = Watchers(
             [
+                *state.proposer.observers(folder, state.records),
                 board,
                 TableFiles(folder, state.metric, state.records),
                 CheckpointKeeper(folder, config.checkpoints, state.metric, state.records),
                 Progress(console, config.search_space, state.metric, state.proposer.trials, state.records),
-                *state.proposer.observers(folder, state.records),
             ],
             warn=lambda text: console.print(f"warning: {text}", markup=False, highlight=False, soft_wrap=True),
         )
@@ -175,7 +175,7 @@ def decoding(console: Console) -> Callable[[int, int], None]:
     return show
 
 
-def _write_inputs(folder: RunFolder, prepared: Prepared) -> None:
+def write_inputs(folder: RunFolder, prepared: Prepared) -> None:
     folder.write_text(folder.search_file, prepared.config.to_yaml())
     folder.write_text(folder.provenance_file, json.dumps(provenance(prepared), indent=2) + "\n")
     folder.write_table(folder.rejected_file, pd.DataFrame(prepared.rejected, columns=["file", "reason"]))

@@ -1,0 +1,154 @@
+"""`thaw confirm`: a search's leading configurations again, by cross-validation, as one more search of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from analysis import Run, load_run
+from analysis.run_folder import RunFolder
+from analysis.tables import TrialRecord
+from search.confirm_plan import Plan, confirm_config, deal_folds, make_plan, outcome
+from search.events import EventLog
+from search.lock import driving
+from search.observers import Observer
+from search.out_of_fold import PredictionKeeper, gathered, read_out_of_fold, write_out_of_fold
+from search.preflight import Prepared, prepare
+from search.schedulers import Rule
+from search.state import SearchState
+from search.tuner import decoding, run_session, write_inputs
+from spaces import ConfigError
+from trainables.losses import probabilities
+from trainables.metrics import epoch_metrics
+
+
+class PlanProposer:
+    """Proposes what is planned, in order.
+
+    Args:
+        plan: its tasks are the trials.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.tasks, self.folds = plan.tasks(), plan.folds
+        self.trials = len(self.tasks)
+
+    def draft(self, number: int) -> dict[str, Any]:
+        task = self.tasks[number]
+        return {"config": task.config, "fold": asdict(task.fold), "folds": self.folds}
+
+    def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:
+        """No value changes what is proposed."""
+
+    def observers(self, folder: RunFolder, records: dict[int, TrialRecord]) -> list[Observer]:
+        return [PredictionKeeper(folder, records.values())]
+
+
+def run_confirm(
+    path: str | Path, *, top: int = 5, folds: int = 5, seeds: int = 1, console: Console | None = None
+) -> tuple[dict[str, Any] | None, str]:
+    """Confirm the leading configurations of a run in its folder ``confirm/``, or go on with that.
+
+    Args:
+        path: the run's folder.
+        top: how many configurations.
+        folds: at least 2.
+        seeds: repetitions, each with folds and seeds of its own; more of them may be added later.
+        console: where progress is printed; nowhere by default.
+
+    Returns:
+        The content of ``confirm.json``, None where it was interrupted; and why it ended: ``done`` or a signal's name.
+
+    Raises:
+        ConfigError: the input is wrong, or no configuration got through all folds.
+        RunStopped: the event log could not be written.
+    """
+    console = console or Console(quiet=True)
+    run = load_run(path)
+    plan = make_plan(run, top, folds, seeds)
+    prepared = _prepared(run, plan, console)
+    folder = run.folder.confirm
+    if not folder.path.exists():
+        folder.create()
+    with driving(folder):
+        past = list(folder.events()) if folder.events_file.exists() else []
+        _check_same(plan, past, folder)
+        write_inputs(folder, prepared)
+        session = 1 + max((event["session"] for event in past), default=0)
+        config = prepared.config
+        log = EventLog(folder, session)
+        state = SearchState(config.search.metric, log, PlanProposer(plan), Rule(), config.max_failures)
+        state.replay(past)
+        if sum(record.ended for record in state.records.values()) < len(plan.tasks()):
+            run_session(prepared, folder, state, console)
+            *_, last = folder.events()
+            if last["reason"] != "done":
+                return None, last["reason"]
+        found = outcome(plan, state.records, prepared, _gather(run.folder, plan, prepared))
+        run.folder.write_text(run.folder.confirm_file, json.dumps(found, indent=2) + "\n")
+        return found, "done"
+
+
+def _prepared(run: Run, plan: Plan, console: Console) -> Prepared:
+    """The run's data and conditions, with folds.
+
+    Raises:
+        ConfigError: images or labels have changed since.
+    """
+    provenance = run.folder.provenance()
+    prepared = prepare(confirm_config(run, len(plan.tasks())), decoding(console), provenance["precision"])
+    if prepared.fingerprint != provenance["data"]["fingerprint"]:
+        raise ConfigError(
+            "images or labels have changed since the search, so its leaders cannot be compared with what it found; "
+            "bring them back",
+            "data",
+            run.folder.search_file,
+        )
+    return replace(prepared, context=replace(prepared.context, folds=deal_folds(prepared, plan)))
+
+
+def _check_same(plan: Plan, past: Sequence[dict[str, Any]], folder: RunFolder) -> None:
+    """What has been started is what would be started now; more seeds may follow.
+
+    Raises:
+        ConfigError: it is a confirmation of something else.
+    """
+    proposer = PlanProposer(plan)
+    for event in past:
+        if event["event"] != "trial_started":
+            continue
+        number = event["trial"]
+        if number >= proposer.trials or not proposer.draft(number).items() <= event.items():
+            raise ConfigError(
+                "holds a confirmation of other leaders, folds or seeds; repeat the options of then, "
+                "or remove the folder to begin another",
+                file=folder.path,
+            )
+
+
+def _gather(run: RunFolder, plan: Plan, prepared: Prepared) -> dict[int, float]:
+    """One file of out-of-fold predictions for each leader that has those of every fold.
+
+    Returns:
+        Leader → the objective over all its predictions at once.
+    """
+    column, labels, threshold = prepared.config.search.metric, prepared.dataset.labels, prepared.config.threshold
+    pooled = {}
+    for leader in plan.leaders:
+        numbers = [number for number, task in enumerate(plan.tasks()) if task.leader == leader.trial]
+        files = [run.confirm.fold_predictions(number) for number in numbers]
+        if all(file.is_file() for file in files):
+            predictions = gathered(read_out_of_fold(file) for file in files)
+            write_out_of_fold(run.confirmed_predictions(leader.trial), predictions)
+            chances = probabilities(torch.from_numpy(predictions.logits), leader.config["loss"])
+            measured = epoch_metrics(chances, torch.from_numpy(labels[predictions.rows]), threshold)
+            # The loss is not among them: a mean over images is the same by folds and at once.
+            if (name := column.removeprefix("val_")) in measured:
+                pooled[leader.trial] = measured[name]
+    return pooled

@@ -1,0 +1,80 @@
+"""What a confirmation says at its end."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from search.summary import SIGNAL_STATUS
+from spaces import metric
+
+
+def print_confirmation(run: Path, found: dict[str, Any] | None, reason: str, console: Console) -> int:
+    """Print the outcome and return the exit status.
+
+    Args:
+        run: the run's folder.
+        found: the content of ``confirm.json``; None where it was interrupted.
+        reason: why it ended.
+    """
+    if found is None:
+        console.print(f"Interrupted by {reason}; the same command goes on where it was.")
+        return SIGNAL_STATUS[reason]
+    arrow = "↑" if metric(found["metric"]).maximize else "↓"
+    again = f" × {found['seeds']} seeds" if found["seeds"] > 1 else ""
+    title = f"{found['metric']} {arrow} over {found['folds']} folds{again} of {found['images']} images"
+    console.print()
+    console.print(_table(found, title))
+    trivial = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in found["trivial"].items())
+    console.print(f"Without looking at an image: {trivial}", highlight=False, soft_wrap=True)
+    if found["metric"] == "val_map":
+        told = "Average precision is too high on few images; pooled, over all images at once, says what to expect."
+        console.print(told, soft_wrap=True)
+    console.print(
+        f"The search's best value less its confirmed mean: {found['shrinkage']:+.3f} (what its choice flattered it by)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"Chosen: trial {found['chosen']}\n", style="bold", highlight=False)
+    console.print("Try next", style="bold")
+    console.print(f"  thaw export {shlex.quote(str(run))} --to BUNDLE", highlight=False, soft_wrap=True)
+    console.print("      a model with thresholds from these folds, scored on the test images", style="dim")
+    return 0
+
+
+def _table(found: dict[str, Any], title: str) -> Table:
+    chosen = found["chosen"]
+    table = Table(title=title, title_justify="left")
+    for column in (
+        "trial",
+        "in the search",
+        "confirmed",
+        "95 % interval",
+        "spread",
+        "pooled",
+        f"{chosen} less it",
+        f"{chosen} wins",
+    ):
+        table.add_column(column, justify="right" if table.columns else "left")
+    pairs = {pair["b"]: pair for pair in found["paired"]}
+    for leader in found["leaders"]:
+        low, high = leader["interval"]
+        against = ("–", "–")
+        if leader["trial"] != chosen:
+            pair = pairs[leader["trial"]]
+            bounds = " – ".join(f"{bound:+.3f}" for bound in pair["interval"])
+            against = (f"{pair['difference']:+.3f} ({bounds})", f"{pair['wins']}/{len(leader['values'])}")
+        table.add_row(
+            str(leader["trial"]),
+            f"{leader['search_value']:.3f}",
+            f"{leader['mean']:.3f}",
+            f"{low:.3f} – {high:.3f}",
+            f"{leader['std']:.3f}",
+            "–" if leader["pooled"] is None else f"{leader['pooled']:.3f}",
+            *against,
+        )
+    return table
