@@ -19,7 +19,8 @@ def dataset(images: int = 200, groups: int = 40) -> Dataset:
     rng = np.random.default_rng(0)
     labels = rng.random((images, 4)) < [0.5, 0.2, 0.1, 0.03]
     columns = pd.DataFrame({"patient": [f"p{number % groups}" for number in range(images)]})
-    return Dataset(Path("."), tuple(map(str, range(images))), labels, ("a", "b", "c", "d"), columns)
+    names = ("a", "b", "c", "d")
+    return Dataset(Path("."), tuple(map(str, range(images))), labels, names, names, columns)
 
 
 @pytest.mark.parametrize("group", [None, "patient"])
