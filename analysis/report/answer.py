@@ -142,9 +142,7 @@ def _unfinished(run: Run) -> list[str]:
     counts = Counter(record.status for record in run.records.values())
     told = []
     if going := sum(counts[status] for status in UNFINISHED):
-        told.append(
-            f"The run has no end yet: {counted(going, 'trial')} of it may still change this page when made anew."
-        )
+        told.append(f"The run has no end yet: {counted(going, 'trial')} still going, or left behind by a crash.")
     if counts["interrupted"]:
         told.append(f"{counted(counts['interrupted'], 'trial')} did not end; these cannot be the best.")
     return told
