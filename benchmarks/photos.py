@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from search.config import SearchConfig, load_config
-from search.resources import available
+from search.resources import this_machine
 from spaces import ConfigError
 from trainables.architectures import architecture
 from trainables.digits import write_digits
@@ -94,7 +94,7 @@ def bench(options: argparse.Namespace, work: Path) -> Bench:
     data = subset(options.data, options.images, work)
     weights = Path(options.weights).resolve() if options.weights else random_weights(options.architecture, work)
     # Ray gives out whole processors.
-    concurrency = options.concurrency or available().cpus
+    concurrency = options.concurrency or this_machine().cpus
     size, device = options.image_size, options.device
     return Bench(data, weights, work, options.architecture, size, device, concurrency, options.seed)
 

@@ -39,6 +39,10 @@ Set = Annotated[
     list[str], typer.Option("--set", help="replace a key of the file: search.trials=10", metavar="KEY=VALUE")
 ]
 
+Address = Annotated[
+    str | None, typer.Option(help="auto, or HOST:PORT: join this Ray cluster, from one of its nodes", metavar="ADDR")
+]
+
 
 def run() -> int:
     """Run the command that the process was started with and return its exit status."""
@@ -93,6 +97,7 @@ def search(
     trials: Annotated[int | None, typer.Option(help="number of trials", min=1)] = None,
     time_budget: Annotated[str | None, typer.Option(help="stop after this time, such as 30m or 2h")] = None,
     set_: Set = [],  # noqa: B006 - typer copies it
+    address: Address = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, measure, and start nothing")] = False,
 ) -> None:
     """Search the best configuration for a data set."""
@@ -104,16 +109,18 @@ def search(
     overrides += _budgets(trials, time_budget)
     config = load_config(file, overrides)
     console = Console(markup=False)
+    from search.cluster import joined
+
     if dry_run:
         from search.dry_run import dry_run as show
 
-        with _naming(file):
+        with joined(address), _naming(file):
             show(config, console)
         return
     from search.summary import print_summary
     from search.tuner import run_search
 
-    with _naming(file):
+    with joined(address), _naming(file):
         result = run_search(config, console)
     raise typer.Exit(print_summary(result, console))
 
@@ -139,13 +146,16 @@ def resume(
     trials: Annotated[int | None, typer.Option(help="number of trials in all, former ones included", min=1)] = None,
     time_budget: Annotated[str | None, typer.Option(help="time for all sessions together, such as 30m or 2h")] = None,
     set_: Set = [],  # noqa: B006 - typer copies it
+    address: Address = None,
 ) -> None:
     """Go on with an interrupted search, or give a finished one more trials."""
+    from search.cluster import joined
     from search.resume import resume_search
     from search.summary import print_summary
 
     console = Console(markup=False)
-    result = resume_search(run, [*set_, *_budgets(trials, time_budget)], console)
+    with joined(address):
+        result = resume_search(run, [*set_, *_budgets(trials, time_budget)], console)
     raise typer.Exit(print_summary(result, console))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.run_folder import RunFolder
+from search.cluster import check_nodes
 from search.config import DataConfig, SearchConfig
 from search.measure import choose_precision
 from search.resources import available, resolve_resources
@@ -75,7 +76,7 @@ def load_dataset(config: SearchConfig) -> Dataset:
 
 def cache_directory(config: SearchConfig) -> Path:
     """The node-local folder for what can be computed again."""
-    return Path(config.cache.directory).expanduser()
+    return Path(config.cache.directory).expanduser().absolute()
 
 
 def prepare(
@@ -94,6 +95,7 @@ def prepare(
         ConfigError: anything is wrong.
     """
     config = resolve_resources(config, available())
+    check_nodes(config)
     check_architectures(config)
     dataset = load_dataset(config)
     _check_labels(config, dataset)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,37 +15,56 @@ from spaces import ConfigError
 
 @dataclass(frozen=True)
 class Available:
-    """Processors and GPUs of this machine."""
+    """Processors and GPUs of one machine."""
 
     cpus: int
     gpus: int
+    name: str = "this machine"
+
+    def fit(self, cpu: int, gpu: float) -> int:
+        """How many trials run here at once. A share of 0.4 fits twice on each GPU: a trial is never on two."""
+        trials = self.cpus // cpu
+        return min(trials, int(1 / gpu + 1e-9) * self.gpus) if gpu else trials
 
 
-def available() -> Available:
+def available() -> list[Available]:
+    """What a search may use: the nodes of the Ray that this process has joined or started, else this machine."""
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        return [
+            Available(int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)), node_name(node))
+            for node in ray.nodes()
+            if node["Alive"]
+        ]
+    return [this_machine()]
+
+
+def this_machine() -> Available:
     """What this process may use: affinity and container limits count, and `CUDA_VISIBLE_DEVICES`."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Available(cpus, torch.cuda.device_count())
 
 
-def resolve_resources(config: SearchConfig, there: Available) -> SearchConfig:
+def node_name(node: dict) -> str:
+    """What errors call a node of Ray's list; several may share a machine."""
+    return f"{node['NodeManagerHostname']}:{node['NodeManagerPort']}"
+
+
+def resolve_resources(config: SearchConfig, nodes: Sequence[Available]) -> SearchConfig:
     """The configuration with the GPU share and the concurrency filled in.
 
+    Args:
+        config: as loaded.
+        nodes: what there is; a trial runs on one of them.
+
     Raises:
-        ConfigError: a trial asks for more than there is.
+        ConfigError: a trial asks for more than there is on any node.
     """
     cpu = config.resources.cpu
-    gpu = config.resources.gpu if config.resources.gpu is not None else float(there.gpus > 0)
-    asked: list[tuple[str, float, int, str]] = [
-        ("cpu", cpu, there.cpus, "processors"),
-        ("gpu", gpu, there.gpus, "GPUs"),
-    ]
-    for name, amount, has, unit in asked:
-        if amount > has:
-            raise ConfigError(f"a trial asks for {amount:g}, there are {has} {unit}; ask for less", f"resources.{name}")
-    fit = there.cpus // cpu
-    if gpu:
-        # Ray does not split one trial over two GPUs: a share of 0.4 fits twice on each.
-        fit = min(fit, int(1 / gpu + 1e-9) * there.gpus)
+    gpu = config.resources.gpu if config.resources.gpu is not None else float(any(node.gpus for node in nodes))
+    fit = sum(node.fit(cpu, gpu) for node in nodes)
+    if not fit:
+        _refuse(cpu, gpu, nodes)
     wanted = config.search.concurrency
     if wanted is not None and wanted > fit:
         raise ConfigError(
@@ -57,3 +78,18 @@ def resolve_resources(config: SearchConfig, there: Available) -> SearchConfig:
             ),
         }
     )
+
+
+def _refuse(cpu: int, gpu: float, nodes: Sequence[Available]) -> None:
+    """Say which resource no node has enough of, and what there is."""
+    several = "; ".join(f"{node.name}: {node.cpus} processors, {node.gpus} GPUs" for node in nodes)
+    where = f" on one node ({several})" if len(nodes) > 1 else ""
+    asked: list[tuple[str, float, int, str]] = [
+        ("cpu", cpu, max(node.cpus for node in nodes), "processors"),
+        ("gpu", gpu, max(node.gpus for node in nodes), "GPUs"),
+    ]
+    for name, amount, most, unit in asked:
+        if amount > most:
+            message = f"a trial asks for {amount:g}, there are {most} {unit}{where}; ask for less"
+            raise ConfigError(message, f"resources.{name}")
+    raise ConfigError(f"no node has {cpu} processors and {gpu:g} GPUs together{where}; ask for less", "resources")

@@ -10,7 +10,7 @@ import yaml
 from analysis import Run
 from analysis.tables import TrialRecord
 from search.config import SearchConfig, load_config
-from search.resources import available
+from search.resources import this_machine
 from spaces import ConfigError, TrialConfig
 
 
@@ -56,5 +56,5 @@ def only_trial(config: SearchConfig) -> TrialConfig:
 
 def for_this_machine(config: SearchConfig) -> SearchConfig:
     """The same with no more processors than there are, and with the GPU if there is one."""
-    cpu = min(config.resources.cpu, available().cpus)
+    cpu = min(config.resources.cpu, this_machine().cpus)
     return config.model_copy(update={"resources": config.resources.model_copy(update={"cpu": cpu, "gpu": None})})

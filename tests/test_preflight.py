@@ -156,15 +156,15 @@ def test_how_many_trials_fit(
 ) -> None:
     space = {"dropout": {"float": [0.0, 0.5], "step": 0.05}}
     config = small_config(tmp_path, squares, cache, resources=resources, space=space)
-    resolved = resolve_resources(config, Available(cpus=8, gpus=2))
+    resolved = resolve_resources(config, [Available(cpus=8, gpus=2)])
     assert resolved.search.concurrency == concurrency
     assert resolved.resources.gpu == resources.get("gpu", 1) and resolved.search.trials == 11
 
 
 def test_no_more_at_once_than_there_are_trials(tmp_path: Path, squares: Path, cache: Path) -> None:
     config = small_config(tmp_path, squares, cache, space={"dropout": [0.0, 0.1, 0.2]})
-    assert resolve_resources(config, Available(cpus=8, gpus=0)).search.concurrency == 3
-    assert resolve_resources(config, Available(cpus=8, gpus=0)).resources.gpu == 0
+    assert resolve_resources(config, [Available(cpus=8, gpus=0)]).search.concurrency == 3
+    assert resolve_resources(config, [Available(cpus=8, gpus=0)]).resources.gpu == 0
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_no_more_at_once_than_there_are_trials(tmp_path: Path, squares: Path, ca
 def test_more_than_there_is(tmp_path: Path, squares: Path, cache: Path, sections: dict[str, Any], message: str) -> None:
     config = small_config(tmp_path, squares, cache, **sections)
     with pytest.raises(ConfigError, match=message):
-        resolve_resources(config, Available(cpus=8, gpus=2))
+        resolve_resources(config, [Available(cpus=8, gpus=2)])
 
 
 def test_a_node_that_cannot_read_an_image_says_so(tmp_path: Path, squares: Path) -> None:

@@ -24,7 +24,7 @@ from analysis import Run, load_run
 from analysis.run_folder import RunFolder
 from search.config import load_config
 from search.preflight import prepare
-from search.resources import available
+from search.resources import this_machine
 from spaces import METRICS, TrialConfig, best_epoch
 from tests.searches import comparable_history, small_config, small_search
 from trainables.loop import EpochRow, train
@@ -98,7 +98,7 @@ def _csv(table: pd.DataFrame, run: Run) -> Path:
 
 def test_the_resolved_file_and_provenance_are_complete(grid: Run) -> None:
     resolved = load_config(grid.folder.search_file)
-    assert resolved.search.concurrency == min(available().cpus, 4)
+    assert resolved.search.concurrency == min(this_machine().cpus, 4)
     assert resolved.resources.gpu == 0 and resolved.trials == 4
     provenance = grid.folder.provenance()
     images = provenance["data"]["images"]

@@ -104,7 +104,7 @@ def read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             facts = json.loads((content.metadata() or {})[HEADER])
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - it is no dict
         sound = facts["format"] == FORMAT and facts["checksum"] == _checksum(tensors)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"not a checkpoint of Thaw, or a damaged one ({error})", file=file) from None
     if not sound:
         raise ConfigError("a damaged checkpoint, or one of another version of Thaw", file=file)

@@ -80,8 +80,9 @@ def load_pretrained(name: str, weights: str | Mapping[str, str]) -> Loaded:
     else:
         path, key = Path(choice), f"weights.{name}"
         state = _read(path, key)
-    state = {entry: tensor.float() if tensor.is_floating_point() else tensor for entry, tensor in state.items()}
+    # Checked first: a tensor of a small file may claim any shape, and would take that much memory when it is copied.
     _check_fit(name, state, path, key)
+    state = {entry: tensor.float() if tensor.is_floating_point() else tensor for entry, tensor in state.items()}
     return Loaded(state, digest(state))
 
 

@@ -1,0 +1,206 @@
+"""A search on a Ray cluster: what is refused, where trials run, what they see; and Ray alone listens on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import load_run
+from search.cluster import joined
+from search.resources import Available, resolve_resources
+from spaces import ConfigError
+from tests.searches import search_file, small_config
+
+ROOT = Path(__file__).resolve().parent.parent
+NODES = [Available(4, 0, "head:1"), Available(8, 2, "a:2"), Available(2, 1, "b:3")]
+
+
+@pytest.mark.parametrize(
+    ("resources", "concurrency"),
+    [
+        ({"cpu": 1, "gpu": 0}, 14),
+        ({"cpu": 1}, 3),  # GPUs are there, so a trial takes a whole one
+        ({"cpu": 1, "gpu": 0.25}, 10),  # 8 on one node; 2 processors for 4 quarters on the other
+        ({"cpu": 4, "gpu": 0.5}, 2),
+        ({"cpu": 3, "gpu": 0}, 3),
+    ],
+)
+def test_how_many_trials_fit_on_the_nodes(
+    tmp_path: Path, squares: Path, cache: Path, resources: dict[str, float], concurrency: int
+) -> None:
+    space = {"dropout": {"float": [0.0, 0.5], "step": 0.01}}
+    config = small_config(tmp_path, squares, cache, resources=resources, space=space)
+    assert resolve_resources(config, NODES).search.concurrency == concurrency
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        (
+            {"cpu": 9},
+            r"resources\.cpu: a trial asks for 9, there are 8 processors on one node \(head:1: 4 processors, 0",
+        ),
+        ({"cpu": 5, "gpu": 1}, r"resources: no node has 5 processors and 1 GPUs together on one node \(head:1: 4 proc"),
+    ],
+)
+def test_a_trial_fits_on_one_node_or_is_refused(
+    tmp_path: Path, squares: Path, cache: Path, resources: dict[str, float], message: str
+) -> None:
+    config = small_config(tmp_path, squares, cache, resources=resources)
+    with pytest.raises(ConfigError, match=message):
+        resolve_resources(config, [NODES[0], Available(8, 0, "c:4"), NODES[2]])
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("ray://head:10001", "--address: a search runs on a node of the cluster.*ray job submit"),
+        ("head", "--address: must be auto or HOST:PORT of the cluster's head, got 'head'"),
+        ("local", "must be auto or HOST:PORT"),
+        ("a b:1", "must be auto or HOST:PORT"),
+    ],
+)
+def test_addresses_of_another_kind_are_refused(address: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message), joined(address):
+        pass
+
+
+LISTENING = """
+import psutil
+from search.ray_session import running_ray, set_environment
+set_environment(1)
+with running_ray():
+    import ray
+    ray.get(ray.remote(num_cpus=1)(lambda: 1).remote())
+    me = psutil.Process()
+    for process in [me, *me.children(recursive=True)]:
+        for connection in process.net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN:
+                print(connection.laddr.ip)
+"""
+
+
+def run(
+    command: list[str], folder: Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **(environment or {}), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=400)
+
+
+def test_ray_listens_on_loopback_alone(tmp_path: Path) -> None:
+    """Also where RAY_ADDRESS names a cluster: a search without --address has nothing to do with it."""
+    done = run([sys.executable, "-c", LISTENING], tmp_path, {"RAY_ADDRESS": "192.0.2.1:6379"})
+    assert done.returncode == 0, done.stderr
+    addresses = done.stdout.split()
+    assert len(addresses) >= 4 and set(addresses) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+# --- three nodes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def environment() -> dict[str, str]:
+    token = secrets.token_hex(32)
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
+@pytest.fixture(scope="module")
+def address(environment: dict[str, str]) -> Iterator[str]:
+    """Of a cluster of three nodes: two of one processor, one of two processors and a logical GPU."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "local_cluster.py")],
+        env={**os.environ, **environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin and process.stdout
+    try:
+        lines = iter(process.stdout.readline, "")
+        yield next(line.strip() for line in lines if line.startswith("127.0.0.1:"))
+    finally:
+        process.stdin.close()
+        process.wait(timeout=60)
+
+
+def search(file: Path, address: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return run([sys.executable, "-m", "search", "search", str(file), "--address", address], file.parent, environment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("gpu", "concurrency"), [(0, 4), (0.5, 2)])
+def test_a_search_over_three_nodes(
+    tmp_path: Path, squares: Path, address: str, environment: dict[str, str], gpu: float, concurrency: int
+) -> None:
+    sections: dict[str, Any] = {"resources": {"cpu": 1, "gpu": gpu}}
+    file = search_file(tmp_path, squares, tmp_path / "cache", **sections)
+    done = search(file, address, environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = load_run(tmp_path / "results" / "squares")
+    assert list(found.trials["status"]) == ["completed"] * 4
+    assert found.folder.settings()["search"]["concurrency"] == concurrency
+    workers = {row["worker"] for record in found.records.values() for row in record.epochs.values()}
+    assert len(workers) > 1
+    assert not list((tmp_path).rglob(".thaw-*"))
+
+
+@pytest.mark.slow
+def test_what_the_cluster_cannot_do_is_refused(
+    tmp_path: Path, squares: Path, address: str, environment: dict[str, str]
+) -> None:
+    file = search_file(tmp_path, squares, tmp_path / "cache", resources={"cpu": 3, "gpu": 0})
+    done = search(file, address, environment)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "resources.cpu: a trial asks for 3, there are 2 processors on one node (" in done.stderr
+    assert done.stderr.count("processors, 0 GPUs") == 2 and done.stderr.count("processors, 1 GPUs") == 1
+    assert not (tmp_path / "results").exists()
+    stranger = {**environment, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    done = search(file, address, stranger)
+    assert done.returncode == 2 and "--address: cannot join a Ray cluster" in done.stderr, done.stderr
+
+
+SEEN = """
+import json, os, sys
+from pathlib import Path
+from search.cluster import check_nodes, joined
+from search.config import load_config
+from spaces import ConfigError
+
+def devices():
+    import spaces
+    return os.environ.get("CUDA_VISIBLE_DEVICES"), spaces.__file__
+
+with joined(sys.argv[1]):
+    import ray
+    print(json.dumps(ray.get([ray.remote(num_gpus=share)(devices).remote() for share in (0, 0.5, 1)])))
+    config = load_config(sys.argv[2])
+    config = config.model_copy(update={"resources": config.resources.model_copy(update={"gpu": 0})})
+    check_nodes(config)
+    data = config.data.model_copy(update={"images": "/nowhere/images"})
+    try:
+        check_nodes(config.model_copy(update={"data": data}))
+    except ConfigError as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_what_a_trial_sees(tmp_path: Path, squares: Path, address: str, environment: dict[str, str]) -> None:
+    """Our code comes from the driver, a GPU is seen by whom it was given, and paths are looked for on every node."""
+    file = search_file(tmp_path, squares, tmp_path / "cache")
+    done = run([sys.executable, "-c", SEEN, address, str(file)], tmp_path, environment)
+    assert done.returncode == 0, done.stderr
+    devices, refusal = done.stdout.splitlines()
+    (none, place), (half, _), (whole, _) = json.loads(devices)
+    assert none == "" and half == whole == "0"
+    assert "runtime_resources" in place
+    assert refusal.startswith("data.images: /nowhere/images must be there on all nodes, not seen by ")
+    assert len(refusal.partition("not seen by ")[2].split(", ")) == 3
