@@ -47,6 +47,8 @@ def running_ray() -> Iterator[None]:
         return
     there = available()
     ray.init(
+        # Not the cluster that RAY_ADDRESS may name: one is joined where the user says so.
+        address="local",
         num_cpus=there.cpus,
         num_gpus=there.gpus,
         include_dashboard=False,
