@@ -271,7 +271,7 @@ def test_nothing_of_rays_names_stands_outside_its_folder(grid: Run) -> None:
     names = {path.name for path in grid.folder.path.iterdir()} - {"again.csv"}
     assert names == {
         "search.yaml", "provenance.json", "events.jsonl", "trials.csv", "history.csv",
-        "rejected.csv", "study.log", "tensorboard", "checkpoints", "ray",
+        "rejected.csv", "study.log", "tensorboard", "checkpoints", "ray", ".lock",
     }  # fmt: skip
     assert sorted(p.name for p in grid.folder.tensorboard.iterdir()) == [f"trial-{n:04d}" for n in range(4)]
     assert json.loads(grid.folder.events_file.read_text().splitlines()[0])["session"] == 1
