@@ -99,6 +99,8 @@ def run_session(
         raise RunStopped(f"{error}; make room, then go on with `thaw resume`") from None
     finally:
         state.end_session(reason, time.monotonic() - started)
+        # Again: trials that were in training are interrupted only now.
+        Watchers([TableFiles(folder, state.metric, state.records)], _warning(console)).close()
     return load_run(folder.path)
 
 
@@ -128,7 +130,7 @@ def drive(prepared: Prepared, folder: RunFolder, state: SearchState, console: Co
                 CheckpointKeeper(folder, config.checkpoints, state.metric, state.records),
                 Progress(console, config.search_space, state.metric, state.proposer.trials, state.records),
             ],
-            warn=lambda text: console.print(f"warning: {text}", markup=False, highlight=False, soft_wrap=True),
+            warn=_warning(console),
         )
         context = replace(prepared.context, checkpoints=folder)
         trainable = tune.with_parameters(TrialTrainable, context=context, threads=config.resources.cpu)
@@ -160,6 +162,10 @@ def drive(prepared: Prepared, folder: RunFolder, state: SearchState, console: Co
             state.watchers.close()
         gc.collect()
         return stop.reason or "done"
+
+
+def _warning(console: Console) -> Callable[[str], None]:
+    return lambda text: console.print(f"warning: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def decoding(console: Console) -> Callable[[int, int], None]:
