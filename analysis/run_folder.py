@@ -87,6 +87,12 @@ class RunFolder:
         return RunFolder(self.path / "confirm")
 
     @property
+    def is_confirmation(self) -> bool:
+        """Whether this folder is the confirmation of another run."""
+        run = RunFolder(self.path.parent)
+        return run.confirm == self and run.events_file.is_file()
+
+    @property
     def confirm_file(self) -> Path:
         """The confirmation's outcome."""
         return self.path / "confirm.json"

@@ -70,7 +70,8 @@ def run_confirm(
         RunStopped: the event log could not be written.
     """
     console = console or Console(quiet=True)
-    run = load_run(path)
+    # Ray takes a relative path for the address of a storage service.
+    run = load_run(Path(path).resolve())
     plan = make_plan(run, top, folds, seeds)
     prepared = _prepared(run, plan, console)
     folder = run.folder.confirm

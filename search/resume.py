@@ -49,7 +49,7 @@ def resume_search(path: str | Path, overrides: Sequence[str] = (), console: Cons
     with driving(folder):
         config = _config(folder, overrides)
         past = list(folder.events())
-        if any("fold" in event for event in past):
+        if folder.is_confirmation:
             raise ConfigError(f"a confirmation; `thaw confirm {folder.path.parent}` goes on with it", file=folder.path)
         if _nothing_left(past, config):
             console.print("All trials have ended; --trials N adds more", highlight=False)

@@ -47,7 +47,10 @@ def confirmed(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Pa
         patch.setattr(StopRequest, "check", check)
         assert run_confirm(run.folder.path, top=2, folds=3) == (None, "SIGTERM")
     assert not run.folder.confirm_file.exists()
-    found, reason = run_confirm(run.folder.path, top=2, folds=3)
+    with pytest.MonkeyPatch.context() as patch:
+        # As a user names it, from the folder above.
+        patch.chdir(run.folder.path.parent)
+        found, reason = run_confirm(run.folder.path.name, top=2, folds=3)
     assert found is not None and reason == "done"
     return run, found
 
