@@ -39,9 +39,9 @@ def _table(test: dict[str, Any]) -> Table:
     title = f"On {test['images']} locked test images, beside predictors that never look at one"
     table = Table(title=title, title_justify="left", box=None)
     table.add_column("test metric", no_wrap=True)
-    table.add_column("this model, 95 % interval", justify="right", min_width=21)
-    for column in test["trivial"]:
-        table.add_column(column.replace("_", " "), justify="right")
+    # Headings in several lines, so that the table fits a narrow terminal.
+    for column in ("this model,_95 % interval", *test["trivial"]):
+        table.add_column(column.replace("_", "\n"), justify="right")
     for name, estimate in test["metrics"].items():
         arrow = "↑" if METRICS[name].maximize else "↓"
         own = f"{_cell(estimate['value'])} ({_cell(estimate['low'])} – {_cell(estimate['high'])})"

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from benchmarks import predict as benchmark
 from search.cli import run
 from search.predict import predict
 from spaces import ConfigError
@@ -217,3 +218,15 @@ def test_the_command(bundle: Path, images: Path, tmp_path: Path, call: Callable[
     assert status == 1 and "0 images" in told
     status, _, err = call("predict", images, images, "--to", tmp_path / "y.csv")
     assert status == 2 and "not a bundle" in err
+
+
+def test_the_benchmark_states_both_bounds(
+    bundle: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(bundle), str(images), "--images", "40", "--rounds", "1"]
+    monkeypatch.setattr(sys, "argv", ["predict", *arguments])
+    benchmark.main()
+    told = capsys.readouterr().out
+    for arm in ("decoding alone", "network alone", "thaw predict"):
+        assert f"| {arm}" in told
+    assert "Of the smaller of both alone: " in told
