@@ -10,11 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from analysis.run_folder import EVENT_VERSION, RunFolder
-from search.stopping import SearchStopped
-
-
-class LogUnwritable(SearchStopped):
-    """The event log takes no more events, so the search stops: what is not logged did not happen."""
+from search.stopping import LogUnwritable
 
 
 class EventLog:

@@ -52,18 +52,20 @@ class DriverOnly:
 class StateSearcher(Searcher):
     """Proposes trials. It only asks; values are told by the recorder."""
 
-    def __init__(self, state: SearchState, concurrency: int) -> None:
+    def __init__(self, state: SearchState, stop: StopRequest, concurrency: int) -> None:
         super().__init__()
-        self._state, self._concurrency = DriverOnly(state), concurrency
+        self._driver, self._concurrency = DriverOnly((state, stop)), concurrency
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """A trial's parameters, None for "ask again later", or FINISHED, which Ray's own annotation forgets."""
-        state: SearchState = self._state.value
-        proposal = state.propose() if len(state.running) < self._concurrency else None
+        state, stop = self._driver.value
+        proposal = None
+        with stop.heeding_the_log():
+            proposal = state.propose() if len(state.running) < self._concurrency else None
         if proposal is not None:
             return asdict(proposal)
         # None means "not now": Tune asks again, as a running trial may yet come back, or its end promote another.
-        return None if state.running else Searcher.FINISHED
+        return None if state.running or stop.failure else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         """The recorder has told the study already."""
@@ -105,8 +107,12 @@ class Recorder(Callback):
             raise
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any) -> None:
-        state, _ = self._driver.value
-        number = trial.config["trial"]
+        state, stop = self._driver.value
+        with stop.heeding_the_log():
+            self._record(state, trial.config["trial"], result)
+
+    @staticmethod
+    def _record(state: SearchState, number: int, result: dict[str, Any]) -> None:
         if isinstance(result["row"], Failure):
             state.end(number, "failed", result["row"].reason)
             return
@@ -116,13 +122,14 @@ class Recorder(Callback):
         state.epoch(number, row)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        state, _ = self._driver.value
+        state, stop = self._driver.value
         lines = _error_lines(trial)
-        if not lines or any(mark in line for mark in LOST for line in lines):
-            state.lose(trial.config["trial"], "the worker process died")
-            return
-        advice = [f"; {text}" for name, text in ADVICE.items() if name in lines[-1]]
-        state.end(trial.config["trial"], "failed", "".join([lines[-1].strip(), *advice]))
+        with stop.heeding_the_log():
+            if not lines or any(mark in line for mark in LOST for line in lines):
+                state.lose(trial.config["trial"], "the worker process died")
+                return
+            advice = [f"; {text}" for name, text in ADVICE.items() if name in lines[-1]]
+            state.end(trial.config["trial"], "failed", "".join([lines[-1].strip(), *advice]))
 
 
 def _error_lines(trial: Any) -> list[str]:

@@ -16,7 +16,7 @@ from analysis import Run, load_run
 from analysis.run_folder import RunFolder
 from search.checkpoints import CheckpointKeeper
 from search.config import SearchConfig
-from search.events import EventLog, LogUnwritable
+from search.events import EventLog
 from search.lock import driving
 from search.observers import TableFiles, Watchers
 from search.preflight import Prepared, prepare, run_folder
@@ -25,7 +25,7 @@ from search.provenance import provenance
 from search.ray_session import running_ray, set_environment
 from search.schedulers import RULES
 from search.state import SearchState
-from search.stopping import RunStopped, SearchStopped, StopRequest
+from search.stopping import LogUnwritable, RunStopped, SearchStopped, StopRequest
 from spaces import metric
 
 
@@ -137,7 +137,7 @@ def drive(prepared: Prepared, folder: RunFolder, state: SearchState, console: Co
         tuner = tune.Tuner(
             tune.with_resources(trainable, {"cpu": config.resources.cpu, "gpu": config.resources.gpu or 0}),
             tune_config=tune.TuneConfig(
-                search_alg=StateSearcher(state, config.search.concurrency),
+                search_alg=StateSearcher(state, stop, config.search.concurrency),
                 scheduler=RuleScheduler(state),
                 num_samples=-1,
                 reuse_actors=True,
@@ -153,14 +153,14 @@ def drive(prepared: Prepared, folder: RunFolder, state: SearchState, console: Co
         try:
             tuner.fit()
             state.finish()
-        except SearchStopped as stopped:
+        except SearchStopped:
             # The reservations of the trials that were stopped go with Tune's objects, which refer to each other.
             del tuner
-            if isinstance(stopped, LogUnwritable):
-                raise
         finally:
             state.watchers.close()
         gc.collect()
+        if stop.failure:
+            raise LogUnwritable(stop.failure)
         return stop.reason or "done"
 
 
