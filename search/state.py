@@ -50,7 +50,6 @@ class SearchState:
     Attributes:
         records: number → trial.
         watchers: are told what happens from now on.
-        stale: trials of which watchers may know less than the log, after a replay: those that were open, and the last.
     """
 
     def __init__(self, metric: str, events: EventLog, proposer: Proposer, rule: Rule, max_failures: int = 0) -> None:
@@ -58,7 +57,6 @@ class SearchState:
         self.max_failures = max_failures
         self.records: dict[int, TrialRecord] = {}
         self.watchers = Watchers([], warn=lambda text: None)
-        self.stale: set[int] = set()
         self._open: dict[int, TrialRecord] = {}
         # Epochs whose verdict is more than to continue, and whose consequence is not logged yet.
         self._unsettled: dict[int, dict[str, Any]] = {}
@@ -166,11 +164,8 @@ class SearchState:
 
     def replay(self, events: Iterable[dict[str, Any]]) -> None:
         """Become the state that wrote these events."""
-        last = None
         for event in events:
             self._apply(event)
-            last = event.get("trial", last)
-        self.stale = {*self._open} | ({last} if last is not None else set())
 
     def _log(self, event: str, **fields: Any) -> None:
         self._apply(self.events.append(event, **fields))

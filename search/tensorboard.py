@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,18 +67,16 @@ class TensorBoard:
         self.folder, self.metric = folder, metric
         self._files: dict[int, EventFile] = {}
 
-    def restore(self, records: dict[int, TrialRecord], stale: Iterable[int]) -> None:
-        """Write the runs of `stale` trials anew, and remove those of trials that the records do not know."""
-        for number in stale:
-            shutil.rmtree(self.folder.tensorboard_run(number), ignore_errors=True)
-            for row in records[number].epochs.values():
-                self.epoch(records[number], row)
-            if records[number].ended:
-                self.ended(records[number])
-        known = {self.folder.tensorboard_run(number) for number in records}
-        for run in self.folder.tensorboard.glob("*"):
-            if run not in known:
-                shutil.rmtree(run, ignore_errors=True)
+    def restore(self, records: Mapping[int, TrialRecord]) -> None:
+        """Write all runs anew: what a former session left may lack whatever could not be written then."""
+        shutil.rmtree(self.folder.tensorboard, ignore_errors=True)
+        for record in records.values():
+            for row in record.epochs.values():
+                self.epoch(record, row)
+            if record.ended:
+                self.ended(record)
+            else:
+                self.paused(record, "")
 
     def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
         values = {"learning_rate": row["learning_rate"], "gradient_norm": row["gradient_norm"]}

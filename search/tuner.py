@@ -121,7 +121,7 @@ def drive(prepared: Prepared, folder: RunFolder, state: SearchState, console: Co
     # Signals twice, as Ray's start may put handlers of its own in their place.
     with noted_signals(stop), running_ray(), noted_signals(stop):
         board = TensorBoard(folder, state.metric)
-        board.restore(state.records, state.stale)
+        board.restore(state.records)
         state.watchers = Watchers(
             [
                 *state.proposer.observers(folder, state.records),
