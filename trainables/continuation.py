@@ -1,7 +1,8 @@
 """How a trial goes on where it was: its worker writes ``last`` after every epoch and reads it when it takes a trial up.
 
 A checkpoint is written before its epoch is reported. So the log never knows an epoch that has no checkpoint, and a
-checkpoint is at most one epoch ahead of the log: its row stands in it and is then reported without training.
+checkpoint is at most one epoch ahead of the log: its row stands in it and is then reported without training. The epoch
+by which a trial finishes has none: nothing follows, and should its row be lost, it is trained again from the one before.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ class Continuation:
             # The best first: once `last` knows of an epoch, the best so far is on the disk.
             if training.best_so_far:
                 write_best(self.folder.best_file(self.number), best_checkpoint(training, row))
-            facts = {**_origin(training), "progress": asdict(training.progress), "row": asdict(row)}
-            write(self.folder.last_file(self.number), training.tensors(), facts)
+            if not row.finished:
+                facts = {**_origin(training), "progress": asdict(training.progress), "row": asdict(row)}
+                write(self.folder.last_file(self.number), training.tensors(), facts)
         except OSError as error:
             self.warning = f"trial {self.number} goes on without a checkpoint: {error}"
             self.folder = None
