@@ -81,6 +81,19 @@ class Study:
         return copy.deepcopy(self.study.get_trials(deepcopy=False)[number])
 
 
+class _Journal(JournalFileBackend):
+    """A journal that one process writes: no lock, and no wait for the disk at each trial, as it can be made again."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(str(file))
+        self._file = file
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
+        with self._file.open("a", encoding="utf-8") as journal:
+            journal.write("".join(lines))
+
+
 class StudyMirror:
     """``study.log``: the finished trials in Optuna's journal format, for optuna-dashboard and any Optuna tool.
 
@@ -101,7 +114,7 @@ class StudyMirror:
         self._mirror = self._open(file)
 
     def _open(self, file: Path) -> optuna.Study:
-        storage = JournalStorage(JournalFileBackend(str(file)))
+        storage = JournalStorage(_Journal(file))
         direction = self.study.study.direction
         return optuna.create_study(
             study_name=file.parent.name, storage=storage, direction=direction, load_if_exists=True
