@@ -28,8 +28,9 @@ from search.preflight import prepare
 from search.ray_session import running_ray, set_environment
 from spaces import TrialConfig
 from trainables.architectures import describe_stages
+from trainables.chunks import MOST
 from trainables.context import RunContext
-from trainables.freezing import CHUNK, build_network, run_prefix
+from trainables.freezing import build_network, run_prefix
 from trainables.image_store import ImageStore
 from trainables.loop import EVALUATION_BATCH, Training
 from trainables.losses import probabilities
@@ -57,11 +58,11 @@ def prefix(bench: Bench, repeat: int) -> Figures:
     config = TrialConfig(architecture=name, freeze_depth=5)
     network = build_network(config, 2, size, {name: str(random_weights(name, bench.work))})
     frozen = network.to(memory_format=torch.channels_last).prefix
-    images = torch.randn(CHUNK, 3, size, size).contiguous(memory_format=torch.channels_last)
+    images = torch.randn(MOST, 3, size, size).contiguous(memory_format=torch.channels_last)
     a, b = torch.randn(2, 1024, 1024)
     run_prefix(frozen, images)
     of_mm, of_prefix = seconds(lambda: torch.mm(a, b), lambda: run_prefix(frozen, images), repeat=repeat)
-    flop = 2 * CHUNK * sum(stage.macs for stage in describe_stages(name, size))
+    flop = 2 * MOST * sum(stage.macs for stage in describe_stages(name, size))
     rates = {"mm_gflops": 2 * 1024**3 / of_mm / 1e9, "prefix_gflops": flop / of_prefix / 1e9}
     return {**rates, "share": rates["prefix_gflops"] / rates["mm_gflops"]}
 

@@ -16,9 +16,10 @@ import torch
 
 from benchmarks.machine import machine, print_table
 from trainables import Bundle, load_bundle
+from trainables.chunks import chunk_size
 from trainables.decoding import decode_image
 from trainables.image_places import find_images
-from trainables.predict import BATCH, TIMEOUT, processors
+from trainables.predict import TIMEOUT, processors
 from trainables.supervision import supervised
 
 
@@ -31,9 +32,10 @@ def decoding(bundle: Bundle, paths: list[Path]) -> None:
 
 def network(bundle: Bundle, pixels: np.ndarray) -> None:
     """The same batches, already decoded."""
+    size = chunk_size(bundle.device.type, pixels.shape[1])
     with torch.no_grad():
-        for start in range(0, len(pixels), BATCH):
-            bundle.classifier(torch.from_numpy(pixels[start : start + BATCH]).to(bundle.device)).cpu()
+        for start in range(0, len(pixels), size):
+            bundle.classifier(torch.from_numpy(pixels[start : start + size]).to(bundle.device)).cpu()
 
 
 def together(bundle: Bundle, paths: list[Path]) -> None:
@@ -59,7 +61,7 @@ def main() -> None:
         "network alone": lambda: network(bundle, pixels),
         "thaw predict": lambda: together(bundle, paths),
     }
-    network(bundle, pixels[: 2 * BATCH])
+    network(bundle, pixels[:64])
     rates: dict[str, list[float]] = {name: [] for name in arms}
     for _ in range(options.rounds):
         for name, arm in arms.items():

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from spaces import FROM_SCRATCH, ConfigError, TrialConfig
 from tests.test_architectures import whole_network
 from trainables.architectures import ARCHITECTURES, architecture, output_features
-from trainables.freezing import CHUNK, Network, build_network, run_prefix
+from trainables.chunks import chunk_size
+from trainables.freezing import Network, build_network, run_prefix
 from trainables.heads import build_flat_head, build_head
 from trainables.weights import digest
 
 LABELS, SIDE, SMALL = 3, 32, "mobilenet_v3_small"
+CHUNK = chunk_size("cpu", SIDE)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -100,13 +102,18 @@ def test_every_depth_gives_the_same_logits_and_splits_the_weights(weights: dict[
     assert [name for name, _ in networks[5].tail.named_children()] == ["head"]
 
 
-def test_a_prefix_always_sees_chunks_of_32() -> None:
+@pytest.mark.parametrize("side, size", [(32, 32), (128, 8), (224, 4)])
+def test_a_prefix_always_sees_chunks_of_one_size(side: int, size: int) -> None:
     sizes: list[int] = []
     prefix = nn.Sequential(nn.Identity())
     prefix[0].register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
-    batch = images(70)
-    assert torch.equal(run_prefix(prefix, batch), batch) and sizes == [32, 32, 32]
+    batch = torch.rand(2 * size + 1, 3, side, side)
+    assert torch.equal(run_prefix(prefix, batch), batch) and sizes == [size] * 3
     assert run_prefix(nn.Sequential(), batch) is batch
+
+
+def test_a_gpu_takes_32_images_of_any_size() -> None:
+    assert {chunk_size("cuda", side) for side in (32, 128, 299)} == {32}
 
 
 def test_frozen_layers_stay_in_eval_mode_whatever_is_asked(weights: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 BLOCK = 512
-"""Images that one process computes at a time while others compute other blocks: a multiple of the prefix's chunk."""
+"""Images that one process computes at a time while others compute other blocks: many chunks of the prefix."""
 
 WAIT = 0.02
 _PRESENT = 1 << 32

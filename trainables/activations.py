@@ -22,12 +22,13 @@ from spaces import STAGES, TrialConfig
 from trainables.activation_store import StoredView
 from trainables.architectures import architecture, describe_stages, output_features
 from trainables.cache_budget import admit, hold
+from trainables.chunks import chunk_size
 from trainables.context import RunContext
-from trainables.freezing import CHUNK, Network, run_prefix
+from trainables.freezing import Network, run_prefix
 from trainables.image_store import ImageStore
 from trainables.views import render, view_parameters
 
-VERSION = 1
+VERSION = 2
 """Part of every key; raise it whenever the same images would give other activations."""
 
 MIN_GAIN = 1.15
@@ -178,7 +179,8 @@ class Activations:
         if not self.frozen:
             return self._render(rows, view)
         # Rendered by the prefix's own chunks: they stay in the processor's cache, and memory does not grow with rows.
-        chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+        size = chunk_size(self.device.type, self.context.images.size)
+        chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             return torch.cat([run_prefix(self.network.prefix, self._render(chunk, view)) for chunk in chunks])
 

@@ -2,7 +2,7 @@
 
 A checkpoint is written before its epoch is reported. So the log never knows an epoch that has no checkpoint, and a
 checkpoint is at most one epoch ahead of the log: its row stands in it and is then reported without training. The epoch
-by which a trial finishes has none: nothing follows, and should its row be lost, it is trained again from the one before.
+by which a trial finishes has none: nothing follows. Should its row be lost, it is trained again from the one before.
 """
 
 from __future__ import annotations

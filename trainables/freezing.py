@@ -13,10 +13,8 @@ from torch import Tensor, nn
 
 from spaces import STAGES, ConfigError, TrialConfig
 from trainables.architectures import architecture, output_features, restore
+from trainables.chunks import chunk_size
 from trainables.weights import chosen_weights, is_pretrained, load_pretrained
-
-CHUNK = 32
-"""Images that pass a frozen prefix at a time, always."""
 
 
 class Frozen(nn.Sequential):
@@ -139,7 +137,7 @@ def _stamp(choice: str) -> tuple[int, int]:
 
 
 def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:
-    """The frozen part applied in chunks of exactly 32 images, the last one filled up with its last image.
+    """The frozen part applied in chunks of one size (:func:`chunk_size`), the last one filled up with its last image.
 
     Libraries choose their kernels by the size and layout of a batch, and kernels differ in the last bits. With both
     fixed, an image's activations do not depend on which images came with it (exactly so in float32 on a CPU).
@@ -154,10 +152,11 @@ def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:
     if next(prefix.children(), None) is None:
         return images
     outputs = []
-    for start in range(0, len(images), CHUNK):
-        chunk = images[start : start + CHUNK]
+    size = chunk_size(images.device.type, images.shape[-1])
+    for start in range(0, len(images), size):
+        chunk = images[start : start + size]
         full = chunk
-        if len(chunk) < CHUNK:
-            full = torch.cat([chunk, chunk[-1:].expand(CHUNK - len(chunk), -1, -1, -1)])
+        if len(chunk) < size:
+            full = torch.cat([chunk, chunk[-1:].expand(size - len(chunk), -1, -1, -1)])
         outputs.append(prefix(full.contiguous(memory_format=torch.channels_last))[: len(chunk)])
     return torch.cat(outputs)

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spaces import TrialConfig, metric
+from spaces import STAGES, TrialConfig, metric
 from trainables.activations import Activations
+from trainables.chunks import chunk_size
 from trainables.context import RunContext
 from trainables.freezing import build_network
 from trainables.image_store import ImageStore
@@ -22,6 +23,8 @@ from trainables.optim import build_optimizer, load_optimizer_tensors, optimizer_
 from trainables.seeding import derive_seed
 
 EVALUATION_BATCH = 128
+"""Validation images at a time, where it is no matter of a processor's caches."""
+
 OPTIMIZER = "optimizer."
 """Before the names of the optimiser's tensors, among those of the network."""
 
@@ -215,10 +218,12 @@ class Training:
         """Metrics on the validation images, and each label's average precision."""
         self.network.eval()
         rows = self.context.split.validation
-        logits = []
+        logits, size = [], EVALUATION_BATCH
+        if self.device.type == "cpu" and self.config.freeze_depth < STAGES:
+            size = chunk_size("cpu", self.context.images.size)
         with torch.no_grad():
-            for start in range(0, len(rows), EVALUATION_BATCH):
-                inputs = self.activations.batch(rows[start : start + EVALUATION_BATCH], None)
+            for start in range(0, len(rows), size):
+                inputs = self.activations.batch(rows[start : start + size], None)
                 with self._autocast():
                     logits.append(self.network.tail(inputs).float())
             all_logits = self.validation_logits = torch.cat(logits)

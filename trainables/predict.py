@@ -11,13 +11,11 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from trainables.chunks import chunk_size
 from trainables.classifier import Classifier, ClassifierFacts
 from trainables.decoding import Rejected, decode_image, file_identity
 from trainables.label_sets import LabelRule
 from trainables.supervision import supervised
-
-BATCH = 32
-"""Images that pass the network at a time, as in training where it is frozen."""
 
 TIMEOUT = 60.0
 """Seconds for reading one file."""
@@ -97,6 +95,7 @@ def _logits(
             raise Rejected(found)
         return decode_image(path, model.image_size, model.resize)
 
+    size = chunk_size(device.type, model.image_size)
     numbers: list[int] = []
     images: list[np.ndarray] = []
     for i, outcome in supervised(decode, len(paths), processors(), TIMEOUT):
@@ -105,7 +104,7 @@ def _logits(
             continue
         numbers.append(i)
         images.append(outcome)
-        if len(images) == BATCH:
+        if len(images) == size:
             yield from zip(numbers, _run(classifier, images, device), strict=True)
             numbers, images = [], []
     if images:
@@ -137,5 +136,6 @@ def store_logits(classifier: Classifier, pixels: np.ndarray, rows: np.ndarray, d
         pixels: uint8 RGB (images, S, S, 3), such as ``ImageStore.pixels``.
         rows: which of them.
     """
-    chunks = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    size = chunk_size(device.type, pixels.shape[1])
+    chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
     return np.concatenate([_run(classifier, pixels[chunk], device) for chunk in chunks])
