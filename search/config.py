@@ -153,19 +153,20 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig
 
     Args:
         path: the YAML file; relative paths in it are relative to its folder.
-        overrides: ``dotted.key=value`` texts, the value in YAML, that replace what the file says.
+        overrides: ``dotted.key=value`` texts, the value in YAML, that replace what the file says; relative paths in
+            them are relative to the current folder.
 
     Raises:
         ConfigError: naming the file, the key's path, the value, the rule and the fix.
     """
     path = Path(path)
     raw = read_mapping(path)
+    _absolute_paths(raw, path.resolve().parent)
     for override in overrides:
         _override(raw, override)
+    _absolute_paths(raw, Path.cwd())
     try:
-        raw = _merge_preset(raw)
-        _absolute_paths(raw, path.resolve().parent)
-        config = _validate(raw)
+        config = _validate(_merge_preset(raw))
         _check_space(config)
     except ConfigError as error:
         raise error.within(file=path) from None

@@ -60,6 +60,15 @@ def test_overrides_replace_keys(tmp_path: Path) -> None:
     assert not config.pretrained("timm:a.b") and config.pretrained("resnet18") and not config.pretrained("convnet")
 
 
+def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    text = "name: a\ndata: {images: photos, labels: l.csv}\n"
+    config = load(tmp_path, text, "data.images=../moved", "weights.resnet50=w.pth")
+    assert config.data.images == str(tmp_path / "here/../moved") and config.data.labels == str(tmp_path / "l.csv")
+    assert config.weights == {"resnet50": str(tmp_path / "here/w.pth")}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
