@@ -71,16 +71,13 @@ def draw(data: DepthCurves, theme: Theme) -> Figure:
         lowest.tick_params(labelbottom=True)
     depths = sorted({int(depth) for depth in data.best["freeze_depth"]})
     theme.legend(figure, [Line2D([], [], label=f"freeze depth {depth}", **_style(depth, theme)) for depth in depths])
-    theme.title(figure, "Best learning curve at each freeze depth" + _of(len(shown), len(names)))
+    if len(shown) < len(names):
+        theme.title(figure, f"{PLOT.title}, the best {len(shown)} of {len(names)} architectures")
     return figure
 
 
 def _style(depth: int, theme: Theme) -> dict[str, Any]:
     return {"color": theme.shade(depth / STAGES), "marker": MARKERS[depth], "markersize": 4, "linewidth": 1.4}
-
-
-def _of(shown: int, there: int) -> str:
-    return f", the best {shown} of {there} architectures" if shown < there else ""
 
 
 def finding(data: DepthCurves) -> str:
