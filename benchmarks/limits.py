@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,17 +16,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from analysis import load_run
+from benchmarks.breakdown import breakdown, print_breakdown
 from benchmarks.machine import machine, print_table
-from benchmarks.overhead import overhead, work
+from benchmarks.overhead import overhead
 from benchmarks.photos import Bench, add_options, bench, random_weights
 from search.preflight import prepare
 from search.ray_session import running_ray, set_environment
 from spaces import TrialConfig
 from trainables.architectures import describe_stages
-from trainables.chunks import MOST
+from trainables.chunks import MOST, chunk_size
 from trainables.context import RunContext
 from trainables.freezing import build_network, run_prefix
 from trainables.image_store import ImageStore
@@ -55,16 +53,37 @@ def seconds(*tasks: Callable[[], object], repeat: int) -> list[float]:
 def prefix(bench: Bench, repeat: int) -> Figures:
     """Share of ``torch.mm``'s rate that the frozen ResNet50 reaches: fp32, 128 pixels, one thread."""
     name, size = "resnet50", 128
-    config = TrialConfig(architecture=name, freeze_depth=5)
-    network = build_network(config, 2, size, {name: str(random_weights(name, bench.work))})
-    frozen = network.to(memory_format=torch.channels_last).prefix
-    images = torch.randn(MOST, 3, size, size).contiguous(memory_format=torch.channels_last)
+    frozen = _frozen(name, size, random_weights(name, bench.work))
+    images = _images(MOST, size)
     a, b = torch.randn(2, 1024, 1024)
     run_prefix(frozen, images)
     of_mm, of_prefix = seconds(lambda: torch.mm(a, b), lambda: run_prefix(frozen, images), repeat=repeat)
     flop = 2 * MOST * sum(stage.macs for stage in describe_stages(name, size))
     rates = {"mm_gflops": 2 * 1024**3 / of_mm / 1e9, "prefix_gflops": flop / of_prefix / 1e9}
     return {**rates, "share": rates["prefix_gflops"] / rates["mm_gflops"]}
+
+
+def chunks(bench: Bench, repeat: int) -> Figures:
+    """Images a second of the frozen backbone, by how many pass it at a time; one thread."""
+    frozen, size, count = _frozen(bench.architecture, bench.image_size, bench.weights), bench.image_size, 64
+    images = _images(count, size)
+
+    def by(part: int) -> Callable[[], object]:
+        return lambda: [frozen(images[start : start + part]) for start in range(0, count, part)]
+
+    parts = (2, 4, 8, 16, 32, 64)
+    of_parts = seconds(*map(by, parts), repeat=repeat)
+    rates = {f"{part} at a time": count / of_part for part, of_part in zip(parts, of_parts, strict=True)}
+    return {**rates, "chosen": chunk_size("cpu", size)}
+
+
+def _frozen(name: str, size: int, weights: Path) -> nn.Module:
+    network = build_network(TrialConfig(architecture=name, freeze_depth=5), 2, size, {name: str(weights)})
+    return network.to(memory_format=torch.channels_last).prefix
+
+
+def _images(count: int, size: int) -> Tensor:
+    return torch.randn(count, 3, size, size).contiguous(memory_format=torch.channels_last)
 
 
 def _context(bench: Bench, depth: int) -> tuple[TrialConfig, RunContext, ImageStore]:
@@ -131,61 +150,10 @@ def bandwidth(bench: Bench, repeat: int) -> Figures:
     return {"pixels_gb_s": pixels, "activations_gb_s": activations}
 
 
-STAMPED = """
-import sys, time
-import search.tuner, search.hooks, search.tensorboard, trainables.trainable
-from search.config import load_config
-from search.ray_session import running_ray, set_environment
-imported = time.time()
-config = load_config(sys.argv[1])
-set_environment(config.search.concurrency)
-with running_ray():
-    started = time.time()
-    search.tuner.run_search(config)
-print(imported, started)
-"""
-"""A search that says when its imports were done and when Ray stood; the rest is in its events."""
-
-
-def breakdown(bench: Bench) -> Figures:
-    """Where the seconds of a whole search went, from the start of its process to its end, nothing decoded or stored
-    before. Seconds count once for each worker, so that they add up to workers x wall time."""
-    config = bench.config(
-        "breakdown",
-        "breakdown",
-        space={"learning_rate": [1e-4, 3e-4, 1e-3, 3e-3], "dropout": [0.0, 0.2, 0.4]},
-        training={"freeze_depth": 5, "epochs": 8, "architecture": bench.architecture, "patience": 0},
-    )
-    before = time.time()
-    command = [sys.executable, "-c", STAMPED, str(bench.work / "breakdown.yaml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    after = time.time()
-    imported, ray_started = map(float, done.stdout.split()[-2:])
-    events = list(load_run(Path(config.output) / config.name).folder.events())
-    rows = [event for event in events if event["event"] == "epoch"]
-    begin, end = events[0]["time"], events[-1]["time"]
-    workers = {row["worker"]: [other for other in rows if other["worker"] == row["worker"]] for row in rows}
-    figures: Figures = {
-        "imports of the driver": (imported - before) * len(workers),
-        "start of Ray": (ray_started - imported) * len(workers),
-        "checks, decoding": (begin - ray_started) * len(workers),
-        "start of the workers and their imports": 0.0,
-        **{phase: sum(row["seconds"][phase] for row in rows) for phase in rows[0]["seconds"]},
-        "between epochs and trials": 0.0,
-        "idle while others finish": 0.0,
-        "end of Ray and of the driver": (after - end) * len(workers),
-    }
-    for own in workers.values():
-        started, ended = own[0]["time"] - work(own[0]), own[-1]["time"]
-        figures["start of the workers and their imports"] += started - begin
-        figures["between epochs and trials"] += ended - started - sum(map(work, own))
-        figures["idle while others finish"] += end - ended
-    assert abs(sum(figures.values()) - (after - before) * len(workers)) < 0.01
-    return {**figures, "wall": after - before, "workers": len(workers)}
-
-
-STORED = (prefix, head_trial, bandwidth)
+STORED = {"prefix": prefix, "chunks": chunks, "head_trial": head_trial, "bandwidth": bandwidth}
 """What needs no Ray."""
+
+TABLES = (*STORED, "overhead", "breakdown")
 
 
 def _title(task: Callable[..., Figures]) -> str:
@@ -198,24 +166,25 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Figures]:
     add_options(parser, images=None)
     parser.add_argument("--repeat", type=int, default=7, help="medians are of N (default: %(default)s)")
     parser.add_argument("--trials", type=int, default=50, help="empty and head trials (default: %(default)s)")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES, help="default: all")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="thaw-limits-") as temporary:
         common = bench(options, options.work or Path(temporary))
         report: dict[str, Figures] = {"machine": machine()}
-        report |= {task.__name__: task(common, options.repeat) for task in STORED}
-        set_environment(common.concurrency)
-        with running_ray():
-            report["overhead"] = overhead(common, options.trials)
-        report["breakdown"] = breakdown(common)
-    print_table("Machine", ["", ""], list(report["machine"].items()))
-    for task in (*STORED, overhead):
-        print_table(_title(task), ["", ""], list(report[task.__name__].items()))
-    parts = dict(report["breakdown"])
-    wall, workers = parts.pop("wall"), parts.pop("workers")
-    rows = [[name, value, f"{value / workers / wall:.1%}"] for name, value in parts.items()]
-    rows.append(["all", sum(parts.values()), "100.0%"])
-    print_table(f"{_title(breakdown)} {wall:.1f} s, {workers} workers.", ["where", "seconds", "share"], rows)
+        print_table("Machine", ["", ""], list(report["machine"].items()))
+        for name, task in STORED.items():
+            if name in options.tables:
+                report[name] = task(common, options.repeat)
+                print_table(_title(task), ["", ""], list(report[name].items()))
+        if "overhead" in options.tables:
+            set_environment(common.concurrency)
+            with running_ray():
+                report["overhead"] = overhead(common, options.trials)
+            print_table(_title(overhead), ["", ""], list(report["overhead"].items()))
+        if "breakdown" in options.tables:
+            report["breakdown"] = breakdown(common)
+            print_breakdown(report["breakdown"])
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n")
     return report

@@ -149,9 +149,11 @@ def test_limits_without_ray(tmp_path: Path, squares: Path) -> None:
     try:
         head = limits.head_trial(common, repeat=1)
         speeds = limits.bandwidth(common, repeat=1)
+        rates = limits.chunks(common, repeat=1)
     finally:
         torch.set_num_threads(threads)
     assert head["ratio"] == pytest.approx(head["thaw_seconds"] / head["bare_seconds"]) and head["ratio"] > 0.5
+    assert rates.pop("chosen") == 32 and len(rates) == 6 and all(rate > 1 for rate in rates.values())
     assert speeds["pixels_gb_s"] > 0.05 and speeds["activations_gb_s"] > 0.05
 
 
