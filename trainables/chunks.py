@@ -9,8 +9,8 @@ CPU_PIXELS = 8 * 128**2
 def chunk_size(device: str, image_size: int) -> int:
     """Images at a time: 32, on a processor fewer of large ones, so that its caches hold the maps of all.
 
-    Measured on two cores with 512 KiB of L2 each and 32 MiB of L3, docs/performance.md: MobileNetV2 runs 1.8 times as
-    fast by 8 images of 128 pixels as by 32, and ResNet50 1.1 times.
+    Measured on two cores with 512 KiB of L2 each and 32 MiB of L3, docs/performance.md: MobileNetV2 runs 1.4 to
+    1.8 times as fast by 8 images of 128 pixels as by 32, and ResNet50 1.1 times.
 
     Args:
         device: ``cpu`` or ``cuda``.
