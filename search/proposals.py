@@ -68,4 +68,4 @@ class StudyProposer:
                 self.study.tell(record.number, record.status, value)
 
     def observers(self, folder: RunFolder, records: dict[int, TrialRecord]) -> list[Observer]:
-        return [StudyMirror(folder, self.study, records.values())]
+        return [StudyMirror(folder, self.study, records)]

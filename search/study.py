@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ class Study:
         self.space, self.algorithm, self.seed = space, algorithm, seed
         self.study = optuna.create_study(direction=metric(column).direction)
         self._trials: dict[int, optuna.Trial] = {}
+        self.ended: list[int] = []
+        """Numbers of the trials that are over, in the order of their end; clocks cannot tell it."""
 
     def ask(self, number: int, wanted: Mapping[str, Value] | None = None) -> tuple[dict[str, Value], dict[str, Any]]:
         """Searched values of trial `number`, and their distributions as JSON values.
@@ -75,6 +77,7 @@ class Study:
         """End a trial. A pruned one is worth its last reported value, which Optuna takes by itself."""
         state = STATES[status]
         self.study.tell(self._trials.pop(number), value if state == TrialState.COMPLETE else None, state)
+        self.ended.append(number)
 
     def frozen(self, number: int) -> FrozenTrial:
         """A copy of what Optuna knows of a trial."""
@@ -101,15 +104,15 @@ class StudyMirror:
     own numbers; the user attribute ``trial`` holds Thaw's number.
     """
 
-    def __init__(self, folder: RunFolder, study: Study, records: Iterable[TrialRecord]) -> None:
+    def __init__(self, folder: RunFolder, study: Study, records: Mapping[int, TrialRecord]) -> None:
         self.study = study
         file = folder.study_file
         for left_over in folder.path.glob(f".{file.name}*"):
             left_over.unlink()
         temporary = file.with_name(f".{file.name}")
         self._mirror = self._open(temporary)
-        for record in sorted((r for r in records if r.ended), key=lambda r: r.ended_at):
-            self.ended(record)
+        for number in study.ended:
+            self.ended(records[number])
         temporary.replace(file)
         self._mirror = self._open(file)
 

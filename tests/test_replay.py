@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -53,7 +55,7 @@ def facts(state: SearchState) -> dict[str, Any]:
         for t in state.proposer.study.study.trials
     ]
     rule = {name: value for name, value in vars(state.rule).items() if name != "metric"}
-    known = {"records": state.records, "open": set(state._open), "unsettled": state._unsettled}
+    known = {"ended": list(state.proposer.study.ended), "records": state.records, "open": set(state._open), "unsettled": state._unsettled}
     return copy.deepcopy({"study": study, "rule": rule, **known})
 
 
@@ -168,7 +170,10 @@ def test_a_search_killed_anywhere_ends_as_it_should(rule: str, tmp_path: Path) -
         TrialConfig.model_validate(record.config)
 
 
-def test_the_mirror_is_the_same_live_and_made_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [1, 0, -1], ids=["clock goes on", "clock stands still", "clock goes back"])
+def test_the_mirror_is_the_same_live_and_made_anew(step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(1_000_000_000, step)
+    monkeypatch.setattr("search.events.time", SimpleNamespace(time=lambda: float(next(clock))))
     settings = config(tmp_path)
     (tmp_path / "run").mkdir()
     state = new_state(settings, folder := RunFolder(tmp_path / "run"))
