@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
+
+if TYPE_CHECKING:
+    from analysis import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 COLOURS = {"red": 0, "green": 1, "blue": 2}
@@ -58,6 +62,22 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder of decoded images for all tests."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def grid(ray_session: None, tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path) -> Run:
+    """A finished grid of four cells, two epochs each. Tests leave it as it is."""
+    from tests.searches import small_search
+
+    return small_search(tmp_path_factory.mktemp("grid"), squares, cache)
+
+
+@pytest.fixture(scope="session")
+def halving(ray_session: None, tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path) -> Run:
+    """A finished search by ``searches.HALVING``. Tests leave it as it is."""
+    from tests.searches import HALVING, small_search
+
+    return small_search(tmp_path_factory.mktemp("halving"), squares, cache, **HALVING)
 
 
 @pytest.fixture(scope="session")

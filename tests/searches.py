@@ -14,6 +14,19 @@ from search.tuner import run_search
 
 GRID = {"learning_rate": [0.0001, 0.003], "dropout": [0.0, 0.4]}
 
+HALVING: dict[str, Any] = {
+    "space": {
+        "learning_rate": {"log": [1e-4, 1e-2]},
+        "optimizer": ["adamw", "sgd"],
+        "momentum": {"float": [0.8, 0.99], "when": {"optimizer": "sgd"}},
+    },
+    "training": {"epochs": 4},
+    # TPE draws its first ten at random.
+    "search": {"algorithm": "tpe", "trials": 12, "concurrency": 1, "start_with": [{"learning_rate": 0.003}]},
+    "scheduler": {"type": "asha", "grace_period": 1, "reduction_factor": 2},
+}
+"""Twelve TPE trials under ASHA, one at a time; the first is wanted."""
+
 
 def search_file(folder: Path, squares: Path, cache: Path, **sections: Any) -> Path:
     """Write a search file for a small ConvNet on 32-pixel images; `sections` replace or add to the defaults."""

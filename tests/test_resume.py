@@ -20,8 +20,7 @@ from search.lock import driving
 from search.resume import resume_search
 from search.stopping import SearchStopped, StopRequest
 from spaces import ConfigError
-from tests.searches import comparable_history, small_config, small_search
-from tests.test_search import HALVING
+from tests.searches import HALVING, comparable_history, small_config, small_search
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -85,25 +84,23 @@ def interrupted_and_resumed(
     return check_whole(run_folder)
 
 
-def test_a_grid_in_five_sessions(
-    stop_after: Callable[[RunFolder, int | None], None], tmp_path: Path, squares: Path, cache: Path
+def test_a_grid_in_three_sessions(
+    grid: Run, stop_after: Callable[[RunFolder, int | None], None], tmp_path: Path, squares: Path, cache: Path
 ) -> None:
-    whole = small_search(tmp_path / "whole", squares, cache)
-    run = interrupted_and_resumed(tmp_path / "resumed", stop_after, [1, 3, 4, 7], squares, cache)
+    run = interrupted_and_resumed(tmp_path, stop_after, [1, 7], squares, cache)
     columns = [name for name in run.trials.columns if name != "seconds"]
-    pd.testing.assert_frame_equal(run.trials[columns], whole.trials[columns], check_exact=True)
-    pd.testing.assert_frame_equal(comparable_history(run), comparable_history(whole), check_exact=True)
-    assert [event["session"] for event in run.folder.events() if event["event"] == "session_started"] == [1, 2, 3, 4, 5]
+    pd.testing.assert_frame_equal(run.trials[columns], grid.trials[columns], check_exact=True)
+    pd.testing.assert_frame_equal(comparable_history(run), comparable_history(grid), check_exact=True)
+    assert [event["session"] for event in run.folder.events() if event["event"] == "session_started"] == [1, 2, 3]
 
 
-def test_one_trial_at_a_time_by_tpe_and_halving_in_three_sessions(
-    stop_after: Callable[[RunFolder, int | None], None], tmp_path: Path, squares: Path, cache: Path
+def test_one_trial_at_a_time_by_tpe_and_halving_in_two_sessions(
+    halving: Run, stop_after: Callable[[RunFolder, int | None], None], tmp_path: Path, squares: Path, cache: Path
 ) -> None:
-    whole = small_search(tmp_path / "whole", squares, cache, **HALVING)
-    run = interrupted_and_resumed(tmp_path / "resumed", stop_after, [3, 11], squares, cache, **HALVING)
+    run = interrupted_and_resumed(tmp_path, stop_after, [7], squares, cache, **HALVING)
     columns = [name for name in run.trials.columns if name != "seconds"]
-    pd.testing.assert_frame_equal(run.trials[columns], whole.trials[columns], check_exact=True)
-    pd.testing.assert_frame_equal(comparable_history(run), comparable_history(whole), check_exact=True)
+    pd.testing.assert_frame_equal(run.trials[columns], halving.trials[columns], check_exact=True)
+    pd.testing.assert_frame_equal(comparable_history(run), comparable_history(halving), check_exact=True)
 
 
 def test_promotions_over_two_sessions(
@@ -122,7 +119,7 @@ def _half(file: Path) -> None:
     os.truncate(file, file.stat().st_size // 2)
 
 
-@pytest.mark.parametrize("damage", [_half, lambda file: file.unlink()])
+@pytest.mark.parametrize("damage", [_half, pytest.param(Path.unlink, marks=pytest.mark.slow)])
 def test_a_damaged_checkpoint_costs_only_time(
     damage: Callable[[Path], None],
     stop_after: Callable[[RunFolder, int | None], None],
