@@ -24,8 +24,8 @@ from search.schedulers import Rule
 from search.state import SearchState
 from search.tuner import decoding, run_session, write_inputs
 from spaces import ConfigError
+from trainables.estimates import Estimate, bootstrap
 from trainables.losses import probabilities
-from trainables.metrics import epoch_metrics
 
 
 class PlanProposer:
@@ -133,13 +133,13 @@ def _check_same(plan: Plan, past: Sequence[dict[str, Any]], folder: RunFolder) -
             )
 
 
-def _gather(run: RunFolder, plan: Plan, prepared: Prepared) -> dict[int, float]:
+def _gather(run: RunFolder, plan: Plan, prepared: Prepared) -> dict[int, Estimate]:
     """One file of out-of-fold predictions for each leader that has those of every fold.
 
     Returns:
-        Leader → the objective over all its predictions at once.
+        Leader → the objective over all its predictions at once, with an interval.
     """
-    column, labels, threshold = prepared.config.search.metric, prepared.dataset.labels, prepared.config.threshold
+    name, labels = prepared.config.search.metric.removeprefix("val_"), prepared.dataset.labels
     pooled = {}
     for leader in plan.leaders:
         numbers = [number for number, task in enumerate(plan.tasks()) if task.leader == leader.trial]
@@ -147,9 +147,14 @@ def _gather(run: RunFolder, plan: Plan, prepared: Prepared) -> dict[int, float]:
         if all(file.is_file() for file in files):
             predictions = gathered(read_out_of_fold(file) for file in files)
             write_out_of_fold(run.confirmed_predictions(leader.trial), predictions)
-            chances = probabilities(torch.from_numpy(predictions.logits), leader.config["loss"])
-            measured = epoch_metrics(chances, torch.from_numpy(labels[predictions.rows]), threshold)
-            # The loss is not among them: a mean over images is the same by folds and at once.
-            if (name := column.removeprefix("val_")) in measured:
-                pooled[leader.trial] = measured[name]
+            if name == "loss":
+                continue  # a mean over images: by folds and at once it is the same
+            chances = probabilities(torch.from_numpy(predictions.logits), leader.config["loss"]).numpy()
+            pooled[leader.trial] = bootstrap(
+                chances,
+                chances >= prepared.config.threshold,
+                labels[predictions.rows],
+                names=(name,),
+                images=predictions.rows,
+            )[name]
     return pooled

@@ -22,6 +22,7 @@ from search.cross_validation import Leader, confirmation
 from search.preflight import Prepared
 from spaces import ConfigError, TrialConfig, best_epoch, metric
 from trainables.context import Fold
+from trainables.estimates import Estimate
 from trainables.splits import Split, split_folds
 from trainables.trivial import trivial_metrics
 
@@ -111,7 +112,7 @@ def trivial_values(prepared: Prepared, folds: Sequence[Sequence[Split]], column:
 
 
 def outcome(
-    plan: Plan, records: Mapping[int, TrialRecord], prepared: Prepared, pooled: Mapping[int, float]
+    plan: Plan, records: Mapping[int, TrialRecord], prepared: Prepared, pooled: Mapping[int, Estimate]
 ) -> dict[str, Any]:
     """The content of ``confirm.json``; see ``docs/architecture.md``.
 

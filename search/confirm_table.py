@@ -62,7 +62,7 @@ def _table(found: dict[str, Any], title: str) -> Table:
         table.add_column(column, justify="right" if table.columns else "left")
     pairs = {pair["b"]: pair for pair in found["paired"]}
     for leader in found["leaders"]:
-        low, high = leader["interval"]
+        (low, high), pooled = leader["interval"], leader["pooled"]
         against = ("–", "–")
         if leader["trial"] != chosen:
             pair = pairs[leader["trial"]]
@@ -74,7 +74,7 @@ def _table(found: dict[str, Any], title: str) -> Table:
             f"{leader['mean']:.3f}",
             f"{low:.3f} – {high:.3f}",
             f"{leader['std']:.3f}",
-            "–" if leader["pooled"] is None else f"{leader['pooled']:.3f}",
+            "–" if pooled is None else f"{pooled['value']:.3f} ({pooled['low']:.3f} – {pooled['high']:.3f})",
             *against,
         )
     return table

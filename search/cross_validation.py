@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from scipy.stats import t
 
 from spaces import Metric
+from trainables.estimates import Estimate
 
 CONFIDENCE = 0.95
 
@@ -24,7 +25,8 @@ class Leader:
         epochs: trained in every fold: its best epoch in the search.
         search_value: the objective in the search.
         values: the objective on each fold, seed by seed.
-        pooled: the objective over all out-of-fold predictions at once; None where they are not there.
+        pooled: the objective over all out-of-fold predictions at once, with a bootstrap interval over the images; None
+            where they are not there.
     """
 
     trial: int
@@ -32,7 +34,7 @@ class Leader:
     epochs: int
     search_value: float
     values: list[float]
-    pooled: float | None = None
+    pooled: Estimate | None = None
 
     @property
     def mean(self) -> float:
@@ -87,8 +89,11 @@ def confirmation(leaders: list[Leader], metric: Metric, folds: int) -> dict[str,
                 "values": leader.values,
                 "mean": leader.mean,
                 "std": float(np.std(leader.values, ddof=1)),
-                "interval": list(corrected_interval(np.array(leader.values), folds)),
-                "pooled": leader.pooled,
+                # A t interval knows nothing of the metric's range.
+                "interval": np.clip(
+                    corrected_interval(np.array(leader.values), folds), metric.low, metric.high
+                ).tolist(),
+                "pooled": leader.pooled and asdict(leader.pooled),
             }
             for leader in ranked
         ],

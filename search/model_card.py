@@ -212,10 +212,11 @@ cross-validation (`thaw confirm`).
             _number(row["search_value"]),
             _number(row["mean"]),
             f"{_number(row['interval'][0])} – {_number(row['interval'][1])}",
+            "–" if row["pooled"] is None else _estimate(Estimate(**row["pooled"])),
         ]
         for row in confirmed["leaders"]
     ]
-    table = _table(["trial", "in the search", "confirmed", "95 % interval"], rows)
+    table = _table(["trial", "in the search", "confirmed", "95 % interval", "pooled, 95 % interval"], rows)
     return f"""
 ## How it was chosen
 
@@ -224,6 +225,9 @@ of {confirmed["images"]} training and validation images. The search's best value
 mean is {confirmed["shrinkage"]:+.3f}: what its choice among {facts.trials} trials had flattered it by.
 
 {table}
+
+*Confirmed* is the mean over folds, for comparing trials. *Pooled* is the value over all images at once, each predicted
+by a network that had not seen it: what to expect of other images of the same kind.
 """
 
 

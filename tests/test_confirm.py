@@ -116,7 +116,10 @@ def test_ray_gives_what_the_plain_loop_gives_on_a_fold(
     assert epoch_metrics(logits.sigmoid(), targets)["map"] == pytest.approx(value, abs=1e-6)
     row = next(row for row in found["leaders"] if row["trial"] == leader.trial)
     logits, targets = torch.from_numpy(predictions.logits), torch.from_numpy(context.labels[predictions.rows])
-    assert row["pooled"] == pytest.approx(epoch_metrics(logits.sigmoid(), targets)["map"], abs=1e-6)
+    pooled = row["pooled"]
+    assert pooled["value"] == pytest.approx(epoch_metrics(logits.sigmoid(), targets)["map"], abs=1e-6)
+    assert 0 <= pooled["low"] < pooled["value"] < pooled["high"] <= 1
+    assert all(0 <= bound <= 1 for leader in found["leaders"] for bound in leader["interval"])
 
 
 def test_the_first_fold_is_not_the_whole_story_and_the_second_seed_draws_anew(

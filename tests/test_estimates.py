@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -42,6 +43,14 @@ def test_the_loss_is_that_of_the_trivial_predictors() -> None:
     constant = np.tile(targets.mean(axis=0), (50, 1))
     loss = bootstrap(constant, constant >= 0.5, targets)["loss"]
     assert loss.value == pytest.approx(trivial_metrics(targets, targets)["label_frequencies"]["loss"])
+
+
+def test_images_that_come_several_times_are_drawn_together() -> None:
+    once = data(40, 3)
+    twice = [np.concatenate([part, part]) for part in once]
+    found = bootstrap(twice[0], twice[1], twice[2], images=np.tile(np.arange(40) * 7, 2))
+    for name, estimate in bootstrap(*once).items():
+        assert astuple(found[name]) == pytest.approx(astuple(estimate)), name
 
 
 def test_intervals_hold_their_value_and_shrink_with_more_images() -> None:

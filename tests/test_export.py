@@ -206,6 +206,7 @@ def test_a_confirmation_chooses_and_gives_the_label_rule(copied: Run, tmp_path: 
     rows = np.arange(len(targets))
     write_out_of_fold(copied.folder.confirmed_predictions(number), OutOfFold(logits, rows))
     leader = {"trial": number, "search_value": 0.5, "mean": 0.4, "interval": [0.3, 0.5], "values": [0.4], "std": 0.1}
+    leader["pooled"] = {"value": 0.4, "low": 0.3, "high": 0.5}
     outcome = {"metric": "val_map", "folds": 5, "seeds": 1, "images": len(rows), "leaders": [leader]}
     copied.folder.confirm_file.write_text(json.dumps({**outcome, "chosen": number, "shrinkage": 0.1, "trivial": {}}))
     facts, printed = _export(copied, tmp_path / "bundle")

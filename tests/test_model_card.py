@@ -94,7 +94,11 @@ CONFIRMATION: dict[str, Any] = {
     "folds": 5,
     "seeds": 2,
     "images": 80,
-    "leaders": [{"trial": 7, "search_value": 0.51, "mean": 0.47, "interval": [0.44, 0.5]}],
+    "leaders": [
+        {"trial": 7, "search_value": 0.51, "mean": 0.47, "interval": [0.44, 0.5]}
+        | {"pooled": {"value": 0.45, "low": 0.41, "high": 0.48}},
+        {"trial": 3, "search_value": 0.49, "mean": 0.46, "interval": [0.43, 0.49], "pooled": None},
+    ],
     "chosen": 7,
     "shrinkage": 0.04,
 }
@@ -102,7 +106,8 @@ CONFIRMATION: dict[str, Any] = {
 
 def test_a_confirmed_model_says_how_much_the_search_flattered_it(facts: ModelFacts) -> None:
     card = model_card(replace(facts, confirmation=CONFIRMATION, rule_origin="out_of_fold"))
-    assert "+0.040" in card and "| 7 | 0.510 | 0.470 | 0.440 – 0.500 |" in card
+    assert "+0.040" in card and "| 7 | 0.510 | 0.470 | 0.440 – 0.500 | 0.450 (0.410 – 0.480) |" in card
+    assert "| 3 | 0.490 | 0.460 | 0.430 – 0.490 | – |" in card
     assert "optimistic" not in card and "Expect less" not in card
 
 

@@ -102,9 +102,9 @@ def by_hand(folder: Path, confirmed: bool = False) -> Run:
     if confirmed:
         leaders = [
             {"trial": 1, "config": {}, "search_value": 0.6, "values": [0.5], "mean": 0.5, "std": 0.1}
-            | {"interval": [0.4, 0.62]},
+            | {"interval": [0.4, 0.62], "pooled": {"value": 0.45, "low": 0.3, "high": 0.55}},
             {"trial": 0, "config": {}, "search_value": 0.3, "values": [0.2], "mean": 0.2, "std": 0.1}
-            | {"interval": [0.1, 0.3]},
+            | {"interval": [0.1, 0.3], "pooled": None},
         ]
         outcome = {"metric": "val_map", "folds": 5, "seeds": 1, "images": 10, "leaders": leaders, "chosen": 1}
         pair = {"a": 1, "b": 0, "difference": 0.3, "interval": [0.1, 0.5], "wins": 5}
@@ -209,7 +209,10 @@ def test_a_confirmation_is_shown(tmp_path: Path) -> None:
     assert found.sentences == [
         "Trained anew on 5 folds of 10 images, trial 1 is the choice: val_map 0.5 (95 % interval 0.4 to 0.62).",
         "The search's best value less its confirmed mean is 0.1: so much did being chosen flatter it.",
+        "Over all images at once, each predicted by a network that had not seen it, it has 0.45 "
+        "(95 % interval 0.3 to 0.55): what to expect of other images of the same kind.",
     ]
+    assert found.leaders["pooled"].to_list() == ["0.45 (95 % interval 0.3 to 0.55)", "–"]
     assert found.leaders["trial"].to_list() == [1, 0] and found.paired["folds won"].to_list() == [5]
 
 

@@ -32,6 +32,7 @@ def bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
     names: Collection[str] = tuple(METRICS),
+    images: np.ndarray | None = None,
 ) -> dict[str, Estimate]:
     """Every metric of :mod:`spaces.metrics`, with a basic bootstrap interval.
 
@@ -57,22 +58,25 @@ def bootstrap(
         confidence: in (0, 1).
         seed: equal seeds give equal intervals.
         names: the metrics wanted; ``map`` takes most of the time.
+        images: (N,), which image each row is of, where some come several times (repeated cross-validation); all rows of
+            an image are drawn together. None: each row is an image of its own.
 
     Returns:
         Metric name → estimate.
     """
     measure = _Measure(probabilities, label_sets, targets, names)
-    images = len(targets)
+    rows = np.arange(len(targets)) if images is None else np.unique(images, return_inverse=True)[1]
+    count = int(rows.max()) + 1
     rng = np.random.default_rng(seed)
     drawn: dict[str, list[np.ndarray]] = {}
-    step = max(1, CHUNK // images)
+    step = max(1, CHUNK // len(rows))
     for start in range(0, resamples, step):
-        counts = rng.multinomial(images, np.full(images, 1 / images), size=min(step, resamples - start))
-        for name, values in measure(counts.astype(np.float64)).items():
+        counts = rng.multinomial(count, np.full(count, 1 / count), size=min(step, resamples - start))
+        for name, values in measure(counts[:, rows].astype(np.float64)).items():
             drawn.setdefault(name, []).append(values)
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     estimates = {}
-    for name, value in measure(np.ones((1, images))).items():
+    for name, value in measure(np.ones((1, len(rows)))).items():
         values = np.concatenate(drawn[name])
         # A resample may miss every positive; where the data themselves have none, there is no value at all.
         low, high = np.nanquantile(values, tails) if np.isfinite(value[0]) else (np.nan, np.nan)

@@ -34,6 +34,7 @@ def confirmation(run: Run) -> Confirmation | None:
             "confirmed mean": number(leader["mean"]),
             "95 % interval": _interval(leader["interval"]),
             "standard deviation": number(leader["std"]),
+            "pooled": _pooled(leader["pooled"]),
         }
         for leader in outcome["leaders"]
     )
@@ -58,7 +59,21 @@ def _sentences(outcome: dict[str, Any]) -> list[str]:
         f"(95 % interval {_interval(chosen['interval'])}).",
         f"The search's best value less its confirmed mean is {number(outcome['shrinkage'])}: so much did being chosen "
         f"flatter it.",
+        *(
+            [
+                f"Over all images at once, each predicted by a network that had not seen it, it has "
+                f"{_pooled(chosen['pooled'])}: what to expect of other images of the same kind."
+            ]
+            if chosen["pooled"]
+            else []
+        ),
     ]
+
+
+def _pooled(estimate: dict[str, float] | None) -> str:
+    if estimate is None:
+        return "–"
+    return f"{number(estimate['value'])} (95 % interval {_interval([estimate['low'], estimate['high']])})"
 
 
 def _interval(bounds: list[float]) -> str:
