@@ -12,7 +12,7 @@ from tests.test_architectures import plausible_state
 from trainables.architectures import architecture, output_features, restore
 from trainables.bundle import CARD, CONFIG, seal, write_model
 from trainables.classifier import ClassifierFacts
-from trainables.freezing import Network
+from trainables.freezing import Frozen, Network
 from trainables.label_sets import LabelRule
 
 SIDE = 64
@@ -24,7 +24,7 @@ def random_network(name: str, labels: int = len(CLASSES), side: int = SIDE, unit
     row = architecture(name)
     whole, _, _ = restore(row.build, plausible_state(name))
     head = row.head(output_features(name, side), labels, units, 0.2)
-    return Network(row.stages(whole), row.pool(whole), head, 0, "random").eval()
+    return Network(Frozen({}), {**row.layers(whole), "head": head}, "random").eval()
 
 
 def model_facts(name: str, labels: int = len(CLASSES), side: int = SIDE, units: int = 16) -> ClassifierFacts:

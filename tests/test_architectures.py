@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from spaces import FROM_SCRATCH, STAGES, ConfigError
 from trainables.architectures import ARCHITECTURES, architecture, describe_stages, output_features, restore
-from trainables.freezing import Network
+from trainables.freezing import parted
 
 TIMM = ("timm:mobilenetv1_100", "timm:resnet18", "timm:tf_efficientnet_lite0", "timm:convnext_atto")
 STRIDES = {"convnet": [2, 4], "convnext_tiny": [4, 4, 8, 16, 32], "timm:convnext_atto": [4, 4, 8, 16, 32]}
@@ -98,11 +98,10 @@ def test_groups_end_where_the_stride_doubles(case: tuple[str, nn.Module]) -> Non
 def test_prefix_then_tail_is_the_published_network_at_every_depth(case: tuple[str, nn.Module]) -> None:
     name, network = case
     row, images = architecture(name), torch.randn(2, 3, SIDE, SIDE)
-    stages, pool = row.stages(network), row.pool(network)
     depths = range(1 if name in FROM_SCRATCH else STAGES + 1)
     with torch.no_grad():
-        cut = [Network(stages, pool, nn.Identity(), depth, "").eval() for depth in depths]
-        features = [one.tail(one.prefix(images)) for one in cut]
+        parts = [map(nn.Sequential, map(OrderedDict, parted(row.layers(network), depth))) for depth in depths]
+        features = [tail.eval()(prefix.eval()(images)) for prefix, tail in parts]
         published = published_features(name, network, images)
     assert published.shape == (2, output_features(name, SIDE)) and published.std() > 1e-3
     for depth in depths:

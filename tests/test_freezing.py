@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from spaces import FROM_SCRATCH, ConfigError, TrialConfig
 from tests.test_architectures import whole_network
 from trainables.architectures import ARCHITECTURES, architecture, output_features
 from trainables.chunks import chunk_size
-from trainables.freezing import Network, build_network, run_prefix
+from trainables.freezing import Frozen, Network, build_network, parted, run_prefix
 from trainables.heads import build_flat_head, build_head
 from trainables.weights import digest
 
@@ -42,7 +43,8 @@ def cut(case: tuple[str, nn.Module], depth: int) -> Network:
     network.zero_grad()
     torch.manual_seed(1)
     head = row.head(output_features(name, SIDE), LABELS, 8, 0.2)
-    built = Network(row.stages(network), row.pool(network), head, depth, "")
+    frozen, rest = parted(row.layers(network), depth)
+    built = Network(Frozen(frozen), {**rest, "head": head}, "")
     return built.to(memory_format=torch.channels_last)
 
 
@@ -78,7 +80,7 @@ def test_only_the_tail_has_gradients_and_only_it_changes(case: tuple[str, nn.Mod
 
 @pytest.mark.parametrize("depth", [2, 5])
 def test_frozen_activations_do_not_depend_on_the_batch(case: tuple[str, nn.Module], depth: int) -> None:
-    prefix = cut(case, depth).train().prefix
+    prefix = cut(case, depth).train().prefix.folded
     batch = images(CHUNK + 3)
     whole = run_prefix(prefix, batch)
     assert whole.shape[0] == CHUNK + 3 and whole.ndim == (2 if depth == 5 else 4) and not whole.requires_grad
@@ -86,6 +88,18 @@ def test_frozen_activations_do_not_depend_on_the_batch(case: tuple[str, nn.Modul
     assert torch.equal(run_prefix(prefix, batch.contiguous(memory_format=torch.channels_last)), whole), "in any layout"
     for rows in ([0], [CHUNK + 2, 5, 17], list(range(CHUNK + 2, -1, -1))):
         assert torch.equal(run_prefix(prefix, batch[rows]), whole[rows]), rows
+
+
+def test_folding_leaves_the_function_as_it_is(case: tuple[str, nn.Module]) -> None:
+    prefix = copy.deepcopy(cut(case, 5).prefix).double()  # in which rounding is too small to hide anything else
+    given = {name: tensor.clone() for name, tensor in prefix.state_dict().items()}
+    batch, folded = images(4).double(), prefix.folded
+    torch.testing.assert_close(folded(batch), prefix(batch), rtol=1e-9, atol=1e-9)
+    norms = [sum(type(module) is nn.BatchNorm2d for module in part.modules()) for part in (prefix, folded)]
+    assert norms[1] == 0 and folded is prefix.folded and not any(module.training for module in folded.modules())
+    assert (folded.stage1 is prefix.stage1) == (norms[0] == 0), "nothing is traced without need"
+    assert all(torch.equal(tensor, given[name]) for name, tensor in prefix.state_dict().items())
+    assert not folded(batch).requires_grad and not any(p.requires_grad for p in folded.parameters())
 
 
 def test_every_depth_gives_the_same_logits_and_splits_the_weights(weights: dict[str, str]) -> None:

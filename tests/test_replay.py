@@ -55,7 +55,12 @@ def facts(state: SearchState) -> dict[str, Any]:
         for t in state.proposer.study.study.trials
     ]
     rule = {name: value for name, value in vars(state.rule).items() if name != "metric"}
-    known = {"ended": list(state.proposer.study.ended), "records": state.records, "open": set(state._open), "unsettled": state._unsettled}
+    known = {
+        "ended": list(state.proposer.study.ended),
+        "records": state.records,
+        "open": set(state._open),
+        "unsettled": state._unsettled,
+    }
     return copy.deepcopy({"study": study, "rule": rule, **known})
 
 

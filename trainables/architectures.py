@@ -70,8 +70,13 @@ class Architecture:
         """The groups of a network made by `build`, in the order of the data. They share its weights."""
         return [nn.Sequential(*(network.get_submodule(name) for name in group)) for group in self.groups]
 
+    def layers(self, network: nn.Module) -> dict[str, nn.Module]:
+        """The groups as ``stage1``, ``stage2`` …, then ``pool``: all but the head, in the order of the data."""
+        stages = {f"stage{number}": stage for number, stage in enumerate(self.stages(network), 1)}
+        return {**stages, "pool": self.pool(network)}
 
-def layers(parent: str, *ends: int) -> Groups:
+
+def slices(parent: str, *ends: int) -> Groups:
     """Groups that are slices of one ``nn.Sequential``: up to ``ends[0]``, from there to ``ends[1]``, and so on."""
     return tuple(tuple(f"{parent}.{i}" for i in range(start, end)) for start, end in pairwise((0, *ends)))
 
@@ -110,14 +115,14 @@ ARCHITECTURES: dict[str, Architecture] = {
     row.name: row
     for row in (
         Architecture("convnet", convnet, (("0",), ("1",)), ZERO, ONE, None, lambda _: nn.Flatten(), build_flat_head),
-        _torchvision("vgg16", layers("features", 5, 10, 17, 24, 31)),
+        _torchvision("vgg16", slices("features", 5, 10, 17, 24, 31)),
         _torchvision("resnet18", RESNET),
         _torchvision("resnet50", RESNET),
-        _torchvision("mobilenet_v2", layers("features", 2, 4, 7, 14, 19)),
-        _torchvision("mobilenet_v3_small", layers("features", 1, 2, 4, 9, 13)),
-        _torchvision("mobilenet_v3_large", layers("features", 2, 4, 7, 13, 17)),
-        _torchvision("efficientnet_b0", layers("features", 2, 3, 4, 6, 9)),
-        _torchvision("convnext_tiny", layers("features", 1, 2, 4, 6, 8), convnext_pool),
+        _torchvision("mobilenet_v2", slices("features", 2, 4, 7, 14, 19)),
+        _torchvision("mobilenet_v3_small", slices("features", 1, 2, 4, 9, 13)),
+        _torchvision("mobilenet_v3_large", slices("features", 2, 4, 7, 13, 17)),
+        _torchvision("efficientnet_b0", slices("features", 2, 3, 4, 6, 9)),
+        _torchvision("convnext_tiny", slices("features", 1, 2, 4, 6, 8), convnext_pool),
         Architecture("efficientnet_lite0", _lite0, LITE, HALF, HALF, Published("package", LITE_PACKAGE)),
     )
 }

@@ -65,8 +65,8 @@ class Classifier(nn.Sequential):
     Its weights are called ``stage1.…`` to ``stage5.…``, ``pool.…`` and ``head.…``, whatever was frozen in training.
     """
 
-    def __init__(self, layers: OrderedDict[str, nn.Module], mean: RGB, std: RGB) -> None:
-        super().__init__(layers)
+    def __init__(self, layers: Mapping[str, nn.Module], mean: RGB, std: RGB) -> None:
+        super().__init__(OrderedDict(layers))
         self.mean, self.std = mean, std
         self.requires_grad_(False)
         self.eval()
@@ -91,9 +91,7 @@ def build_classifier(facts: ClassifierFacts, state: Mapping[str, Tensor]) -> Cla
     with torch.device("meta"):
         network = row.build()
         head = row.head(features, facts.classes, facts.head_units, 0.0)
-    layers = [(f"stage{number}", stage) for number, stage in enumerate(row.stages(network), 1)]
-    layers += [("pool", row.pool(network)), ("head", head)]
-    classifier = Classifier(OrderedDict(layers), facts.mean, facts.std)
+    classifier = Classifier({**row.layers(network), "head": head}, facts.mean, facts.std)
     try:
         classifier.load_state_dict(state, assign=True)
     except RuntimeError as error:

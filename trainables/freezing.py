@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import torch
@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from spaces import STAGES, ConfigError, TrialConfig
 from trainables.architectures import architecture, output_features, restore
 from trainables.chunks import chunk_size
+from trainables.folding import fold
 from trainables.weights import chosen_weights, is_pretrained, load_pretrained
 
 
 class Frozen(nn.Sequential):
     """Layers that stay as they are: in eval mode whatever is asked, without gradients, with stored batch statistics."""
 
-    def __init__(self, layers: OrderedDict[str, nn.Module]) -> None:
-        super().__init__(layers)
+    def __init__(self, layers: Mapping[str, nn.Module]) -> None:
+        super().__init__(OrderedDict(layers))
         self.requires_grad_(False)
         super().train(False)
 
@@ -32,35 +33,33 @@ class Frozen(nn.Sequential):
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images)
 
+    @cached_property
+    def folded(self) -> Frozen:
+        """The same by fewer passes over the maps, see :func:`fold`; made once, where the layers are by then."""
+        return Frozen({name: fold(layer) for name, layer in self.named_children()})
+
 
 class Network(nn.Module):
     """Images (N, 3, H, W), normalised, to logits (N, classes).
 
     Args:
-        stages: the groups of layers in the order of the data.
-        pool: what joins them to the head; frozen with the last group.
-        head: what is trained in any case.
-        freeze_depth: number of groups that are frozen, from the input.
-        weights_digest: names the weights that the groups start from.
+        prefix: the frozen layers, by names such as ``stage1``; none at depth 0.
+        rest: the other layers, by name, in the order of the data; the last one is the head.
+        weights_digest: names the weights that the layers start from.
 
     Attributes:
-        prefix: the frozen part; empty at depth 0.
-        tail: the rest, whose last module is the head.
+        prefix: the frozen part.
+        tail: the rest, which is trained.
     """
 
-    def __init__(
-        self, stages: list[nn.Module], pool: nn.Module, head: nn.Module, freeze_depth: int, weights_digest: str
-    ) -> None:
+    def __init__(self, prefix: Frozen, rest: Mapping[str, nn.Module], weights_digest: str) -> None:
         super().__init__()
-        layers = [(f"stage{number}", stage) for number, stage in enumerate(stages, 1)]
-        layers += [("pool", pool), ("head", head)]
-        frozen = freeze_depth + (freeze_depth == STAGES)
-        self.prefix = Frozen(OrderedDict(layers[:frozen]))
-        self.tail = nn.Sequential(OrderedDict(layers[frozen:])).requires_grad_(True).train()
+        self.prefix = prefix
+        self.tail = nn.Sequential(OrderedDict(rest)).requires_grad_(True).train()
         self.weights_digest = weights_digest
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.tail(run_prefix(self.prefix, images))
+        return self.tail(run_prefix(self.prefix.folded, images))
 
     def head_parameters(self) -> list[nn.Parameter]:
         return list(self.tail[-1].parameters())
@@ -106,28 +105,37 @@ def build_network(config: TrialConfig, classes: int, image_size: int, weights: s
     head = row.head(output_features(name, image_size), classes, config.head_units, config.dropout)
     if pretrained:
         choice = chosen_weights(name, weights)
-        stages, pool, digest = _pretrained(name, choice, _stamp(choice))
+        source = (name, choice, _stamp(choice))
+        layers, digest = _pretrained(*source)
         # What is frozen never changes, so all trials of a process share it; what is trained is the trial's own.
-        stages = stages[:depth] + copy.deepcopy(stages[depth:])
-        pool = pool if depth == STAGES else copy.deepcopy(pool)
+        prefix, rest = _frozen(*source, depth), copy.deepcopy(parted(layers, depth)[1])
     else:
-        network = row.build()
-        stages, pool, digest = row.stages(network), row.pool(network), "random"
-    built = Network(stages, pool, head, depth, digest)
+        prefix, rest, digest = Frozen({}), row.layers(row.build()), "random"
+    built = Network(prefix, {**rest, "head": head}, digest)
     for module in built.tail[:-1].modules():
         if isinstance(module, nn.Dropout):
             module.p = config.dropout
     return built
 
 
+def parted(layers: Mapping[str, nn.Module], depth: int) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
+    """The layers up to a freeze depth, and the rest. What joins the groups to the head goes with the last group."""
+    items, frozen = list(layers.items()), depth + (depth == STAGES)
+    return dict(items[:frozen]), dict(items[frozen:])
+
+
 @lru_cache(maxsize=8)
-def _pretrained(name: str, choice: str, stamp: tuple[int, int]) -> tuple[list[nn.Module], nn.Module, str]:
-    """Groups, pool and digest; kept, because reading takes longer than copying. The classifier, often large, is not."""
+def _pretrained(name: str, choice: str, stamp: tuple[int, int]) -> tuple[dict[str, nn.Module], str]:
+    """Layers and digest; kept, because reading takes longer than copying. The classifier, often large, is not."""
     loaded, row = load_pretrained(name, {name: choice}), architecture(name)
     assert loaded.state is not None
     network, _, _ = restore(row.build, loaded.state)
-    network.to(memory_format=torch.channels_last)
-    return row.stages(network), row.pool(network), loaded.digest
+    return row.layers(network.to(memory_format=torch.channels_last)), loaded.digest
+
+
+@lru_cache(maxsize=16)
+def _frozen(name: str, choice: str, stamp: tuple[int, int], depth: int) -> Frozen:
+    return Frozen(parted(_pretrained(name, choice, stamp)[0], depth)[0])
 
 
 def _stamp(choice: str) -> tuple[int, int]:

@@ -1,0 +1,21 @@
+"""Batch norm folded into the convolutions before it, in layers that run and are never trained."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.fx.experimental.optimization import fuse
+
+
+def fold(layer: nn.Module) -> nn.Module:
+    """A copy that is the same function up to rounding, by fewer passes over the feature maps.
+
+    In evaluation mode batch norm is one factor and one addend a channel, which the convolution before it takes up in
+    its weights. MobileNetV2 runs 1.3 times as fast by it, ResNet50 a few per cent faster (docs/performance.md).
+    Source: Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only
+    inference", CVPR 2018, section 3.2.
+
+    Args:
+        layer: in eval mode. Without batch norm it is returned itself.
+    """
+    # Networks without it need not be traceable.
+    return fuse(layer) if any(type(module) is nn.BatchNorm2d for module in layer.modules()) else layer
