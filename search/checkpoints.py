@@ -29,6 +29,7 @@ class CheckpointKeeper:
         self, folder: RunFolder, limits: CheckpointsConfig, column: str, records: dict[int, TrialRecord]
     ) -> None:
         self.folder, self.limits, self.column, self.records = folder, limits, column, records
+        self._final: dict[int, int] = {}  # trial that has ended → bytes, which stay
 
     def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
         """The worker writes."""
@@ -53,9 +54,13 @@ class CheckpointKeeper:
                 # Of a trial whose start a crash of the whole machine has taken out of the log.
                 shutil.rmtree(place, ignore_errors=True)
                 continue
-            if record.ended:
+            if not record.ended:
+                sizes[record.number] = _size(place)
+                continue
+            if record.number not in self._final:
                 self._remove_last(record.number)
-            sizes[record.number] = _size(place)
+                self._final[record.number] = _size(place)
+            sizes[record.number] = self._final[record.number]
         there = [self.records[number] for number in sizes]
         may_go = [record for record in there if record.ended or record.status == "waiting"]
         left = self.limits.budget - sum(sizes[record.number] for record in there if record not in may_go)

@@ -17,6 +17,7 @@ So the callback sees every row, after the decision, and is the one that records.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ class StateSearcher(Searcher):
         with stop.heeding_the_log():
             proposal = state.propose() if len(state.running) < self._concurrency else None
         if proposal is not None:
-            return asdict(proposal)
+            # As a text: Ray would copy, flatten and write out a dictionary again and again.
+            return {"trial": proposal.trial, "proposal": json.dumps(asdict(proposal))}
         # None means "not now": Tune asks again, as a running trial may yet come back, or its end promote another.
         return None if state.running or stop.failure else Searcher.FINISHED
 

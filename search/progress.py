@@ -31,6 +31,7 @@ class Progress:
     ) -> None:
         self.console, self.space, self.metric, self.trials, self.records = console, space, column, trials, records
         self.started = time.monotonic()
+        self.best = best_record(records.values(), column)
         self._warned: set[str] = set()
         self._live: Live | None = None
         if console.is_terminal:
@@ -62,7 +63,8 @@ class Progress:
             return
         done = sum(r.ended for r in self.records.values())
         reason = f": {record.error}" if record.error else ""
-        best = best_record(self.records.values(), self.metric)
+        # Not among all: that would take longer with each trial.
+        self.best = best = best_record([r for r in (self.best, record) if r], self.metric)
         leader = f"; best {self.metric} {_best(best, self.metric):.4f} (trial {best.number})" if best else ""
         self._line(f"trial {record.number}  {record.status}{reason}  [{done}/{self.trials} done{leader}]")
 

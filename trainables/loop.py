@@ -107,7 +107,7 @@ class Training:
 
     def __init__(self, config: TrialConfig, context: RunContext, images: ImageStore, device: torch.device) -> None:
         self.config, self.context, self.device = config, context, device
-        torch.manual_seed(self._seed("initialisation"))
+        self._seed_torch("initialisation")
         classes = context.labels.shape[1]
         self.network = network = build_network(config, classes, context.images.size, context.weights)
         network.tail.to(device).to(memory_format=torch.channels_last)
@@ -150,6 +150,12 @@ class Training:
     def _seed(self, purpose: str, epoch: int = 0) -> int:
         return derive_seed(self.context.training_seed, self.config.canonical(), purpose, epoch)
 
+    def _seed_torch(self, purpose: str, epoch: int = 0) -> None:
+        # torch.manual_seed alone would note a call for each kind of accelerator that is not there, with a trace of the
+        # stack, and never forget it: a millisecond each time.
+        generators = torch if self.device.type == "cuda" else torch.default_generator
+        generators.manual_seed(self._seed(purpose, epoch))
+
     def epoch(self) -> EpochRow | Failure:
         """Train for one more epoch and validate."""
         completed = self.progress.completed
@@ -190,7 +196,7 @@ class Training:
 
     def _train(self, epoch: int, view: int) -> tuple[dict[str, float], float, float]:
         """One pass over the training images. Returns metrics, learning rate and gradient norm."""
-        torch.manual_seed(self._seed("dropout", epoch))
+        self._seed_torch("dropout", epoch)
         order = np.random.default_rng(self._seed("shuffle", epoch)).permutation(self.context.split.train)
         targets = self.targets[torch.from_numpy(order)]
         self.network.train()

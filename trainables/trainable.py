@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from typing import Any
@@ -39,13 +40,14 @@ class TrialTrainable(tune.Trainable):
         """Take up a trial.
 
         Args:
-            config: ``trial``, its number; ``config``, its hyperparameters; ``logged``, its last epoch in the event log;
-                ``fold``, the fields of a :class:`Fold`, or None.
+            config: ``proposal``, a JSON object: ``trial``, its number; ``config``, its hyperparameters; ``logged``, its
+                last epoch in the event log; ``fold``, the fields of a :class:`Fold`, or null.
         """
-        context = self.context.on(Fold(**config["fold"]) if config["fold"] else None)
-        self.training = Training(TrialConfig(**config["config"]), context, self.images, self.device)
-        self.continuation = Continuation(self.context.checkpoints, config["trial"])
-        self.unlogged = self.continuation.restore(self.training, config["logged"])
+        proposal = json.loads(config["proposal"])
+        context = self.context.on(Fold(**proposal["fold"]) if proposal["fold"] else None)
+        self.training = Training(TrialConfig(**proposal["config"]), context, self.images, self.device)
+        self.continuation = Continuation(self.context.checkpoints, proposal["trial"])
+        self.unlogged = self.continuation.restore(self.training, proposal["logged"])
 
     def step(self) -> dict[str, Any]:
         row: EpochRow | Failure

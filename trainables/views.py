@@ -44,7 +44,7 @@ class Augment:
     @property
     def is_identity(self) -> bool:
         """Whether nothing is changed, so that all views are the clean image."""
-        return self == Augment()
+        return not (self.rotate or self.shear or self.shift or self.flip)
 
 
 AUGMENTS = {
