@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from rich.console import Console
+from safetensors.torch import load_file
 from torchvision import models
 
 from analysis import Run, load_run
@@ -142,7 +143,7 @@ def test_without_its_checkpoint_a_trial_is_trained_again(copied: Run, tmp_path: 
     facts, printed = _export(copied, tmp_path / "bundle", trial=number)
     assert facts["trial"]["weights_from"] == "trained_again"
     assert "training it again" in printed and "its figures are those of the log" in printed
-    state = load_bundle(tmp_path / "bundle", "cpu").classifier.state_dict()
+    state = load_file(tmp_path / "bundle" / MODEL)
     for name, value in before.state.items():
         assert torch.equal(state[name], value), name
 
@@ -168,7 +169,7 @@ def test_refit_trains_on_validation_images_too(copied: Run, tmp_path: Path) -> N
     assert f"training on training and validation images together, {epoch} epochs" in printed
     assert "val_" not in printed.split("together")[1].split("locked")[0], "nothing is claimed on images it has seen"
     assert refit["trial"]["refit"] and refit["rule"] == plain["rule"]
-    one, two = (load_bundle(tmp_path / name, "cpu").classifier.state_dict() for name in ("plain", "refit"))
+    one, two = (load_file(tmp_path / name / MODEL) for name in ("plain", "refit"))
     assert any(not torch.equal(one[name], two[name]) for name in one)
     assert "training and validation images together" in (tmp_path / "refit" / CARD).read_text()
 

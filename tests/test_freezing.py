@@ -14,6 +14,7 @@ from spaces import FROM_SCRATCH, ConfigError, TrialConfig
 from tests.test_architectures import whole_network
 from trainables.architectures import ARCHITECTURES, architecture, output_features
 from trainables.chunks import chunk_size
+from trainables.folding import fold
 from trainables.freezing import Frozen, Network, build_network, parted, run_prefix
 from trainables.heads import build_flat_head, build_head
 from trainables.weights import digest
@@ -100,6 +101,15 @@ def test_folding_leaves_the_function_as_it_is(case: tuple[str, nn.Module]) -> No
     assert (folded.stage1 is prefix.stage1) == (norms[0] == 0), "nothing is traced without need"
     assert all(torch.equal(tensor, given[name]) for name, tensor in prefix.state_dict().items())
     assert not folded(batch).requires_grad and not any(p.requires_grad for p in folded.parameters())
+
+
+def test_what_cannot_be_traced_stays_as_it_is() -> None:
+    class Untraceable(nn.Sequential):
+        def forward(self, maps: Tensor) -> Tensor:
+            return super().forward(maps) if maps.mean() > 0 else maps
+
+    layer = Untraceable(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)).eval()
+    assert fold(layer) is layer
 
 
 def test_every_depth_gives_the_same_logits_and_splits_the_weights(weights: dict[str, str]) -> None:

@@ -83,7 +83,7 @@ def load_bundle(path: str | Path, device: str | None = None) -> Bundle:
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"damaged: {error!r}; export the model again", file=path / FACTS) from None
     place = default_device() if device is None else torch.device(device)
-    return Bundle(path, facts, classes, ids, model, rule, classifier.to(place), place)
+    return Bundle(path, facts, classes, ids, model, rule, classifier.folded().to(place), place)
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from spaces import ConfigError
 from trainables.architectures import RGB, architecture, output_features
 from trainables.decoding import RESIZE
+from trainables.folding import fold
 from trainables.views import render
 
 
@@ -74,6 +75,10 @@ class Classifier(nn.Sequential):
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits, float32 (N, L), of decoded images, uint8 RGB (N, S, S, 3)."""
         return super().forward(render(pixels, None, self.mean, self.std))
+
+    def folded(self) -> Classifier:
+        """The same by fewer passes over the maps, see :func:`fold`, for whoever does not look at the weights."""
+        return Classifier({name: fold(layer) for name, layer in self.named_children()}, self.mean, self.std)
 
 
 def build_classifier(facts: ClassifierFacts, state: Mapping[str, Tensor]) -> Classifier:

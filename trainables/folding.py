@@ -15,7 +15,12 @@ def fold(layer: nn.Module) -> nn.Module:
     inference", CVPR 2018, section 3.2.
 
     Args:
-        layer: in eval mode. Without batch norm it is returned itself.
+        layer: in eval mode. Without batch norm, or where torch.fx cannot follow it (some networks of timm), it is
+            returned itself.
     """
-    # Networks without it need not be traceable.
-    return fuse(layer) if any(type(module) is nn.BatchNorm2d for module in layer.modules()) else layer
+    if not any(type(module) is nn.BatchNorm2d for module in layer.modules()):
+        return layer
+    try:
+        return fuse(layer)
+    except Exception:  # tracing runs the network's own code on stand-ins for tensors, on which it may raise anything
+        return layer
