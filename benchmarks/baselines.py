@@ -6,6 +6,7 @@ after each epoch by the same function. Neither has anything else to do: no other
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from spaces import TrialConfig
-from trainables.architectures import architecture
+from trainables.architectures import architecture, output_features
 from trainables.context import RunContext
-from trainables.freezing import Network, build_network
+from trainables.freezing import Frozen, Network, parted, pretrained_layers
 from trainables.losses import build_loss, probabilities
 from trainables.metrics import average_precision
 from trainables.optim import build_optimizer
@@ -41,9 +42,13 @@ class Seeds:
         return derive_seed(self.context.seed, self.config.canonical(), purpose, epoch)
 
     def network(self) -> Network:
+        """Thaw's network, but for batch norm, which stays as it is in frozen layers, too."""
         torch.manual_seed(self._seed("initialisation", 0))
-        size, classes = self.context.images.size, self.context.labels.shape[1]
-        return build_network(self.config, classes, size, self.context.weights)
+        config, row = self.config, architecture(self.config.architecture)
+        features = output_features(row.name, self.context.images.size)
+        head = row.head(features, self.context.labels.shape[1], config.head_units, config.dropout)
+        frozen, rest = parted(copy.deepcopy(pretrained_layers(row.name, self.context.weights)[0]), config.freeze_depth)
+        return Network(Frozen(frozen), {**rest, "head": head}, "")
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Rows of the training images by batch; sets the seed of dropout. A last batch of one image is left out."""

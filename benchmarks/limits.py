@@ -79,7 +79,7 @@ def chunks(bench: Bench, repeat: int) -> Figures:
 
 def _frozen(name: str, size: int, weights: Path) -> nn.Module:
     network = build_network(TrialConfig(architecture=name, freeze_depth=5), 2, size, {name: str(weights)})
-    return network.prefix.folded
+    return network.prefix
 
 
 def _images(count: int, size: int) -> Tensor:

@@ -12,7 +12,6 @@ from spaces import ConfigError
 from trainables.architectures import architecture
 from trainables.checkpoint import BestCheckpoint
 from trainables.classifier import Classifier, ClassifierFacts, build_classifier
-from trainables.freezing import build_network
 from trainables.predict import default_device, store_logits
 
 TOLERANCE = {"fp32": 0.01, "bf16": 0.5}
@@ -25,14 +24,6 @@ def classifier_facts(prepared: Prepared, trained: BestCheckpoint) -> ClassifierF
     images, row = prepared.context.images, architecture(trained.config.architecture)
     labels = len(prepared.dataset.classes)
     return ClassifierFacts(row.name, labels, trained.config.head_units, images.size, images.resize, row.mean, row.std)
-
-
-def whole_state(prepared: Prepared, trained: BestCheckpoint) -> dict[str, Tensor]:
-    """Trained weights and, with them, the frozen ones."""
-    context = prepared.context
-    network = build_network(trained.config, context.labels.shape[1], context.images.size, context.weights)
-    network.load_trained_state(trained.state)
-    return network.whole_state()
 
 
 def assemble(prepared: Prepared, trained: BestCheckpoint, state: Mapping[str, Tensor]) -> Classifier:

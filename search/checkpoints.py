@@ -41,6 +41,8 @@ class CheckpointKeeper:
         self.tidy()
 
     def close(self) -> None:
+        # All places are looked at once more: a worker that was given up may have written after its trial's end.
+        self._final.clear()
         self.tidy()
 
     def tidy(self) -> None:

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from search.assemble import assemble, check_same, whole_state
+from search.assemble import assemble, check_same
 from search.model_card import model_card
 from search.outcome import print_outcome
 from search.scoring import Score, score_test
 from search.winner import LabelGoal, Winner, bundle_facts, card_facts
 from trainables.bundle import CARD, CONFIG, ONNX, load_bundle, seal, write_model
 from trainables.classifier import Classifier
+from trainables.freezing import whole_state
 from trainables.label_sets import LabelRule, fit_label_rule
 from trainables.onnx_export import export_onnx, onnx_probabilities
 from trainables.predict import default_device, store_logits
@@ -32,12 +33,13 @@ def deliver(to: Path, winner: Winner, goal: LabelGoal, onnx: bool, console: Cons
         ConfigError: `to` exists, or the network does not give what the trial gave; nothing was written.
     """
     prepared, best = winner.prepared, winner.best
-    state = whole_state(prepared, best)
+    weights = prepared.context.weights
+    state = whole_state(best.config, best.state, weights)
     classifier = assemble(prepared, best, state)
     check_same(prepared, best, classifier)
     rule = _label_rule(winner, goal)
     if winner.refit is not None:
-        state = whole_state(prepared, winner.refit)
+        state = whole_state(winner.refit.config, winner.refit.state, weights)
         classifier = assemble(prepared, best, state)
     with new_folder(to) as folder:
         write_model(folder, state)

@@ -217,6 +217,11 @@ cross-validation (`thaw confirm`).
         for row in confirmed["leaders"]
     ]
     table = _table(["trial", "in the search", "confirmed", "95 % interval", "pooled, 95 % interval"], rows)
+    pooled = ""
+    if any(row["pooled"] for row in confirmed["leaders"]):
+        pooled = """ *Pooled* is the value over all images at once, each predicted
+by a network that had not seen it: what to expect of other images of the same kind. It may be slightly too good, as the
+configurations were chosen with some of these images; only the test images know nothing."""
     return f"""
 ## How it was chosen
 
@@ -226,8 +231,7 @@ mean is {confirmed["shrinkage"]:+.3f}: what its choice among {facts.trials} tria
 
 {table}
 
-*Confirmed* is the mean over folds, for comparing trials. *Pooled* is the value over all images at once, each predicted
-by a network that had not seen it: what to expect of other images of the same kind.
+*Confirmed* is the mean over folds, for comparing trials.{pooled}
 """
 
 

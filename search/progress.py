@@ -63,7 +63,6 @@ class Progress:
             return
         done = sum(r.ended for r in self.records.values())
         reason = f": {record.error}" if record.error else ""
-        # Not among all: that would take longer with each trial.
         self.best = best = best_record([r for r in (self.best, record) if r], self.metric)
         leader = f"; best {self.metric} {_best(best, self.metric):.4f} (trial {best.number})" if best else ""
         self._line(f"trial {record.number}  {record.status}{reason}  [{done}/{self.trials} done{leader}]")

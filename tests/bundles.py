@@ -43,7 +43,7 @@ def write_bundle(folder: Path, name: str = "convnet", classes: Sequence[str] = C
     torch.manual_seed(seed)
     network = random_network(name, len(classes))
     folder.mkdir()
-    write_model(folder, network.whole_state())
+    write_model(folder, network.trained_state())
     (folder / CONFIG).write_text("name: made-by-hand\n")
     (folder / CARD).write_text("# A model\n")
     facts = {

@@ -32,9 +32,9 @@ def test_a_classifier_is_its_network_with_preprocessing(name: str) -> None:
     pixels = torch.randint(0, 256, (3, SIDE, SIDE, 3), dtype=torch.uint8)
     with torch.no_grad():
         expected = network(render(pixels, None, facts.mean, facts.std))
-        state = {entry: value.clone() for entry, value in network.whole_state().items()}
+        state = {entry: value.clone() for entry, value in network.trained_state().items()}
         classifier = build_classifier(facts, state)
-        found, folded = classifier(pixels), classifier.folded()(pixels)
+        found, folded = classifier(pixels), classifier.folded(SIDE)(pixels)
     assert found.shape == (3, len(CLASSES)) and not found.requires_grad
     assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5) and torch.allclose(
         folded, expected, rtol=1e-4, atol=1e-4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from tests.test_architectures import whole_network
 from trainables.architectures import ARCHITECTURES, architecture, output_features
 from trainables.chunks import chunk_size
 from trainables.folding import fold
-from trainables.freezing import Frozen, Network, build_network, parted, run_prefix
+from trainables.freezing import Frozen, Network, build_network, parted, pretrained_layers, run_prefix, whole_state
 from trainables.heads import build_flat_head, build_head
 from trainables.weights import digest
 
@@ -81,7 +80,8 @@ def test_only_the_tail_has_gradients_and_only_it_changes(case: tuple[str, nn.Mod
 
 @pytest.mark.parametrize("depth", [2, 5])
 def test_frozen_activations_do_not_depend_on_the_batch(case: tuple[str, nn.Module], depth: int) -> None:
-    prefix = cut(case, depth).train().prefix.folded
+    frozen, _ = parted(fold(dict(cut(case, 5).prefix.named_children()), SIDE), depth)
+    prefix = Frozen(frozen)
     batch = images(CHUNK + 3)
     whole = run_prefix(prefix, batch)
     assert whole.shape[0] == CHUNK + 3 and whole.ndim == (2 if depth == 5 else 4) and not whole.requires_grad
@@ -92,24 +92,40 @@ def test_frozen_activations_do_not_depend_on_the_batch(case: tuple[str, nn.Modul
 
 
 def test_folding_leaves_the_function_as_it_is(case: tuple[str, nn.Module]) -> None:
-    prefix = copy.deepcopy(cut(case, 5).prefix).double()  # in which rounding is too small to hide anything else
-    given = {name: tensor.clone() for name, tensor in prefix.state_dict().items()}
-    batch, folded = images(4).double(), prefix.folded
-    torch.testing.assert_close(folded(batch), prefix(batch), rtol=1e-9, atol=1e-9)
-    norms = [sum(type(module) is nn.BatchNorm2d for module in part.modules()) for part in (prefix, folded)]
-    assert norms[1] == 0 and folded is prefix.folded and not any(module.training for module in folded.modules())
-    assert (folded.stage1 is prefix.stage1) == (norms[0] == 0), "nothing is traced without need"
-    assert all(torch.equal(tensor, given[name]) for name, tensor in prefix.state_dict().items())
-    assert not folded(batch).requires_grad and not any(p.requires_grad for p in folded.parameters())
+    name, _ = case
+    layers = architecture(name).layers(whole_network(name).eval().requires_grad_(False))
+    given = {part: digest(layer.state_dict()) for part, layer in layers.items()}
+    folded = fold(layers, SIDE)
+    one, other = (nn.Sequential(*parts.values()) for parts in (layers, folded))
+    expected, found = one(images(4)), other(images(4))
+    assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+    norms = [sum(isinstance(module, nn.BatchNorm2d) for module in part.modules()) for part in (one, other)]
+    assert norms[1] == 0 and (folded["stage3"] is layers["stage3"]) == (norms[0] == 0), "nothing is copied without need"
+    assert {part: digest(layer.state_dict()) for part, layer in layers.items()} == given
 
 
-def test_what_cannot_be_traced_stays_as_it_is() -> None:
-    class Untraceable(nn.Sequential):
-        def forward(self, maps: Tensor) -> Tensor:
-            return super().forward(maps) if maps.mean() > 0 else maps
+class SomebodyElseLooks(nn.Module):
+    """What its convolution gives is used beside the batch norm."""
 
-    layer = Untraceable(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)).eval()
-    assert fold(layer) is layer
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+        nn.init.normal_(self.norm.running_mean)  # type: ignore[arg-type]
+
+    def forward(self, maps: Tensor) -> Tensor:
+        maps = self.convolution(maps)
+        return maps + self.norm(maps)
+
+
+class SomebodyElseAsks(SomebodyElseLooks):
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.norm(self.convolution(maps)) * self.norm.weight.sum()
+
+
+@pytest.mark.parametrize("kind", [SomebodyElseLooks, SomebodyElseAsks])
+def test_what_cannot_be_folded_stays_as_it_is(kind: type[nn.Module]) -> None:
+    layer = nn.Sequential(kind()).eval().requires_grad_(False)
+    assert fold({"stage1": layer}, SIDE)["stage1"] is layer
 
 
 def test_every_depth_gives_the_same_logits_and_splits_the_weights(weights: dict[str, str]) -> None:
@@ -126,7 +142,7 @@ def test_every_depth_gives_the_same_logits_and_splits_the_weights(weights: dict[
     assert [name for name, _ in networks[5].tail.named_children()] == ["head"]
 
 
-@pytest.mark.parametrize("side, size", [(32, 32), (128, 8), (224, 4)])
+@pytest.mark.parametrize("side, size", [(32, 32), (128, 16), (224, 5), (299, 4)])
 def test_a_prefix_always_sees_chunks_of_one_size(side: int, size: int) -> None:
     sizes: list[int] = []
     prefix = nn.Sequential(nn.Identity())
@@ -180,7 +196,18 @@ def test_training_one_network_leaves_the_next_one_its_weights(weights: dict[str,
     assert digest(build(weights).state_dict()) == start
     file = torch.load(weights[SMALL], weights_only=True)
     assert first.weights_digest == build(weights, freeze_depth=3).weights_digest == digest(file)
-    assert torch.equal(build(weights, freeze_depth=1).prefix.stage1[0][0].weight, file["features.0.0.weight"])  # type: ignore[index,union-attr]
+    layers, _ = pretrained_layers(SMALL, weights)
+    assert torch.equal(layers["stage1"][0][0].weight, file["features.0.0.weight"])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("depth", [0, 3, 5])
+def test_the_whole_state_has_the_weights_as_they_were(weights: dict[str, str], depth: int) -> None:
+    config = TrialConfig(architecture=SMALL, freeze_depth=depth)
+    thawed, trained = build(weights).trained_state(), build(weights, freeze_depth=depth).trained_state()
+    state = whole_state(config, {name: value + 1 for name, value in trained.items()}, weights)
+    assert state.keys() == thawed.keys() and len(trained) == len(thawed) if depth == 0 else len(trained) < len(thawed)
+    for name, value in thawed.items():
+        assert torch.equal(state[name], value + 1 if name in trained else value), name
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (40, SIDE, SIDE, 3), dtype=np
 
 def random_classifier(name: str, spread: float = 2.0) -> Classifier:
     """A classifier whose logits on `PIXELS` are about as far from zero as `spread`."""
-    classifier = build_classifier(model_facts(name), random_network(name).whole_state())
+    classifier = build_classifier(model_facts(name), random_network(name).trained_state())
     logits = store_logits(classifier, PIXELS, np.arange(8), torch.device("cpu"))
     last = classifier.get_submodule("head")[-1]  # type: ignore[index]
     for parameter in last.parameters():

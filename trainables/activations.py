@@ -182,7 +182,7 @@ class Activations:
         size = chunk_size(self.device.type, self.context.images.size)
         chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            return torch.cat([run_prefix(self.network.prefix.folded, self._render(chunk, view)) for chunk in chunks])
+            return torch.cat([run_prefix(self.network.prefix, self._render(chunk, view)) for chunk in chunks])
 
     def _render(self, rows: np.ndarray, view: int | None) -> Tensor:
         pixels, matrices = self._send(torch.from_numpy(self.images.pixels[rows])), None

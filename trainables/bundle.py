@@ -38,7 +38,8 @@ class Bundle:
         ids: what the label file of the training data calls them.
         model: what the network is.
         rule: from its logits to label sets.
-        classifier: the network, on `device`.
+        classifier: the network, on `device`, for predicting only: batch norm is folded away. Weights as they were
+            trained are in ``model.safetensors``.
     """
 
     path: Path
@@ -83,7 +84,7 @@ def load_bundle(path: str | Path, device: str | None = None) -> Bundle:
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"damaged: {error!r}; export the model again", file=path / FACTS) from None
     place = default_device() if device is None else torch.device(device)
-    return Bundle(path, facts, classes, ids, model, rule, classifier.folded().to(place), place)
+    return Bundle(path, facts, classes, ids, model, rule, classifier.folded(model.image_size).to(place), place)
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

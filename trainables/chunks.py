@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 MOST, LEAST = 32, 4
-CPU_PIXELS = 8 * 128**2
+CPU_PIXELS = 16 * 128**2
 
 
 def chunk_size(device: str, image_size: int) -> int:
     """Images at a time: 32, on a processor fewer of large ones, so that its caches hold the maps of all.
 
-    Measured on two cores with 512 KiB of L2 each and 32 MiB of L3, docs/performance.md: MobileNetV2 runs 1.4 to
-    1.8 times as fast by 8 images of 128 pixels as by 32, and ResNet50 1.1 times.
+    Measured with batch norm folded (:func:`trainables.folding.fold`), on two cores with 512 KiB of L2 each and 32 MiB
+    of L3, docs/performance.md: MobileNetV2 runs 1.1 to 1.4 times as fast by 16 images of 128 pixels as by 32, ResNet50
+    as fast by either.
 
     Args:
         device: ``cpu`` or ``cuda``.

@@ -76,9 +76,9 @@ class Classifier(nn.Sequential):
         """Logits, float32 (N, L), of decoded images, uint8 RGB (N, S, S, 3)."""
         return super().forward(render(pixels, None, self.mean, self.std))
 
-    def folded(self) -> Classifier:
-        """The same by fewer passes over the maps, see :func:`fold`, for whoever does not look at the weights."""
-        return Classifier({name: fold(layer) for name, layer in self.named_children()}, self.mean, self.std)
+    def folded(self, image_size: int) -> Classifier:
+        """The same by fewer passes over the maps, see :func:`fold`; for predicting only, its weights are others."""
+        return Classifier(fold(dict(self.named_children()), image_size), self.mean, self.std)
 
 
 def build_classifier(facts: ClassifierFacts, state: Mapping[str, Tensor]) -> Classifier:
@@ -86,7 +86,7 @@ def build_classifier(facts: ClassifierFacts, state: Mapping[str, Tensor]) -> Cla
 
     Args:
         facts: what to build.
-        state: all weights, as ``Network.whole_state`` gives them.
+        state: all weights, as :func:`trainables.freezing.whole_state` gives them.
 
     Raises:
         ConfigError: the architecture is unknown, or the weights are not those of such a network.

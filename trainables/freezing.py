@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -16,6 +16,11 @@ from trainables.architectures import architecture, output_features, restore
 from trainables.chunks import chunk_size
 from trainables.folding import fold
 from trainables.weights import chosen_weights, is_pretrained, load_pretrained
+
+CPU = torch.device("cpu")
+
+Source = tuple[str, str, tuple[int, int]]
+"""Architecture, where its weights come from, and what changes when they do."""
 
 
 class Frozen(nn.Sequential):
@@ -33,11 +38,6 @@ class Frozen(nn.Sequential):
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images)
 
-    @cached_property
-    def folded(self) -> Frozen:
-        """The same by fewer passes over the maps, see :func:`fold`; made once, where the layers are by then."""
-        return Frozen({name: fold(layer) for name, layer in self.named_children()})
-
 
 class Network(nn.Module):
     """Images (N, 3, H, W), normalised, to logits (N, classes).
@@ -48,7 +48,7 @@ class Network(nn.Module):
         weights_digest: names the weights that the layers start from.
 
     Attributes:
-        prefix: the frozen part.
+        prefix: the frozen part; as :func:`build_network` makes it with batch norm folded away (:func:`fold`).
         tail: the rest, which is trained.
     """
 
@@ -59,7 +59,7 @@ class Network(nn.Module):
         self.weights_digest = weights_digest
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.tail(run_prefix(self.prefix.folded, images))
+        return self.tail(run_prefix(self.prefix, images))
 
     def head_parameters(self) -> list[nn.Parameter]:
         return list(self.tail[-1].parameters())
@@ -72,17 +72,19 @@ class Network(nn.Module):
         """A copy of all that training changes: parameters and buffers of the tail, by names such as ``stage5.…``."""
         return {name: tensor.detach().clone() for name, tensor in self.tail.state_dict().items()}
 
-    def whole_state(self) -> dict[str, Tensor]:
-        """All parameters and buffers, frozen ones too, by the same kind of names; not copied."""
-        return {**self.prefix.state_dict(), **self.tail.state_dict()}
-
     def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
         """Take up what :meth:`trained_state` gave, of a network of the same configuration."""
         self.tail.load_state_dict(state)
 
 
-def build_network(config: TrialConfig, classes: int, image_size: int, weights: str | Mapping[str, str]) -> Network:
-    """The network of one trial, on the CPU, in training mode.
+def build_network(
+    config: TrialConfig,
+    classes: int,
+    image_size: int,
+    weights: str | Mapping[str, str],
+    device: torch.device = CPU,
+) -> Network:
+    """The network of one trial, on `device`, in training mode.
 
     What is random depends on torch's seed alone, which the caller sets; the head comes first, so it is the same
     whatever the groups of layers need. Dropout layers within thawed groups (``convnet`` has some) take the trial's
@@ -93,6 +95,7 @@ def build_network(config: TrialConfig, classes: int, image_size: int, weights: s
         classes: number of labels.
         image_size: side in pixels.
         weights: as in the search file.
+        device: where its parts come to lie; values are drawn on the CPU, so that they are the same everywhere.
 
     Raises:
         ConfigError: layers without pretrained weights would be frozen, or the weights cannot be had.
@@ -104,14 +107,14 @@ def build_network(config: TrialConfig, classes: int, image_size: int, weights: s
         raise ConfigError(f"{rule}, got {depth}", "freeze_depth")
     head = row.head(output_features(name, image_size), classes, config.head_units, config.dropout)
     if pretrained:
-        choice = chosen_weights(name, weights)
-        source = (name, choice, _stamp(choice))
-        layers, digest = _pretrained(*source)
+        layers, digest = pretrained_layers(name, weights)
         # What is frozen never changes, so all trials of a process share it; what is trained is the trial's own.
-        prefix, rest = _frozen(*source, depth), copy.deepcopy(parted(layers, depth)[1])
+        rest = copy.deepcopy(parted(layers, depth)[1])
+        prefix = _frozen(_source(name, weights), image_size, device, depth) if depth else Frozen({})
     else:
         prefix, rest, digest = Frozen({}), row.layers(row.build()), "random"
     built = Network(prefix, {**rest, "head": head}, digest)
+    built.tail.to(device).to(memory_format=torch.channels_last)
     for module in built.tail[:-1].modules():
         if isinstance(module, nn.Dropout):
             module.p = config.dropout
@@ -124,18 +127,61 @@ def parted(layers: Mapping[str, nn.Module], depth: int) -> tuple[dict[str, nn.Mo
     return dict(items[:frozen]), dict(items[frozen:])
 
 
+def pretrained_layers(name: str, weights: str | Mapping[str, str]) -> tuple[dict[str, nn.Module], str]:
+    """All layers but the head with pretrained weights, and the weights' digest. They are shared: copy what is trained.
+
+    Args:
+        name: an architecture that has pretrained weights here.
+        weights: as in the search file.
+    """
+    return _pretrained(_source(name, weights))
+
+
+def whole_state(
+    config: TrialConfig, trained: Mapping[str, Tensor], weights: str | Mapping[str, str]
+) -> dict[str, Tensor]:
+    """All parameters and buffers of a trial's network: what training changed, and the frozen ones.
+
+    Args:
+        config: the trial's.
+        trained: as :meth:`Network.trained_state` gives it.
+        weights: as in the search file.
+
+    Returns:
+        Name such as ``stage1.…`` → tensor; not copied.
+    """
+    if not config.freeze_depth:
+        return dict(trained)
+    frozen, _ = parted(pretrained_layers(config.architecture, weights)[0], config.freeze_depth)
+    return {**nn.Sequential(OrderedDict(frozen)).state_dict(), **trained}
+
+
 @lru_cache(maxsize=8)
-def _pretrained(name: str, choice: str, stamp: tuple[int, int]) -> tuple[dict[str, nn.Module], str]:
-    """Layers and digest; kept, because reading takes longer than copying. The classifier, often large, is not."""
+def _pretrained(source: Source) -> tuple[dict[str, nn.Module], str]:
+    """Kept, because reading takes longer than copying. The classifier, often large, is not."""
+    name, choice, _ = source
     loaded, row = load_pretrained(name, {name: choice}), architecture(name)
     assert loaded.state is not None
     network, _, _ = restore(row.build, loaded.state)
-    return row.layers(network.to(memory_format=torch.channels_last)), loaded.digest
+    network.to(memory_format=torch.channels_last).requires_grad_(False).eval()
+    return row.layers(network), loaded.digest
 
 
-@lru_cache(maxsize=16)
-def _frozen(name: str, choice: str, stamp: tuple[int, int], depth: int) -> Frozen:
-    return Frozen(parted(_pretrained(name, choice, stamp)[0], depth)[0])
+@lru_cache(maxsize=8)
+def _folded(source: Source, image_size: int, device: torch.device) -> dict[str, nn.Module]:
+    """The layers as they run where they are frozen."""
+    folded = fold(_pretrained(source)[0], image_size)
+    return folded if device == CPU else {name: copy.deepcopy(layer).to(device) for name, layer in folded.items()}
+
+
+@lru_cache(maxsize=32)
+def _frozen(source: Source, image_size: int, device: torch.device, depth: int) -> Frozen:
+    return Frozen(parted(_folded(source, image_size, device), depth)[0])
+
+
+def _source(name: str, weights: str | Mapping[str, str]) -> Source:
+    choice = chosen_weights(name, weights)
+    return name, choice, _stamp(choice)
 
 
 def _stamp(choice: str) -> tuple[int, int]:

@@ -109,10 +109,7 @@ class Training:
         self.config, self.context, self.device = config, context, device
         self._seed_torch("initialisation")
         classes = context.labels.shape[1]
-        self.network = network = build_network(config, classes, context.images.size, context.weights)
-        network.tail.to(device).to(memory_format=torch.channels_last)
-        if device.type != "cpu":  # where it lies already, in the right layout
-            network.prefix.to(device)
+        self.network = network = build_network(config, classes, context.images.size, context.weights, device)
         self.activations = Activations(config, network, context, images, device)
         self.targets = torch.from_numpy(context.labels).to(device, torch.float32)
         self.loss = build_loss(config)
