@@ -14,6 +14,7 @@ TOLERANCE = 1e-3
 """How far the folded layers may be off on a trial image, as a share of the largest value. Rounding stays far below."""
 
 BEHIND = ("drop", "act")
+"""Attributes of timm's ``BatchNormAct2d`` that run after the norm, in their order."""
 
 
 @torch.no_grad()
@@ -49,7 +50,6 @@ def _fold_layer(layer: nn.Module, maps: Tensor) -> nn.Module | None:
         before, after = layer.get_submodule(convolution), layer.get_submodule(norm)
         assert isinstance(before, nn.Conv2d) and isinstance(after, nn.BatchNorm2d)
         layer.set_submodule(convolution, fuse_conv_bn_eval(before, after))
-        # What timm's kind of batch norm has behind it, stays.
         layer.set_submodule(norm, nn.Sequential(*(getattr(after, part) for part in BEHIND if hasattr(after, part))))
     return layer if pairs else None
 
