@@ -84,20 +84,33 @@ def interrupted_and_resumed(
     return check_whole(run_folder)
 
 
-def test_a_grid_in_three_sessions(
-    grid: Run, stop_after: Callable[[RunFolder, int | None], None], tmp_path: Path, squares: Path, cache: Path
+@pytest.mark.parametrize("epochs", [[1, 7], pytest.param([1, 3, 4, 7], marks=pytest.mark.slow)])
+def test_a_grid_in_several_sessions(
+    epochs: list[int],
+    grid: Run,
+    stop_after: Callable[[RunFolder, int | None], None],
+    tmp_path: Path,
+    squares: Path,
+    cache: Path,
 ) -> None:
-    run = interrupted_and_resumed(tmp_path, stop_after, [1, 7], squares, cache)
+    run = interrupted_and_resumed(tmp_path, stop_after, epochs, squares, cache)
     columns = [name for name in run.trials.columns if name != "seconds"]
     pd.testing.assert_frame_equal(run.trials[columns], grid.trials[columns], check_exact=True)
     pd.testing.assert_frame_equal(comparable_history(run), comparable_history(grid), check_exact=True)
-    assert [event["session"] for event in run.folder.events() if event["event"] == "session_started"] == [1, 2, 3]
+    sessions = [event["session"] for event in run.folder.events() if event["event"] == "session_started"]
+    assert sessions == list(range(1, len(epochs) + 2))
 
 
-def test_one_trial_at_a_time_by_tpe_and_halving_in_two_sessions(
-    halving: Run, stop_after: Callable[[RunFolder, int | None], None], tmp_path: Path, squares: Path, cache: Path
+@pytest.mark.parametrize("epochs", [[7], pytest.param([3, 11], marks=pytest.mark.slow)])
+def test_one_trial_at_a_time_by_tpe_and_halving_in_several_sessions(
+    epochs: list[int],
+    halving: Run,
+    stop_after: Callable[[RunFolder, int | None], None],
+    tmp_path: Path,
+    squares: Path,
+    cache: Path,
 ) -> None:
-    run = interrupted_and_resumed(tmp_path, stop_after, [7], squares, cache, **HALVING)
+    run = interrupted_and_resumed(tmp_path, stop_after, epochs, squares, cache, **HALVING)
     columns = [name for name in run.trials.columns if name != "seconds"]
     pd.testing.assert_frame_equal(run.trials[columns], halving.trials[columns], check_exact=True)
     pd.testing.assert_frame_equal(comparable_history(run), comparable_history(halving), check_exact=True)

@@ -53,21 +53,19 @@ def confirmation(run: Run) -> Confirmation | None:
 def _sentences(outcome: dict[str, Any]) -> list[str]:
     chosen = next(leader for leader in outcome["leaders"] if leader["trial"] == outcome["chosen"])
     times = f" with {counted(outcome['seeds'], 'seed')}" if outcome["seeds"] > 1 else ""
-    return [
+    sentences = [
         f"Trained anew on {counted(outcome['folds'], 'fold')}{times} of {counted(outcome['images'], 'image')}, trial "
         f"{chosen['trial']} is the choice: {outcome['metric']} {number(chosen['mean'])} "
         f"(95 % interval {_interval(chosen['interval'])}).",
         f"The search's best value less its confirmed mean is {number(outcome['shrinkage'])}: so much did being chosen "
         f"flatter it.",
-        *(
-            [
-                f"Over all images at once, each predicted by a network that had not seen it, it has "
-                f"{_pooled(chosen['pooled'])}: what to expect of other images of the same kind."
-            ]
-            if chosen["pooled"]
-            else []
-        ),
     ]
+    if chosen["pooled"]:
+        sentences.append(
+            f"Over all images at once, each predicted by a network that had not seen it, it has "
+            f"{_pooled(chosen['pooled'])}: what to expect of other images of the same kind."
+        )
+    return sentences
 
 
 def _pooled(estimate: dict[str, float] | None) -> str:
