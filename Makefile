@@ -29,7 +29,7 @@ test-soak: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy spaces trainables search analysis
+	$(BIN)/mypy --package thaw
 
 clean:
 	rm -rf $(VENV) build *.egg-info

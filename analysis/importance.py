@@ -18,8 +18,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from analysis.run import Run
-from spaces import best_epoch, metric
+from thaw.analysis.run import Run
+from thaw.spaces import best_epoch, metric
 
 MIN_TRIALS = 12
 """With fewer, a hyperparameter without any effect is easily the first of the list."""

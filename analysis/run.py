@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis.clock import Clock
-from analysis.run_folder import RunFolder
-from analysis.tables import TrialRecord, apply_event, best_record, history_table, trials_table
-from spaces import ConfigError, SearchSpace, did_you_mean, pretrained
+from thaw.analysis.clock import Clock
+from thaw.analysis.run_folder import RunFolder
+from thaw.analysis.tables import TrialRecord, apply_event, best_record, history_table, trials_table
+from thaw.spaces import ConfigError, SearchSpace, did_you_mean, pretrained
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,12 +68,12 @@ class Run:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row a trial; see :func:`analysis.tables.trials_table`."""
+        """One row a trial; see :func:`thaw.analysis.tables.trials_table`."""
         return trials_table(self.records.values(), self.metric)
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """One row a trial and epoch; see :func:`analysis.tables.history_table`."""
+        """One row a trial and epoch; see :func:`thaw.analysis.tables.history_table`."""
         return history_table(self.records.values())
 
     @cached_property
@@ -85,7 +85,7 @@ class Run:
         """A picture of this run; a notebook shows it.
 
         Args:
-            name: a key of :data:`analysis.plots.PLOTS`, such as ``freeze_depth``.
+            name: a key of :data:`thaw.analysis.plots.PLOTS`, such as ``freeze_depth``.
             theme: ``light`` or ``dark``.
             options: what the plot's compute half takes, such as ``trial=3``.
 
@@ -94,7 +94,7 @@ class Run:
             NotEnough: the run does not hold what the plot needs; the text says what is missing.
         """
         # Here, because drawing libraries take half a second to load.
-        from analysis.plots import PLOTS, THEMES
+        from thaw.analysis.plots import PLOTS, THEMES
 
         for kind, word, known in (("plot", name, tuple(PLOTS)), ("theme", theme, tuple(THEMES))):
             if word not in known:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from spaces import ConfigError
+from thaw.spaces import ConfigError
 
 EVENT_VERSION = 1
 

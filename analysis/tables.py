@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from spaces import METRICS, TrialConfig, best_epoch, metric
-from spaces.metrics import PREFIXES
+from thaw.spaces import METRICS, TrialConfig, best_epoch, metric
+from thaw.spaces.metrics import PREFIXES
 
 COLUMNS = tuple(prefix + name for prefix in PREFIXES for name in METRICS)
 """The metrics' columns, in every table whether or not an epoch was finished."""

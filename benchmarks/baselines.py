@@ -19,15 +19,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from spaces import TrialConfig
-from trainables.architectures import architecture, output_features
-from trainables.context import RunContext
-from trainables.freezing import Frozen, Network, parted, pretrained_layers
-from trainables.losses import build_loss, probabilities
-from trainables.metrics import average_precision
-from trainables.optim import build_optimizer
-from trainables.seeding import derive_seed
-from trainables.views import render, view_parameters
+from thaw.spaces import TrialConfig
+from thaw.trainables.architectures import architecture, output_features
+from thaw.trainables.context import RunContext
+from thaw.trainables.freezing import Frozen, Network, parted, pretrained_layers
+from thaw.trainables.losses import build_loss, probabilities
+from thaw.trainables.metrics import average_precision
+from thaw.trainables.optim import build_optimizer
+from thaw.trainables.seeding import derive_seed
+from thaw.trainables.views import render, view_parameters
 
 EVALUATION_BATCH = 128
 

@@ -8,22 +8,22 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from analysis import load_run
 from benchmarks.machine import print_table
 from benchmarks.overhead import work
 from benchmarks.photos import Bench
+from thaw.analysis.run import load_run
 
 STAMPED = """
 import sys, time
-import search.tuner, search.hooks, search.tensorboard, trainables.trainable
-from search.config import load_config
-from search.ray_session import running_ray, set_environment
+import thaw.search.tuner, thaw.search.hooks, thaw.search.tensorboard, thaw.trainables.trainable
+from thaw.search.config import load_config
+from thaw.search.ray_session import running_ray, set_environment
 imported = time.time()
 config = load_config(sys.argv[1])
 set_environment(config.search.concurrency)
 with running_ray():
     started = time.time()
-    search.tuner.run_search(config)
+    thaw.search.tuner.run_search(config)
 print(imported, started)
 """
 """A search that says when its imports were done and when Ray stood; the rest is in its events."""

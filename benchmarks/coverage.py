@@ -29,19 +29,19 @@ from scipy.special import expit
 
 from benchmarks.machine import machine, print_table
 from benchmarks.photos import Bench, add_options, bench
-from search.confirm_plan import Plan, deal_folds
-from search.cross_validation import Leader, confirmation
-from search.out_of_fold import OutOfFold, gathered
-from search.preflight import Prepared, prepare
-from spaces import METRICS, TrialConfig, best_epoch
-from trainables.context import Fold, RunContext
-from trainables.estimates import bootstrap
-from trainables.image_store import ImageStore
-from trainables.label_sets import fit_label_rule
-from trainables.loop import Failure, Training
-from trainables.metrics import epoch_metrics
-from trainables.policies import GROUPS, METRIC_NAMES, PolicyFigures, policy_figures
-from trainables.splits import Split
+from thaw.search.confirm_plan import Plan, deal_folds
+from thaw.search.cross_validation import Leader, confirmation
+from thaw.search.out_of_fold import OutOfFold, gathered
+from thaw.search.preflight import Prepared, prepare
+from thaw.spaces import METRICS, TrialConfig, best_epoch
+from thaw.trainables.context import Fold, RunContext
+from thaw.trainables.estimates import bootstrap
+from thaw.trainables.image_store import ImageStore
+from thaw.trainables.label_sets import fit_label_rule
+from thaw.trainables.loop import Failure, Training
+from thaw.trainables.metrics import epoch_metrics
+from thaw.trainables.policies import GROUPS, METRIC_NAMES, PolicyFigures, policy_figures
+from thaw.trainables.splits import Split
 
 SPACE = {
     "learning_rate": {"log": [1e-4, 1e-2]},

@@ -17,10 +17,10 @@ from statistics import fmean
 import yaml
 
 from benchmarks.machine import machine, print_table
-from search.config import load_config
-from search.ray_session import running_ray, set_environment
-from search.tuner import run_search
-from spaces import best_epoch
+from thaw.search.config import load_config
+from thaw.search.ray_session import running_ray, set_environment
+from thaw.search.tuner import run_search
+from thaw.spaces import best_epoch
 
 RULES = ("asha", "asha_promotion", "none")
 CONCURRENCY = 2

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spaces import TrialConfig
-from trainables.architectures import describe_stages
-from trainables.splits import Split
+from thaw.spaces import TrialConfig
+from thaw.trainables.architectures import describe_stages
+from thaw.trainables.splits import Split
 
 
 @dataclass(frozen=True)

@@ -22,18 +22,18 @@ from benchmarks.breakdown import breakdown, print_breakdown
 from benchmarks.machine import machine, print_table
 from benchmarks.overhead import overhead
 from benchmarks.photos import Bench, add_options, bench, random_weights
-from search.preflight import prepare
-from search.ray_session import running_ray, set_environment
-from spaces import TrialConfig
-from trainables.architectures import describe_stages
-from trainables.chunks import MOST, chunk_size
-from trainables.context import RunContext
-from trainables.freezing import build_network, run_prefix
-from trainables.image_store import ImageStore
-from trainables.loop import EVALUATION_BATCH, Training
-from trainables.losses import probabilities
-from trainables.metrics import average_precision
-from trainables.optim import build_optimizer
+from thaw.search.preflight import prepare
+from thaw.search.ray_session import running_ray, set_environment
+from thaw.spaces import TrialConfig
+from thaw.trainables.architectures import describe_stages
+from thaw.trainables.chunks import MOST, chunk_size
+from thaw.trainables.context import RunContext
+from thaw.trainables.freezing import build_network, run_prefix
+from thaw.trainables.image_store import ImageStore
+from thaw.trainables.loop import EVALUATION_BATCH, Training
+from thaw.trainables.losses import probabilities
+from thaw.trainables.metrics import average_precision
+from thaw.trainables.optim import build_optimizer
 
 Figures = dict[str, Any]
 HEAD = {"learning_rate": [1e-3], "dropout": [0.2]}

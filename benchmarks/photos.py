@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 import yaml
 
-from search.config import SearchConfig, load_config
-from search.resources import this_machine
-from spaces import ConfigError
-from trainables.architectures import architecture
-from trainables.digits import write_digits
+from thaw.search.config import SearchConfig, load_config
+from thaw.search.resources import this_machine
+from thaw.spaces import ConfigError
+from thaw.trainables.architectures import architecture
+from thaw.trainables.digits import write_digits
 
 
 def add_options(parser: argparse.ArgumentParser, images: int | None) -> None:

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 from benchmarks.machine import machine, print_table
-from trainables import Bundle, load_bundle
-from trainables.chunks import chunk_size
-from trainables.decoding import decode_image
-from trainables.image_places import find_images
-from trainables.predict import TIMEOUT, processors
-from trainables.supervision import supervised
+from thaw.trainables.bundle import Bundle, load_bundle
+from thaw.trainables.chunks import chunk_size
+from thaw.trainables.decoding import decode_image
+from thaw.trainables.image_places import find_images
+from thaw.trainables.predict import TIMEOUT, processors
+from thaw.trainables.supervision import supervised
 
 
 def decoding(bundle: Bundle, paths: list[Path]) -> None:

@@ -15,19 +15,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analysis import Run
 from benchmarks.baselines import run_baseline
 from benchmarks.jobs import JOBS, Job, bound
 from benchmarks.machine import Usage, machine, print_table
 from benchmarks.photos import Bench, add_options, bench
-from search.config import SearchConfig
-from search.hooks import Recorder
-from search.preflight import prepare
-from search.ray_session import running_ray, set_environment
-from search.tensorboard import TensorBoard
-from search.tuner import run_search
-from spaces import TrialConfig
-from trainables.context import RunContext
+from thaw.analysis.run import Run
+from thaw.search.config import SearchConfig
+from thaw.search.hooks import Recorder
+from thaw.search.preflight import prepare
+from thaw.search.ray_session import running_ray, set_environment
+from thaw.search.tensorboard import TensorBoard
+from thaw.search.tuner import run_search
+from thaw.spaces import TrialConfig
+from thaw.trainables.context import RunContext
 
 # Imported before the clock starts, so that the first arm does not pay for all.
 _LOADED = (Recorder, TensorBoard)

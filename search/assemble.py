@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
-from search.preflight import Prepared
-from spaces import ConfigError
-from trainables.architectures import architecture
-from trainables.checkpoint import BestCheckpoint
-from trainables.classifier import Classifier, ClassifierFacts, build_classifier
-from trainables.predict import default_device, store_logits
+from thaw.search.preflight import Prepared
+from thaw.spaces import ConfigError
+from thaw.trainables.architectures import architecture
+from thaw.trainables.checkpoint import BestCheckpoint
+from thaw.trainables.classifier import Classifier, ClassifierFacts, build_classifier
+from thaw.trainables.predict import default_device, store_logits
 
 TOLERANCE = {"fp32": 0.01, "bf16": 0.5}
 """How far a logit of the assembled model may be from the trial's own, by the precision of the training. Models are

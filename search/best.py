@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import yaml
 
-from analysis import Run
-from spaces import best_epoch
+from thaw.analysis.run import Run
+from thaw.spaces import best_epoch
 
 
 def best_yaml(run: Run) -> str:

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from analysis.run_folder import RunFolder
-from analysis.tables import TrialRecord, ranking
-from search.config import CheckpointsConfig
+from thaw.analysis.run_folder import RunFolder
+from thaw.analysis.tables import TrialRecord, ranking
+from thaw.search.config import CheckpointsConfig
 
 
 class CheckpointKeeper:

@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from search.stopping import RunStopped
-from spaces import ConfigError, printable
+from thaw.search.stopping import RunStopped
+from thaw.spaces import ConfigError, printable
 
 app = typer.Typer(
     help="Hyperparameter search for transfer learning on images.",
@@ -81,7 +81,7 @@ def _naming(file: Path) -> Iterator[None]:
 @contextmanager
 def _training() -> Iterator[None]:
     """A training that fails is no fault of the input: status 1."""
-    from search.fit import TrainingFailed
+    from thaw.search.fit import TrainingFailed
 
     try:
         yield
@@ -101,7 +101,7 @@ def search(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, measure, and start nothing")] = False,
 ) -> None:
     """Search the best configuration for a data set."""
-    from search.config import load_config
+    from thaw.search.config import load_config
 
     overrides = [*set_]
     # In quotes: a folder may be called 2026, or have a colon in its name.
@@ -109,16 +109,16 @@ def search(
     overrides += _budgets(trials, time_budget)
     config = load_config(file, overrides)
     console = Console(markup=False)
-    from search.cluster import joined
+    from thaw.search.cluster import joined
 
     if dry_run:
-        from search.dry_run import dry_run as show
+        from thaw.search.dry_run import dry_run as show
 
         with joined(address), _naming(file):
             show(config, console)
         return
-    from search.summary import print_summary
-    from search.tuner import run_search
+    from thaw.search.summary import print_summary
+    from thaw.search.tuner import run_search
 
     with joined(address), _naming(file):
         result = run_search(config, console)
@@ -133,8 +133,8 @@ def report(
     ] = None,
 ) -> None:
     """Make one page with plots and tables of a run, or of several side by side."""
-    from analysis import load_run
-    from analysis.report import write_report
+    from thaw.analysis.report import write_report
+    from thaw.analysis.run import load_run
 
     page = write_report([load_run(run) for run in runs], output)
     print(page)
@@ -149,9 +149,9 @@ def resume(
     address: Address = None,
 ) -> None:
     """Go on with an interrupted search, or give a finished one more trials."""
-    from search.cluster import joined
-    from search.resume import resume_search
-    from search.summary import print_summary
+    from thaw.search.cluster import joined
+    from thaw.search.resume import resume_search
+    from thaw.search.summary import print_summary
 
     console = Console(markup=False)
     with joined(address):
@@ -167,8 +167,8 @@ def _budgets(trials: int | None, time_budget: str | None) -> list[str]:
 @app.command()
 def best(run: RunArgument) -> None:
     """Print the best configuration as YAML."""
-    from analysis import load_run
-    from search.best import best_yaml
+    from thaw.analysis.run import load_run
+    from thaw.search.best import best_yaml
 
     text = best_yaml(load_run(run))
     if not text:
@@ -185,8 +185,8 @@ def confirm(
     seeds: Annotated[int, typer.Option(help="repetitions with other folds and seeds", min=1)] = 1,
 ) -> None:
     """Train the leading configurations again by cross-validation: how good are they really?"""
-    from search.confirm import run_confirm
-    from search.confirm_table import print_confirmation
+    from thaw.search.confirm import run_confirm
+    from thaw.search.confirm_table import print_confirmation
 
     console = Console()
     found, reason = run_confirm(run, top=top, folds=folds, seeds=seeds, console=console)
@@ -196,9 +196,9 @@ def confirm(
 @app.command()
 def data(file: File, set_: Set = []) -> None:  # noqa: B006 - typer copies it
     """Show what the data set of a search file holds. Only the labels are needed."""
-    from search.config import load_config
-    from search.describe import describe_data
-    from search.preflight import load_dataset
+    from thaw.search.config import load_config
+    from thaw.search.describe import describe_data
+    from thaw.search.preflight import load_dataset
 
     with _naming(file):
         describe_data(load_dataset(load_config(file, set_)), Console(markup=False))
@@ -211,7 +211,7 @@ def describe(
     image_size: Annotated[int, typer.Option(help="side of the images in pixels", min=32, max=1024)] = 224,
 ) -> None:
     """Show an architecture's stages, what a freeze depth freezes, and what it costs."""
-    from search.describe import describe_architecture
+    from thaw.search.describe import describe_architecture
 
     describe_architecture(architecture, freeze_depth, image_size, Console(markup=False))
 
@@ -230,9 +230,9 @@ def export(
     set_: Set = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Take a trained model home: weights, label rule, score on the test split, card."""
-    from analysis import load_run
-    from search.export import export_run
-    from search.winner import LabelGoal
+    from thaw.analysis.run import load_run
+    from thaw.search.export import export_run
+    from thaw.search.winner import LabelGoal
 
     goal, console = LabelGoal(target, policy, k, floor), Console(markup=False)
     with _training():
@@ -251,9 +251,9 @@ def train(
     set_: Set = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Train one configuration without a search, into a bundle."""
-    from search.config import load_config
-    from search.train import train_config
-    from search.winner import LabelGoal
+    from thaw.search.config import load_config
+    from thaw.search.train import train_config
+    from thaw.search.winner import LabelGoal
 
     with _training(), _naming(config):
         goal = LabelGoal(target, policy, k, floor)
@@ -273,7 +273,7 @@ def predict(
     ),
 ) -> None:
     """Predict the labels of images."""
-    from search.predict import predict as predict_to
+    from thaw.search.predict import predict as predict_to
 
     if not predict_to(bundle, images, to, format, Console(markup=False)):
         raise typer.Exit(NOTHING_FINISHED)

@@ -12,10 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from search.config import SearchConfig
-from search.ray_session import WORKER_ENVIRONMENT, set_environment, shut_down
-from search.resources import node_name
-from spaces import ConfigError
+from thaw.search.config import SearchConfig
+from thaw.search.ray_session import WORKER_ENVIRONMENT, set_environment, shut_down
+from thaw.search.resources import node_name
+from thaw.spaces import ConfigError
 
 PACKAGES = ("spaces", "trainables", "search", "analysis")
 ANSWER_SECONDS = 300.0
@@ -139,5 +139,5 @@ def _ask(nodes: dict[str, str], paths: list[str]) -> dict[str, list[str]]:
 
 def _missing(paths: list[str]) -> list[str]:
     """Runs on each node: whether trials can be imported, and what of `paths` is not there."""
-    import_module("trainables.trainable")
+    import_module("thaw.trainables.trainable")
     return [path for path in paths if not Path(path).exists()]

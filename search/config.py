@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from search.units import PathText, seconds, size_in_bytes, word_off
-from search.yaml_file import parse_yaml, read_mapping
-from spaces import METRICS, ConfigError, SearchSpace, did_you_mean, pretrained
+from thaw.search.units import PathText, seconds, size_in_bytes, word_off
+from thaw.search.yaml_file import parse_yaml, read_mapping
+from thaw.spaces import METRICS, ConfigError, SearchSpace, did_you_mean, pretrained
 
 
 class _Section(BaseModel):

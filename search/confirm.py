@@ -11,21 +11,21 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from analysis import Run, load_run
-from analysis.run_folder import RunFolder
-from analysis.tables import TrialRecord
-from search.confirm_plan import Plan, confirm_config, deal_folds, make_plan, outcome
-from search.events import EventLog
-from search.lock import driving
-from search.observers import Observer
-from search.out_of_fold import PredictionKeeper, gathered, read_out_of_fold, write_out_of_fold
-from search.preflight import Prepared, prepare
-from search.schedulers import Rule
-from search.state import SearchState
-from search.tuner import decoding, run_session, write_inputs
-from spaces import ConfigError
-from trainables.estimates import Estimate, bootstrap
-from trainables.losses import probabilities
+from thaw.analysis.run import Run, load_run
+from thaw.analysis.run_folder import RunFolder
+from thaw.analysis.tables import TrialRecord
+from thaw.search.confirm_plan import Plan, confirm_config, deal_folds, make_plan, outcome
+from thaw.search.events import EventLog
+from thaw.search.lock import driving
+from thaw.search.observers import Observer
+from thaw.search.out_of_fold import PredictionKeeper, gathered, read_out_of_fold, write_out_of_fold
+from thaw.search.preflight import Prepared, prepare
+from thaw.search.schedulers import Rule
+from thaw.search.state import SearchState
+from thaw.search.tuner import decoding, run_session, write_inputs
+from thaw.spaces import ConfigError
+from thaw.trainables.estimates import Estimate, bootstrap
+from thaw.trainables.losses import probabilities
 
 RESAMPLES = 400
 """Of the pooled value: a second and a half a leader for 4,000 images and 18 labels, ten for 30,000."""

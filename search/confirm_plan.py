@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from analysis import Run
-from analysis.tables import FINISHED, TrialRecord, ranking
-from search.config import SearchConfig, load_config
-from search.cross_validation import Leader, confirmation
-from search.preflight import Prepared
-from spaces import ConfigError, TrialConfig, best_epoch, metric
-from trainables.context import Fold
-from trainables.estimates import Estimate
-from trainables.splits import Split, split_folds
-from trainables.trivial import trivial_metrics
+from thaw.analysis.run import Run
+from thaw.analysis.tables import FINISHED, TrialRecord, ranking
+from thaw.search.config import SearchConfig, load_config
+from thaw.search.cross_validation import Leader, confirmation
+from thaw.search.preflight import Prepared
+from thaw.spaces import ConfigError, TrialConfig, best_epoch, metric
+from thaw.trainables.context import Fold
+from thaw.trainables.estimates import Estimate
+from thaw.trainables.splits import Split, split_folds
+from thaw.trainables.trivial import trivial_metrics
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from search.summary import SIGNAL_STATUS
-from spaces import metric
+from thaw.search.summary import SIGNAL_STATUS
+from thaw.spaces import metric
 
 
 def print_confirmation(run: Path, found: dict[str, Any] | None, reason: str, console: Console) -> int:

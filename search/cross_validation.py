@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import t
 
-from spaces import Metric
-from trainables.estimates import Estimate
+from thaw.spaces import Metric
+from thaw.trainables.estimates import Estimate
 
 CONFIDENCE = 0.95
 

@@ -7,11 +7,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from spaces import FROM_SCRATCH, STAGES, ConfigError, printable
-from spaces.trial import default
-from trainables.activations import MIN_GAIN, plan
-from trainables.architectures import describe_stages
-from trainables.datasets import Dataset
+from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError, printable
+from thaw.spaces.trial import default
+from thaw.trainables.activations import MIN_GAIN, plan
+from thaw.trainables.architectures import describe_stages
+from thaw.trainables.datasets import Dataset
 
 BAR = 40
 

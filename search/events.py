@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from analysis.run_folder import EVENT_VERSION, RunFolder
-from search.stopping import LogUnwritable
+from thaw.analysis.run_folder import EVENT_VERSION, RunFolder
+from thaw.search.stopping import LogUnwritable
 
 
 class EventLog:

@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from analysis import Run, RunFolder
-from analysis.tables import TrialRecord
-from search.deliver import deliver
-from search.fit import fit
-from search.out_of_fold import read_out_of_fold
-from search.preflight import Prepared, prepare
-from search.scoring import Score
-from search.single import for_this_machine, trial_file
-from search.winner import DEFAULT_GOAL, LabelGoal, Winner
-from spaces import ConfigError, best_epoch
-from trainables.checkpoint import BestCheckpoint, read_best
-from trainables.onnx_export import require_onnx
-from trainables.whole_files import check_new
+from thaw.analysis.run import Run
+from thaw.analysis.run_folder import RunFolder
+from thaw.analysis.tables import TrialRecord
+from thaw.search.deliver import deliver
+from thaw.search.fit import fit
+from thaw.search.out_of_fold import read_out_of_fold
+from thaw.search.preflight import Prepared, prepare
+from thaw.search.scoring import Score
+from thaw.search.single import for_this_machine, trial_file
+from thaw.search.winner import DEFAULT_GOAL, LabelGoal, Winner
+from thaw.spaces import ConfigError, best_epoch
+from thaw.trainables.checkpoint import BestCheckpoint, read_best
+from thaw.trainables.onnx_export import require_onnx
+from thaw.trainables.whole_files import check_new
 
 REPEATED = 1e-6
 """Metrics of an epoch that was trained again agree with the log if they are as near as this."""

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from search.preflight import Prepared
-from search.single import only_trial
-from trainables.checkpoint import BestCheckpoint
-from trainables.continuation import best_checkpoint
-from trainables.loop import EpochRow, Failure, Training
-from trainables.predict import default_device
+from thaw.search.preflight import Prepared
+from thaw.search.single import only_trial
+from thaw.trainables.checkpoint import BestCheckpoint
+from thaw.trainables.continuation import best_checkpoint
+from thaw.trainables.loop import EpochRow, Failure, Training
+from thaw.trainables.predict import default_device
 
 
 class TrainingFailed(Exception):

@@ -8,8 +8,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from analysis.run_folder import RunFolder
-from spaces import ConfigError
+from thaw.analysis.run_folder import RunFolder
+from thaw.spaces import ConfigError
 
 
 @contextmanager

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import torch
 
-from search.config import SearchConfig
-from spaces import STAGES, TrialConfig
-from trainables.context import RunContext
-from trainables.image_store import ImageStore
-from trainables.loop import EpochRow, Training
-from trainables.splits import Split
+from thaw.search.config import SearchConfig
+from thaw.spaces import STAGES, TrialConfig
+from thaw.trainables.context import RunContext
+from thaw.trainables.image_store import ImageStore
+from thaw.trainables.loop import EpochRow, Training
+from thaw.trainables.splits import Split
 
 BATCHES = 3
 WORTHWHILE = 0.9

@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from spaces import METRICS, STAGES
-from trainables.estimates import Estimate
-from trainables.label_sets import POLICIES, LabelRule
-from trainables.policies import GROUPS, PolicyFigures
+from thaw.spaces import METRICS, STAGES
+from thaw.trainables.estimates import Estimate
+from thaw.trainables.label_sets import POLICIES, LabelRule
+from thaw.trainables.policies import GROUPS, PolicyFigures
 
 RULE_ORIGINS = {
     "out_of_fold": "predictions that `thaw confirm` made for images outside the folds it had trained on",
@@ -120,7 +120,7 @@ thaw predict FOLDER_OF_THIS_CARD photos/ --to labels.csv
 ```
 
 ```python
-from trainables import load_bundle
+from thaw.trainables.bundle import load_bundle
 
 predictions = load_bundle("FOLDER_OF_THIS_CARD").predict(["photos/1.jpg"])
 ```

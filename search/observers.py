@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from analysis.run_folder import RunFolder
-from analysis.tables import TrialRecord, history_table, trials_table
+from thaw.analysis.run_folder import RunFolder
+from thaw.analysis.tables import TrialRecord, history_table, trials_table
 
 
 class Observer(Protocol):

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from analysis.run_folder import RunFolder
-from analysis.tables import FINISHED, TrialRecord
-from spaces import ConfigError
-from trainables.checkpoint import read, read_best, write
+from thaw.analysis.run_folder import RunFolder
+from thaw.analysis.tables import FINISHED, TrialRecord
+from thaw.spaces import ConfigError
+from thaw.trainables.checkpoint import read, read_best, write
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from spaces import METRICS
+from thaw.spaces import METRICS
 
 
 def print_outcome(to: Path, facts: dict[str, Any], console: Console) -> None:

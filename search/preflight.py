@@ -9,21 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.run_folder import RunFolder
-from search.cluster import check_nodes
-from search.config import DataConfig, SearchConfig
-from search.measure import choose_precision
-from search.resources import available, resolve_resources
-from spaces import ConfigError
-from trainables.architectures import architecture
-from trainables.context import CacheOptions, ImageSource, RunContext
-from trainables.datasets import Dataset, read_dataset
-from trainables.digits import BUILTIN
-from trainables.image_store import ImageStore
-from trainables.splits import Split, split_dataset
-from trainables.trivial import trivial_metrics
-from trainables.views import AUGMENTS, Augment
-from trainables.weights import load_pretrained
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.cluster import check_nodes
+from thaw.search.config import DataConfig, SearchConfig
+from thaw.search.measure import choose_precision
+from thaw.search.resources import available, resolve_resources
+from thaw.spaces import ConfigError
+from thaw.trainables.architectures import architecture
+from thaw.trainables.context import CacheOptions, ImageSource, RunContext
+from thaw.trainables.datasets import Dataset, read_dataset
+from thaw.trainables.digits import BUILTIN
+from thaw.trainables.image_store import ImageStore
+from thaw.trainables.splits import Split, split_dataset
+from thaw.trainables.trivial import trivial_metrics
+from thaw.trainables.views import AUGMENTS, Augment
+from thaw.trainables.weights import load_pretrained
 
 MIN_TRAINING = 2
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from analysis.tables import FINISHED, TrialRecord, best_record
-from spaces import SearchSpace, best_epoch, metric
+from thaw.analysis.tables import FINISHED, TrialRecord, best_record
+from thaw.spaces import SearchSpace, best_epoch, metric
 
 ROWS = 12
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from analysis.run_folder import RunFolder
-from analysis.tables import TrialRecord
-from search.config import SearchConfig
-from search.observers import Observer
-from search.study import Study, StudyMirror
-from spaces import Value, best_epoch
-from trainables.seeding import derive_seed
+from thaw.analysis.run_folder import RunFolder
+from thaw.analysis.tables import TrialRecord
+from thaw.search.config import SearchConfig
+from thaw.search.observers import Observer
+from thaw.search.study import Study, StudyMirror
+from thaw.spaces import Value, best_epoch
+from thaw.trainables.seeding import derive_seed
 
 
 class Proposer(Protocol):

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from search.data_facts import label_facts
-from search.preflight import Prepared
-from search.version import __version__
+from thaw.search.data_facts import label_facts
+from thaw.search.preflight import Prepared
+from thaw.search.version import __version__
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "timm", "numpy", "pillow", "scikit-learn")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from search.config import SearchConfig
-from spaces import ConfigError
+from thaw.search.config import SearchConfig
+from thaw.spaces import ConfigError
 
 
 @dataclass(frozen=True)

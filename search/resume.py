@@ -8,14 +8,14 @@ from typing import Any
 
 from rich.console import Console
 
-from analysis import Run, load_run
-from analysis.run_folder import RunFolder
-from search.config import SearchConfig, load_config
-from search.events import seconds_used
-from search.lock import driving
-from search.preflight import Prepared, prepare
-from search.tuner import decoding, new_state, run_session
-from spaces import ConfigError
+from thaw.analysis.run import Run, load_run
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.config import SearchConfig, load_config
+from thaw.search.events import seconds_used
+from thaw.search.lock import driving
+from thaw.search.preflight import Prepared, prepare
+from thaw.search.tuner import decoding, new_state, run_session
+from thaw.spaces import ConfigError
 
 CHANGEABLE = (
     "resources",

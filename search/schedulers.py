@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from spaces import Metric
+from thaw.spaces import Metric
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainables.estimates import Estimate, bootstrap
-from trainables.label_sets import LabelRule
-from trainables.losses import probabilities
-from trainables.metrics import average_precision, epoch_metrics
-from trainables.policies import PolicyFigures, policy_figures
-from trainables.trivial import trivial_metrics
+from thaw.trainables.estimates import Estimate, bootstrap
+from thaw.trainables.label_sets import LabelRule
+from thaw.trainables.losses import probabilities
+from thaw.trainables.metrics import average_precision, epoch_metrics
+from thaw.trainables.policies import PolicyFigures, policy_figures
+from thaw.trainables.trivial import trivial_metrics
 
 
 @dataclass(frozen=True)

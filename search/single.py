@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from analysis import Run
-from analysis.tables import TrialRecord
-from search.config import SearchConfig, load_config
-from search.resources import this_machine
-from spaces import ConfigError, TrialConfig
+from thaw.analysis.run import Run
+from thaw.analysis.tables import TrialRecord
+from thaw.search.config import SearchConfig, load_config
+from thaw.search.resources import this_machine
+from thaw.spaces import ConfigError, TrialConfig
 
 
 def trial_file(run: Run, record: TrialRecord, overrides: Sequence[str] = ()) -> SearchConfig:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.tables import TrialRecord, apply_event
-from search.events import EventLog
-from search.observers import Watchers
-from search.proposals import Proposer
-from search.schedulers import CONTINUE, Decision, Rule
+from thaw.analysis.tables import TrialRecord, apply_event
+from thaw.search.events import EventLog
+from thaw.search.observers import Watchers
+from thaw.search.proposals import Proposer
+from thaw.search.schedulers import CONTINUE, Decision, Rule
 
 FINISH = {"max_epochs": "completed", "patience": "early_stopped"}
 """A trial's own reason to finish → its status."""
@@ -28,7 +28,7 @@ class Proposal:
         trial: its number.
         config: its whole configuration.
         logged: the last of its epochs in the event log, 0 for none.
-        fold: what it validates on in a confirmation, as fields of :class:`trainables.context.Fold`; None in a search.
+        fold: what it validates on in a confirmation, as fields of :class:`thaw.trainables.context.Fold`; None in a search.
     """
 
     trial: int

@@ -14,11 +14,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from analysis.run_folder import RunFolder
-from analysis.tables import TrialRecord
-from search.samplers import build_sampler
-from spaces import SearchSpace, Value, metric
-from trainables.seeding import derive_seed
+from thaw.analysis.run_folder import RunFolder
+from thaw.analysis.tables import TrialRecord
+from thaw.search.samplers import build_sampler
+from thaw.spaces import SearchSpace, Value, metric
+from thaw.trainables.seeding import derive_seed
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

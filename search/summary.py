@@ -8,10 +8,10 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
-from analysis import Run
-from search.best import best_yaml
-from search.events import seconds_used
-from spaces import METRICS, best_epoch
+from thaw.analysis.run import Run
+from thaw.search.best import best_yaml
+from thaw.search.events import seconds_used
+from thaw.spaces import METRICS, best_epoch
 
 SIGNAL_STATUS = {"SIGINT": 130, "SIGTERM": 143}
 SHOWN = ("map", "f1_macro", "f1_micro", "inclusion_accuracy", "top1_accuracy", "hamming_accuracy", "loss")

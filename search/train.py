@@ -7,14 +7,14 @@ from typing import Any
 
 from rich.console import Console
 
-from search.config import SearchConfig
-from search.deliver import deliver
-from search.fit import fit
-from search.preflight import prepare
-from search.single import for_this_machine, only_trial
-from search.winner import DEFAULT_GOAL, LabelGoal, Winner
-from trainables.onnx_export import require_onnx
-from trainables.whole_files import check_new
+from thaw.search.config import SearchConfig
+from thaw.search.deliver import deliver
+from thaw.search.fit import fit
+from thaw.search.preflight import prepare
+from thaw.search.single import for_this_machine, only_trial
+from thaw.search.winner import DEFAULT_GOAL, LabelGoal, Winner
+from thaw.trainables.onnx_export import require_onnx
+from thaw.trainables.whole_files import check_new
 
 
 def train_config(

@@ -12,21 +12,21 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from analysis import Run, load_run
-from analysis.run_folder import RunFolder
-from search.checkpoints import CheckpointKeeper
-from search.config import SearchConfig
-from search.events import EventLog
-from search.lock import driving
-from search.observers import TableFiles, Watchers
-from search.preflight import Prepared, prepare, run_folder
-from search.proposals import StudyProposer
-from search.provenance import provenance
-from search.ray_session import running_ray, set_environment
-from search.schedulers import RULES
-from search.state import SearchState
-from search.stopping import LogUnwritable, RunStopped, SearchStopped, StopRequest
-from spaces import metric
+from thaw.analysis.run import Run, load_run
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.checkpoints import CheckpointKeeper
+from thaw.search.config import SearchConfig
+from thaw.search.events import EventLog
+from thaw.search.lock import driving
+from thaw.search.observers import TableFiles, Watchers
+from thaw.search.preflight import Prepared, prepare, run_folder
+from thaw.search.proposals import StudyProposer
+from thaw.search.provenance import provenance
+from thaw.search.ray_session import running_ray, set_environment
+from thaw.search.schedulers import RULES
+from thaw.search.state import SearchState
+from thaw.search.stopping import LogUnwritable, RunStopped, SearchStopped, StopRequest
+from thaw.spaces import metric
 
 
 def run_search(config: SearchConfig, console: Console | None = None) -> Run:
@@ -112,11 +112,11 @@ def drive(prepared: Prepared, folder: RunFolder, state: SearchState, console: Co
     # Ray is imported here so that the commands that do not need it start without it.
     from ray import tune
 
-    from search.hooks import Recorder, RuleScheduler, StateSearcher
-    from search.progress import Progress
-    from search.signals import noted_signals
-    from search.tensorboard import TensorBoard
-    from trainables.trainable import TrialTrainable
+    from thaw.search.hooks import Recorder, RuleScheduler, StateSearcher
+    from thaw.search.progress import Progress
+    from thaw.search.signals import noted_signals
+    from thaw.search.tensorboard import TensorBoard
+    from thaw.trainables.trainable import TrialTrainable
 
     # Signals twice, as Ray's start may put handlers of its own in their place.
     with noted_signals(stop), running_ray(), noted_signals(stop):

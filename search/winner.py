@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from search.assemble import classifier_facts
-from search.model_card import ModelFacts
-from search.preflight import Prepared
-from search.provenance import provenance
-from search.scoring import Score
-from search.version import __version__
-from trainables.checkpoint import BestCheckpoint
-from trainables.label_sets import LabelRule
-from trainables.weights import chosen_weights
+from thaw.search.assemble import classifier_facts
+from thaw.search.model_card import ModelFacts
+from thaw.search.preflight import Prepared
+from thaw.search.provenance import provenance
+from thaw.search.scoring import Score
+from thaw.search.version import __version__
+from thaw.trainables.checkpoint import BestCheckpoint
+from thaw.trainables.label_sets import LabelRule
+from thaw.trainables.weights import chosen_weights
 
 
 @dataclass(frozen=True)
 class LabelGoal:
-    """What the label rule is to serve; see :func:`trainables.label_sets.fit_label_rule`."""
+    """What the label rule is to serve; see :func:`thaw.trainables.label_sets.fit_label_rule`."""
 
     target: str = "f1_macro"
     policy: str = "threshold"

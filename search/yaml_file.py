@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from spaces import ConfigError
+from thaw.spaces import ConfigError
 
 MAX_CHARACTERS = 200_000
 MAX_VALUES = 10_000

@@ -1,10 +1,10 @@
 """What can vary, and the words for it. Imports neither torch nor Ray."""
 
-from spaces.errors import ConfigError, did_you_mean, printable
-from spaces.metrics import METRICS, Metric, best_epoch, metric
-from spaces.parameters import Choice, Float, Int, Parameter, Value
-from spaces.space import SearchSpace
-from spaces.trial import FROM_SCRATCH, STAGES, TrialConfig, pretrained
+from thaw.spaces.errors import ConfigError, did_you_mean, printable
+from thaw.spaces.metrics import METRICS, Metric, best_epoch, metric
+from thaw.spaces.parameters import Choice, Float, Int, Parameter, Value
+from thaw.spaces.space import SearchSpace
+from thaw.spaces.trial import FROM_SCRATCH, STAGES, TrialConfig, pretrained
 
 __all__ = [
     "FROM_SCRATCH",

@@ -1,7 +1,7 @@
 """The words for quality: every metric's name, direction, range and meaning.
 
 Columns and options carry a prefix: ``val_map`` is measured on the validation split after the epoch, ``train_map`` over
-the training batches as they passed. The formulas are in :mod:`trainables.metrics`.
+the training batches as they passed. The formulas are in :mod:`thaw.trainables.metrics`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from spaces.errors import ConfigError, did_you_mean
+from thaw.spaces.errors import ConfigError, did_you_mean
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard
 
-from spaces.errors import ConfigError
+from thaw.spaces.errors import ConfigError
 
 Value = float | int | str | bool
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from spaces.errors import ConfigError, did_you_mean
-from spaces.parameters import Choice, Float, Int, Parameter, Suggests, Value
-from spaces.trial import FROM_SCRATCH, STAGES, TrialConfig, default
+from thaw.spaces.errors import ConfigError, did_you_mean
+from thaw.spaces.parameters import Choice, Float, Int, Parameter, Suggests, Value
+from thaw.spaces.trial import FROM_SCRATCH, STAGES, TrialConfig, default
 
 FIELDS = tuple(TrialConfig.model_fields)
 MAX_CELLS = 100_000

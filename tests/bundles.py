@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from tests.test_architectures import plausible_state
-from trainables.architectures import architecture, output_features, restore
-from trainables.bundle import CARD, CONFIG, seal, write_model
-from trainables.classifier import ClassifierFacts
-from trainables.freezing import Frozen, Network
-from trainables.label_sets import LabelRule
+from thaw.trainables.architectures import architecture, output_features, restore
+from thaw.trainables.bundle import CARD, CONFIG, seal, write_model
+from thaw.trainables.classifier import ClassifierFacts
+from thaw.trainables.freezing import Frozen, Network
+from thaw.trainables.label_sets import LabelRule
 
 SIDE = 64
 CLASSES = ("red", "traffic light", "blue")

@@ -11,10 +11,10 @@ import psutil
 import ray
 from ray.cluster_utils import Cluster
 
-from analysis.run_folder import RunFolder
-from search.config import load_config
-from search.ray_session import set_environment
-from search.tuner import run_search
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.config import load_config
+from thaw.search.ray_session import set_environment
+from thaw.search.tuner import run_search
 
 
 def main(file: Path) -> None:

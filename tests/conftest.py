@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 if TYPE_CHECKING:
-    from analysis import Run
+    from thaw.analysis.run import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 COLOURS = {"red": 0, "green": 1, "blue": 2}
@@ -32,7 +32,7 @@ needs_photos = pytest.mark.skipif(
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """Ray for all tests that search in this process; starting it takes seconds."""
-    from search.ray_session import running_ray, set_environment
+    from thaw.search.ray_session import running_ray, set_environment
 
     set_environment(concurrency=2)
     with running_ray():
@@ -95,7 +95,7 @@ def resnet18_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a report on 130 trials in whose folder every name is hostile; drawing it takes seconds."""
-    from analysis.report import write_report
     from tests.hostile import hostile_run
+    from thaw.analysis.report import write_report
 
     return write_report([hostile_run(tmp_path_factory.mktemp("hostile"), 130)])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from analysis import Run, load_run
 from tests.synthetic_runs import synthetic_run
+from thaw.analysis.run import Run, load_run
 
 HOSTILE = ["<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>", "a & b \"quoted\" 'so'", "$x_{$"]
 

@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from search.cli import run
+from thaw.search.cli import run
 
 if __name__ == "__main__":
     status = run()

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from analysis import Run
-from search.config import SearchConfig, load_config
-from search.tuner import run_search
+from thaw.analysis.run import Run
+from thaw.search.config import SearchConfig, load_config
+from thaw.search.tuner import run_search
 
 GRID = {"learning_rate": [0.0001, 0.003], "dropout": [0.0, 0.4]}
 

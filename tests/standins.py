@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from analysis.run_folder import RunFolder
-from trainables import checkpoint
-from trainables.trainable import TrialTrainable
+from thaw.analysis.run_folder import RunFolder
+from thaw.trainables import checkpoint
+from thaw.trainables.trainable import TrialTrainable
 
 
 class Standin(TrialTrainable):

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from analysis import Run, load_run
-from analysis.run_folder import RunFolder
-from spaces import METRICS, SearchSpace, metric
+from thaw.analysis.run import Run, load_run
+from thaw.analysis.run_folder import RunFolder
+from thaw.spaces import METRICS, SearchSpace, metric
 
 SPACE: dict[str, Any] = {
     "architecture": ["convnet", "mobilenet_v2", "resnet50"],

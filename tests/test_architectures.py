@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spaces import FROM_SCRATCH, STAGES, ConfigError
-from trainables.architectures import ARCHITECTURES, architecture, describe_stages, output_features, restore
-from trainables.freezing import parted
+from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
+from thaw.trainables.architectures import ARCHITECTURES, architecture, describe_stages, output_features, restore
+from thaw.trainables.freezing import parted
 
 TIMM = ("timm:mobilenetv1_100", "timm:resnet18", "timm:tf_efficientnet_lite0", "timm:convnext_atto")
 STRIDES = {"convnet": [2, 4], "convnext_tiny": [4, 4, 8, 16, 32], "timm:convnext_atto": [4, 4, 8, 16, 32]}

@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from search.preflight import Prepared, prepare
-from spaces import ConfigError
 from tests.searches import small_config
-from trainables.datasets import read_dataset
-from trainables.decoding import Rejected, decode_image
+from thaw.search.preflight import Prepared, prepare
+from thaw.spaces import ConfigError
+from thaw.trainables.datasets import read_dataset
+from thaw.trainables.decoding import Rejected, decode_image
 
 DOCS = (Path(__file__).resolve().parent.parent / "docs" / "reliability.md").read_text(encoding="utf-8")
 GOOD = 24

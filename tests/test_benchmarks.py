@@ -18,10 +18,10 @@ from benchmarks import limits, scale, speed
 from benchmarks.jobs import JOBS, bound
 from benchmarks.machine import cell, print_table
 from benchmarks.photos import add_options, bench, repeated, subset
-from spaces import ConfigError, TrialConfig
 from tests.conftest import ROOT
-from trainables.architectures import describe_stages
-from trainables.splits import Split
+from thaw.spaces import ConfigError, TrialConfig
+from thaw.trainables.architectures import describe_stages
+from thaw.trainables.splits import Split
 
 SPLIT = Split(np.arange(80), np.arange(80, 100), np.arange(0))
 SMALL = ("--images", "90", "--image-size", "64", "--architecture", "mobilenet_v3_small")

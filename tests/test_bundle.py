@@ -14,16 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from spaces import ConfigError
 from tests.bundles import CLASSES, SIDE, model_facts, random_network, write_bundle
 from tests.conftest import ROOT
 from tests.test_architectures import TIMM
-from trainables import load_bundle
-from trainables.architectures import ARCHITECTURES
-from trainables.bundle import FACTS, FORMAT, MODEL, ONNX, file_digest
-from trainables.classifier import build_classifier
-from trainables.decoding import decode_image
-from trainables.views import render
+from thaw.spaces import ConfigError
+from thaw.trainables.architectures import ARCHITECTURES
+from thaw.trainables.bundle import FACTS, FORMAT, MODEL, ONNX, file_digest, load_bundle
+from thaw.trainables.classifier import build_classifier
+from thaw.trainables.decoding import decode_image
+from thaw.trainables.views import render
 
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, *TIMM])
@@ -72,7 +71,7 @@ def test_it_loads_without_ray_and_without_its_maker(made: Path, squares: Path) -
     image = squares / "images" / "0.png"
     code = f"""
 import sys
-from trainables import load_bundle
+from thaw.trainables.bundle import load_bundle
 print(load_bundle({str(made)!r}).predict([{str(image)!r}])[0].image)
 sys.exit(' '.join(name for name in ('ray', 'optuna', 'search', 'analysis', 'onnx') if name in sys.modules) or None)
 """

@@ -16,17 +16,17 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from analysis.run_folder import RunFolder
-from analysis.tables import TrialRecord
-from search.checkpoints import CheckpointKeeper
-from search.config import CheckpointsConfig
-from search.preflight import prepare
-from spaces import ConfigError, TrialConfig
 from tests.searches import small_config
-from trainables.checkpoint import BestCheckpoint, read, read_best, write, write_best
-from trainables.context import RunContext
-from trainables.continuation import Continuation
-from trainables.loop import EpochRow, Training
+from thaw.analysis.run_folder import RunFolder
+from thaw.analysis.tables import TrialRecord
+from thaw.search.checkpoints import CheckpointKeeper
+from thaw.search.config import CheckpointsConfig
+from thaw.search.preflight import prepare
+from thaw.spaces import ConfigError, TrialConfig
+from thaw.trainables.checkpoint import BestCheckpoint, read, read_best, write, write_best
+from thaw.trainables.context import RunContext
+from thaw.trainables.continuation import Continuation
+from thaw.trainables.loop import EpochRow, Training
 
 CPU = torch.device("cpu")
 CONFIGS = {

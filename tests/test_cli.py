@@ -21,11 +21,11 @@ import pytest
 import torch
 import yaml
 
-from analysis.run_folder import RunFolder
-from search.cli import run
-from spaces import TrialConfig
 from tests.conftest import ROOT
 from tests.searches import search_file
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.cli import run
+from thaw.spaces import TrialConfig
 
 LIMIT = 300
 """Seconds after which a process of these tests is given up."""
@@ -343,8 +343,8 @@ def test_a_terminal_shows_a_live_table_and_ctrl_c_is_status_130(
 def test_a_folder_of_the_same_name_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "spaces").mkdir()
     (tmp_path / "spaces" / "__init__.py").write_text("raise SystemExit('the wrong package ran')\n")
-    # The user's folder first, then Thaw's: what `python -m search` does in that folder of an installed Thaw.
-    code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; from search.__main__ import main; main()"
+    # The user's folder first, then Thaw's: what `python -m thaw` does in that folder of an installed Thaw.
+    code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; from thaw.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: the package 'spaces' of Thaw is hidden by ")

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from analysis import load_run
-from search.cluster import joined
-from search.resources import Available, resolve_resources
-from spaces import ConfigError
 from tests.searches import search_file, small_config
+from thaw.analysis.run import load_run
+from thaw.search.cluster import joined
+from thaw.search.resources import Available, resolve_resources
+from thaw.spaces import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 NODES = [Available(4, 0, "head:1"), Available(8, 2, "a:2"), Available(2, 1, "b:3")]
@@ -75,7 +75,7 @@ def test_addresses_of_another_kind_are_refused(address: str, message: str) -> No
 
 LISTENING = """
 import psutil
-from search.ray_session import running_ray, set_environment
+from thaw.search.ray_session import running_ray, set_environment
 set_environment(1)
 with running_ray():
     import ray
@@ -170,13 +170,13 @@ def test_what_the_cluster_cannot_do_is_refused(
 SEEN = """
 import json, os, sys
 from pathlib import Path
-from search.cluster import check_nodes, joined
-from search.config import load_config
-from spaces import ConfigError
+from thaw.search.cluster import check_nodes, joined
+from thaw.search.config import load_config
+from thaw.spaces import ConfigError
 
 def devices():
-    import spaces
-    return os.environ.get("CUDA_VISIBLE_DEVICES"), spaces.__file__
+    import thaw.spaces
+    return os.environ.get("CUDA_VISIBLE_DEVICES"), thaw.spaces.__file__
 
 with joined(sys.argv[1]):
     import ray

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from search.config import SearchConfig, load_config, preset_names
-from spaces import ConfigError
+from thaw.search.config import SearchConfig, load_config, preset_names
+from thaw.spaces import ConfigError
 
 MINIMAL = "name: small\ndata: {builtin: digits}\n"
 

@@ -13,19 +13,19 @@ import pytest
 import torch
 from rich.console import Console
 
-from analysis import Run, load_run
-from search.confirm import run_confirm
-from search.confirm_plan import deal_folds, make_plan
-from search.confirm_table import print_confirmation
-from search.out_of_fold import read_out_of_fold
-from search.preflight import prepare
-from search.resume import resume_search
-from search.stopping import SearchStopped, StopRequest
-from spaces import ConfigError, TrialConfig
 from tests.searches import small_config, small_search
-from trainables.context import Fold
-from trainables.loop import train
-from trainables.metrics import epoch_metrics
+from thaw.analysis.run import Run, load_run
+from thaw.search.confirm import run_confirm
+from thaw.search.confirm_plan import deal_folds, make_plan
+from thaw.search.confirm_table import print_confirmation
+from thaw.search.out_of_fold import read_out_of_fold
+from thaw.search.preflight import prepare
+from thaw.search.resume import resume_search
+from thaw.search.stopping import SearchStopped, StopRequest
+from thaw.spaces import ConfigError, TrialConfig
+from thaw.trainables.context import Fold
+from thaw.trainables.loop import train
+from thaw.trainables.metrics import epoch_metrics
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

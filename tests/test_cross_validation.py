@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from search.cross_validation import Leader, confirmation, corrected_interval
-from spaces import METRICS, ConfigError
-from trainables.datasets import Dataset
-from trainables.splits import split_dataset, split_folds
+from thaw.search.cross_validation import Leader, confirmation, corrected_interval
+from thaw.spaces import METRICS, ConfigError
+from thaw.trainables.datasets import Dataset
+from thaw.trainables.splits import split_dataset, split_folds
 
 
 def dataset(images: int = 200, groups: int = 40) -> Dataset:

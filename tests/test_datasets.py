@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spaces.errors import ConfigError
-from trainables.datasets import READERS, Dataset, read_dataset
+from thaw.spaces.errors import ConfigError
+from thaw.trainables.datasets import READERS, Dataset, read_dataset
 
 SHARED = Path(os.environ.get("THAW_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -11,14 +11,14 @@ import pytest
 from rich.console import Console
 from torchvision import models
 
-from search.describe import describe_architecture, describe_data
-from search.dry_run import dry_run
-from search.preflight import load_dataset
-from spaces import FROM_SCRATCH, STAGES, ConfigError
 from tests.conftest import ROOT
 from tests.searches import small_config
-from trainables.architectures import ARCHITECTURES
-from trainables.datasets import read_dataset
+from thaw.search.describe import describe_architecture, describe_data
+from thaw.search.dry_run import dry_run
+from thaw.search.preflight import load_dataset
+from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
+from thaw.trainables.architectures import ARCHITECTURES
+from thaw.trainables.datasets import read_dataset
 
 PAPER_LABELS = ROOT.parent / "shared" / "paper" / "train-first1412.txt"
 

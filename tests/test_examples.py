@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from search.config import load_config
-from search.tuner import run_search
 from tests.conftest import ROOT
-from trainables.architectures import ARCHITECTURES
+from thaw.search.config import load_config
+from thaw.search.tuner import run_search
+from thaw.trainables.architectures import ARCHITECTURES
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 QUICKSTART = ROOT / "examples" / "quickstart.yaml"

@@ -17,21 +17,20 @@ from rich.console import Console
 from safetensors.torch import load_file
 from torchvision import models
 
-from analysis import Run, load_run
-from search.config import load_config
-from search.export import export_run
-from search.fit import TrainingFailed
-from search.out_of_fold import OutOfFold, write_out_of_fold
-from search.preflight import prepare
-from search.train import train_config
-from search.winner import LabelGoal
-from spaces import METRICS, ConfigError
 from tests.searches import search_file, small_search
-from trainables import load_bundle
-from trainables.bundle import CARD, CONFIG, FACTS, MODEL, ONNX
-from trainables.checkpoint import read_best, write_best
-from trainables.label_sets import fit_label_rule
-from trainables.policies import GROUPS
+from thaw.analysis.run import Run, load_run
+from thaw.search.config import load_config
+from thaw.search.export import export_run
+from thaw.search.fit import TrainingFailed
+from thaw.search.out_of_fold import OutOfFold, write_out_of_fold
+from thaw.search.preflight import prepare
+from thaw.search.train import train_config
+from thaw.search.winner import LabelGoal
+from thaw.spaces import METRICS, ConfigError
+from thaw.trainables.bundle import CARD, CONFIG, FACTS, MODEL, ONNX, load_bundle
+from thaw.trainables.checkpoint import read_best, write_best
+from thaw.trainables.label_sets import fit_label_rule
+from thaw.trainables.policies import GROUPS
 
 WIDTH = 120
 
@@ -300,7 +299,7 @@ def test_nothing_is_overwritten_and_nothing_left(copied: Run, tmp_path: Path, mo
     def fail(facts: object) -> str:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("search.deliver.model_card", fail)
+    monkeypatch.setattr("thaw.search.deliver.model_card", fail)
     with pytest.raises(OSError, match="no space left"):
         _export(copied, tmp_path / "bundle")
     assert not list(tmp_path.glob("*bundle*"))

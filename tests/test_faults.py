@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-import trainables.trainable
-from analysis import Run
-from analysis.run_folder import RunFolder
-from search.resume import resume_search
-from search.state import SearchState
-from search.stopping import RunStopped
-from search.tuner import run_search
+import thaw.trainables.trainable
 from tests import standins
 from tests.searches import small_config, small_search
 from tests.test_resume import check_whole
+from thaw.analysis.run import Run
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.resume import resume_search
+from thaw.search.state import SearchState
+from thaw.search.stopping import RunStopped
+from thaw.search.tuner import run_search
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -26,7 +26,7 @@ TWO: dict[str, Any] = {"space": {"dropout": [0.2, 0.3]}, "training": {"epochs": 
 
 
 def search_with(standin: type, monkeypatch: pytest.MonkeyPatch, folder: Path, *search: Any, **sections: Any) -> Run:
-    monkeypatch.setattr(trainables.trainable, "TrialTrainable", standin)
+    monkeypatch.setattr(thaw.trainables.trainable, "TrialTrainable", standin)
     return check_whole(small_search(folder, *search, **{**TWO, **sections}).folder)
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spaces.errors import ConfigError
-from trainables import image_store, supervision
-from trainables.image_store import ImageStore, Rejected, decode_image, open_store
+from thaw.spaces.errors import ConfigError
+from thaw.trainables import image_store, supervision
+from thaw.trainables.image_store import ImageStore, Rejected, decode_image, open_store
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -284,7 +284,7 @@ def test_damaged_store_is_built_again(images: Path, tmp_path: Path, damage: Call
 
 def test_of_several_processes_one_builds(images: Path, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from trainables.image_store import open_store\n"
+        "import sys; from pathlib import Path; from thaw.trainables.image_store import open_store\n"
         "said = []\n"
         "root, directory = map(Path, sys.argv[1:])\n"
         "files = sorted(path.name for path in root.iterdir())\n"
@@ -327,7 +327,7 @@ def test_a_hanging_read_does_not_keep_the_process_alive(images: Path, tmp_path: 
     # A pipe without a writer hangs in open(), as a file of a dead network file system does; that it is not a regular
     # file is hidden here.
     script = (
-        "import sys; from pathlib import Path; from trainables import image_store\n"
+        "import sys; from pathlib import Path; from thaw.trainables import image_store\n"
         "pipe, root, directory = map(Path, sys.argv[1:])\n"
         "image_store.file_identity = lambda path: (1, 1)\n"
         "(root / 'hang.png').symlink_to(pipe)\n"

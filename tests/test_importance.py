@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from analysis import Run, load_run
-from analysis.importance import MIN_TRIALS, explained, importance, rung_values
-from search.schedulers import RULES
-from spaces import SearchSpace, metric
 from tests.synthetic_runs import synthetic_run
+from thaw.analysis.importance import MIN_TRIALS, explained, importance, rung_values
+from thaw.analysis.run import Run, load_run
+from thaw.search.schedulers import RULES
+from thaw.spaces import SearchSpace, metric
 
 SPACE: dict[str, Any] = {
     "architecture": ["convnet", "resnet18"],

@@ -15,11 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
-from analysis.run_folder import RunFolder
 from tests.conftest import ROOT
 from tests.searches import search_file
 from tests.test_cli import command
 from tests.test_resume import check_whole
+from thaw.analysis.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 

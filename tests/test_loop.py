@@ -14,13 +14,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from search.preflight import prepare
-from spaces import METRICS, TrialConfig
 from tests.searches import small_config
-from trainables.context import RunContext
-from trainables.freezing import pretrained_layers
-from trainables.loop import EpochRow, Failure, Training, train
-from trainables.weights import digest
+from thaw.search.preflight import prepare
+from thaw.spaces import METRICS, TrialConfig
+from thaw.trainables.context import RunContext
+from thaw.trainables.freezing import pretrained_layers
+from thaw.trainables.loop import EpochRow, Failure, Training, train
+from thaw.trainables.weights import digest
 
 CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {"architecture": "convnet", "head_units": 16, "epochs": 2, "learning_rate": 0.003}

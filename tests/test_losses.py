@@ -12,8 +12,8 @@ from sklearn.metrics import log_loss
 from timm.loss import AsymmetricLossMultiLabel
 from torchvision.ops import sigmoid_focal_loss
 
-from spaces.trial import TrialConfig
-from trainables.losses import LOSSES, build_loss, probabilities
+from thaw.spaces.trial import TrialConfig
+from thaw.trainables.losses import LOSSES, build_loss, probabilities
 
 GAMMAS_AND_CLIP = {"bce": (0, 0, 0.0), "focal": (2, 2, 0.0), "asymmetric": (0, 4, 0.05)}
 

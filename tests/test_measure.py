@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from search import measure
-from search.measure import choose_precision, measure_epochs
-from search.preflight import prepare
-from search.provenance import provenance
 from tests.searches import small_config
-from trainables.architectures import architecture
+from thaw.search import measure
+from thaw.search.measure import choose_precision, measure_epochs
+from thaw.search.preflight import prepare
+from thaw.search.provenance import provenance
+from thaw.trainables.architectures import architecture
 
 
 def test_every_pair_of_the_space_has_a_cost(tmp_path: Path, squares: Path, cache: Path) -> None:

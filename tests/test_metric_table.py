@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from spaces import METRICS, ConfigError, best_epoch, metric
+from thaw.spaces import METRICS, ConfigError, best_epoch, metric
 
 
 def test_columns_lead_to_their_metric() -> None:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, hamming_loss
 
-from spaces.metrics import METRICS
-from trainables.metrics import average_precision, epoch_metrics
+from thaw.spaces.metrics import METRICS
+from thaw.trainables.metrics import average_precision, epoch_metrics
 
 
 def data(images: int, labels: int, distinct: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

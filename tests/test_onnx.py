@@ -10,16 +10,16 @@ import onnx
 import pytest
 import torch
 
-from spaces import ConfigError
 from tests.bundles import CLASSES, SIDE, model_facts, random_network, some_rule
 from tests.conftest import needs_photos, thaw_data
 from tests.test_architectures import TIMM
-from trainables import onnx_export
-from trainables.architectures import ARCHITECTURES
-from trainables.classifier import Classifier, build_classifier
-from trainables.decoding import decode_image
-from trainables.onnx_export import export_onnx, onnx_probabilities, require_onnx
-from trainables.predict import store_logits
+from thaw.spaces import ConfigError
+from thaw.trainables import onnx_export
+from thaw.trainables.architectures import ARCHITECTURES
+from thaw.trainables.classifier import Classifier, build_classifier
+from thaw.trainables.decoding import decode_image
+from thaw.trainables.onnx_export import export_onnx, onnx_probabilities, require_onnx
+from thaw.trainables.predict import store_logits
 
 QUICK = ("convnet", "mobilenet_v2", "timm:convnext_atto")
 """Architectures that differ most; the others take a few seconds each."""

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from spaces.trial import TrialConfig
-from trainables.optim import OPTIMIZERS, SCHEDULES, build_optimizer, learning_rate_factor, set_learning_rate
+from thaw.spaces.trial import TrialConfig
+from thaw.trainables.optim import OPTIMIZERS, SCHEDULES, build_optimizer, learning_rate_factor, set_learning_rate
 
 
 def config(**fields: Any) -> TrialConfig:

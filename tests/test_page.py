@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from analysis import Run, load_run
 from tests.browser import LIMIT, Browser, browser, needs_chromium
 from tests.hostile import HOSTILE
+from thaw.analysis.run import Run, load_run
 
 pytestmark = needs_chromium
 TRIALS = 130

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from search.config import load_config
-from search.tuner import run_search
 from tests.conftest import needs_photos, thaw_data
+from thaw.search.config import load_config
+from thaw.search.tuner import run_search
 
 PHOTOS = 200
 SEARCH = """

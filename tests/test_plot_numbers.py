@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from analysis import Run, load_run
-from analysis.plots import PLOTS, NotEnough
-from spaces import METRICS, ConfigError, TrialConfig
+from thaw.analysis.plots import PLOTS, NotEnough
+from thaw.analysis.run import Run, load_run
+from thaw.spaces import METRICS, ConfigError, TrialConfig
 
 # architecture, freeze depth, learning rate, status, val_map by epoch, seconds of an epoch, worker, trained weights
 TRIALS: list[tuple[str, int, float, str, list[float], float, str, int]] = [
@@ -262,7 +262,7 @@ def test_learning_curves_count_every_trial_with_an_epoch(run: Run) -> None:
 
 
 def test_pauses_between_sessions_are_no_search_time() -> None:
-    from analysis.clock import Clock
+    from thaw.analysis.clock import Clock
 
     clock = Clock()
     events = [(1, 10.0), (1, 30.0), (2, 1000.0), (2, 1005.0)]

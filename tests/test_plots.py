@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from analysis import Run
-from analysis.plots import DARK, GROUPS, LIGHT, PLOTS, NotEnough, Theme
-from analysis.plots.fates import FATES
-from spaces import ConfigError
 from tests.pictures import beyond_the_edge, collisions, legends_over_data
 from tests.synthetic_runs import synthetic_run
+from thaw.analysis.plots import DARK, GROUPS, LIGHT, PLOTS, NotEnough, Theme
+from thaw.analysis.plots.fates import FATES
+from thaw.analysis.run import Run
+from thaw.spaces import ConfigError
 
 SIZES = (3, 300, 5000)
 

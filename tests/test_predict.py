@@ -16,15 +16,14 @@ import pytest
 from rich.console import Console
 
 from benchmarks import predict as benchmark
-from search.cli import run
-from search.predict import predict
-from spaces import ConfigError
 from tests.bundles import CLASSES, write_bundle
-from trainables import load_bundle
-from trainables import predict as prediction
-from trainables.bundle import Bundle
-from trainables.image_places import find_images
-from trainables.readers import read_paper
+from thaw.search.cli import run
+from thaw.search.predict import predict
+from thaw.spaces import ConfigError
+from thaw.trainables import predict as prediction
+from thaw.trainables.bundle import Bundle, load_bundle
+from thaw.trainables.image_places import find_images
+from thaw.trainables.readers import read_paper
 
 QUIET = Console(quiet=True)
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.preflight import Prepared, prepare
-from search.resources import Available, resolve_resources
-from spaces import ConfigError
 from tests.searches import small_config, small_search
+from thaw.search.preflight import Prepared, prepare
+from thaw.search.resources import Available, resolve_resources
+from thaw.spaces import ConfigError
 
 IMAGES = 20
 

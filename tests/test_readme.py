@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from search.cli import app
-from search.config import SearchConfig, load_config, preset_names
-from spaces import METRICS, TrialConfig
-from trainables.architectures import ARCHITECTURES
+from thaw.search.cli import app
+from thaw.search.config import SearchConfig, load_config, preset_names
+from thaw.spaces import METRICS, TrialConfig
+from thaw.trainables.architectures import ARCHITECTURES
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 

@@ -14,15 +14,15 @@ import optuna
 import pytest
 import yaml
 
-from analysis.run_folder import RunFolder
-from analysis.tables import trial_records
-from search.config import SearchConfig, load_config
-from search.events import EventLog, seconds_used
-from search.observers import Watchers
-from search.proposals import StudyProposer
-from search.state import SearchState
-from search.tuner import new_state
-from spaces import METRICS, TrialConfig
+from thaw.analysis.run_folder import RunFolder
+from thaw.analysis.tables import trial_records
+from thaw.search.config import SearchConfig, load_config
+from thaw.search.events import EventLog, seconds_used
+from thaw.search.observers import Watchers
+from thaw.search.proposals import StudyProposer
+from thaw.search.state import SearchState
+from thaw.search.tuner import new_state
+from thaw.spaces import METRICS, TrialConfig
 
 SPACE = {
     "learning_rate": {"log": [1e-4, 1e-2]},
@@ -178,7 +178,7 @@ def test_a_search_killed_anywhere_ends_as_it_should(rule: str, tmp_path: Path) -
 @pytest.mark.parametrize("step", [1, 0, -1], ids=["clock goes on", "clock stands still", "clock goes back"])
 def test_the_mirror_is_the_same_live_and_made_anew(step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(1_000_000_000, step)
-    monkeypatch.setattr("search.events.time", SimpleNamespace(time=lambda: float(next(clock))))
+    monkeypatch.setattr("thaw.search.events.time", SimpleNamespace(time=lambda: float(next(clock))))
     settings = config(tmp_path)
     (tmp_path / "run").mkdir()
     state = new_state(settings, folder := RunFolder(tmp_path / "run"))

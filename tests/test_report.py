@@ -14,20 +14,20 @@ import pandas as pd
 import pytest
 import yaml
 
-from analysis import Run, load_run
-from analysis.plots import PLOTS
-from analysis.plots.words import duration
-from analysis.report import write_report
-from analysis.report.answer import answer
-from analysis.report.beside import beside
-from analysis.report.confirmation import confirmation
-from analysis.report.spending import spending
-from analysis.report.trial_rows import trial_rows
-from search.cli import run as command
-from spaces import METRICS, ConfigError, TrialConfig
 from tests.conftest import ROOT
 from tests.hostile import HOSTILE
 from tests.synthetic_runs import synthetic_run
+from thaw.analysis.plots import PLOTS
+from thaw.analysis.plots.words import duration
+from thaw.analysis.report import write_report
+from thaw.analysis.report.answer import answer
+from thaw.analysis.report.beside import beside
+from thaw.analysis.report.confirmation import confirmation
+from thaw.analysis.report.spending import spending
+from thaw.analysis.report.trial_rows import trial_rows
+from thaw.analysis.run import Run, load_run
+from thaw.search.cli import run as command
+from thaw.spaces import METRICS, ConfigError, TrialConfig
 
 
 class Elements(HTMLParser):
@@ -309,7 +309,7 @@ def test_an_older_report_is_replaced_and_other_files_are_not(tmp_path: Path) -> 
 def test_the_command_loads_neither_torch_nor_ray(tmp_path: Path) -> None:
     by_hand(tmp_path / "run", confirmed=True)
     check = (
-        "import sys; from search.__main__ import main\n"
+        "import sys; from thaw.__main__ import main\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"
         "sys.exit(' '.join(m for m in ('torch', 'ray') if m in sys.modules) or None)"

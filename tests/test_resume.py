@@ -14,13 +14,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from analysis import Run, load_run
-from analysis.run_folder import RunFolder
-from search.lock import driving
-from search.resume import resume_search
-from search.stopping import SearchStopped, StopRequest
-from spaces import ConfigError
 from tests.searches import HALVING, comparable_history, small_config, small_search
+from thaw.analysis.run import Run, load_run
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.lock import driving
+from thaw.search.resume import resume_search
+from thaw.search.stopping import SearchStopped, StopRequest
+from thaw.spaces import ConfigError
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -225,7 +225,7 @@ def test_the_time_budget_counts_all_sessions(tmp_path: Path, squares: Path, cach
         training={"epochs": 2000, "patience": 0},
         search={"algorithm": "grid", "time_budget": 5.0},
     )
-    from search.tuner import run_search
+    from thaw.search.tuner import run_search
 
     run = run_search(config)
     assert [event["reason"] for event in run.folder.events() if event["event"] == "session_ended"] == ["time_budget"]

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from search.schedulers import RULES, Asha
-from spaces import METRICS, metric
+from thaw.search.schedulers import RULES, Asha
+from thaw.spaces import METRICS, metric
 
 
 def test_asha_rungs_lie_below_the_longest_trial() -> None:

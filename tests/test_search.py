@@ -20,14 +20,14 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from analysis import Run, load_run
-from analysis.run_folder import RunFolder
-from search.config import load_config
-from search.preflight import prepare
-from search.resources import this_machine
-from spaces import METRICS, TrialConfig, best_epoch
 from tests.searches import HALVING, comparable_history, small_config, small_search
-from trainables.loop import EpochRow, train
+from thaw.analysis.run import Run, load_run
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.config import load_config
+from thaw.search.preflight import prepare
+from thaw.search.resources import this_machine
+from thaw.spaces import METRICS, TrialConfig, best_epoch
+from thaw.trainables.loop import EpochRow, train
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

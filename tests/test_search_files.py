@@ -12,8 +12,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from search.config import SearchConfig, load_config
-from spaces import ConfigError, TrialConfig
+from thaw.search.config import SearchConfig, load_config
+from thaw.spaces import ConfigError, TrialConfig
 
 START = "name: small\ndata: {builtin: digits}\n"
 RELAXED = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from search.cli import app
-from spaces import ConfigError, printable
-from trainables.checkpoint import read, read_best
-from trainables.datasets import read_dataset
-from trainables.weights import load_pretrained
+from thaw.search.cli import app
+from thaw.spaces import ConfigError, printable
+from thaw.trainables.checkpoint import read, read_best
+from thaw.trainables.datasets import read_dataset
+from thaw.trainables.weights import load_pretrained
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("spaces", "trainables", "search", "analysis")
@@ -64,9 +64,9 @@ def test_no_call_of_ours_runs_what_a_file_says() -> None:
 
 
 def test_pillows_limit_stands() -> None:
-    import trainables.decoding
+    import thaw.trainables.decoding
 
-    assert trainables.decoding.Image.MAX_IMAGE_PIXELS == Image.MAX_IMAGE_PIXELS == 89_478_485
+    assert thaw.trainables.decoding.Image.MAX_IMAGE_PIXELS == Image.MAX_IMAGE_PIXELS == 89_478_485
 
 
 def lying(claimed: int, tensors: dict[str, object], content: bytes = b"") -> bytes:

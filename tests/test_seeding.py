@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from spaces.trial import TrialConfig
-from trainables.seeding import derive_seed
+from thaw.spaces.trial import TrialConfig
+from thaw.trainables.seeding import derive_seed
 
 
 def test_the_seed_is_half_the_hash_of_the_json_text() -> None:

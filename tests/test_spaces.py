@@ -7,8 +7,8 @@ import random
 import optuna
 import pytest
 
-from spaces import FROM_SCRATCH, Choice, ConfigError, Float, Int, SearchSpace, TrialConfig
-from spaces.space import FIELDS
+from thaw.spaces import FROM_SCRATCH, Choice, ConfigError, Float, Int, SearchSpace, TrialConfig
+from thaw.spaces.space import FIELDS
 
 FULL = {
     "architecture": ["convnet", "resnet18"],

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spaces.errors import ConfigError
-from trainables.datasets import Dataset
-from trainables.splits import Split, split_dataset
+from thaw.spaces.errors import ConfigError
+from thaw.trainables.datasets import Dataset
+from thaw.trainables.splits import Split, split_dataset
 
 
 def dataset(labels: np.ndarray, **columns: object) -> Dataset:

@@ -46,12 +46,12 @@ def test_imports_go_one_way(package: str) -> None:
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import spaces, analysis, search, search.cli", ("torch", "ray")),
-        ("import search.config", ("torch", "ray")),
-        ("import search.best, search.summary, analysis.report", ("torch", "ray")),
+        ("import thaw.spaces, thaw.analysis, thaw.search.cli", ("torch", "ray")),
+        ("import thaw.search.config", ("torch", "ray")),
+        ("import thaw.search.best, thaw.search.summary, thaw.analysis.report", ("torch", "ray")),
         # What every worker loads before its first trial.
-        ("import trainables.trainable", ("sklearn", "scipy", "timm", "optuna", "matplotlib")),
-        ("import trainables.loop, search.preflight, search.describe, search.dry_run", ("ray",)),
+        ("import thaw.trainables.trainable", ("sklearn", "scipy", "timm", "optuna", "matplotlib")),
+        ("import thaw.trainables.loop, thaw.search.preflight, thaw.search.describe, thaw.search.dry_run", ("ray",)),
     ],
 )
 def test_light_imports_stay_light(statement: str, absent: tuple[str, ...]) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from search.samplers import SAMPLERS
-from search.study import Study
-from spaces import SearchSpace
+from thaw.search.samplers import SAMPLERS
+from thaw.search.study import Study
+from thaw.spaces import SearchSpace
 
 SPACE = SearchSpace.parse({"learning_rate": {"log": [1e-4, 1e-2]}, "dropout": {"float": [0.0, 0.5]}}, {})
 WANTED: list[dict[str, Any]] = [{"learning_rate": 0.001}, {"dropout": 0.25}]

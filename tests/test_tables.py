@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis import load_run
-from analysis.run_folder import RunFolder
-from analysis.tables import best_record, history_table, trial_records, trials_table
-from spaces import ConfigError, TrialConfig
+from thaw.analysis.run import load_run
+from thaw.analysis.run_folder import RunFolder
+from thaw.analysis.tables import best_record, history_table, trial_records, trials_table
+from thaw.spaces import ConfigError, TrialConfig
 
 
 def started(trial: int, **config: Any) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis import Run
-from spaces import METRICS, TrialConfig
 from tests.searches import small_search
+from thaw.analysis.run import Run
+from thaw.spaces import METRICS, TrialConfig
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """``urlopen`` would remember the proxy that another test of this process has set for a while."""

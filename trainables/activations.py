@@ -18,15 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spaces import STAGES, TrialConfig
-from trainables.activation_store import StoredView
-from trainables.architectures import architecture, describe_stages, output_features
-from trainables.cache_budget import admit, hold
-from trainables.chunks import chunk_size
-from trainables.context import RunContext
-from trainables.freezing import Network, run_prefix
-from trainables.image_store import ImageStore
-from trainables.views import render, view_parameters
+from thaw.spaces import STAGES, TrialConfig
+from thaw.trainables.activation_store import StoredView
+from thaw.trainables.architectures import architecture, describe_stages, output_features
+from thaw.trainables.cache_budget import admit, hold
+from thaw.trainables.chunks import chunk_size
+from thaw.trainables.context import RunContext
+from thaw.trainables.freezing import Network, run_prefix
+from thaw.trainables.image_store import ImageStore
+from thaw.trainables.views import render, view_parameters
 
 VERSION = 3
 """Part of every key; raise it whenever the same images would give other activations."""

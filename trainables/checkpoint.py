@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from spaces import ConfigError, TrialConfig
+from thaw.spaces import ConfigError, TrialConfig
 
 FORMAT = 1
 """Raised whenever what the files hold changes; a file of another format counts as damaged."""

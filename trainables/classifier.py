@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spaces import ConfigError
-from trainables.architectures import RGB, architecture, output_features
-from trainables.decoding import RESIZE
-from trainables.folding import fold
-from trainables.views import render
+from thaw.spaces import ConfigError
+from thaw.trainables.architectures import RGB, architecture, output_features
+from thaw.trainables.decoding import RESIZE
+from thaw.trainables.folding import fold
+from thaw.trainables.views import render
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ClassifierFacts:
         classes: number of labels.
         head_units: width of the hidden dense layer; 0 for none.
         image_size: side of the square images, pixels.
-        resize: how images become squares, a key of ``trainables.decoding.RESIZE``.
+        resize: how images become squares, a key of ``thaw.trainables.decoding.RESIZE``.
         mean, std: of each channel, on the scale from 0 to 1.
     """
 
@@ -86,7 +86,7 @@ def build_classifier(facts: ClassifierFacts, state: Mapping[str, Tensor]) -> Cla
 
     Args:
         facts: what to build.
-        state: all weights, as :func:`trainables.freezing.whole_state` gives them.
+        state: all weights, as :func:`thaw.trainables.freezing.whole_state` gives them.
 
     Raises:
         ConfigError: the architecture is unknown, or the weights are not those of such a network.

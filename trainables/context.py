@@ -9,11 +9,11 @@ from typing import Protocol
 
 import numpy as np
 
-from spaces import ConfigError
-from trainables.image_store import ImageStore, open_store
-from trainables.seeding import derive_seed
-from trainables.splits import Split
-from trainables.views import Augment
+from thaw.spaces import ConfigError
+from thaw.trainables.image_store import ImageStore, open_store
+from thaw.trainables.seeding import derive_seed
+from thaw.trainables.splits import Split
+from thaw.trainables.views import Augment
 
 
 @dataclass(frozen=True)

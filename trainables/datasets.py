@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from spaces.errors import ConfigError, did_you_mean
-from trainables.csv_labels import table_of
-from trainables.label_files import Rows, json_of
-from trainables.readers import READERS, detect_format
+from thaw.spaces.errors import ConfigError, did_you_mean
+from thaw.trainables.csv_labels import table_of
+from thaw.trainables.label_files import Rows, json_of
+from thaw.trainables.readers import READERS, detect_format
 
 __all__ = ["READERS", "Dataset", "read_dataset"]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from spaces import STAGES, ConfigError, TrialConfig
-from trainables.architectures import architecture, output_features, restore
-from trainables.chunks import chunk_size
-from trainables.folding import fold
-from trainables.weights import chosen_weights, is_pretrained, load_pretrained
+from thaw.spaces import STAGES, ConfigError, TrialConfig
+from thaw.trainables.architectures import architecture, output_features, restore
+from thaw.trainables.chunks import chunk_size
+from thaw.trainables.folding import fold
+from thaw.trainables.weights import chosen_weights, is_pretrained, load_pretrained
 
 CPU = torch.device("cpu")
 

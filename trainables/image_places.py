@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from spaces import ConfigError
-from trainables.label_files import looks_like_image
+from thaw.spaces import ConfigError
+from thaw.trainables.label_files import looks_like_image
 
 WILDCARDS = "*?["
 

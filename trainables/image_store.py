@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from spaces.errors import ConfigError, did_you_mean
-from trainables.decoding import RESIZE, Rejected, decode_image, file_identity
-from trainables.supervision import supervised
+from thaw.spaces.errors import ConfigError, did_you_mean
+from thaw.trainables.decoding import RESIZE, Rejected, decode_image, file_identity
+from thaw.trainables.supervision import supervised
 
 VERSION = 1
 """Part of every key; raise it whenever the same file would give other pixels."""
@@ -71,7 +71,7 @@ def open_store(
 
     A store belongs to the names, sizes and dates of its files: a changed image makes a new one. A damaged store is
     built again. Files that cannot be used are rejected with a reason. Links are followed wherever they lead, as
-    folders of links into a data store are common; what names may say is checked by :mod:`trainables.datasets`.
+    folders of links into a data store are common; what names may say is checked by :mod:`thaw.trainables.datasets`.
 
     Args:
         root, files: ``root / files[i]`` is image i; at least one.

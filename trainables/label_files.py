@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from spaces.errors import ConfigError
+from thaw.spaces.errors import ConfigError
 
 IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),

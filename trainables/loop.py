@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spaces import STAGES, TrialConfig, metric
-from trainables.activations import Activations
-from trainables.chunks import chunk_size
-from trainables.context import RunContext
-from trainables.freezing import build_network
-from trainables.image_store import ImageStore
-from trainables.losses import build_loss, probabilities
-from trainables.metrics import average_precision, epoch_metrics
-from trainables.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_learning_rate
-from trainables.seeding import derive_seed
+from thaw.spaces import STAGES, TrialConfig, metric
+from thaw.trainables.activations import Activations
+from thaw.trainables.chunks import chunk_size
+from thaw.trainables.context import RunContext
+from thaw.trainables.freezing import build_network
+from thaw.trainables.image_store import ImageStore
+from thaw.trainables.losses import build_loss, probabilities
+from thaw.trainables.metrics import average_precision, epoch_metrics
+from thaw.trainables.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_learning_rate
+from thaw.trainables.seeding import derive_seed
 
 EVALUATION_BATCH = 128
 """Validation images at a time, where it is no matter of a processor's caches."""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spaces.trial import TrialConfig
+from thaw.spaces.trial import TrialConfig
 
 
 def _smooth(targets: Tensor, smoothing: float) -> Tensor:

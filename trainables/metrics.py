@@ -1,4 +1,4 @@
-"""The formulas behind the names in :mod:`spaces.metrics`, from one matrix of probabilities and one of true labels."""
+"""The formulas behind the names in :mod:`thaw.spaces.metrics`, from one matrix of probabilities and one of true labels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def average_precision(probabilities: Tensor, targets: Tensor) -> Tensor:
 
 
 def epoch_metrics(probabilities: Tensor, targets: Tensor, threshold: float = 0.5) -> dict[str, float]:
-    """Every metric of :mod:`spaces.metrics` but the loss.
+    """Every metric of :mod:`thaw.spaces.metrics` but the loss.
 
     With P an image's predicted set, the labels of probability >= `threshold`, and T its true set:
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spaces import ConfigError
-from trainables.classifier import Classifier
-from trainables.label_sets import LabelRule
+from thaw.spaces import ConfigError
+from thaw.trainables.classifier import Classifier
+from thaw.trainables.label_sets import LabelRule
 
 PACKAGES = ("onnx", "onnxruntime")
 INPUT, OUTPUT, BATCH_AXIS = "pixels", "probabilities", "images"

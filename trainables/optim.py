@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spaces.trial import TrialConfig
+from thaw.spaces.trial import TrialConfig
 
 OPTIMIZERS: dict[str, Callable[[TrialConfig], tuple[type[torch.optim.Optimizer], dict[str, Any]]]] = {
     "adamw": lambda config: (torch.optim.AdamW, {}),

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trainables.calibration import calibrated, log_odds
-from trainables.estimates import Estimate, bootstrap
-from trainables.label_sets import LabelRule
+from thaw.trainables.calibration import calibrated, log_odds
+from thaw.trainables.estimates import Estimate, bootstrap
+from thaw.trainables.label_sets import LabelRule
 
 METRIC_NAMES = ("exact_match", "inclusion_accuracy", "f1_micro", "f1_macro")
 

@@ -11,11 +11,11 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from trainables.chunks import chunk_size
-from trainables.classifier import Classifier, ClassifierFacts
-from trainables.decoding import Rejected, decode_image, file_identity
-from trainables.label_sets import LabelRule
-from trainables.supervision import supervised
+from thaw.trainables.chunks import chunk_size
+from thaw.trainables.classifier import Classifier, ClassifierFacts
+from thaw.trainables.decoding import Rejected, decode_image, file_identity
+from thaw.trainables.label_sets import LabelRule
+from thaw.trainables.supervision import supervised
 
 TIMEOUT = 60.0
 """Seconds for reading one file."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from spaces.errors import ConfigError, did_you_mean
-from trainables.datasets import Dataset
+from thaw.spaces.errors import ConfigError, did_you_mean
+from thaw.trainables.datasets import Dataset
 
 TRAIN, VALIDATION, TEST = range(3)
 

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from ray import tune
 
-from spaces import TrialConfig
-from trainables.context import Fold, RunContext
-from trainables.continuation import Continuation
-from trainables.loop import EpochRow, Failure, Training
+from thaw.spaces import TrialConfig
+from thaw.trainables.context import Fold, RunContext
+from thaw.trainables.continuation import Continuation
+from thaw.trainables.loop import EpochRow, Failure, Training
 
 
 class TrialTrainable(tune.Trainable):

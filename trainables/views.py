@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spaces.errors import ConfigError
-from trainables.seeding import derive_seed
+from thaw.spaces.errors import ConfigError
+from thaw.trainables.seeding import derive_seed
 
 _LARGEST = {"rotate": 180.0, "shear": 90.0, "shift": 1.0, "flip": 1.0}
 

@@ -15,8 +15,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from spaces import FROM_SCRATCH, ConfigError, did_you_mean
-from trainables.architectures import ARCHITECTURES, architecture, restore
+from thaw.spaces import FROM_SCRATCH, ConfigError, did_you_mean
+from thaw.trainables.architectures import ARCHITECTURES, architecture, restore
 
 PATIENCE = 20.0
 """Seconds without an answer after which a download is given up."""

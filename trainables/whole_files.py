@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spaces import ConfigError
+from thaw.spaces import ConfigError
 
 
 def check_new(path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.plots import (
+from thaw.analysis.plots import (
     best_so_far,
     comparison,
     cooccurrence,
@@ -27,8 +27,8 @@ from analysis.plots import (
     trial,
     workers,
 )
-from analysis.plots.plot import NotEnough, Plot
-from analysis.plots.theme import DARK, LIGHT, THEMES, Theme
+from thaw.analysis.plots.plot import NotEnough, Plot
+from thaw.analysis.plots.theme import DARK, LIGHT, THEMES, Theme
 
 __all__ = ["DARK", "GROUPS", "LIGHT", "PLOTS", "THEMES", "NotEnough", "Plot", "Theme"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from analysis.plots.words import metric_label, number
-from spaces import metric
+from thaw.analysis.plots.words import metric_label, number
+from thaw.spaces import metric
 
 WIDE = 20
 """A quotient of the largest and the smallest value from which an unbounded scale becomes logarithmic."""

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.plots.axes import metric_axis
-from analysis.plots.interactive import plotly_figure
-from analysis.plots.plot import Plot
-from analysis.plots.theme import BOTH, Theme
-from analysis.plots.trials import finished_trials
-from analysis.plots.words import counted, metric_label, number
-from analysis.run import Run
-from spaces import metric
+from thaw.analysis.plots.axes import metric_axis
+from thaw.analysis.plots.interactive import plotly_figure
+from thaw.analysis.plots.plot import Plot
+from thaw.analysis.plots.theme import BOTH, Theme
+from thaw.analysis.plots.trials import finished_trials
+from thaw.analysis.plots.words import counted, metric_label, number
+from thaw.analysis.run import Run
+from thaw.spaces import metric
 
 AXES = {"trials": "trials begun", "seconds": "seconds of searching", "epochs": "epochs trained"}
 NEAR = 0.01

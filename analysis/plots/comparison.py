@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.plots.axes import metric_axis, whole_numbers
-from analysis.plots.paper import ACCURACY, curves, names, some_trials
-from analysis.plots.plot import Plot
-from analysis.plots.theme import Theme
-from analysis.plots.trials import best_first
-from analysis.plots.words import counted, number
-from analysis.run import Run
-from spaces import metric
+from thaw.analysis.plots.axes import metric_axis, whole_numbers
+from thaw.analysis.plots.paper import ACCURACY, curves, names, some_trials
+from thaw.analysis.plots.plot import Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.trials import best_first
+from thaw.analysis.plots.words import counted, number
+from thaw.analysis.run import Run
+from thaw.spaces import metric
 
 MARKERS = "os^DvP"
 
@@ -31,7 +31,7 @@ class Comparison:
 
 
 def comparison(words: str, curve: str) -> Plot[Comparison]:
-    """The plot of one of the four columns of :func:`analysis.plots.paper.curves`."""
+    """The plot of one of the four columns of :func:`thaw.analysis.plots.paper.curves`."""
     column = curve.replace("accuracy", ACCURACY)
 
     def compute(run: Run, trials: list[int] | None = None) -> Comparison:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.plots.axes import logarithmic, metric_axis
-from analysis.plots.kinds import Kinds
-from analysis.plots.plot import NotEnough, Plot
-from analysis.plots.theme import Theme
-from analysis.plots.trials import best_first, finished_trials
-from analysis.plots.words import listed, number
-from analysis.run import Run
-from spaces import metric
+from thaw.analysis.plots.axes import logarithmic, metric_axis
+from thaw.analysis.plots.kinds import Kinds
+from thaw.analysis.plots.plot import NotEnough, Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.trials import best_first, finished_trials
+from thaw.analysis.plots.words import listed, number
+from thaw.analysis.run import Run
+from thaw.spaces import metric
 
 
 @dataclass(frozen=True)

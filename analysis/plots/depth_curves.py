@@ -9,13 +9,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.plots.axes import metric_axis, whole_numbers
-from analysis.plots.plot import NotEnough, Plot
-from analysis.plots.theme import Theme
-from analysis.plots.trials import finished_trials
-from analysis.plots.words import counted, listed, number, shortened
-from analysis.run import Run
-from spaces import STAGES
+from thaw.analysis.plots.axes import metric_axis, whole_numbers
+from thaw.analysis.plots.plot import NotEnough, Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.trials import finished_trials
+from thaw.analysis.plots.words import counted, listed, number, shortened
+from thaw.analysis.run import Run
+from thaw.spaces import STAGES
 
 PANELS = 4
 MARKERS = "os^Dv*"

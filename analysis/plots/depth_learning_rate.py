@@ -10,14 +10,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.plots.axes import logarithmic
-from analysis.plots.interactive import plotly_figure
-from analysis.plots.plot import NotEnough, Plot
-from analysis.plots.theme import Theme
-from analysis.plots.trials import best_first, finished_trials, where_it_counts
-from analysis.plots.words import counted, number
-from analysis.run import Run
-from spaces import metric
+from thaw.analysis.plots.axes import logarithmic
+from thaw.analysis.plots.interactive import plotly_figure
+from thaw.analysis.plots.plot import NotEnough, Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.trials import best_first, finished_trials, where_it_counts
+from thaw.analysis.plots.words import counted, number
+from thaw.analysis.run import Run
+from thaw.spaces import metric
 
 SPREAD = 0.32
 """Points of one depth stand this far above and below its line at most."""

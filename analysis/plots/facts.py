@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.plots.plot import NotEnough
-from analysis.run import Run
+from thaw.analysis.plots.plot import NotEnough
+from thaw.analysis.run import Run
 
 SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.lines import Line2D
 
-from analysis.plots.theme import Theme
+from thaw.analysis.plots.theme import Theme
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.plots.heatmap import heatmap, name_cells
-from analysis.plots.interactive import plotly_figure
-from analysis.plots.plot import NotEnough, Plot
-from analysis.plots.theme import Theme
-from analysis.plots.trials import finished_trials
-from analysis.plots.words import counted, number, shortened
-from analysis.run import Run
-from spaces import Choice, Int
+from thaw.analysis.plots.heatmap import heatmap, name_cells
+from thaw.analysis.plots.interactive import plotly_figure
+from thaw.analysis.plots.plot import NotEnough, Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.trials import finished_trials
+from thaw.analysis.plots.words import counted, number, shortened
+from thaw.analysis.run import Run
+from thaw.spaces import Choice, Int
 
 
 @dataclass(frozen=True)

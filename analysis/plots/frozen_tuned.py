@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.plots.plot import NotEnough, Plot
-from analysis.plots.theme import Theme
-from analysis.plots.trials import finished_trials
-from analysis.plots.words import metric_label, number, shortened
-from analysis.run import Run
-from spaces import STAGES, metric
+from thaw.analysis.plots.plot import NotEnough, Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.trials import finished_trials
+from thaw.analysis.plots.words import metric_label, number, shortened
+from thaw.analysis.run import Run
+from thaw.spaces import STAGES, metric
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from analysis.plots.theme import Theme
+from thaw.analysis.plots.theme import Theme
 
 DARK_ENOUGH = 0.45
 """Relative luminance below which white words are easier to read than black ones."""

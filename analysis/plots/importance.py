@@ -10,19 +10,19 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analysis.importance import MIN_TRIALS, first_rung, importance
-from analysis.plots.kinds import MARKERS, Kinds
-from analysis.plots.plot import NotEnough, Plot
-from analysis.plots.theme import Theme
-from analysis.plots.words import counted, listed, number
-from analysis.run import Run
+from thaw.analysis.importance import MIN_TRIALS, first_rung, importance
+from thaw.analysis.plots.kinds import MARKERS, Kinds
+from thaw.analysis.plots.plot import NotEnough, Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.words import counted, listed, number
+from thaw.analysis.run import Run
 
 ALL = "all"
 
 
 @dataclass(frozen=True)
 class Importance:
-    """Rows architecture (``all`` first), hyperparameter, importance, trials, from :mod:`analysis.importance`.
+    """Rows architecture (``all`` first), hyperparameter, importance, trials, from :mod:`thaw.analysis.importance`.
 
     Args:
         kinds: colours of the architectures, those with most trials first.

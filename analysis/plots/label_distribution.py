@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analysis.plots.axes import logarithmic, whole_numbers
-from analysis.plots.facts import SPLITS, LabelFacts, label_facts
-from analysis.plots.plot import Plot
-from analysis.plots.theme import Theme
-from analysis.plots.words import counted, number, shortened
-from analysis.run import Run
+from thaw.analysis.plots.axes import logarithmic, whole_numbers
+from thaw.analysis.plots.facts import SPLITS, LabelFacts, label_facts
+from thaw.analysis.plots.plot import Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.words import counted, number, shortened
+from thaw.analysis.run import Run
 
 NAMED = 40
 """Labels up to which each has a bar with its name."""

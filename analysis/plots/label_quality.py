@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.plots.facts import label_facts
-from analysis.plots.plot import NotEnough, Plot
-from analysis.plots.theme import Theme
-from analysis.plots.trials import chosen_trial
-from analysis.plots.words import counted, number, shortened
-from analysis.run import Run
-from spaces import best_epoch
+from thaw.analysis.plots.facts import label_facts
+from thaw.analysis.plots.plot import NotEnough, Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.trials import chosen_trial
+from thaw.analysis.plots.words import counted, number, shortened
+from thaw.analysis.run import Run
+from thaw.spaces import best_epoch
 
 SHOWN = 40
 

@@ -9,13 +9,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analysis.plots.axes import whole_numbers
-from analysis.plots.facts import SPLITS, label_facts
-from analysis.plots.label_distribution import COLOURS
-from analysis.plots.plot import Plot
-from analysis.plots.theme import Theme
-from analysis.plots.words import counted, listed
-from analysis.run import Run
+from thaw.analysis.plots.axes import whole_numbers
+from thaw.analysis.plots.facts import SPLITS, label_facts
+from thaw.analysis.plots.label_distribution import COLOURS
+from thaw.analysis.plots.plot import Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.words import counted, listed
+from thaw.analysis.run import Run
 
 BARS = 12
 """Numbers of labels up to which each bar carries its share."""

@@ -10,14 +10,14 @@ import pandas as pd
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from analysis.plots.axes import metric_axis, whole_numbers
-from analysis.plots.fates import FATES, fate_handles
-from analysis.plots.interactive import plotly_figure
-from analysis.plots.plot import NotEnough, Plot
-from analysis.plots.theme import BOTH, Theme
-from analysis.plots.trials import best_first, thinned
-from analysis.plots.words import counted, listed, metric_label, number
-from analysis.run import Run
+from thaw.analysis.plots.axes import metric_axis, whole_numbers
+from thaw.analysis.plots.fates import FATES, fate_handles
+from thaw.analysis.plots.interactive import plotly_figure
+from thaw.analysis.plots.plot import NotEnough, Plot
+from thaw.analysis.plots.theme import BOTH, Theme
+from thaw.analysis.plots.trials import best_first, thinned
+from thaw.analysis.plots.words import counted, listed, metric_label, number
+from thaw.analysis.run import Run
 
 LIMIT = 300
 """Lines that can still be told from a brush stroke."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.plots.plot import NotEnough
-from analysis.plots.trials import chosen_trial, finished_trials
-from analysis.plots.words import shortened, value
-from analysis.run import Run
-from spaces import ConfigError, TrialConfig, best_epoch
+from thaw.analysis.plots.plot import NotEnough
+from thaw.analysis.plots.trials import chosen_trial, finished_trials
+from thaw.analysis.plots.words import shortened, value
+from thaw.analysis.run import Run
+from thaw.spaces import ConfigError, TrialConfig, best_epoch
 
 ACCURACY = "inclusion_accuracy"
 """The paper's accuracy (equation 13): the predicted set is not empty and within the true one."""

@@ -12,14 +12,14 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from analysis.plots.interactive import plotly_figure
-from analysis.plots.plot import NotEnough, Plot
-from analysis.plots.searched import Searched, searched
-from analysis.plots.theme import WIDTH, Theme
-from analysis.plots.trials import finished_trials, thinned
-from analysis.plots.words import counted, listed, shortened, value
-from analysis.run import Run
-from spaces import Choice, Int, metric
+from thaw.analysis.plots.interactive import plotly_figure
+from thaw.analysis.plots.plot import NotEnough, Plot
+from thaw.analysis.plots.searched import Searched, searched
+from thaw.analysis.plots.theme import WIDTH, Theme
+from thaw.analysis.plots.trials import finished_trials, thinned
+from thaw.analysis.plots.words import counted, listed, shortened, value
+from thaw.analysis.run import Run
+from thaw.spaces import Choice, Int, metric
 
 LIMIT = 300
 UNUSED = -0.12

@@ -10,15 +10,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.plots.axes import logarithmic, metric_axis
-from analysis.plots.interactive import plotly_figure
-from analysis.plots.kinds import Kinds
-from analysis.plots.plot import Plot
-from analysis.plots.theme import BOTH, Theme
-from analysis.plots.trials import finished_trials
-from analysis.plots.words import counted, metric_label, number
-from analysis.run import Run
-from spaces import metric
+from thaw.analysis.plots.axes import logarithmic, metric_axis
+from thaw.analysis.plots.interactive import plotly_figure
+from thaw.analysis.plots.kinds import Kinds
+from thaw.analysis.plots.plot import Plot
+from thaw.analysis.plots.theme import BOTH, Theme
+from thaw.analysis.plots.trials import finished_trials
+from thaw.analysis.plots.words import counted, metric_label, number
+from thaw.analysis.run import Run
+from thaw.spaces import metric
 
 COSTS = {"seconds": "training and validation (seconds)", "parameters": "trained parameters (number)"}
 MANY = 500

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.plots.theme import LIGHT, Theme
+from thaw.analysis.plots.theme import LIGHT, Theme
 
 Data = TypeVar("Data")
 
@@ -25,7 +25,7 @@ class Plot(Generic[Data]):
     Args:
         title: a few words.
         question: what a reader wants to know when looking at it.
-        group: heading under which a report shows it, one of :data:`analysis.plots.GROUPS`.
+        group: heading under which a report shows it, one of :data:`thaw.analysis.plots.GROUPS`.
         compute: run and options → everything that is drawn, without drawing; raises NotEnough where the run does not
             hold what is needed, and ConfigError where an option is wrong.
         draw: that and a theme → the picture.

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.plots.paper import ACCURACY, SHORT, some_trials, summary
-from analysis.plots.plot import Plot
-from analysis.plots.theme import Theme
-from analysis.plots.words import counted, number, shortened, value
-from analysis.run import Run
+from thaw.analysis.plots.paper import ACCURACY, SHORT, some_trials, summary
+from thaw.analysis.plots.plot import Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.words import counted, number, shortened, value
+from thaw.analysis.run import Run
 
 ROWS = 12
 ALWAYS = ("architecture", "freeze_depth", "learning_rate", "weight_decay")
@@ -28,7 +28,7 @@ RESULTS = {
 
 @dataclass(frozen=True)
 class Results:
-    """Rows trial, hyperparameters, and the columns of :func:`analysis.plots.paper.summary`, epochs from 1."""
+    """Rows trial, hyperparameters, and the columns of :func:`thaw.analysis.plots.paper.summary`, epochs from 1."""
 
     metric: str
     rows: pd.DataFrame

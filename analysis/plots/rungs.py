@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.plots.axes import metric_axis
-from analysis.plots.plot import NotEnough, Plot
-from analysis.plots.theme import Theme
-from analysis.plots.words import counted, listed
-from analysis.run import Run
+from thaw.analysis.plots.axes import metric_axis
+from thaw.analysis.plots.plot import NotEnough, Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.words import counted, listed
+from thaw.analysis.run import Run
 
 OUTCOMES = {
     "went on": (0, "o"),

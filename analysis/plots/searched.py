@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.plots.plot import NotEnough
-from analysis.plots.trials import where_it_counts
-from analysis.run import Run
-from spaces import Choice, Parameter, TrialConfig
+from thaw.analysis.plots.plot import NotEnough
+from thaw.analysis.plots.trials import where_it_counts
+from thaw.analysis.run import Run
+from thaw.spaces import Choice, Parameter, TrialConfig
 
 EDGE = 0.05
 """A value this close to the end of its range, as a share of the range, lies at its boundary."""

@@ -11,16 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.plots.axes import logarithmic, metric_axis, whole_numbers
-from analysis.plots.fates import FATES, fate_handles
-from analysis.plots.interactive import plotly_figure
-from analysis.plots.plot import Plot
-from analysis.plots.searched import Searched, searched
-from analysis.plots.theme import BOTH, Theme
-from analysis.plots.trials import finished_trials
-from analysis.plots.words import counted, hyperparameter_label, listed, metric_label, shortened, value
-from analysis.run import Run
-from spaces import Choice, Int
+from thaw.analysis.plots.axes import logarithmic, metric_axis, whole_numbers
+from thaw.analysis.plots.fates import FATES, fate_handles
+from thaw.analysis.plots.interactive import plotly_figure
+from thaw.analysis.plots.plot import Plot
+from thaw.analysis.plots.searched import Searched, searched
+from thaw.analysis.plots.theme import BOTH, Theme
+from thaw.analysis.plots.trials import finished_trials
+from thaw.analysis.plots.words import counted, hyperparameter_label, listed, metric_label, shortened, value
+from thaw.analysis.run import Run
+from thaw.spaces import Choice, Int
 
 MANY = 500
 """Trials from which points are drawn small and as pixels, also in vector files."""

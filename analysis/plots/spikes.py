@@ -16,12 +16,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.plots.axes import logarithmic
-from analysis.plots.plot import NotEnough, Plot
-from analysis.plots.theme import Theme
-from analysis.plots.words import counted, number
-from analysis.run import Run
-from spaces import STAGES, metric
+from thaw.analysis.plots.axes import logarithmic
+from thaw.analysis.plots.plot import NotEnough, Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.words import counted, number
+from thaw.analysis.run import Run
+from thaw.spaces import STAGES, metric
 
 DEVIATIONS = 3.0
 ROBUST = 1.4826

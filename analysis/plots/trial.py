@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.plots.axes import whole_numbers
-from analysis.plots.paper import ACCURACY, FIRST_EPOCH, curves, summary
-from analysis.plots.plot import Plot
-from analysis.plots.theme import Theme
-from analysis.plots.trials import chosen_trial
-from analysis.plots.words import number
-from analysis.run import Run
+from thaw.analysis.plots.axes import whole_numbers
+from thaw.analysis.plots.paper import ACCURACY, FIRST_EPOCH, curves, summary
+from thaw.analysis.plots.plot import Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.trials import chosen_trial
+from thaw.analysis.plots.words import number
+from thaw.analysis.run import Run
 
 LINES = {"train": ("training", "o", "--"), "val": ("validation", "s", "-")}
 
 
 @dataclass(frozen=True)
 class OneTrial:
-    """A trial's `curves` and `summary` as in :mod:`analysis.plots.paper`; `metric` chose its best epoch."""
+    """A trial's `curves` and `summary` as in :mod:`thaw.analysis.plots.paper`; `metric` chose its best epoch."""
 
     trial: int
     architecture: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.plots.plot import NotEnough
-from analysis.run import Run
-from analysis.tables import FINISHED
-from spaces import ConfigError, metric
+from thaw.analysis.plots.plot import NotEnough
+from thaw.analysis.run import Run
+from thaw.analysis.tables import FINISHED
+from thaw.spaces import ConfigError, metric
 
 
 def best_first(table: pd.DataFrame, column: str, values: str = "") -> pd.DataFrame:

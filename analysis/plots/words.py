@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from spaces import metric
+from thaw.spaces import metric
 
 UNITS = {
     "freeze_depth": "stages frozen",

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from analysis.plots.fates import FATES, fate_handles
-from analysis.plots.plot import NotEnough, Plot
-from analysis.plots.theme import Theme
-from analysis.plots.words import counted, number, shortened
-from analysis.run import Run
+from thaw.analysis.plots.fates import FATES, fate_handles
+from thaw.analysis.plots.plot import NotEnough, Plot
+from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.words import counted, number, shortened
+from thaw.analysis.run import Run
 
 ROWS = 24
 """Workers that are drawn; a search that restarts them often has more."""

@@ -6,14 +6,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.importance import MIN_TRIALS, first_rung, importance
-from analysis.plots import NotEnough, slices
-from analysis.plots.words import counted, listed, number, value
-from analysis.report.beside import Beside, beside
-from analysis.report.spending import sentences, spending
-from analysis.run import Run
-from analysis.tables import TrialRecord
-from spaces import best_epoch
+from thaw.analysis.importance import MIN_TRIALS, first_rung, importance
+from thaw.analysis.plots import NotEnough, slices
+from thaw.analysis.plots.words import counted, listed, number, value
+from thaw.analysis.report.beside import Beside, beside
+from thaw.analysis.report.spending import sentences, spending
+from thaw.analysis.run import Run
+from thaw.analysis.tables import TrialRecord
+from thaw.spaces import best_epoch
 
 UNFINISHED = ("running", "waiting")
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.run import Run
-from analysis.tables import TrialRecord
-from spaces import METRICS, best_epoch, metric
+from thaw.analysis.run import Run
+from thaw.analysis.tables import TrialRecord
+from thaw.spaces import METRICS, best_epoch, metric
 
 PLAIN_LOSS = {"loss": "bce", "positive_weight": 1.0, "label_smoothing": 0.0}
 """What a trial must train with for its loss to be the plain cross entropy that trivial predictors are scored by."""

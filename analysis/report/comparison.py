@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.plots import NotEnough, Plot, Theme
-from analysis.plots.axes import metric_axis
-from analysis.plots.trials import finished_trials
-from analysis.plots.words import duration, listed, number, shortened, value
-from analysis.report.spending import spending
-from analysis.run import Run
-from spaces import metric
+from thaw.analysis.plots import NotEnough, Plot, Theme
+from thaw.analysis.plots.axes import metric_axis
+from thaw.analysis.plots.trials import finished_trials
+from thaw.analysis.plots.words import duration, listed, number, shortened, value
+from thaw.analysis.report.spending import spending
+from thaw.analysis.run import Run
+from thaw.spaces import metric
 
 
 def names(runs: Sequence[Run]) -> list[str]:

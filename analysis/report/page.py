@@ -11,16 +11,16 @@ from typing import Any
 
 import jinja2
 
-from analysis.plots import GROUPS, PLOTS
-from analysis.report import comparison
-from analysis.report.answer import Answer, answer
-from analysis.report.beside import arrow
-from analysis.report.confirmation import Confirmation, confirmation
-from analysis.report.made_with import made_with
-from analysis.report.pictures import Picture, draw_all, write_table
-from analysis.report.trial_rows import trial_rows
-from analysis.run import Run
-from spaces import METRICS, ConfigError
+from thaw.analysis.plots import GROUPS, PLOTS
+from thaw.analysis.report import comparison
+from thaw.analysis.report.answer import Answer, answer
+from thaw.analysis.report.beside import arrow
+from thaw.analysis.report.confirmation import Confirmation, confirmation
+from thaw.analysis.report.made_with import made_with
+from thaw.analysis.report.pictures import Picture, draw_all, write_table
+from thaw.analysis.report.trial_rows import trial_rows
+from thaw.analysis.run import Run
+from thaw.spaces import METRICS, ConfigError
 
 MARK = '<meta name="generator" content="Thaw">'
 """How a report is told from a file of the user's."""
@@ -103,7 +103,7 @@ def _section(name: str, run: Run, output: Path, folder: str) -> Section:
 
 
 def _render(sections: list[Section], shared: dict[str, Any]) -> str:
-    folder = resources.files("analysis.report")
+    folder = resources.files("thaw.analysis.report")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

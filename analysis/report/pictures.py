@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from analysis.plots import DARK, LIGHT, NotEnough, Plot, Theme
+from thaw.analysis.plots import DARK, LIGHT, NotEnough, Plot, Theme
 
 LARGEST_SVG = 150_000
 """Bytes up to which the page holds a picture as SVG, sharp at any size; beyond, as PNG if that is less."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from analysis.plots.fates import FATES
-from analysis.plots.words import counted, duration, listed
-from analysis.run import Run
-from analysis.tables import TrialRecord
+from thaw.analysis.plots.fates import FATES
+from thaw.analysis.plots.words import counted, duration, listed
+from thaw.analysis.run import Run
+from thaw.analysis.tables import TrialRecord
 
 STOPPED = ("pruned", "early_stopped")
 

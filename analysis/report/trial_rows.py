@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.plots.trials import best_first
-from analysis.report.pictures import plain
-from analysis.run import Run
-from spaces import metric
+from thaw.analysis.plots.trials import best_first
+from thaw.analysis.report.pictures import plain
+from thaw.analysis.run import Run
+from thaw.spaces import metric
 
 OTHERS = ("val_loss", "val_f1_macro", "val_top1_accuracy", "val_inclusion_accuracy", "val_hamming_accuracy")
 """Metrics shown beside the objective; the CSV holds all of them."""

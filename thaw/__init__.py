@@ -1,0 +1,58 @@
+"""Hyperparameter search for transfer learning on images, on Ray Tune and Optuna.
+
+The public Python API; each name is imported when it is first asked for, so ``import thaw`` costs nothing:
+
+```python
+from thaw import load_config, run_search
+
+run = run_search(load_config("search.yaml"))
+print(run.best.config)
+```
+
+The four rooms ``thaw.spaces``, ``thaw.trainables``, ``thaw.search`` and ``thaw.analysis`` are links to the folders of
+these names beside this package. Nothing is ever imported under its bare name.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from thaw.analysis.run import Run, load_run
+    from thaw.search.config import SearchConfig, load_config
+    from thaw.search.resume import resume_search
+    from thaw.search.tuner import run_search
+    from thaw.search.version import __version__
+    from thaw.trainables.bundle import Bundle, load_bundle
+
+PUBLIC = {
+    "Bundle": "thaw.trainables.bundle",
+    "Run": "thaw.analysis.run",
+    "SearchConfig": "thaw.search.config",
+    "__version__": "thaw.search.version",
+    "load_bundle": "thaw.trainables.bundle",
+    "load_config": "thaw.search.config",
+    "load_run": "thaw.analysis.run",
+    "resume_search": "thaw.search.resume",
+    "run_search": "thaw.search.tuner",
+}
+"""Public name → the module that has it."""
+
+__all__ = [
+    "Bundle",
+    "Run",
+    "SearchConfig",
+    "__version__",
+    "load_bundle",
+    "load_config",
+    "load_run",
+    "resume_search",
+    "run_search",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in PUBLIC:
+        return getattr(import_module(PUBLIC[name]), name)
+    raise AttributeError(f"module 'thaw' has no attribute {name!r}")
