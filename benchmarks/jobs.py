@@ -8,7 +8,7 @@ from typing import Any
 
 from thaw.spaces import TrialConfig
 from thaw.trainables.architectures import describe_stages
-from thaw.trainables.splits import Split
+from thaw.trainables.data.splits import Split
 
 
 @dataclass(frozen=True)

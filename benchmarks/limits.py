@@ -28,8 +28,8 @@ from thaw.spaces import TrialConfig
 from thaw.trainables.architectures import describe_stages
 from thaw.trainables.chunks import MOST, chunk_size
 from thaw.trainables.context import RunContext
+from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.freezing import build_network, run_prefix
-from thaw.trainables.image_store import ImageStore
 from thaw.trainables.loop import EVALUATION_BATCH, Training
 from thaw.trainables.losses import probabilities
 from thaw.trainables.metrics import average_precision

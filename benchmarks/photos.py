@@ -16,7 +16,7 @@ from thaw.search.config import SearchConfig, load_config
 from thaw.search.resources import this_machine
 from thaw.spaces import ConfigError
 from thaw.trainables.architectures import architecture
-from thaw.trainables.digits import write_digits
+from thaw.trainables.data.digits import write_digits
 
 
 def add_options(parser: argparse.ArgumentParser, images: int | None) -> None:

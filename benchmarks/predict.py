@@ -17,10 +17,10 @@ import torch
 from benchmarks.machine import machine, print_table
 from thaw.trainables.bundle import Bundle, load_bundle
 from thaw.trainables.chunks import chunk_size
-from thaw.trainables.decoding import decode_image
-from thaw.trainables.image_places import find_images
+from thaw.trainables.data.decoding import decode_image
+from thaw.trainables.data.image_places import find_images
+from thaw.trainables.data.supervision import supervised
 from thaw.trainables.predict import TIMEOUT, processors
-from thaw.trainables.supervision import supervised
 
 
 def decoding(bundle: Bundle, paths: list[Path]) -> None:

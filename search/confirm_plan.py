@@ -22,8 +22,8 @@ from thaw.search.cross_validation import Leader, confirmation
 from thaw.search.preflight import Prepared
 from thaw.spaces import ConfigError, TrialConfig, best_epoch, metric
 from thaw.trainables.context import Fold
+from thaw.trainables.data.splits import Split, split_folds
 from thaw.trainables.estimates import Estimate
-from thaw.trainables.splits import Split, split_folds
 from thaw.trainables.trivial import trivial_metrics
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from thaw.trainables.splits import Split
+from thaw.trainables.data.splits import Split
 
 
 def label_facts(labels: np.ndarray, split: Split) -> dict[str, Any]:

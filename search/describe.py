@@ -11,7 +11,7 @@ from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError, printable
 from thaw.spaces.trial import default
 from thaw.trainables.activations import MIN_GAIN, plan
 from thaw.trainables.architectures import describe_stages
-from thaw.trainables.datasets import Dataset
+from thaw.trainables.data.dataset import Dataset
 
 BAR = 40
 

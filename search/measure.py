@@ -9,9 +9,9 @@ import torch
 from thaw.search.config import SearchConfig
 from thaw.spaces import STAGES, TrialConfig
 from thaw.trainables.context import RunContext
-from thaw.trainables.image_store import ImageStore
+from thaw.trainables.data.image_store import ImageStore
+from thaw.trainables.data.splits import Split
 from thaw.trainables.loop import EpochRow, Training
-from thaw.trainables.splits import Split
 
 BATCHES = 3
 WORTHWHILE = 0.9

@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from thaw.spaces import ConfigError, did_you_mean
 from thaw.trainables.bundle import Bundle, load_bundle
-from thaw.trainables.image_places import find_images
+from thaw.trainables.data.image_places import find_images
+from thaw.trainables.data.whole_files import check_new, new_file
 from thaw.trainables.predict import Prediction
-from thaw.trainables.whole_files import check_new, new_file
 
 SEPARATOR = "|"
 """Between the labels of an image: the sign that Thaw's own reader takes first, and that no usual label contains."""
@@ -66,7 +66,7 @@ def predict(bundle_folder: Path, places: Sequence[str], to: Path, format: str, c
 
     Args:
         bundle_folder: made by ``thaw export`` or ``thaw train``.
-        places: as :func:`thaw.trainables.image_places.find_images` takes them.
+        places: as :func:`thaw.trainables.data.image_places.find_images` takes them.
         to: a new file.
         format: a key of `FORMATS`.
         console: where progress is shown.

@@ -21,7 +21,7 @@ from benchmarks.photos import add_options, bench, repeated, subset
 from tests.conftest import ROOT
 from thaw.spaces import ConfigError, TrialConfig
 from thaw.trainables.architectures import describe_stages
-from thaw.trainables.splits import Split
+from thaw.trainables.data.splits import Split
 
 SPLIT = Split(np.arange(80), np.arange(80, 100), np.arange(0))
 SMALL = ("--images", "90", "--image-size", "64", "--architecture", "mobilenet_v3_small")

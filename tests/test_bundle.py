@@ -21,8 +21,8 @@ from thaw.spaces import ConfigError
 from thaw.trainables.architectures import ARCHITECTURES
 from thaw.trainables.bundle import FACTS, FORMAT, MODEL, ONNX, file_digest, load_bundle
 from thaw.trainables.classifier import build_classifier
-from thaw.trainables.decoding import decode_image
-from thaw.trainables.views import render
+from thaw.trainables.data.decoding import decode_image
+from thaw.trainables.data.views import render
 
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, *TIMM])

@@ -11,8 +11,8 @@ import pytest
 
 from thaw.search.cross_validation import Leader, confirmation, corrected_interval
 from thaw.spaces import METRICS, ConfigError
-from thaw.trainables.datasets import Dataset
-from thaw.trainables.splits import split_dataset, split_folds
+from thaw.trainables.data.dataset import Dataset
+from thaw.trainables.data.splits import split_dataset, split_folds
 
 
 def dataset(images: int = 200, groups: int = 40) -> Dataset:

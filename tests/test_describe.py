@@ -18,7 +18,7 @@ from thaw.search.dry_run import dry_run
 from thaw.search.preflight import load_dataset
 from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
 from thaw.trainables.architectures import ARCHITECTURES
-from thaw.trainables.datasets import read_dataset
+from thaw.trainables.data.dataset import read_dataset
 
 PAPER_LABELS = ROOT.parent / "shared" / "paper" / "train-first1412.txt"
 

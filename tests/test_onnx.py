@@ -17,7 +17,7 @@ from thaw.spaces import ConfigError
 from thaw.trainables import onnx_export
 from thaw.trainables.architectures import ARCHITECTURES
 from thaw.trainables.classifier import Classifier, build_classifier
-from thaw.trainables.decoding import decode_image
+from thaw.trainables.data.decoding import decode_image
 from thaw.trainables.onnx_export import export_onnx, onnx_probabilities, require_onnx
 from thaw.trainables.predict import store_logits
 

@@ -22,8 +22,8 @@ from thaw.search.predict import predict
 from thaw.spaces import ConfigError
 from thaw.trainables import predict as prediction
 from thaw.trainables.bundle import Bundle, load_bundle
-from thaw.trainables.image_places import find_images
-from thaw.trainables.readers import read_paper
+from thaw.trainables.data.formats import read_paper
+from thaw.trainables.data.image_places import find_images
 
 QUIET = Console(quiet=True)
 

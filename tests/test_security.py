@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from thaw.search.cli import app
 from thaw.spaces import ConfigError, printable
 from thaw.trainables.checkpoint import read, read_best
-from thaw.trainables.datasets import read_dataset
+from thaw.trainables.data.dataset import read_dataset
 from thaw.trainables.weights import load_pretrained
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,9 +64,9 @@ def test_no_call_of_ours_runs_what_a_file_says() -> None:
 
 
 def test_pillows_limit_stands() -> None:
-    import thaw.trainables.decoding
+    import thaw.trainables.data.decoding
 
-    assert thaw.trainables.decoding.Image.MAX_IMAGE_PIXELS == Image.MAX_IMAGE_PIXELS == 89_478_485
+    assert thaw.trainables.data.decoding.Image.MAX_IMAGE_PIXELS == Image.MAX_IMAGE_PIXELS == 89_478_485
 
 
 def lying(claimed: int, tensors: dict[str, object], content: bytes = b"") -> bytes:

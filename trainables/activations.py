@@ -24,9 +24,9 @@ from thaw.trainables.architectures import architecture, describe_stages, output_
 from thaw.trainables.cache_budget import admit, hold
 from thaw.trainables.chunks import chunk_size
 from thaw.trainables.context import RunContext
+from thaw.trainables.data.image_store import ImageStore
+from thaw.trainables.data.views import render, view_parameters
 from thaw.trainables.freezing import Network, run_prefix
-from thaw.trainables.image_store import ImageStore
-from thaw.trainables.views import render, view_parameters
 
 VERSION = 3
 """Part of every key; raise it whenever the same images would give other activations."""

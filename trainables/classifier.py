@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from thaw.spaces import ConfigError
 from thaw.trainables.architectures import RGB, architecture, output_features
-from thaw.trainables.decoding import RESIZE
+from thaw.trainables.data.decoding import RESIZE
+from thaw.trainables.data.views import render
 from thaw.trainables.folding import fold
-from thaw.trainables.views import render
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ClassifierFacts:
         classes: number of labels.
         head_units: width of the hidden dense layer; 0 for none.
         image_size: side of the square images, pixels.
-        resize: how images become squares, a key of ``thaw.trainables.decoding.RESIZE``.
+        resize: how images become squares, a key of ``thaw.trainables.data.decoding.RESIZE``.
         mean, std: of each channel, on the scale from 0 to 1.
     """
 

@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from thaw.spaces import ConfigError
-from thaw.trainables.image_store import ImageStore, open_store
+from thaw.trainables.data.image_store import ImageStore, open_store
+from thaw.trainables.data.splits import Split
+from thaw.trainables.data.views import Augment
 from thaw.trainables.seeding import derive_seed
-from thaw.trainables.splits import Split
-from thaw.trainables.views import Augment
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import torch
 
 from thaw.trainables.chunks import chunk_size
 from thaw.trainables.classifier import Classifier, ClassifierFacts
-from thaw.trainables.decoding import Rejected, decode_image, file_identity
+from thaw.trainables.data.decoding import Rejected, decode_image, file_identity
+from thaw.trainables.data.supervision import supervised
 from thaw.trainables.label_sets import LabelRule
-from thaw.trainables.supervision import supervised
 
 TIMEOUT = 60.0
 """Seconds for reading one file."""

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from thaw.trainables.datasets import Dataset, read_dataset
-from thaw.trainables.digits import BUILTIN, CANVAS, DIGITS_PER_IMAGE, write_digits
-from thaw.trainables.splits import split_dataset
+from thaw.trainables.data.dataset import Dataset, read_dataset
+from thaw.trainables.data.digits import BUILTIN, CANVAS, DIGITS_PER_IMAGE, write_digits
+from thaw.trainables.data.splits import split_dataset
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_written_once(folder: Path) -> None:
 
 
 def test_two_processes_at_once_write_the_same(folder: Path, digits: Dataset, tmp_path: Path) -> None:
-    script = "import sys; from pathlib import Path; from thaw.trainables.digits import write_digits\n"
+    script = "import sys; from pathlib import Path; from thaw.trainables.data.digits import write_digits\n"
     script += "write_digits(Path(sys.argv[1]))\n"
     command = [sys.executable, "-c", script, str(tmp_path / "cache")]
     processes = [subprocess.Popen(command, cwd=Path(__file__).parents[1]) for _ in range(2)]

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from thaw.spaces.errors import ConfigError
-from thaw.trainables import image_store, supervision
-from thaw.trainables.image_store import ImageStore, Rejected, decode_image, open_store
+from thaw.trainables.data import image_store, supervision
+from thaw.trainables.data.image_store import ImageStore, Rejected, decode_image, open_store
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -284,7 +284,7 @@ def test_damaged_store_is_built_again(images: Path, tmp_path: Path, damage: Call
 
 def test_of_several_processes_one_builds(images: Path, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from thaw.trainables.image_store import open_store\n"
+        "import sys; from pathlib import Path; from thaw.trainables.data.image_store import open_store\n"
         "said = []\n"
         "root, directory = map(Path, sys.argv[1:])\n"
         "files = sorted(path.name for path in root.iterdir())\n"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from thaw.spaces import ConfigError
-from thaw.trainables.label_files import looks_like_image
+from thaw.trainables.data.label_files import looks_like_image
 
 WILDCARDS = "*?["
 

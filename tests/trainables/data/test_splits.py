@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from thaw.spaces.errors import ConfigError
-from thaw.trainables.datasets import Dataset
-from thaw.trainables.splits import Split, split_dataset
+from thaw.trainables.data.dataset import Dataset
+from thaw.trainables.data.splits import Split, split_dataset
 
 
 def dataset(labels: np.ndarray, **columns: object) -> Dataset:

@@ -20,8 +20,8 @@ from PIL import Image
 from tests.searches import small_config
 from thaw.search.preflight import Prepared, prepare
 from thaw.spaces import ConfigError
-from thaw.trainables.datasets import read_dataset
-from thaw.trainables.decoding import Rejected, decode_image
+from thaw.trainables.data.dataset import read_dataset
+from thaw.trainables.data.decoding import Rejected, decode_image
 
 DOCS = (Path(__file__).resolve().parent.parent / "docs" / "reliability.md").read_text(encoding="utf-8")
 GOOD = 24

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from thaw.trainables.decoding import Rejected
+from thaw.trainables.data.decoding import Rejected
 
 
 @dataclass

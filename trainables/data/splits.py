@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from thaw.spaces.errors import ConfigError, did_you_mean
-from thaw.trainables.datasets import Dataset
+from thaw.trainables.data.dataset import Dataset
 
 TRAIN, VALIDATION, TEST = range(3)
 

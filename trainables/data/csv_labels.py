@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from thaw.spaces.errors import ConfigError
-from thaw.trainables.label_files import Rows, looks_like_image, text_of
+from thaw.trainables.data.label_files import Rows, looks_like_image, text_of
 
 FILE_COLUMNS = ("filename", "file_name", "file", "image", "image_name", "image_id", "image_path", "path", "name", "id")
 """Headings under which label files keep the file name, the most telling first; upper and lower case are the same."""

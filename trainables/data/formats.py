@@ -1,7 +1,7 @@
 """The formats of label files: the table of their readers, and which one a file needs.
 
 A reader only says which file carries which labels, in the words of the label file. Names, duplicates and the label
-matrix are the business of :mod:`thaw.trainables.datasets`.
+matrix are the business of :mod:`thaw.trainables.data.dataset`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from thaw.trainables.annotations import read_coco, read_folders, read_voc
-from thaw.trainables.csv_labels import read_csv, read_paper
-from thaw.trainables.label_files import Rows, text_of
+from thaw.trainables.data.annotations import read_coco, read_folders, read_voc
+from thaw.trainables.data.csv_labels import read_csv, read_paper
+from thaw.trainables.data.label_files import Rows, text_of
 
 READERS: dict[str, Callable[[Path, Path | None, dict[str, str] | None], Rows]] = {
     "csv": read_csv,

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from thaw.spaces.errors import ConfigError
-from thaw.trainables.views import AUGMENTS, Augment, _splitmix64, affine_matrices, render, view_parameters
+from thaw.trainables.data.views import AUGMENTS, Augment, _splitmix64, affine_matrices, render, view_parameters
 
 PLAIN: dict[str, Any] = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}  # keeps the scale of 0 to 255
 PAPER = AUGMENTS["paper"]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from thaw.spaces.errors import ConfigError
-from thaw.trainables.datasets import READERS, Dataset, read_dataset
+from thaw.trainables.data.dataset import READERS, Dataset, read_dataset
 
 SHARED = Path(os.environ.get("THAW_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from thaw.spaces.errors import ConfigError, did_you_mean
-from thaw.trainables.csv_labels import table_of
-from thaw.trainables.label_files import Rows, json_of
-from thaw.trainables.readers import READERS, detect_format
+from thaw.trainables.data.csv_labels import table_of
+from thaw.trainables.data.formats import READERS, detect_format
+from thaw.trainables.data.label_files import Rows, json_of
 
 __all__ = ["READERS", "Dataset", "read_dataset"]
 

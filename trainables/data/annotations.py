@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from thaw.spaces.errors import ConfigError
-from thaw.trainables.label_files import Rows, bytes_of, decoded, json_of, looks_like_image
+from thaw.trainables.data.label_files import Rows, bytes_of, decoded, json_of, looks_like_image
 
 
 def read_coco(images: Path, labels: Path | None, classes: dict[str, str] | None) -> Rows:

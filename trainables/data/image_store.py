@@ -19,8 +19,8 @@ import numpy as np
 from filelock import FileLock
 
 from thaw.spaces.errors import ConfigError, did_you_mean
-from thaw.trainables.decoding import RESIZE, Rejected, decode_image, file_identity
-from thaw.trainables.supervision import supervised
+from thaw.trainables.data.decoding import RESIZE, Rejected, decode_image, file_identity
+from thaw.trainables.data.supervision import supervised
 
 VERSION = 1
 """Part of every key; raise it whenever the same file would give other pixels."""
@@ -71,7 +71,7 @@ def open_store(
 
     A store belongs to the names, sizes and dates of its files: a changed image makes a new one. A damaged store is
     built again. Files that cannot be used are rejected with a reason. Links are followed wherever they lead, as
-    folders of links into a data store are common; what names may say is checked by :mod:`thaw.trainables.datasets`.
+    folders of links into a data store are common; what names may say is checked by :mod:`thaw.trainables.data.dataset`.
 
     Args:
         root, files: ``root / files[i]`` is image i; at least one.
