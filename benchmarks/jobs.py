@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from thaw.spaces import TrialConfig
-from thaw.trainables.architectures import describe_stages
 from thaw.trainables.data.splits import Split
+from thaw.trainables.networks.table import describe_stages
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import yaml
 from thaw.search.config import SearchConfig, load_config
 from thaw.search.resources import this_machine
 from thaw.spaces import ConfigError
-from thaw.trainables.architectures import architecture
 from thaw.trainables.data.digits import write_digits
+from thaw.trainables.networks.table import architecture
 
 
 def add_options(parser: argparse.ArgumentParser, images: int | None) -> None:

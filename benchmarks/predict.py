@@ -16,10 +16,10 @@ import torch
 
 from benchmarks.machine import machine, print_table
 from thaw.trainables.bundle import Bundle, load_bundle
-from thaw.trainables.chunks import chunk_size
 from thaw.trainables.data.decoding import decode_image
 from thaw.trainables.data.image_places import find_images
 from thaw.trainables.data.supervision import supervised
+from thaw.trainables.networks.chunks import chunk_size
 from thaw.trainables.predict import TIMEOUT, processors
 
 

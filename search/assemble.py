@@ -9,9 +9,9 @@ from torch import Tensor
 
 from thaw.search.preflight import Prepared
 from thaw.spaces import ConfigError
-from thaw.trainables.architectures import architecture
 from thaw.trainables.checkpoint import BestCheckpoint
 from thaw.trainables.classifier import Classifier, ClassifierFacts, build_classifier
+from thaw.trainables.networks.table import architecture
 from thaw.trainables.predict import default_device, store_logits
 
 TOLERANCE = {"fp32": 0.01, "bf16": 0.5}

@@ -15,15 +15,15 @@ from thaw.search.config import DataConfig, SearchConfig
 from thaw.search.measure import choose_precision
 from thaw.search.resources import available, resolve_resources
 from thaw.spaces import ConfigError
-from thaw.trainables.architectures import architecture
 from thaw.trainables.context import CacheOptions, ImageSource, RunContext
 from thaw.trainables.data.dataset import Dataset, read_dataset
 from thaw.trainables.data.digits import BUILTIN
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split, split_dataset
 from thaw.trainables.data.views import AUGMENTS, Augment
+from thaw.trainables.networks.table import architecture
+from thaw.trainables.networks.weights import load_pretrained
 from thaw.trainables.trivial import trivial_metrics
-from thaw.trainables.weights import load_pretrained
 
 MIN_TRAINING = 2
 

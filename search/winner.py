@@ -18,7 +18,7 @@ from thaw.search.scoring import Score
 from thaw.search.version import __version__
 from thaw.trainables.checkpoint import BestCheckpoint
 from thaw.trainables.label_sets import LabelRule
-from thaw.trainables.weights import chosen_weights
+from thaw.trainables.networks.weights import chosen_weights
 
 
 @dataclass(frozen=True)

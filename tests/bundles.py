@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.test_architectures import plausible_state
-from thaw.trainables.architectures import architecture, output_features, restore
+from tests.trainables.networks.test_table import plausible_state
 from thaw.trainables.bundle import CARD, CONFIG, seal, write_model
 from thaw.trainables.classifier import ClassifierFacts
-from thaw.trainables.freezing import Frozen, Network
 from thaw.trainables.label_sets import LabelRule
+from thaw.trainables.networks.freezing import Frozen, Network
+from thaw.trainables.networks.table import architecture, output_features, restore
 
 SIDE = 64
 CLASSES = ("red", "traffic light", "blue")

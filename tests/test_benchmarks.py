@@ -20,8 +20,8 @@ from benchmarks.machine import cell, print_table
 from benchmarks.photos import add_options, bench, repeated, subset
 from tests.conftest import ROOT
 from thaw.spaces import ConfigError, TrialConfig
-from thaw.trainables.architectures import describe_stages
 from thaw.trainables.data.splits import Split
+from thaw.trainables.networks.table import describe_stages
 
 SPLIT = Split(np.arange(80), np.arange(80, 100), np.arange(0))
 SMALL = ("--images", "90", "--image-size", "64", "--architecture", "mobilenet_v3_small")

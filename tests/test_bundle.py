@@ -16,13 +16,13 @@ import torch
 
 from tests.bundles import CLASSES, SIDE, model_facts, random_network, write_bundle
 from tests.conftest import ROOT
-from tests.test_architectures import TIMM
+from tests.trainables.networks.test_table import TIMM
 from thaw.spaces import ConfigError
-from thaw.trainables.architectures import ARCHITECTURES
 from thaw.trainables.bundle import FACTS, FORMAT, MODEL, ONNX, file_digest, load_bundle
 from thaw.trainables.classifier import build_classifier
 from thaw.trainables.data.decoding import decode_image
 from thaw.trainables.data.views import render
+from thaw.trainables.networks.table import ARCHITECTURES
 
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, *TIMM])

@@ -17,8 +17,8 @@ from thaw.search.describe import describe_architecture, describe_data
 from thaw.search.dry_run import dry_run
 from thaw.search.preflight import load_dataset
 from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
-from thaw.trainables.architectures import ARCHITECTURES
 from thaw.trainables.data.dataset import read_dataset
+from thaw.trainables.networks.table import ARCHITECTURES
 
 PAPER_LABELS = ROOT.parent / "shared" / "paper" / "train-first1412.txt"
 

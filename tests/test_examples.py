@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 from thaw.search.config import load_config
 from thaw.search.tuner import run_search
-from thaw.trainables.architectures import ARCHITECTURES
+from thaw.trainables.networks.table import ARCHITECTURES
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 QUICKSTART = ROOT / "examples" / "quickstart.yaml"

@@ -13,7 +13,7 @@ from thaw.search import measure
 from thaw.search.measure import choose_precision, measure_epochs
 from thaw.search.preflight import prepare
 from thaw.search.provenance import provenance
-from thaw.trainables.architectures import architecture
+from thaw.trainables.networks.table import architecture
 
 
 def test_every_pair_of_the_space_has_a_cost(tmp_path: Path, squares: Path, cache: Path) -> None:

@@ -11,7 +11,7 @@ import typer.main
 from thaw.search.cli import app
 from thaw.search.config import SearchConfig, load_config, preset_names
 from thaw.spaces import METRICS, TrialConfig
-from thaw.trainables.architectures import ARCHITECTURES
+from thaw.trainables.networks.table import ARCHITECTURES
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 

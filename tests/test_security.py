@@ -19,7 +19,7 @@ from thaw.search.cli import app
 from thaw.spaces import ConfigError, printable
 from thaw.trainables.checkpoint import read, read_best
 from thaw.trainables.data.dataset import read_dataset
-from thaw.trainables.weights import load_pretrained
+from thaw.trainables.networks.weights import load_pretrained
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("spaces", "trainables", "search", "analysis")

@@ -20,13 +20,13 @@ from torch import Tensor
 
 from thaw.spaces import STAGES, TrialConfig
 from thaw.trainables.activation_store import StoredView
-from thaw.trainables.architectures import architecture, describe_stages, output_features
 from thaw.trainables.cache_budget import admit, hold
-from thaw.trainables.chunks import chunk_size
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.views import render, view_parameters
-from thaw.trainables.freezing import Network, run_prefix
+from thaw.trainables.networks.chunks import chunk_size
+from thaw.trainables.networks.freezing import Network, run_prefix
+from thaw.trainables.networks.table import architecture, describe_stages, output_features
 
 VERSION = 3
 """Part of every key; raise it whenever the same images would give other activations."""

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from thaw.spaces import ConfigError
-from thaw.trainables.architectures import RGB, architecture, output_features
 from thaw.trainables.data.decoding import RESIZE
 from thaw.trainables.data.views import render
-from thaw.trainables.folding import fold
+from thaw.trainables.networks.folding import fold
+from thaw.trainables.networks.table import RGB, architecture, output_features
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def build_classifier(facts: ClassifierFacts, state: Mapping[str, Tensor]) -> Cla
 
     Args:
         facts: what to build.
-        state: all weights, as :func:`thaw.trainables.freezing.whole_state` gives them.
+        state: all weights, as :func:`thaw.trainables.networks.freezing.whole_state` gives them.
 
     Raises:
         ConfigError: the architecture is unknown, or the weights are not those of such a network.

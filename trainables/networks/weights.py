@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from thaw.spaces import FROM_SCRATCH, ConfigError, did_you_mean
-from thaw.trainables.architectures import ARCHITECTURES, architecture, restore
+from thaw.trainables.networks.table import ARCHITECTURES, architecture, restore
 
 PATIENCE = 20.0
 """Seconds without an answer after which a download is given up."""

@@ -9,14 +9,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.test_architectures import whole_network
+from tests.trainables.networks.test_table import whole_network
 from thaw.spaces import FROM_SCRATCH, ConfigError, TrialConfig
-from thaw.trainables.architectures import ARCHITECTURES, architecture, output_features
-from thaw.trainables.chunks import chunk_size
-from thaw.trainables.folding import fold
-from thaw.trainables.freezing import Frozen, Network, build_network, parted, pretrained_layers, run_prefix, whole_state
-from thaw.trainables.heads import build_flat_head, build_head
-from thaw.trainables.weights import digest
+from thaw.trainables.networks.chunks import chunk_size
+from thaw.trainables.networks.folding import fold
+from thaw.trainables.networks.freezing import (
+    Frozen,
+    Network,
+    build_network,
+    parted,
+    pretrained_layers,
+    run_prefix,
+    whole_state,
+)
+from thaw.trainables.networks.heads import build_flat_head, build_head
+from thaw.trainables.networks.table import ARCHITECTURES, architecture, output_features
+from thaw.trainables.networks.weights import digest
 
 LABELS, SIDE, SMALL = 3, 32, "mobilenet_v3_small"
 CHUNK = chunk_size("cpu", SIDE)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from thaw.spaces import STAGES, ConfigError, TrialConfig
-from thaw.trainables.architectures import architecture, output_features, restore
-from thaw.trainables.chunks import chunk_size
-from thaw.trainables.folding import fold
-from thaw.trainables.weights import chosen_weights, is_pretrained, load_pretrained
+from thaw.trainables.networks.chunks import chunk_size
+from thaw.trainables.networks.folding import fold
+from thaw.trainables.networks.table import architecture, output_features, restore
+from thaw.trainables.networks.weights import chosen_weights, is_pretrained, load_pretrained
 
 CPU = torch.device("cpu")
 

@@ -16,8 +16,8 @@ import yaml
 from torch import Tensor
 
 from thaw.spaces import ConfigError
-from thaw.trainables.architectures import architecture
-from thaw.trainables.weights import SOURCES, digest, is_pretrained, load_pretrained
+from thaw.trainables.networks.table import architecture
+from thaw.trainables.networks.weights import SOURCES, digest, is_pretrained, load_pretrained
 
 NAME = "mobilenet_v3_small"
 REAL = Path(__file__).parents[2] / "shared" / "weights" / "mobilenet_v2-imagenet.pth"

