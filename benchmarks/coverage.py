@@ -37,11 +37,11 @@ from thaw.spaces import METRICS, TrialConfig, best_epoch
 from thaw.trainables.context import Fold, RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split
-from thaw.trainables.estimates import bootstrap
-from thaw.trainables.label_sets import fit_label_rule
+from thaw.trainables.evaluation.bootstrap import bootstrap
+from thaw.trainables.evaluation.label_sets import fit_label_rule
+from thaw.trainables.evaluation.metrics import epoch_metrics
+from thaw.trainables.evaluation.policies import GROUPS, METRIC_NAMES, PolicyFigures, policy_figures
 from thaw.trainables.loop import Failure, Training
-from thaw.trainables.metrics import epoch_metrics
-from thaw.trainables.policies import GROUPS, METRIC_NAMES, PolicyFigures, policy_figures
 
 SPACE = {
     "learning_rate": {"log": [1e-4, 1e-2]},

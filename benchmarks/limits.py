@@ -27,9 +27,9 @@ from thaw.search.ray_session import running_ray, set_environment
 from thaw.spaces import TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
+from thaw.trainables.evaluation.metrics import average_precision
 from thaw.trainables.loop import EVALUATION_BATCH, Training
 from thaw.trainables.losses import probabilities
-from thaw.trainables.metrics import average_precision
 from thaw.trainables.networks.chunks import MOST, chunk_size
 from thaw.trainables.networks.freezing import build_network, run_prefix
 from thaw.trainables.networks.table import describe_stages

@@ -24,7 +24,7 @@ from thaw.search.schedulers import Rule
 from thaw.search.state import SearchState
 from thaw.search.tuner import decoding, run_session, write_inputs
 from thaw.spaces import ConfigError
-from thaw.trainables.estimates import Estimate, bootstrap
+from thaw.trainables.evaluation.bootstrap import Estimate, bootstrap
 from thaw.trainables.losses import probabilities
 
 RESAMPLES = 400

@@ -23,8 +23,8 @@ from thaw.search.preflight import Prepared
 from thaw.spaces import ConfigError, TrialConfig, best_epoch, metric
 from thaw.trainables.context import Fold
 from thaw.trainables.data.splits import Split, split_folds
-from thaw.trainables.estimates import Estimate
-from thaw.trainables.trivial import trivial_metrics
+from thaw.trainables.evaluation.bootstrap import Estimate
+from thaw.trainables.evaluation.trivial import trivial_metrics
 
 
 @dataclass(frozen=True)

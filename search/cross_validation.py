@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import t
 
 from thaw.spaces import Metric
-from thaw.trainables.estimates import Estimate
+from thaw.trainables.evaluation.bootstrap import Estimate
 
 CONFIDENCE = 0.95
 

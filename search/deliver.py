@@ -17,7 +17,7 @@ from thaw.search.winner import LabelGoal, Winner, bundle_facts, card_facts
 from thaw.trainables.bundle import CARD, CONFIG, ONNX, load_bundle, seal, write_model
 from thaw.trainables.classifier import Classifier
 from thaw.trainables.data.whole_files import new_folder
-from thaw.trainables.label_sets import LabelRule, fit_label_rule
+from thaw.trainables.evaluation.label_sets import LabelRule, fit_label_rule
 from thaw.trainables.networks.freezing import whole_state
 from thaw.trainables.onnx_export import export_onnx, onnx_probabilities
 from thaw.trainables.predict import default_device, store_logits

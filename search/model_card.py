@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from thaw.spaces import METRICS, STAGES
-from thaw.trainables.estimates import Estimate
-from thaw.trainables.label_sets import POLICIES, LabelRule
-from thaw.trainables.policies import GROUPS, PolicyFigures
+from thaw.trainables.evaluation.bootstrap import Estimate
+from thaw.trainables.evaluation.label_sets import POLICIES, LabelRule
+from thaw.trainables.evaluation.policies import GROUPS, PolicyFigures
 
 RULE_ORIGINS = {
     "out_of_fold": "predictions that `thaw confirm` made for images outside the folds it had trained on",

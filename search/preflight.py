@@ -21,9 +21,9 @@ from thaw.trainables.data.digits import BUILTIN
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split, split_dataset
 from thaw.trainables.data.views import AUGMENTS, Augment
+from thaw.trainables.evaluation.trivial import trivial_metrics
 from thaw.trainables.networks.table import architecture
 from thaw.trainables.networks.weights import load_pretrained
-from thaw.trainables.trivial import trivial_metrics
 
 MIN_TRAINING = 2
 

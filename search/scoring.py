@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from thaw.trainables.estimates import Estimate, bootstrap
-from thaw.trainables.label_sets import LabelRule
+from thaw.trainables.evaluation.bootstrap import Estimate, bootstrap
+from thaw.trainables.evaluation.label_sets import LabelRule
+from thaw.trainables.evaluation.metrics import average_precision, epoch_metrics
+from thaw.trainables.evaluation.policies import PolicyFigures, policy_figures
+from thaw.trainables.evaluation.trivial import trivial_metrics
 from thaw.trainables.losses import probabilities
-from thaw.trainables.metrics import average_precision, epoch_metrics
-from thaw.trainables.policies import PolicyFigures, policy_figures
-from thaw.trainables.trivial import trivial_metrics
 
 
 @dataclass(frozen=True)

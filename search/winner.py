@@ -17,13 +17,13 @@ from thaw.search.provenance import provenance
 from thaw.search.scoring import Score
 from thaw.search.version import __version__
 from thaw.trainables.checkpoint import BestCheckpoint
-from thaw.trainables.label_sets import LabelRule
+from thaw.trainables.evaluation.label_sets import LabelRule
 from thaw.trainables.networks.weights import chosen_weights
 
 
 @dataclass(frozen=True)
 class LabelGoal:
-    """What the label rule is to serve; see :func:`thaw.trainables.label_sets.fit_label_rule`."""
+    """What the label rule is to serve; see :func:`thaw.trainables.evaluation.label_sets.fit_label_rule`."""
 
     target: str = "f1_macro"
     policy: str = "threshold"

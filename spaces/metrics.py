@@ -1,7 +1,7 @@
 """The words for quality: every metric's name, direction, range and meaning.
 
 Columns and options carry a prefix: ``val_map`` is measured on the validation split after the epoch, ``train_map`` over
-the training batches as they passed. The formulas are in :mod:`thaw.trainables.metrics`.
+the training batches as they passed. The formulas are in :mod:`thaw.trainables.evaluation.metrics`.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ from thaw.search.resume import resume_search
 from thaw.search.stopping import SearchStopped, StopRequest
 from thaw.spaces import ConfigError, TrialConfig
 from thaw.trainables.context import Fold
+from thaw.trainables.evaluation.metrics import epoch_metrics
 from thaw.trainables.loop import train
-from thaw.trainables.metrics import epoch_metrics
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

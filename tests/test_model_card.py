@@ -10,10 +10,10 @@ import pytest
 
 from thaw.search.model_card import ModelFacts, model_card
 from thaw.spaces import METRICS, TrialConfig
-from thaw.trainables.estimates import bootstrap
-from thaw.trainables.label_sets import LabelRule
-from thaw.trainables.policies import METRIC_NAMES, policy_figures
-from thaw.trainables.trivial import trivial_metrics
+from thaw.trainables.evaluation.bootstrap import bootstrap
+from thaw.trainables.evaluation.label_sets import LabelRule
+from thaw.trainables.evaluation.policies import METRIC_NAMES, policy_figures
+from thaw.trainables.evaluation.trivial import trivial_metrics
 
 RULE = LabelRule(np.tile([1.0, 0.0], (3, 1)), np.array([0.5, 0.5, 0.25]), "never_empty")
 LOGITS = np.array([[2.0, 1.0, -3.0], [-2.0, -1.0, -3.0], [3.0, -0.5, -1.0], [-1.0, 2.0, 3.0]])

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from thaw.spaces import ConfigError
 from thaw.trainables.classifier import Classifier, ClassifierFacts, build_classifier
-from thaw.trainables.label_sets import LabelRule
+from thaw.trainables.evaluation.label_sets import LabelRule
 from thaw.trainables.predict import Prediction, default_device, predict_files
 
 FORMAT = 1

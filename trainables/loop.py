@@ -15,8 +15,8 @@ from thaw.spaces import STAGES, TrialConfig, metric
 from thaw.trainables.activations import Activations
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
+from thaw.trainables.evaluation.metrics import average_precision, epoch_metrics
 from thaw.trainables.losses import build_loss, probabilities
-from thaw.trainables.metrics import average_precision, epoch_metrics
 from thaw.trainables.networks.chunks import chunk_size
 from thaw.trainables.networks.freezing import build_network
 from thaw.trainables.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_learning_rate

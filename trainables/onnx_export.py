@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from thaw.spaces import ConfigError
 from thaw.trainables.classifier import Classifier
-from thaw.trainables.label_sets import LabelRule
+from thaw.trainables.evaluation.label_sets import LabelRule
 
 PACKAGES = ("onnx", "onnxruntime")
 INPUT, OUTPUT, BATCH_AXIS = "pixels", "probabilities", "images"

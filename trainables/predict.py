@@ -14,7 +14,7 @@ import torch
 from thaw.trainables.classifier import Classifier, ClassifierFacts
 from thaw.trainables.data.decoding import Rejected, decode_image, file_identity
 from thaw.trainables.data.supervision import supervised
-from thaw.trainables.label_sets import LabelRule
+from thaw.trainables.evaluation.label_sets import LabelRule
 from thaw.trainables.networks.chunks import chunk_size
 
 TIMEOUT = 60.0

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thaw.spaces import METRICS
-from thaw.trainables.estimates import _Measure, bootstrap
-from thaw.trainables.metrics import epoch_metrics
-from thaw.trainables.trivial import trivial_metrics
+from thaw.trainables.evaluation.bootstrap import _Measure, bootstrap
+from thaw.trainables.evaluation.metrics import epoch_metrics
+from thaw.trainables.evaluation.trivial import trivial_metrics
 
 
 def data(images: int, labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -77,7 +77,7 @@ def test_the_interval_of_a_share_is_the_textbooks() -> None:
 
 def test_equal_seeds_give_equal_intervals_whatever_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = bootstrap(*data(60, 3), resamples=50, seed=3)
-    monkeypatch.setattr("thaw.trainables.estimates.CHUNK", 500)
+    monkeypatch.setattr("thaw.trainables.evaluation.bootstrap.CHUNK", 500)
     assert bootstrap(*data(60, 3), resamples=50, seed=3) == whole
     assert bootstrap(*data(60, 3), resamples=50, seed=4) != whole
 

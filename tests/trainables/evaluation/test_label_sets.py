@@ -14,9 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score
 
 from thaw.spaces import ConfigError
-from thaw.trainables.calibration import calibrated, fit_calibration, log_odds
-from thaw.trainables.label_sets import POLICIES, LabelRule, fit_label_rule
-from thaw.trainables.thresholds import SHRINKAGE, TARGETS, fit_thresholds, shared_threshold
+from thaw.trainables.evaluation.calibration import calibrated, fit_calibration, log_odds
+from thaw.trainables.evaluation.label_sets import POLICIES, LabelRule, fit_label_rule
+from thaw.trainables.evaluation.thresholds import SHRINKAGE, TARGETS, fit_thresholds, shared_threshold
 
 
 def predictions(images: int, labels: int, seed: int = 0, share: float = 0.3) -> tuple[np.ndarray, np.ndarray]:

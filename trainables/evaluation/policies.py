@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from thaw.trainables.calibration import calibrated, log_odds
-from thaw.trainables.estimates import Estimate, bootstrap
-from thaw.trainables.label_sets import LabelRule
+from thaw.trainables.evaluation.bootstrap import Estimate, bootstrap
+from thaw.trainables.evaluation.calibration import calibrated, log_odds
+from thaw.trainables.evaluation.label_sets import LabelRule
 
 METRIC_NAMES = ("exact_match", "inclusion_accuracy", "f1_micro", "f1_macro")
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from thaw.spaces.errors import ConfigError, did_you_mean
-from thaw.trainables.calibration import Activation, calibrated, fit_calibration, log_odds
-from thaw.trainables.thresholds import TARGETS, fit_thresholds
+from thaw.trainables.evaluation.calibration import Activation, calibrated, fit_calibration, log_odds
+from thaw.trainables.evaluation.thresholds import TARGETS, fit_thresholds
 
 Policy = Literal["threshold", "never_empty", "at_most"]
 
@@ -114,7 +114,7 @@ def fit_label_rule(
     Args:
         logits: (N, L).
         targets: bool (N, L).
-        target: ``f1_macro``, ``f1_micro``, ``inclusion_accuracy`` or ``precision``; see :mod:`thaw.trainables.thresholds`.
+        target: ``f1_macro``, ``f1_micro``, ``inclusion_accuracy`` or ``precision``; see :mod:`thaw.trainables.evaluation.thresholds`.
         floor: the least precision in (0, 1], for ``precision``.
 
     Raises:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from thaw.trainables.metrics import epoch_metrics
+from thaw.trainables.evaluation.metrics import epoch_metrics
 
 EPSILON = 1e-7
 """The loss keeps probabilities this far from 0 and 1, lest it be infinite. It is what Keras does."""
@@ -45,7 +45,7 @@ def trivial_metrics(
         threshold: probability from which a label counts as predicted.
 
     Returns:
-        Predictor → metric → value: those of :func:`thaw.trainables.metrics.epoch_metrics`, and ``loss``, the binary cross
+        Predictor → metric → value: those of :func:`thaw.trainables.evaluation.metrics.epoch_metrics`, and ``loss``, the binary cross
         entropy in nats, averaged over images and labels.
     """
     frequencies = train_labels.mean(axis=0, dtype=np.float64)

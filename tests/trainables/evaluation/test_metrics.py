@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, hamming_loss
 
 from thaw.spaces.metrics import METRICS
-from thaw.trainables.metrics import average_precision, epoch_metrics
+from thaw.trainables.evaluation.metrics import average_precision, epoch_metrics
 
 
 def data(images: int, labels: int, distinct: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

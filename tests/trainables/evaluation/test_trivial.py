@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from thaw.spaces.metrics import METRICS
-from thaw.trainables.trivial import EPSILON, TRIVIAL, trivial_metrics
+from thaw.trainables.evaluation.trivial import EPSILON, TRIVIAL, trivial_metrics
 
 TRAIN = np.array([[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 1, 0]], dtype=bool)  # frequencies 3/4, 1/2, 0
 VALIDATION = np.array([[1, 0, 0], [1, 1, 0]], dtype=bool)
