@@ -9,7 +9,7 @@ from rich.table import Table
 
 from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError, printable
 from thaw.spaces.trial import default
-from thaw.trainables.activations import MIN_GAIN, plan
+from thaw.trainables.activations.inputs import MIN_GAIN, plan
 from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.networks.table import describe_stages
 

@@ -11,7 +11,7 @@ from thaw.search.config import SearchConfig
 from thaw.search.describe import storage_table
 from thaw.search.measure import measure_epochs
 from thaw.search.preflight import Prepared, prepare, run_folder
-from thaw.trainables.activations import stored_type
+from thaw.trainables.activations.inputs import stored_type
 
 
 def dry_run(config: SearchConfig, console: Console) -> None:

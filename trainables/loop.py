@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from thaw.spaces import STAGES, TrialConfig, metric
-from thaw.trainables.activations import Activations
+from thaw.trainables.activations.inputs import Activations
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.evaluation.metrics import average_precision, epoch_metrics

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from thaw.spaces import STAGES, TrialConfig
-from thaw.trainables.activation_store import StoredView
-from thaw.trainables.cache_budget import admit, hold
+from thaw.trainables.activations.budget import admit, hold
+from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.views import render, view_parameters

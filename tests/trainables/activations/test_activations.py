@@ -16,10 +16,10 @@ import torch
 from tests.searches import small_config
 from thaw.search.preflight import prepare
 from thaw.spaces import TrialConfig
-from thaw.trainables import activations as module
-from thaw.trainables.activation_store import StoredView
-from thaw.trainables.activations import plan
-from thaw.trainables.cache_budget import admit, hold
+from thaw.trainables.activations.budget import admit, hold
+from thaw.trainables.activations.inputs import inputs as module
+from thaw.trainables.activations.inputs import plan
+from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
 from thaw.trainables.loop import EpochRow, Training, train
 
@@ -176,7 +176,7 @@ def test_two_processes_fill_one_view_together(tmp_path: Path) -> None:
     script = (
         "import sys, time, numpy as np\n"
         "from pathlib import Path\n"
-        "from thaw.trainables.activation_store import StoredView\n"
+        "from thaw.trainables.activations.store import StoredView\n"
         "view = StoredView(Path(sys.argv[1]), 4096, 16)\n"
         "computed = []\n"
         "def compute(rows):\n"
@@ -196,7 +196,7 @@ def test_a_killed_producer_frees_its_block(tmp_path: Path) -> None:
     script = (
         "import sys, time, numpy as np\n"
         "from pathlib import Path\n"
-        "from thaw.trainables.activation_store import StoredView\n"
+        "from thaw.trainables.activations.store import StoredView\n"
         "view = StoredView(Path(sys.argv[1]), 64, 4)\n"
         "def compute(rows):\n"
         "    print('computing', flush=True); time.sleep(60)\n"
