@@ -23,11 +23,11 @@ from thaw.spaces import TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.views import render, view_parameters
 from thaw.trainables.evaluation.metrics import average_precision
-from thaw.trainables.losses import build_loss, probabilities
 from thaw.trainables.networks.freezing import Frozen, Network, parted, pretrained_layers
 from thaw.trainables.networks.table import architecture, output_features
-from thaw.trainables.optim import build_optimizer
 from thaw.trainables.seeding import derive_seed
+from thaw.trainables.training.losses import build_loss, probabilities
+from thaw.trainables.training.optim import build_optimizer
 
 EVALUATION_BATCH = 128
 

@@ -28,12 +28,12 @@ from thaw.spaces import TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.evaluation.metrics import average_precision
-from thaw.trainables.loop import EVALUATION_BATCH, Training
-from thaw.trainables.losses import probabilities
 from thaw.trainables.networks.chunks import MOST, chunk_size
 from thaw.trainables.networks.freezing import build_network, run_prefix
 from thaw.trainables.networks.table import describe_stages
-from thaw.trainables.optim import build_optimizer
+from thaw.trainables.training.loop import EVALUATION_BATCH, Training
+from thaw.trainables.training.losses import probabilities
+from thaw.trainables.training.optim import build_optimizer
 
 Figures = dict[str, Any]
 HEAD = {"learning_rate": [1e-3], "dropout": [0.2]}

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from thaw.search.preflight import Prepared
 from thaw.spaces import ConfigError
-from thaw.trainables.checkpoint import BestCheckpoint
 from thaw.trainables.classifier import Classifier, ClassifierFacts, build_classifier
 from thaw.trainables.networks.table import architecture
 from thaw.trainables.predict import default_device, store_logits
+from thaw.trainables.training.checkpoint import BestCheckpoint
 
 TOLERANCE = {"fp32": 0.01, "bf16": 0.5}
 """How far a logit of the assembled model may be from the trial's own, by the precision of the training. Models are

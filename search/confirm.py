@@ -25,7 +25,7 @@ from thaw.search.state import SearchState
 from thaw.search.tuner import decoding, run_session, write_inputs
 from thaw.spaces import ConfigError
 from thaw.trainables.evaluation.bootstrap import Estimate, bootstrap
-from thaw.trainables.losses import probabilities
+from thaw.trainables.training.losses import probabilities
 
 RESAMPLES = 400
 """Of the pooled value: a second and a half a leader for 4,000 images and 18 labels, ten for 30,000."""

@@ -29,7 +29,7 @@ from ray.tune.search import Searcher
 
 from thaw.search.state import SearchState
 from thaw.search.stopping import SearchStopped, StopRequest
-from thaw.trainables.loop import Failure
+from thaw.trainables.training.loop import Failure
 
 LOST = ("ActorDiedError", "ActorUnavailableError", "RayActorError", "The actor", "OutOfMemoryError: Task was killed")
 """Marks in Ray's text of an error that a worker or its node was lost; anything else is an error of the trial's own."""

@@ -11,7 +11,7 @@ from thaw.spaces import STAGES, TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split
-from thaw.trainables.loop import EpochRow, Training
+from thaw.trainables.training.loop import EpochRow, Training
 
 BATCHES = 3
 WORTHWHILE = 0.9

@@ -13,7 +13,7 @@ import torch
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import FINISHED, TrialRecord
 from thaw.spaces import ConfigError
-from thaw.trainables.checkpoint import read, read_best, write
+from thaw.trainables.training.checkpoint import read, read_best, write
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from thaw.trainables.evaluation.label_sets import LabelRule
 from thaw.trainables.evaluation.metrics import average_precision, epoch_metrics
 from thaw.trainables.evaluation.policies import PolicyFigures, policy_figures
 from thaw.trainables.evaluation.trivial import trivial_metrics
-from thaw.trainables.losses import probabilities
+from thaw.trainables.training.losses import probabilities
 
 
 @dataclass(frozen=True)

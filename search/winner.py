@@ -16,9 +16,9 @@ from thaw.search.preflight import Prepared
 from thaw.search.provenance import provenance
 from thaw.search.scoring import Score
 from thaw.search.version import __version__
-from thaw.trainables.checkpoint import BestCheckpoint
 from thaw.trainables.evaluation.label_sets import LabelRule
 from thaw.trainables.networks.weights import chosen_weights
+from thaw.trainables.training.checkpoint import BestCheckpoint
 
 
 @dataclass(frozen=True)

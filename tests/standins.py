@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from thaw.analysis.run_folder import RunFolder
-from thaw.trainables import checkpoint
 from thaw.trainables.trainable import TrialTrainable
+from thaw.trainables.training import checkpoint
 
 
 class Standin(TrialTrainable):

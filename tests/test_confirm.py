@@ -25,7 +25,7 @@ from thaw.search.stopping import SearchStopped, StopRequest
 from thaw.spaces import ConfigError, TrialConfig
 from thaw.trainables.context import Fold
 from thaw.trainables.evaluation.metrics import epoch_metrics
-from thaw.trainables.loop import train
+from thaw.trainables.training.loop import train
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

@@ -28,9 +28,9 @@ from thaw.search.train import train_config
 from thaw.search.winner import LabelGoal
 from thaw.spaces import METRICS, ConfigError
 from thaw.trainables.bundle import CARD, CONFIG, FACTS, MODEL, ONNX, load_bundle
-from thaw.trainables.checkpoint import read_best, write_best
 from thaw.trainables.evaluation.label_sets import fit_label_rule
 from thaw.trainables.evaluation.policies import GROUPS
+from thaw.trainables.training.checkpoint import read_best, write_best
 
 WIDTH = 120
 

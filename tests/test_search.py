@@ -27,7 +27,7 @@ from thaw.search.config import load_config
 from thaw.search.preflight import prepare
 from thaw.search.resources import this_machine
 from thaw.spaces import METRICS, TrialConfig, best_epoch
-from thaw.trainables.loop import EpochRow, train
+from thaw.trainables.training.loop import EpochRow, train
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

@@ -12,8 +12,8 @@ from ray import tune
 
 from thaw.spaces import TrialConfig
 from thaw.trainables.context import Fold, RunContext
-from thaw.trainables.continuation import Continuation
-from thaw.trainables.loop import EpochRow, Failure, Training
+from thaw.trainables.training.continuation import Continuation
+from thaw.trainables.training.loop import EpochRow, Failure, Training
 
 
 class TrialTrainable(tune.Trainable):

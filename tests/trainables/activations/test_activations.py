@@ -21,7 +21,7 @@ from thaw.trainables.activations.inputs import inputs as module
 from thaw.trainables.activations.inputs import plan
 from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
-from thaw.trainables.loop import EpochRow, Training, train
+from thaw.trainables.training.loop import EpochRow, Training, train
 
 ROOT = Path(__file__).resolve().parent.parent
 

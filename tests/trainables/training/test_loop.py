@@ -18,9 +18,9 @@ from tests.searches import small_config
 from thaw.search.preflight import prepare
 from thaw.spaces import METRICS, TrialConfig
 from thaw.trainables.context import RunContext
-from thaw.trainables.loop import EpochRow, Failure, Training, train
 from thaw.trainables.networks.freezing import pretrained_layers
 from thaw.trainables.networks.weights import digest
+from thaw.trainables.training.loop import EpochRow, Failure, Training, train
 
 CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {"architecture": "convnet", "head_units": 16, "epochs": 2, "learning_rate": 0.003}

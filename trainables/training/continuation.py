@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from thaw.spaces import ConfigError
-from thaw.trainables.checkpoint import BestCheckpoint, read, write, write_best
 from thaw.trainables.context import CheckpointFolder
-from thaw.trainables.loop import EpochRow, Progress, Training
+from thaw.trainables.training.checkpoint import BestCheckpoint, read, write, write_best
+from thaw.trainables.training.loop import EpochRow, Progress, Training
 
 
 class Continuation:

@@ -10,7 +10,13 @@ import torch
 from torch import nn
 
 from thaw.spaces.trial import TrialConfig
-from thaw.trainables.optim import OPTIMIZERS, SCHEDULES, build_optimizer, learning_rate_factor, set_learning_rate
+from thaw.trainables.training.optim import (
+    OPTIMIZERS,
+    SCHEDULES,
+    build_optimizer,
+    learning_rate_factor,
+    set_learning_rate,
+)
 
 
 def config(**fields: Any) -> TrialConfig:

@@ -13,7 +13,7 @@ from timm.loss import AsymmetricLossMultiLabel
 from torchvision.ops import sigmoid_focal_loss
 
 from thaw.spaces.trial import TrialConfig
-from thaw.trainables.losses import LOSSES, build_loss, probabilities
+from thaw.trainables.training.losses import LOSSES, build_loss, probabilities
 
 GAMMAS_AND_CLIP = {"bce": (0, 0, 0.0), "focal": (2, 2, 0.0), "asymmetric": (0, 4, 0.05)}
 

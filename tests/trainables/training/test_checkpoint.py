@@ -23,10 +23,10 @@ from thaw.search.checkpoints import CheckpointKeeper
 from thaw.search.config import CheckpointsConfig
 from thaw.search.preflight import prepare
 from thaw.spaces import ConfigError, TrialConfig
-from thaw.trainables.checkpoint import BestCheckpoint, read, read_best, write, write_best
 from thaw.trainables.context import RunContext
-from thaw.trainables.continuation import Continuation
-from thaw.trainables.loop import EpochRow, Training
+from thaw.trainables.training.checkpoint import BestCheckpoint, read, read_best, write, write_best
+from thaw.trainables.training.continuation import Continuation
+from thaw.trainables.training.loop import EpochRow, Training
 
 CPU = torch.device("cpu")
 CONFIGS = {
