@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 from benchmarks.machine import machine, print_table
-from thaw.trainables.bundle import Bundle, load_bundle
+from thaw.trainables.bundles.bundle import Bundle, load_bundle
+from thaw.trainables.bundles.predict import TIMEOUT, processors
 from thaw.trainables.data.decoding import decode_image
 from thaw.trainables.data.image_places import find_images
 from thaw.trainables.data.supervision import supervised
 from thaw.trainables.networks.chunks import chunk_size
-from thaw.trainables.predict import TIMEOUT, processors
 
 
 def decoding(bundle: Bundle, paths: list[Path]) -> None:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from thaw.search.preflight import Prepared
 from thaw.spaces import ConfigError
-from thaw.trainables.classifier import Classifier, ClassifierFacts, build_classifier
+from thaw.trainables.bundles.classifier import Classifier, ClassifierFacts, build_classifier
+from thaw.trainables.bundles.predict import default_device, store_logits
 from thaw.trainables.networks.table import architecture
-from thaw.trainables.predict import default_device, store_logits
 from thaw.trainables.training.checkpoint import BestCheckpoint
 
 TOLERANCE = {"fp32": 0.01, "bf16": 0.5}

@@ -14,13 +14,13 @@ from thaw.search.model_card import model_card
 from thaw.search.outcome import print_outcome
 from thaw.search.scoring import Score, score_test
 from thaw.search.winner import LabelGoal, Winner, bundle_facts, card_facts
-from thaw.trainables.bundle import CARD, CONFIG, ONNX, load_bundle, seal, write_model
-from thaw.trainables.classifier import Classifier
+from thaw.trainables.bundles.bundle import CARD, CONFIG, ONNX, load_bundle, seal, write_model
+from thaw.trainables.bundles.classifier import Classifier
+from thaw.trainables.bundles.onnx_export import export_onnx, onnx_probabilities
+from thaw.trainables.bundles.predict import default_device, store_logits
 from thaw.trainables.data.whole_files import new_folder
 from thaw.trainables.evaluation.label_sets import LabelRule, fit_label_rule
 from thaw.trainables.networks.freezing import whole_state
-from thaw.trainables.onnx_export import export_onnx, onnx_probabilities
-from thaw.trainables.predict import default_device, store_logits
 
 ONNX_IMAGES = 64
 """Images on which an ONNX file is compared with PyTorch."""

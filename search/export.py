@@ -22,8 +22,8 @@ from thaw.search.scoring import Score
 from thaw.search.single import for_this_machine, trial_file
 from thaw.search.winner import DEFAULT_GOAL, LabelGoal, Winner
 from thaw.spaces import ConfigError, best_epoch
+from thaw.trainables.bundles.onnx_export import require_onnx
 from thaw.trainables.data.whole_files import check_new
-from thaw.trainables.onnx_export import require_onnx
 from thaw.trainables.training.checkpoint import BestCheckpoint, read_best
 
 REPEATED = 1e-6

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from thaw.search.preflight import Prepared
 from thaw.search.single import only_trial
-from thaw.trainables.predict import default_device
+from thaw.trainables.bundles.predict import default_device
 from thaw.trainables.training.checkpoint import BestCheckpoint
 from thaw.trainables.training.continuation import best_checkpoint
 from thaw.trainables.training.loop import EpochRow, Failure, Training

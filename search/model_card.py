@@ -120,7 +120,7 @@ thaw predict FOLDER_OF_THIS_CARD photos/ --to labels.csv
 ```
 
 ```python
-from thaw.trainables.bundle import load_bundle
+from thaw.trainables.bundles.bundle import load_bundle
 
 predictions = load_bundle("FOLDER_OF_THIS_CARD").predict(["photos/1.jpg"])
 ```

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from thaw.spaces import ConfigError, did_you_mean
-from thaw.trainables.bundle import Bundle, load_bundle
+from thaw.trainables.bundles.bundle import Bundle, load_bundle
+from thaw.trainables.bundles.predict import Prediction
 from thaw.trainables.data.image_places import find_images
 from thaw.trainables.data.whole_files import check_new, new_file
-from thaw.trainables.predict import Prediction
 
 SEPARATOR = "|"
 """Between the labels of an image: the sign that Thaw's own reader takes first, and that no usual label contains."""

@@ -13,8 +13,8 @@ from thaw.search.fit import fit
 from thaw.search.preflight import prepare
 from thaw.search.single import for_this_machine, only_trial
 from thaw.search.winner import DEFAULT_GOAL, LabelGoal, Winner
+from thaw.trainables.bundles.onnx_export import require_onnx
 from thaw.trainables.data.whole_files import check_new
-from thaw.trainables.onnx_export import require_onnx
 
 
 def train_config(

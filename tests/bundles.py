@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from tests.trainables.networks.test_table import plausible_state
-from thaw.trainables.bundle import CARD, CONFIG, seal, write_model
-from thaw.trainables.classifier import ClassifierFacts
+from thaw.trainables.bundles.bundle import CARD, CONFIG, seal, write_model
+from thaw.trainables.bundles.classifier import ClassifierFacts
 from thaw.trainables.evaluation.label_sets import LabelRule
 from thaw.trainables.networks.freezing import Frozen, Network
 from thaw.trainables.networks.table import architecture, output_features, restore

@@ -27,7 +27,7 @@ from thaw.search.preflight import prepare
 from thaw.search.train import train_config
 from thaw.search.winner import LabelGoal
 from thaw.spaces import METRICS, ConfigError
-from thaw.trainables.bundle import CARD, CONFIG, FACTS, MODEL, ONNX, load_bundle
+from thaw.trainables.bundles.bundle import CARD, CONFIG, FACTS, MODEL, ONNX, load_bundle
 from thaw.trainables.evaluation.label_sets import fit_label_rule
 from thaw.trainables.evaluation.policies import GROUPS
 from thaw.trainables.training.checkpoint import read_best, write_best

@@ -20,8 +20,8 @@ from tests.bundles import CLASSES, write_bundle
 from thaw.search.cli import run
 from thaw.search.predict import predict
 from thaw.spaces import ConfigError
-from thaw.trainables import predict as prediction
-from thaw.trainables.bundle import Bundle, load_bundle
+from thaw.trainables.bundles import predict as prediction
+from thaw.trainables.bundles.bundle import Bundle, load_bundle
 from thaw.trainables.data.formats import read_paper
 from thaw.trainables.data.image_places import find_images
 

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from thaw.search.resume import resume_search
     from thaw.search.tuner import run_search
     from thaw.search.version import __version__
-    from thaw.trainables.bundle import Bundle, load_bundle
+    from thaw.trainables.bundles.bundle import Bundle, load_bundle
 
 PUBLIC = {
-    "Bundle": "thaw.trainables.bundle",
+    "Bundle": "thaw.trainables.bundles.bundle",
     "Run": "thaw.analysis.run",
     "SearchConfig": "thaw.search.config",
     "__version__": "thaw.search.version",
-    "load_bundle": "thaw.trainables.bundle",
+    "load_bundle": "thaw.trainables.bundles.bundle",
     "load_config": "thaw.search.config",
     "load_run": "thaw.analysis.run",
     "resume_search": "thaw.search.resume",

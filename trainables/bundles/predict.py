@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from thaw.trainables.classifier import Classifier, ClassifierFacts
+from thaw.trainables.bundles.classifier import Classifier, ClassifierFacts
 from thaw.trainables.data.decoding import Rejected, decode_image, file_identity
 from thaw.trainables.data.supervision import supervised
 from thaw.trainables.evaluation.label_sets import LabelRule

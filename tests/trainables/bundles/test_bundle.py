@@ -18,8 +18,8 @@ from tests.bundles import CLASSES, SIDE, model_facts, random_network, write_bund
 from tests.conftest import ROOT
 from tests.trainables.networks.test_table import TIMM
 from thaw.spaces import ConfigError
-from thaw.trainables.bundle import FACTS, FORMAT, MODEL, ONNX, file_digest, load_bundle
-from thaw.trainables.classifier import build_classifier
+from thaw.trainables.bundles.bundle import FACTS, FORMAT, MODEL, ONNX, file_digest, load_bundle
+from thaw.trainables.bundles.classifier import build_classifier
 from thaw.trainables.data.decoding import decode_image
 from thaw.trainables.data.views import render
 from thaw.trainables.networks.table import ARCHITECTURES
@@ -71,7 +71,7 @@ def test_it_loads_without_ray_and_without_its_maker(made: Path, squares: Path) -
     image = squares / "images" / "0.png"
     code = f"""
 import sys
-from thaw.trainables.bundle import load_bundle
+from thaw.trainables.bundles.bundle import load_bundle
 print(load_bundle({str(made)!r}).predict([{str(image)!r}])[0].image)
 sys.exit(' '.join(name for name in ('ray', 'optuna', 'search', 'analysis', 'onnx') if name in sys.modules) or None)
 """

@@ -14,12 +14,12 @@ from tests.bundles import CLASSES, SIDE, model_facts, random_network, some_rule
 from tests.conftest import needs_photos, thaw_data
 from tests.trainables.networks.test_table import TIMM
 from thaw.spaces import ConfigError
-from thaw.trainables import onnx_export
-from thaw.trainables.classifier import Classifier, build_classifier
+from thaw.trainables.bundles import onnx_export
+from thaw.trainables.bundles.classifier import Classifier, build_classifier
+from thaw.trainables.bundles.onnx_export import export_onnx, onnx_probabilities, require_onnx
+from thaw.trainables.bundles.predict import store_logits
 from thaw.trainables.data.decoding import decode_image
 from thaw.trainables.networks.table import ARCHITECTURES
-from thaw.trainables.onnx_export import export_onnx, onnx_probabilities, require_onnx
-from thaw.trainables.predict import store_logits
 
 QUICK = ("convnet", "mobilenet_v2", "timm:convnext_atto")
 """Architectures that differ most; the others take a few seconds each."""

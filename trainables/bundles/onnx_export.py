@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from thaw.spaces import ConfigError
-from thaw.trainables.classifier import Classifier
+from thaw.trainables.bundles.classifier import Classifier
 from thaw.trainables.evaluation.label_sets import LabelRule
 
 PACKAGES = ("onnx", "onnxruntime")

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from thaw.spaces import ConfigError
-from thaw.trainables.classifier import Classifier, ClassifierFacts, build_classifier
+from thaw.trainables.bundles.classifier import Classifier, ClassifierFacts, build_classifier
+from thaw.trainables.bundles.predict import Prediction, default_device, predict_files
 from thaw.trainables.evaluation.label_sets import LabelRule
-from thaw.trainables.predict import Prediction, default_device, predict_files
 
 FORMAT = 1
 """Of ``bundle.json``; raised whenever an older Thaw could no longer read a bundle."""
@@ -142,7 +142,7 @@ def file_digest(file: Path) -> str:
 
 
 def write_model(folder: Path, state: Mapping[str, Tensor]) -> None:
-    """Write all weights of a network, as :func:`thaw.trainables.classifier.build_classifier` takes them."""
+    """Write all weights of a network, as :func:`thaw.trainables.bundles.classifier.build_classifier` takes them."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     # Not by `save_file`, which would let nobody else read the file.
     (folder / MODEL).write_bytes(save(plain))
