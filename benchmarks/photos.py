@@ -12,8 +12,8 @@ import pandas as pd
 import torch
 import yaml
 
-from thaw.search.config import SearchConfig, load_config
 from thaw.search.resources import this_machine
+from thaw.search.settings.config import SearchConfig, load_config
 from thaw.spaces import ConfigError
 from thaw.trainables.data.digits import write_digits
 from thaw.trainables.networks.table import architecture

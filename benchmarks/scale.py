@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.machine import Usage, machine, print_table
 from benchmarks.photos import Bench, add_options, bench, repeated
-from thaw.search.config import load_config
+from thaw.search.settings.config import load_config
 from thaw.search.tuner import run_search
 
 COLUMNS = (

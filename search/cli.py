@@ -101,7 +101,7 @@ def search(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, measure, and start nothing")] = False,
 ) -> None:
     """Search the best configuration for a data set."""
-    from thaw.search.config import load_config
+    from thaw.search.settings.config import load_config
 
     overrides = [*set_]
     # In quotes: a folder may be called 2026, or have a colon in its name.
@@ -196,9 +196,9 @@ def confirm(
 @app.command()
 def data(file: File, set_: Set = []) -> None:  # noqa: B006 - typer copies it
     """Show what the data set of a search file holds. Only the labels are needed."""
-    from thaw.search.config import load_config
     from thaw.search.describe import describe_data
     from thaw.search.preflight import load_dataset
+    from thaw.search.settings.config import load_config
 
     with _naming(file):
         describe_data(load_dataset(load_config(file, set_)), Console(markup=False))
@@ -251,7 +251,7 @@ def train(
     set_: Set = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Train one configuration without a search, into a bundle."""
-    from thaw.search.config import load_config
+    from thaw.search.settings.config import load_config
     from thaw.search.train import train_config
     from thaw.search.winner import LabelGoal
 

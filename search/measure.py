@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from thaw.search.config import SearchConfig
+from thaw.search.settings.config import SearchConfig
 from thaw.spaces import STAGES, TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore

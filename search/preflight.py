@@ -11,9 +11,9 @@ import numpy as np
 
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.cluster import check_nodes
-from thaw.search.config import DataConfig, SearchConfig
 from thaw.search.measure import choose_precision
 from thaw.search.resources import available, resolve_resources
+from thaw.search.settings.config import DataConfig, SearchConfig
 from thaw.spaces import ConfigError
 from thaw.trainables.context import CacheOptions, ImageSource, RunContext
 from thaw.trainables.data.dataset import Dataset, read_dataset

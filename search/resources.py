@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from thaw.search.config import SearchConfig
+from thaw.search.settings.config import SearchConfig
 from thaw.spaces import ConfigError
 
 

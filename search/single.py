@@ -9,8 +9,8 @@ import yaml
 
 from thaw.analysis.run import Run
 from thaw.analysis.tables import TrialRecord
-from thaw.search.config import SearchConfig, load_config
 from thaw.search.resources import this_machine
+from thaw.search.settings.config import SearchConfig, load_config
 from thaw.spaces import ConfigError, TrialConfig
 
 

@@ -15,7 +15,6 @@ from rich.console import Console
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.checkpoints import CheckpointKeeper
-from thaw.search.config import SearchConfig
 from thaw.search.events import EventLog
 from thaw.search.lock import driving
 from thaw.search.observers import TableFiles, Watchers
@@ -24,6 +23,7 @@ from thaw.search.proposals import StudyProposer
 from thaw.search.provenance import provenance
 from thaw.search.ray_session import running_ray, set_environment
 from thaw.search.schedulers import RULES
+from thaw.search.settings.config import SearchConfig
 from thaw.search.state import SearchState
 from thaw.search.stopping import LogUnwritable, RunStopped, SearchStopped, StopRequest
 from thaw.spaces import metric

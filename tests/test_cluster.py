@@ -171,7 +171,7 @@ SEEN = """
 import json, os, sys
 from pathlib import Path
 from thaw.search.cluster import check_nodes, joined
-from thaw.search.config import load_config
+from thaw.search.settings.config import load_config
 from thaw.spaces import ConfigError
 
 def devices():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from thaw.search.config import load_config
+from thaw.search.settings.config import load_config
 from thaw.search.tuner import run_search
 from thaw.trainables.networks.table import ARCHITECTURES
 

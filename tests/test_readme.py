@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from thaw.search.cli import app
-from thaw.search.config import SearchConfig, load_config, preset_names
+from thaw.search.settings.config import SearchConfig, load_config, preset_names
 from thaw.spaces import METRICS, TrialConfig
 from thaw.trainables.networks.table import ARCHITECTURES
 

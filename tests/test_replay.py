@@ -16,10 +16,10 @@ import yaml
 
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import trial_records
-from thaw.search.config import SearchConfig, load_config
 from thaw.search.events import EventLog, seconds_used
 from thaw.search.observers import Watchers
 from thaw.search.proposals import StudyProposer
+from thaw.search.settings.config import SearchConfig, load_config
 from thaw.search.state import SearchState
 from thaw.search.tuner import new_state
 from thaw.spaces import METRICS, TrialConfig

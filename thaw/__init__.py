@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thaw.analysis.run import Run, load_run
-    from thaw.search.config import SearchConfig, load_config
     from thaw.search.resume import resume_search
+    from thaw.search.settings.config import SearchConfig, load_config
     from thaw.search.tuner import run_search
     from thaw.search.version import __version__
     from thaw.trainables.bundles.bundle import Bundle, load_bundle
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 PUBLIC = {
     "Bundle": "thaw.trainables.bundles.bundle",
     "Run": "thaw.analysis.run",
-    "SearchConfig": "thaw.search.config",
+    "SearchConfig": "thaw.search.settings.config",
     "__version__": "thaw.search.version",
     "load_bundle": "thaw.trainables.bundles.bundle",
-    "load_config": "thaw.search.config",
+    "load_config": "thaw.search.settings.config",
     "load_run": "thaw.analysis.run",
     "resume_search": "thaw.search.resume",
     "run_search": "thaw.search.tuner",

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from thaw.search.config import SearchConfig, load_config
+from thaw.search.settings.config import SearchConfig, load_config
 from thaw.spaces import ConfigError, TrialConfig
 
 START = "name: small\ndata: {builtin: digits}\n"

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from thaw.search.units import PathText, seconds, size_in_bytes, word_off
-from thaw.search.yaml_file import parse_yaml, read_mapping
+from thaw.search.settings.units import PathText, seconds, size_in_bytes, word_off
+from thaw.search.settings.yaml_file import parse_yaml, read_mapping
 from thaw.spaces import METRICS, ConfigError, SearchSpace, did_you_mean, pretrained
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from thaw.search.config import SearchConfig, load_config, preset_names
+from thaw.search.settings.config import SearchConfig, load_config, preset_names
 from thaw.spaces import ConfigError
 
 MINIMAL = "name: small\ndata: {builtin: digits}\n"
