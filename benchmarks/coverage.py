@@ -32,7 +32,7 @@ from benchmarks.photos import Bench, add_options, bench
 from thaw.search.confirm_plan import Plan, deal_folds
 from thaw.search.cross_validation import Leader, confirmation
 from thaw.search.out_of_fold import OutOfFold, gathered
-from thaw.search.preflight import Prepared, prepare
+from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.spaces import METRICS, TrialConfig, best_epoch
 from thaw.trainables.context import Fold, RunContext
 from thaw.trainables.data.image_store import ImageStore

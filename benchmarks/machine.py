@@ -22,7 +22,7 @@ def machine() -> dict[str, Any]:
     # Imported here, so that what only measures itself stays light.
     import torch
 
-    from thaw.search.provenance import PACKAGES
+    from thaw.search.prepare.provenance import PACKAGES
 
     cpuinfo = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")]

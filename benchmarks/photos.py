@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 import yaml
 
-from thaw.search.resources import this_machine
+from thaw.search.prepare.resources import this_machine
 from thaw.search.settings.config import SearchConfig, load_config
 from thaw.spaces import ConfigError
 from thaw.trainables.data.digits import write_digits

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
-from thaw.search.preflight import Prepared
+from thaw.search.prepare.preflight import Prepared
 from thaw.spaces import ConfigError
 from thaw.trainables.bundles.classifier import Classifier, ClassifierFacts, build_classifier
 from thaw.trainables.bundles.predict import default_device, store_logits

@@ -197,7 +197,7 @@ def confirm(
 def data(file: File, set_: Set = []) -> None:  # noqa: B006 - typer copies it
     """Show what the data set of a search file holds. Only the labels are needed."""
     from thaw.search.describe import describe_data
-    from thaw.search.preflight import load_dataset
+    from thaw.search.prepare.preflight import load_dataset
     from thaw.search.settings.config import load_config
 
     with _naming(file):

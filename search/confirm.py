@@ -19,7 +19,7 @@ from thaw.search.events import EventLog
 from thaw.search.lock import driving
 from thaw.search.observers import Observer
 from thaw.search.out_of_fold import PredictionKeeper, gathered, read_out_of_fold, write_out_of_fold
-from thaw.search.preflight import Prepared, prepare
+from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.schedulers import Rule
 from thaw.search.state import SearchState
 from thaw.search.tuner import decoding, run_session, write_inputs

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from thaw.search.describe import storage_table
-from thaw.search.measure import measure_epochs
-from thaw.search.preflight import Prepared, prepare, run_folder
+from thaw.search.prepare.measure import measure_epochs
+from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.settings.config import SearchConfig
 from thaw.trainables.activations.inputs import stored_type
 

@@ -17,7 +17,7 @@ from thaw.analysis.tables import TrialRecord
 from thaw.search.deliver import deliver
 from thaw.search.fit import fit
 from thaw.search.out_of_fold import read_out_of_fold
-from thaw.search.preflight import Prepared, prepare
+from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.scoring import Score
 from thaw.search.single import for_this_machine, trial_file
 from thaw.search.winner import DEFAULT_GOAL, LabelGoal, Winner

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from thaw.search.preflight import Prepared
+from thaw.search.prepare.preflight import Prepared
 from thaw.search.single import only_trial
 from thaw.trainables.bundles.predict import default_device
 from thaw.trainables.training.checkpoint import BestCheckpoint

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from thaw.search.resources import this_machine
+from thaw.search.prepare.resources import this_machine
 
 WORKER_ENVIRONMENT = {
     # Workers stay in the driver's folder, so that relative paths mean the same everywhere.

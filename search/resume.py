@@ -12,7 +12,7 @@ from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.events import seconds_used
 from thaw.search.lock import driving
-from thaw.search.preflight import Prepared, prepare
+from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.settings.config import SearchConfig, load_config
 from thaw.search.tuner import decoding, new_state, run_session
 from thaw.spaces import ConfigError

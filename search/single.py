@@ -9,7 +9,7 @@ import yaml
 
 from thaw.analysis.run import Run
 from thaw.analysis.tables import TrialRecord
-from thaw.search.resources import this_machine
+from thaw.search.prepare.resources import this_machine
 from thaw.search.settings.config import SearchConfig, load_config
 from thaw.spaces import ConfigError, TrialConfig
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from thaw.search.deliver import deliver
 from thaw.search.fit import fit
-from thaw.search.preflight import prepare
+from thaw.search.prepare.preflight import prepare
 from thaw.search.settings.config import SearchConfig
 from thaw.search.single import for_this_machine, only_trial
 from thaw.search.winner import DEFAULT_GOAL, LabelGoal, Winner

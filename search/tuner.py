@@ -18,9 +18,9 @@ from thaw.search.checkpoints import CheckpointKeeper
 from thaw.search.events import EventLog
 from thaw.search.lock import driving
 from thaw.search.observers import TableFiles, Watchers
-from thaw.search.preflight import Prepared, prepare, run_folder
+from thaw.search.prepare.preflight import Prepared, prepare, run_folder
+from thaw.search.prepare.provenance import provenance
 from thaw.search.proposals import StudyProposer
-from thaw.search.provenance import provenance
 from thaw.search.ray_session import running_ray, set_environment
 from thaw.search.schedulers import RULES
 from thaw.search.settings.config import SearchConfig

@@ -12,8 +12,8 @@ import numpy as np
 
 from thaw.search.assemble import classifier_facts
 from thaw.search.model_card import ModelFacts
-from thaw.search.preflight import Prepared
-from thaw.search.provenance import provenance
+from thaw.search.prepare.preflight import Prepared
+from thaw.search.prepare.provenance import provenance
 from thaw.search.scoring import Score
 from thaw.search.version import __version__
 from thaw.trainables.evaluation.label_sets import LabelRule

@@ -16,7 +16,7 @@ import pytest
 from tests.searches import search_file, small_config
 from thaw.analysis.run import load_run
 from thaw.search.cluster import joined
-from thaw.search.resources import Available, resolve_resources
+from thaw.search.prepare.resources import Available, resolve_resources
 from thaw.spaces import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent

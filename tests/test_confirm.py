@@ -19,7 +19,7 @@ from thaw.search.confirm import run_confirm
 from thaw.search.confirm_plan import deal_folds, make_plan
 from thaw.search.confirm_table import print_confirmation
 from thaw.search.out_of_fold import read_out_of_fold
-from thaw.search.preflight import prepare
+from thaw.search.prepare.preflight import prepare
 from thaw.search.resume import resume_search
 from thaw.search.stopping import SearchStopped, StopRequest
 from thaw.spaces import ConfigError, TrialConfig

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from tests.searches import small_config
 from thaw.search.describe import describe_architecture, describe_data
 from thaw.search.dry_run import dry_run
-from thaw.search.preflight import load_dataset
+from thaw.search.prepare.preflight import load_dataset
 from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
 from thaw.trainables.data.dataset import read_dataset
 from thaw.trainables.networks.table import ARCHITECTURES

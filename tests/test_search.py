@@ -23,8 +23,8 @@ from optuna.trial import TrialState
 from tests.searches import HALVING, comparable_history, small_config, small_search
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.preflight import prepare
-from thaw.search.resources import this_machine
+from thaw.search.prepare.preflight import prepare
+from thaw.search.prepare.resources import this_machine
 from thaw.search.settings.config import load_config
 from thaw.spaces import METRICS, TrialConfig, best_epoch
 from thaw.trainables.training.loop import EpochRow, train

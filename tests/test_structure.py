@@ -52,7 +52,7 @@ def test_imports_go_one_way(package: str) -> None:
         # What every worker loads before its first trial.
         ("import thaw.trainables.trainable", ("sklearn", "scipy", "timm", "optuna", "matplotlib")),
         (
-            "import thaw.trainables.training.loop, thaw.search.preflight, thaw.search.describe, thaw.search.dry_run",
+            "import thaw.trainables.training.loop, thaw.search.prepare.preflight, thaw.search.describe, thaw.search.dry_run",
             ("ray",),
         ),
     ],

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests.searches import small_config
-from thaw.search.preflight import prepare
+from thaw.search.prepare.preflight import prepare
 from thaw.spaces import TrialConfig
 from thaw.trainables.activations.budget import admit, hold
 from thaw.trainables.activations.inputs import inputs as module

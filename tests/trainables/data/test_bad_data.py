@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.searches import small_config
-from thaw.search.preflight import Prepared, prepare
+from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.spaces import ConfigError
 from thaw.trainables.data.dataset import read_dataset
 from thaw.trainables.data.decoding import Rejected, decode_image

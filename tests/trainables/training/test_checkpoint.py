@@ -20,7 +20,7 @@ from tests.searches import small_config
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import TrialRecord
 from thaw.search.checkpoints import CheckpointKeeper
-from thaw.search.preflight import prepare
+from thaw.search.prepare.preflight import prepare
 from thaw.search.settings.config import CheckpointsConfig
 from thaw.spaces import ConfigError, TrialConfig
 from thaw.trainables.context import RunContext

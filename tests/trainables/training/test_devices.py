@@ -18,7 +18,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.searches import small_config, small_search
-from thaw.search.preflight import prepare
+from thaw.search.prepare.preflight import prepare
 from thaw.spaces import TrialConfig
 from thaw.trainables.activations.inputs import inputs as module
 from thaw.trainables.context import RunContext

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from tests.searches import small_config
-from thaw.search.preflight import prepare
+from thaw.search.prepare.preflight import prepare
 from thaw.spaces import METRICS, TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.networks.freezing import pretrained_layers

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from tests.searches import small_config, small_search
-from thaw.search.preflight import Prepared, prepare
-from thaw.search.resources import Available, resolve_resources
+from thaw.search.prepare.preflight import Prepared, prepare
+from thaw.search.prepare.resources import Available, resolve_resources
 from thaw.spaces import ConfigError
 
 IMAGES = 20

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from tests.searches import small_config
-from thaw.search import measure
-from thaw.search.measure import choose_precision, measure_epochs
-from thaw.search.preflight import prepare
-from thaw.search.provenance import provenance
+from thaw.search.prepare import measure
+from thaw.search.prepare.measure import choose_precision, measure_epochs
+from thaw.search.prepare.preflight import prepare
+from thaw.search.prepare.provenance import provenance
 from thaw.trainables.networks.table import architecture
 
 

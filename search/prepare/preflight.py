@@ -11,8 +11,8 @@ import numpy as np
 
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.cluster import check_nodes
-from thaw.search.measure import choose_precision
-from thaw.search.resources import available, resolve_resources
+from thaw.search.prepare.measure import choose_precision
+from thaw.search.prepare.resources import available, resolve_resources
 from thaw.search.settings.config import DataConfig, SearchConfig
 from thaw.spaces import ConfigError
 from thaw.trainables.context import CacheOptions, ImageSource, RunContext

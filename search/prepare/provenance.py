@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from thaw.search.data_facts import label_facts
-from thaw.search.preflight import Prepared
+from thaw.search.prepare.data_facts import label_facts
+from thaw.search.prepare.preflight import Prepared
 from thaw.search.version import __version__
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "timm", "numpy", "pillow", "scikit-learn")

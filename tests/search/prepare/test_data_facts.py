@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from thaw.search.data_facts import label_facts
+from thaw.search.prepare.data_facts import label_facts
 from thaw.trainables.data.splits import Split
 
 LABELS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [1, 1, 1], [0, 0, 0], [1, 1, 1]], dtype=bool)
