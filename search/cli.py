@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from thaw.search.stopping import RunStopped
+from thaw.search.engine.interruption import RunStopped
 from thaw.spaces import ConfigError, printable
 
 app = typer.Typer(

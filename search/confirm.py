@@ -15,13 +15,13 @@ from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import TrialRecord
 from thaw.search.confirm_plan import Plan, confirm_config, deal_folds, make_plan, outcome
-from thaw.search.events import EventLog
+from thaw.search.engine.events import EventLog
+from thaw.search.engine.observers import Observer
+from thaw.search.engine.rules import Rule
+from thaw.search.engine.state import SearchState
 from thaw.search.lock import driving
-from thaw.search.observers import Observer
 from thaw.search.out_of_fold import PredictionKeeper, gathered, read_out_of_fold, write_out_of_fold
 from thaw.search.prepare.preflight import Prepared, prepare
-from thaw.search.schedulers import Rule
-from thaw.search.state import SearchState
 from thaw.search.tuner import decoding, run_session, write_inputs
 from thaw.spaces import ConfigError
 from thaw.trainables.evaluation.bootstrap import Estimate, bootstrap

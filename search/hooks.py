@@ -27,8 +27,8 @@ from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from thaw.search.state import SearchState
-from thaw.search.stopping import SearchStopped, StopRequest
+from thaw.search.engine.interruption import SearchStopped, StopRequest
+from thaw.search.engine.state import SearchState
 from thaw.trainables.training.loop import Failure
 
 LOST = ("ActorDiedError", "ActorUnavailableError", "RayActorError", "The actor", "OutOfMemoryError: Task was killed")

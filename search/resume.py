@@ -10,7 +10,7 @@ from rich.console import Console
 
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.events import seconds_used
+from thaw.search.engine.events import seconds_used
 from thaw.search.lock import driving
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.settings.config import SearchConfig, load_config

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from thaw.search.stopping import StopRequest
+from thaw.search.engine.interruption import StopRequest
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from thaw.analysis.run import Run
 from thaw.search.best import best_yaml
-from thaw.search.events import seconds_used
+from thaw.search.engine.events import seconds_used
 from thaw.spaces import METRICS, best_epoch
 
 SIGNAL_STATUS = {"SIGINT": 130, "SIGTERM": 143}

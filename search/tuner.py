@@ -15,17 +15,17 @@ from rich.console import Console
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.checkpoints import CheckpointKeeper
-from thaw.search.events import EventLog
+from thaw.search.engine.events import EventLog
+from thaw.search.engine.interruption import LogUnwritable, RunStopped, SearchStopped, StopRequest
+from thaw.search.engine.observers import TableFiles, Watchers
+from thaw.search.engine.proposals import StudyProposer
+from thaw.search.engine.rules import RULES
+from thaw.search.engine.state import SearchState
 from thaw.search.lock import driving
-from thaw.search.observers import TableFiles, Watchers
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.prepare.provenance import provenance
-from thaw.search.proposals import StudyProposer
 from thaw.search.ray_session import running_ray, set_environment
-from thaw.search.schedulers import RULES
 from thaw.search.settings.config import SearchConfig
-from thaw.search.state import SearchState
-from thaw.search.stopping import LogUnwritable, RunStopped, SearchStopped, StopRequest
 from thaw.spaces import metric
 
 

@@ -145,7 +145,7 @@ class _Events:
         return ("early_stopped", "patience") if self.rng.random() < 0.02 else ("", "")
 
     def _stopped(self, epoch: int, value: float) -> str:
-        """ASHA's rule, as in ``search/schedulers.py``, with sorted rungs: there may be thousands of trials."""
+        """ASHA's rule, as in ``search/engine/rules.py``, with sorted rungs: there may be thousands of trials."""
         if epoch not in self.rungs:
             return ""
         rung = self.rungs[epoch]

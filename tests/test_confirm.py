@@ -18,10 +18,10 @@ from thaw.analysis.run import Run, load_run
 from thaw.search.confirm import run_confirm
 from thaw.search.confirm_plan import deal_folds, make_plan
 from thaw.search.confirm_table import print_confirmation
+from thaw.search.engine.interruption import SearchStopped, StopRequest
 from thaw.search.out_of_fold import read_out_of_fold
 from thaw.search.prepare.preflight import prepare
 from thaw.search.resume import resume_search
-from thaw.search.stopping import SearchStopped, StopRequest
 from thaw.spaces import ConfigError, TrialConfig
 from thaw.trainables.context import Fold
 from thaw.trainables.evaluation.metrics import epoch_metrics

@@ -15,9 +15,9 @@ from tests.searches import small_config, small_search
 from tests.test_resume import check_whole
 from thaw.analysis.run import Run
 from thaw.analysis.run_folder import RunFolder
+from thaw.search.engine.interruption import RunStopped
+from thaw.search.engine.state import SearchState
 from thaw.search.resume import resume_search
-from thaw.search.state import SearchState
-from thaw.search.stopping import RunStopped
 from thaw.search.tuner import run_search
 
 pytestmark = pytest.mark.usefixtures("ray_session")

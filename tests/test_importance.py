@@ -14,7 +14,7 @@ import yaml
 from tests.synthetic_runs import synthetic_run
 from thaw.analysis.importance import MIN_TRIALS, explained, importance, rung_values
 from thaw.analysis.run import Run, load_run
-from thaw.search.schedulers import RULES
+from thaw.search.engine.rules import RULES
 from thaw.spaces import SearchSpace, metric
 
 SPACE: dict[str, Any] = {

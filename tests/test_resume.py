@@ -17,9 +17,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.searches import HALVING, comparable_history, small_config, small_search
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
+from thaw.search.engine.interruption import SearchStopped, StopRequest
 from thaw.search.lock import driving
 from thaw.search.resume import resume_search
-from thaw.search.stopping import SearchStopped, StopRequest
 from thaw.spaces import ConfigError
 
 pytestmark = pytest.mark.usefixtures("ray_session")

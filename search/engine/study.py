@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import TrialRecord
-from thaw.search.samplers import build_sampler
+from thaw.search.engine.samplers import build_sampler
 from thaw.spaces import SearchSpace, Value, metric
 from thaw.trainables.seeding import derive_seed
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from thaw.search.schedulers import RULES, Asha
+from thaw.search.engine.rules import RULES, Asha
 from thaw.spaces import METRICS, metric
 
 

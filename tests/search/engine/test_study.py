@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from thaw.search.samplers import SAMPLERS
-from thaw.search.study import Study
+from thaw.search.engine.samplers import SAMPLERS
+from thaw.search.engine.study import Study
 from thaw.spaces import SearchSpace
 
 SPACE = SearchSpace.parse({"learning_rate": {"log": [1e-4, 1e-2]}, "dropout": {"float": [0.0, 0.5]}}, {})

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from thaw.analysis.run_folder import EVENT_VERSION, RunFolder
-from thaw.search.stopping import LogUnwritable
+from thaw.search.engine.interruption import LogUnwritable
 
 
 class EventLog:

@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import TrialRecord
-from thaw.search.observers import Observer
+from thaw.search.engine.observers import Observer
+from thaw.search.engine.study import Study, StudyMirror
 from thaw.search.settings.config import SearchConfig
-from thaw.search.study import Study, StudyMirror
 from thaw.spaces import Value, best_epoch
 from thaw.trainables.seeding import derive_seed
 

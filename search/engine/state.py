@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from thaw.analysis.tables import TrialRecord, apply_event
-from thaw.search.events import EventLog
-from thaw.search.observers import Watchers
-from thaw.search.proposals import Proposer
-from thaw.search.schedulers import CONTINUE, Decision, Rule
+from thaw.search.engine.events import EventLog
+from thaw.search.engine.observers import Watchers
+from thaw.search.engine.proposals import Proposer
+from thaw.search.engine.rules import CONTINUE, Decision, Rule
 
 FINISH = {"max_epochs": "completed", "patience": "early_stopped"}
 """A trial's own reason to finish → its status."""

@@ -16,11 +16,11 @@ import yaml
 
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import trial_records
-from thaw.search.events import EventLog, seconds_used
-from thaw.search.observers import Watchers
-from thaw.search.proposals import StudyProposer
+from thaw.search.engine.events import EventLog, seconds_used
+from thaw.search.engine.observers import Watchers
+from thaw.search.engine.proposals import StudyProposer
+from thaw.search.engine.state import SearchState
 from thaw.search.settings.config import SearchConfig, load_config
-from thaw.search.state import SearchState
 from thaw.search.tuner import new_state
 from thaw.spaces import METRICS, TrialConfig
 
@@ -178,7 +178,7 @@ def test_a_search_killed_anywhere_ends_as_it_should(rule: str, tmp_path: Path) -
 @pytest.mark.parametrize("step", [1, 0, -1], ids=["clock goes on", "clock stands still", "clock goes back"])
 def test_the_mirror_is_the_same_live_and_made_anew(step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(1_000_000_000, step)
-    monkeypatch.setattr("thaw.search.events.time", SimpleNamespace(time=lambda: float(next(clock))))
+    monkeypatch.setattr("thaw.search.engine.events.time", SimpleNamespace(time=lambda: float(next(clock))))
     settings = config(tmp_path)
     (tmp_path / "run").mkdir()
     state = new_state(settings, folder := RunFolder(tmp_path / "run"))
