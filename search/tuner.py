@@ -14,7 +14,6 @@ from rich.console import Console
 
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.checkpoints import CheckpointKeeper
 from thaw.search.engine.events import EventLog
 from thaw.search.engine.interruption import LogUnwritable, RunStopped, SearchStopped, StopRequest
 from thaw.search.engine.observers import TableFiles, Watchers
@@ -22,6 +21,7 @@ from thaw.search.engine.proposals import StudyProposer
 from thaw.search.engine.rules import RULES
 from thaw.search.engine.state import SearchState
 from thaw.search.lock import driving
+from thaw.search.observers.checkpoints import CheckpointKeeper
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.prepare.provenance import provenance
 from thaw.search.ray_session import running_ray, set_environment
@@ -113,9 +113,9 @@ def drive(prepared: Prepared, folder: RunFolder, state: SearchState, console: Co
     from ray import tune
 
     from thaw.search.hooks import Recorder, RuleScheduler, StateSearcher
-    from thaw.search.progress import Progress
+    from thaw.search.observers.progress import Progress
+    from thaw.search.observers.tensorboard import TensorBoard
     from thaw.search.signals import noted_signals
-    from thaw.search.tensorboard import TensorBoard
     from thaw.trainables.trainable import TrialTrainable
 
     # Signals twice, as Ray's start may put handlers of its own in their place.

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from tests.searches import small_config
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import TrialRecord
-from thaw.search.checkpoints import CheckpointKeeper
+from thaw.search.observers.checkpoints import CheckpointKeeper
 from thaw.search.prepare.preflight import prepare
 from thaw.search.settings.config import CheckpointsConfig
 from thaw.spaces import ConfigError, TrialConfig
