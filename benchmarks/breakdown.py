@@ -15,9 +15,9 @@ from thaw.analysis.run import load_run
 
 STAMPED = """
 import sys, time
-import thaw.search.tuner, thaw.search.hooks, thaw.search.observers.tensorboard, thaw.trainables.trainable
+import thaw.search.tuner, thaw.search.backends.ray.hooks, thaw.search.observers.tensorboard, thaw.trainables.trainable
 from thaw.search.settings.config import load_config
-from thaw.search.ray_session import running_ray, set_environment
+from thaw.search.backends.ray.session import running_ray, set_environment
 imported = time.time()
 config = load_config(sys.argv[1])
 set_environment(config.search.concurrency)

@@ -17,7 +17,7 @@ from statistics import fmean
 import yaml
 
 from benchmarks.machine import machine, print_table
-from thaw.search.ray_session import running_ray, set_environment
+from thaw.search.backends.ray.session import running_ray, set_environment
 from thaw.search.settings.config import load_config
 from thaw.search.tuner import run_search
 from thaw.spaces import best_epoch

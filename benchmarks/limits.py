@@ -22,8 +22,8 @@ from benchmarks.breakdown import breakdown, print_breakdown
 from benchmarks.machine import machine, print_table
 from benchmarks.overhead import overhead
 from benchmarks.photos import Bench, add_options, bench, random_weights
+from thaw.search.backends.ray.session import running_ray, set_environment
 from thaw.search.prepare.preflight import prepare
-from thaw.search.ray_session import running_ray, set_environment
 from thaw.spaces import TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore

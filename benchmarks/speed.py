@@ -20,10 +20,10 @@ from benchmarks.jobs import JOBS, Job, bound
 from benchmarks.machine import Usage, machine, print_table
 from benchmarks.photos import Bench, add_options, bench
 from thaw.analysis.run import Run
-from thaw.search.hooks import Recorder
+from thaw.search.backends.ray.hooks import Recorder
+from thaw.search.backends.ray.session import running_ray, set_environment
 from thaw.search.observers.tensorboard import TensorBoard
 from thaw.search.prepare.preflight import prepare
-from thaw.search.ray_session import running_ray, set_environment
 from thaw.search.settings.config import SearchConfig
 from thaw.search.tuner import run_search
 from thaw.spaces import TrialConfig

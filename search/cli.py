@@ -109,7 +109,7 @@ def search(
     overrides += _budgets(trials, time_budget)
     config = load_config(file, overrides)
     console = Console(markup=False)
-    from thaw.search.cluster import joined
+    from thaw.search.backends.ray.cluster import joined
 
     if dry_run:
         from thaw.search.dry_run import dry_run as show
@@ -149,7 +149,7 @@ def resume(
     address: Address = None,
 ) -> None:
     """Go on with an interrupted search, or give a finished one more trials."""
-    from thaw.search.cluster import joined
+    from thaw.search.backends.ray.cluster import joined
     from thaw.search.resume import resume_search
     from thaw.search.summary import print_summary
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
+from thaw.search.backends.ray.session import running_ray, set_environment
 from thaw.search.engine.events import EventLog
 from thaw.search.engine.interruption import LogUnwritable, RunStopped, SearchStopped, StopRequest
 from thaw.search.engine.observers import TableFiles, Watchers
@@ -24,7 +25,6 @@ from thaw.search.lock import driving
 from thaw.search.observers.checkpoints import CheckpointKeeper
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.prepare.provenance import provenance
-from thaw.search.ray_session import running_ray, set_environment
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import metric
 
@@ -112,7 +112,7 @@ def drive(prepared: Prepared, folder: RunFolder, state: SearchState, console: Co
     # Ray is imported here so that the commands that do not need it start without it.
     from ray import tune
 
-    from thaw.search.hooks import Recorder, RuleScheduler, StateSearcher
+    from thaw.search.backends.ray.hooks import Recorder, RuleScheduler, StateSearcher
     from thaw.search.observers.progress import Progress
     from thaw.search.observers.tensorboard import TensorBoard
     from thaw.search.signals import noted_signals

@@ -12,7 +12,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.ray_session import set_environment
+from thaw.search.backends.ray.session import set_environment
 from thaw.search.settings.config import load_config
 from thaw.search.tuner import run_search
 

@@ -32,7 +32,7 @@ needs_photos = pytest.mark.skipif(
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """Ray for all tests that search in this process; starting it takes seconds."""
-    from thaw.search.ray_session import running_ray, set_environment
+    from thaw.search.backends.ray.session import running_ray, set_environment
 
     set_environment(concurrency=2)
     with running_ray():

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.cluster import check_nodes
+from thaw.search.backends.ray.cluster import check_nodes
 from thaw.search.prepare.measure import choose_precision
 from thaw.search.prepare.resources import available, resolve_resources
 from thaw.search.settings.config import DataConfig, SearchConfig

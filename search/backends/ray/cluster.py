@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from thaw.search.backends.ray.session import WORKER_ENVIRONMENT, set_environment, shut_down
 from thaw.search.prepare.resources import node_name
-from thaw.search.ray_session import WORKER_ENVIRONMENT, set_environment, shut_down
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import ConfigError
 

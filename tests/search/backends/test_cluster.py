@@ -15,7 +15,7 @@ import pytest
 
 from tests.searches import search_file, small_config
 from thaw.analysis.run import load_run
-from thaw.search.cluster import joined
+from thaw.search.backends.ray.cluster import joined
 from thaw.search.prepare.resources import Available, resolve_resources
 from thaw.spaces import ConfigError
 
@@ -75,7 +75,7 @@ def test_addresses_of_another_kind_are_refused(address: str, message: str) -> No
 
 LISTENING = """
 import psutil
-from thaw.search.ray_session import running_ray, set_environment
+from thaw.search.backends.ray.session import running_ray, set_environment
 set_environment(1)
 with running_ray():
     import ray
@@ -170,7 +170,7 @@ def test_what_the_cluster_cannot_do_is_refused(
 SEEN = """
 import json, os, sys
 from pathlib import Path
-from thaw.search.cluster import check_nodes, joined
+from thaw.search.backends.ray.cluster import check_nodes, joined
 from thaw.search.settings.config import load_config
 from thaw.spaces import ConfigError
 
