@@ -15,7 +15,7 @@ from thaw.analysis.run import load_run
 
 STAMPED = """
 import sys, time
-import thaw.search.tuner, thaw.search.backends.ray.hooks, thaw.search.observers.tensorboard, thaw.trainables.trainable
+import thaw.search.sessions.tuner, thaw.search.backends.ray.hooks, thaw.search.observers.tensorboard, thaw.trainables.trainable
 from thaw.search.settings.config import load_config
 from thaw.search.backends.ray.session import running_ray, set_environment
 imported = time.time()
@@ -23,7 +23,7 @@ config = load_config(sys.argv[1])
 set_environment(config.search.concurrency)
 with running_ray():
     started = time.time()
-    thaw.search.tuner.run_search(config)
+    thaw.search.sessions.tuner.run_search(config)
 print(imported, started)
 """
 """A search that says when its imports were done and when Ray stood; the rest is in its events."""

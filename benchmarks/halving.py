@@ -18,8 +18,8 @@ import yaml
 
 from benchmarks.machine import machine, print_table
 from thaw.search.backends.ray.session import running_ray, set_environment
+from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import load_config
-from thaw.search.tuner import run_search
 from thaw.spaces import best_epoch
 
 RULES = ("asha", "asha_promotion", "none")

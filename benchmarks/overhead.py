@@ -13,7 +13,7 @@ from ray import tune
 
 from benchmarks.photos import Bench
 from thaw.analysis.run import Run
-from thaw.search.tuner import run_search
+from thaw.search.sessions.tuner import run_search
 
 LOG_SETTINGS = ("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "TUNE_GLOBAL_CHECKPOINT_S")
 """The settings by which Thaw keeps Ray Tune from writing log files and snapshots of its own."""

@@ -18,8 +18,8 @@ from typing import Any
 
 from benchmarks.machine import Usage, machine, print_table
 from benchmarks.photos import Bench, add_options, bench, repeated
+from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import load_config
-from thaw.search.tuner import run_search
 
 COLUMNS = (
     *("wall s", "CPU s", "training s", "driver MB", "worker MB", "driver USS MB", "worker USS MB", "stored MB"),

@@ -24,8 +24,8 @@ from thaw.search.backends.ray.hooks import Recorder
 from thaw.search.backends.ray.session import running_ray, set_environment
 from thaw.search.observers.tensorboard import TensorBoard
 from thaw.search.prepare.preflight import prepare
+from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import SearchConfig
-from thaw.search.tuner import run_search
 from thaw.spaces import TrialConfig
 from thaw.trainables.context import RunContext
 

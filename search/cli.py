@@ -117,8 +117,8 @@ def search(
         with joined(address), _naming(file):
             show(config, console)
         return
+    from thaw.search.sessions.tuner import run_search
     from thaw.search.summary import print_summary
-    from thaw.search.tuner import run_search
 
     with joined(address), _naming(file):
         result = run_search(config, console)
@@ -150,7 +150,7 @@ def resume(
 ) -> None:
     """Go on with an interrupted search, or give a finished one more trials."""
     from thaw.search.backends.ray.cluster import joined
-    from thaw.search.resume import resume_search
+    from thaw.search.sessions.resume import resume_search
     from thaw.search.summary import print_summary
 
     console = Console(markup=False)

@@ -19,10 +19,10 @@ from thaw.search.engine.events import EventLog
 from thaw.search.engine.observers import Observer
 from thaw.search.engine.rules import Rule
 from thaw.search.engine.state import SearchState
-from thaw.search.lock import driving
 from thaw.search.out_of_fold import PredictionKeeper, gathered, read_out_of_fold, write_out_of_fold
 from thaw.search.prepare.preflight import Prepared, prepare
-from thaw.search.tuner import decoding, run_session, write_inputs
+from thaw.search.sessions.lock import driving
+from thaw.search.sessions.tuner import decoding, run_session, write_inputs
 from thaw.spaces import ConfigError
 from thaw.trainables.evaluation.bootstrap import Estimate, bootstrap
 from thaw.trainables.training.losses import probabilities

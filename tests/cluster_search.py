@@ -13,8 +13,8 @@ from ray.cluster_utils import Cluster
 
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.backends.ray.session import set_environment
+from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import load_config
-from thaw.search.tuner import run_search
 
 
 def main(file: Path) -> None:

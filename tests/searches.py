@@ -9,8 +9,8 @@ import pandas as pd
 import yaml
 
 from thaw.analysis.run import Run
+from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import SearchConfig, load_config
-from thaw.search.tuner import run_search
 
 GRID = {"learning_rate": [0.0001, 0.003], "dropout": [0.0, 0.4]}
 

@@ -21,7 +21,7 @@ from thaw.search.confirm_table import print_confirmation
 from thaw.search.engine.interruption import SearchStopped, StopRequest
 from thaw.search.out_of_fold import read_out_of_fold
 from thaw.search.prepare.preflight import prepare
-from thaw.search.resume import resume_search
+from thaw.search.sessions.resume import resume_search
 from thaw.spaces import ConfigError, TrialConfig
 from thaw.trainables.context import Fold
 from thaw.trainables.evaluation.metrics import epoch_metrics

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import load_config
-from thaw.search.tuner import run_search
 from thaw.trainables.networks.table import ARCHITECTURES
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))

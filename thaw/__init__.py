@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thaw.analysis.run import Run, load_run
-    from thaw.search.resume import resume_search
+    from thaw.search.sessions.resume import resume_search
+    from thaw.search.sessions.tuner import run_search
     from thaw.search.settings.config import SearchConfig, load_config
-    from thaw.search.tuner import run_search
     from thaw.search.version import __version__
     from thaw.trainables.bundles.bundle import Bundle, load_bundle
 
@@ -34,8 +34,8 @@ PUBLIC = {
     "load_bundle": "thaw.trainables.bundles.bundle",
     "load_config": "thaw.search.settings.config",
     "load_run": "thaw.analysis.run",
-    "resume_search": "thaw.search.resume",
-    "run_search": "thaw.search.tuner",
+    "resume_search": "thaw.search.sessions.resume",
+    "run_search": "thaw.search.sessions.tuner",
 }
 """Public name → the module that has it."""
 

@@ -11,14 +11,14 @@ from rich.console import Console
 
 import thaw.trainables.trainable
 from tests import standins
+from tests.search.sessions.test_resume import check_whole
 from tests.searches import small_config, small_search
-from tests.test_resume import check_whole
 from thaw.analysis.run import Run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.engine.interruption import RunStopped
 from thaw.search.engine.state import SearchState
-from thaw.search.resume import resume_search
-from thaw.search.tuner import run_search
+from thaw.search.sessions.resume import resume_search
+from thaw.search.sessions.tuner import run_search
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT
+from tests.search.sessions.test_resume import check_whole
 from tests.searches import search_file
 from tests.test_cli import command
-from tests.test_resume import check_whole
 from thaw.analysis.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow

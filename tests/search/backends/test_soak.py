@@ -15,11 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.search.sessions.test_resume import check_whole
 from tests.searches import small_config
-from tests.test_resume import check_whole
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import FINISHED
-from thaw.search.tuner import run_search
+from thaw.search.sessions.tuner import run_search
 
 TRIALS = int(os.environ.get("THAW_SOAK_TRIALS", "1000"))
 MEMORY = 50_000

@@ -20,8 +20,8 @@ from thaw.search.engine.events import EventLog, seconds_used
 from thaw.search.engine.observers import Watchers
 from thaw.search.engine.proposals import StudyProposer
 from thaw.search.engine.state import SearchState
+from thaw.search.sessions.tuner import new_state
 from thaw.search.settings.config import SearchConfig, load_config
-from thaw.search.tuner import new_state
 from thaw.spaces import METRICS, TrialConfig
 
 SPACE = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import needs_photos, thaw_data
+from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import load_config
-from thaw.search.tuner import run_search
 
 PHOTOS = 200
 SEARCH = """

@@ -21,10 +21,10 @@ from thaw.search.engine.observers import TableFiles, Watchers
 from thaw.search.engine.proposals import StudyProposer
 from thaw.search.engine.rules import RULES
 from thaw.search.engine.state import SearchState
-from thaw.search.lock import driving
 from thaw.search.observers.checkpoints import CheckpointKeeper
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.prepare.provenance import provenance
+from thaw.search.sessions.lock import driving
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import metric
 
@@ -115,7 +115,7 @@ def drive(prepared: Prepared, folder: RunFolder, state: SearchState, console: Co
     from thaw.search.backends.ray.hooks import Recorder, RuleScheduler, StateSearcher
     from thaw.search.observers.progress import Progress
     from thaw.search.observers.tensorboard import TensorBoard
-    from thaw.search.signals import noted_signals
+    from thaw.search.sessions.signals import noted_signals
     from thaw.trainables.trainable import TrialTrainable
 
     # Signals twice, as Ray's start may put handlers of its own in their place.

@@ -11,10 +11,10 @@ from rich.console import Console
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.engine.events import seconds_used
-from thaw.search.lock import driving
 from thaw.search.prepare.preflight import Prepared, prepare
+from thaw.search.sessions.lock import driving
+from thaw.search.sessions.tuner import decoding, new_state, run_session
 from thaw.search.settings.config import SearchConfig, load_config
-from thaw.search.tuner import decoding, new_state, run_session
 from thaw.spaces import ConfigError
 
 CHANGEABLE = (

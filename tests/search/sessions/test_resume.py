@@ -18,8 +18,8 @@ from tests.searches import HALVING, comparable_history, small_config, small_sear
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.engine.interruption import SearchStopped, StopRequest
-from thaw.search.lock import driving
-from thaw.search.resume import resume_search
+from thaw.search.sessions.lock import driving
+from thaw.search.sessions.resume import resume_search
 from thaw.spaces import ConfigError
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -225,7 +225,7 @@ def test_the_time_budget_counts_all_sessions(tmp_path: Path, squares: Path, cach
         training={"epochs": 2000, "patience": 0},
         search={"algorithm": "grid", "time_budget": 5.0},
     )
-    from thaw.search.tuner import run_search
+    from thaw.search.sessions.tuner import run_search
 
     run = run_search(config)
     assert [event["reason"] for event in run.folder.events() if event["event"] == "session_ended"] == ["time_budget"]
