@@ -29,9 +29,9 @@ from scipy.special import expit
 
 from benchmarks.machine import machine, print_table
 from benchmarks.photos import Bench, add_options, bench
-from thaw.search.confirm_plan import Plan, deal_folds
-from thaw.search.cross_validation import Leader, confirmation
-from thaw.search.out_of_fold import OutOfFold, gathered
+from thaw.search.confirmation.cross_validation import Leader, confirmation
+from thaw.search.confirmation.out_of_fold import OutOfFold, gathered
+from thaw.search.confirmation.plan import Plan, deal_folds
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.spaces import METRICS, TrialConfig, best_epoch
 from thaw.trainables.context import Fold, RunContext

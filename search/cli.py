@@ -185,8 +185,8 @@ def confirm(
     seeds: Annotated[int, typer.Option(help="repetitions with other folds and seeds", min=1)] = 1,
 ) -> None:
     """Train the leading configurations again by cross-validation: how good are they really?"""
-    from thaw.search.confirm import run_confirm
-    from thaw.search.confirm_table import print_confirmation
+    from thaw.search.confirmation.confirm import run_confirm
+    from thaw.search.confirmation.table import print_confirmation
 
     console = Console()
     found, reason = run_confirm(run, top=top, folds=folds, seeds=seeds, console=console)

@@ -14,9 +14,9 @@ from rich.console import Console
 from thaw.analysis.run import Run
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import TrialRecord
+from thaw.search.confirmation.out_of_fold import read_out_of_fold
 from thaw.search.deliver import deliver
 from thaw.search.fit import fit
-from thaw.search.out_of_fold import read_out_of_fold
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.scoring import Score
 from thaw.search.single import for_this_machine, trial_file

@@ -19,9 +19,9 @@ from torchvision import models
 
 from tests.searches import search_file, small_search
 from thaw.analysis.run import Run, load_run
+from thaw.search.confirmation.out_of_fold import OutOfFold, write_out_of_fold
 from thaw.search.export import export_run
 from thaw.search.fit import TrainingFailed
-from thaw.search.out_of_fold import OutOfFold, write_out_of_fold
 from thaw.search.prepare.preflight import prepare
 from thaw.search.settings.config import load_config
 from thaw.search.train import train_config

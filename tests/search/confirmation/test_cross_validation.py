@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from thaw.search.cross_validation import Leader, confirmation, corrected_interval
+from thaw.search.confirmation.cross_validation import Leader, confirmation, corrected_interval
 from thaw.spaces import METRICS, ConfigError
 from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.splits import split_dataset, split_folds

@@ -14,12 +14,12 @@ from rich.console import Console
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import TrialRecord
-from thaw.search.confirm_plan import Plan, confirm_config, deal_folds, make_plan, outcome
+from thaw.search.confirmation.out_of_fold import PredictionKeeper, gathered, read_out_of_fold, write_out_of_fold
+from thaw.search.confirmation.plan import Plan, confirm_config, deal_folds, make_plan, outcome
 from thaw.search.engine.events import EventLog
 from thaw.search.engine.observers import Observer
 from thaw.search.engine.rules import Rule
 from thaw.search.engine.state import SearchState
-from thaw.search.out_of_fold import PredictionKeeper, gathered, read_out_of_fold, write_out_of_fold
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.sessions.lock import driving
 from thaw.search.sessions.tuner import decoding, run_session, write_inputs

@@ -17,7 +17,7 @@ import numpy as np
 
 from thaw.analysis.run import Run
 from thaw.analysis.tables import FINISHED, TrialRecord, ranking
-from thaw.search.cross_validation import Leader, confirmation
+from thaw.search.confirmation.cross_validation import Leader, confirmation
 from thaw.search.prepare.preflight import Prepared
 from thaw.search.settings.config import SearchConfig, load_config
 from thaw.spaces import ConfigError, TrialConfig, best_epoch, metric

@@ -15,11 +15,11 @@ from rich.console import Console
 
 from tests.searches import small_config, small_search
 from thaw.analysis.run import Run, load_run
-from thaw.search.confirm import run_confirm
-from thaw.search.confirm_plan import deal_folds, make_plan
-from thaw.search.confirm_table import print_confirmation
+from thaw.search.confirmation.confirm import run_confirm
+from thaw.search.confirmation.out_of_fold import read_out_of_fold
+from thaw.search.confirmation.plan import deal_folds, make_plan
+from thaw.search.confirmation.table import print_confirmation
 from thaw.search.engine.interruption import SearchStopped, StopRequest
-from thaw.search.out_of_fold import read_out_of_fold
 from thaw.search.prepare.preflight import prepare
 from thaw.search.sessions.resume import resume_search
 from thaw.spaces import ConfigError, TrialConfig
