@@ -81,7 +81,7 @@ def _naming(file: Path) -> Iterator[None]:
 @contextmanager
 def _training() -> Iterator[None]:
     """A training that fails is no fault of the input: status 1."""
-    from thaw.search.fit import TrainingFailed
+    from thaw.search.delivery.fit import TrainingFailed
 
     try:
         yield
@@ -231,8 +231,8 @@ def export(
 ) -> None:
     """Take a trained model home: weights, label rule, score on the test split, card."""
     from thaw.analysis.run import load_run
-    from thaw.search.export import export_run
-    from thaw.search.winner import LabelGoal
+    from thaw.search.delivery.export import export_run
+    from thaw.search.delivery.winner import LabelGoal
 
     goal, console = LabelGoal(target, policy, k, floor), Console(markup=False)
     with _training():
@@ -251,9 +251,9 @@ def train(
     set_: Set = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Train one configuration without a search, into a bundle."""
+    from thaw.search.delivery.train import train_config
+    from thaw.search.delivery.winner import LabelGoal
     from thaw.search.settings.config import load_config
-    from thaw.search.train import train_config
-    from thaw.search.winner import LabelGoal
 
     with _training(), _naming(config):
         goal = LabelGoal(target, policy, k, floor)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from thaw.search.model_card import ModelFacts, model_card
+from thaw.search.delivery.model_card import ModelFacts, model_card
 from thaw.spaces import METRICS, TrialConfig
 from thaw.trainables.evaluation.bootstrap import bootstrap
 from thaw.trainables.evaluation.label_sets import LabelRule

@@ -15,12 +15,12 @@ from thaw.analysis.run import Run
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import TrialRecord
 from thaw.search.confirmation.out_of_fold import read_out_of_fold
-from thaw.search.deliver import deliver
-from thaw.search.fit import fit
+from thaw.search.delivery.deliver import deliver
+from thaw.search.delivery.fit import fit
+from thaw.search.delivery.scoring import Score
+from thaw.search.delivery.single import for_this_machine, trial_file
+from thaw.search.delivery.winner import DEFAULT_GOAL, LabelGoal, Winner
 from thaw.search.prepare.preflight import Prepared, prepare
-from thaw.search.scoring import Score
-from thaw.search.single import for_this_machine, trial_file
-from thaw.search.winner import DEFAULT_GOAL, LabelGoal, Winner
 from thaw.spaces import ConfigError, best_epoch
 from thaw.trainables.bundles.onnx_export import require_onnx
 from thaw.trainables.data.whole_files import check_new

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from thaw.search.assemble import assemble, check_same
-from thaw.search.model_card import model_card
-from thaw.search.outcome import print_outcome
-from thaw.search.scoring import Score, score_test
-from thaw.search.winner import LabelGoal, Winner, bundle_facts, card_facts
+from thaw.search.delivery.assemble import assemble, check_same
+from thaw.search.delivery.model_card import model_card
+from thaw.search.delivery.outcome import print_outcome
+from thaw.search.delivery.scoring import Score, score_test
+from thaw.search.delivery.winner import LabelGoal, Winner, bundle_facts, card_facts
 from thaw.trainables.bundles.bundle import CARD, CONFIG, ONNX, load_bundle, seal, write_model
 from thaw.trainables.bundles.classifier import Classifier
 from thaw.trainables.bundles.onnx_export import export_onnx, onnx_probabilities

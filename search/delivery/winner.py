@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from thaw.search.assemble import classifier_facts
-from thaw.search.model_card import ModelFacts
+from thaw.search.delivery.assemble import classifier_facts
+from thaw.search.delivery.model_card import ModelFacts
+from thaw.search.delivery.scoring import Score
 from thaw.search.prepare.preflight import Prepared
 from thaw.search.prepare.provenance import provenance
-from thaw.search.scoring import Score
 from thaw.search.version import __version__
 from thaw.trainables.evaluation.label_sets import LabelRule
 from thaw.trainables.networks.weights import chosen_weights

@@ -20,12 +20,12 @@ from torchvision import models
 from tests.searches import search_file, small_search
 from thaw.analysis.run import Run, load_run
 from thaw.search.confirmation.out_of_fold import OutOfFold, write_out_of_fold
-from thaw.search.export import export_run
-from thaw.search.fit import TrainingFailed
+from thaw.search.delivery.export import export_run
+from thaw.search.delivery.fit import TrainingFailed
+from thaw.search.delivery.train import train_config
+from thaw.search.delivery.winner import LabelGoal
 from thaw.search.prepare.preflight import prepare
 from thaw.search.settings.config import load_config
-from thaw.search.train import train_config
-from thaw.search.winner import LabelGoal
 from thaw.spaces import METRICS, ConfigError
 from thaw.trainables.bundles.bundle import CARD, CONFIG, FACTS, MODEL, ONNX, load_bundle
 from thaw.trainables.evaluation.label_sets import fit_label_rule
@@ -299,7 +299,7 @@ def test_nothing_is_overwritten_and_nothing_left(copied: Run, tmp_path: Path, mo
     def fail(facts: object) -> str:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("thaw.search.deliver.model_card", fail)
+    monkeypatch.setattr("thaw.search.delivery.deliver.model_card", fail)
     with pytest.raises(OSError, match="no space left"):
         _export(copied, tmp_path / "bundle")
     assert not list(tmp_path.glob("*bundle*"))

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from thaw.search.delivery.single import only_trial
 from thaw.search.prepare.preflight import Prepared
-from thaw.search.single import only_trial
 from thaw.trainables.bundles.predict import default_device
 from thaw.trainables.training.checkpoint import BestCheckpoint
 from thaw.trainables.training.continuation import best_checkpoint

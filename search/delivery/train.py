@@ -7,12 +7,12 @@ from typing import Any
 
 from rich.console import Console
 
-from thaw.search.deliver import deliver
-from thaw.search.fit import fit
+from thaw.search.delivery.deliver import deliver
+from thaw.search.delivery.fit import fit
+from thaw.search.delivery.single import for_this_machine, only_trial
+from thaw.search.delivery.winner import DEFAULT_GOAL, LabelGoal, Winner
 from thaw.search.prepare.preflight import prepare
 from thaw.search.settings.config import SearchConfig
-from thaw.search.single import for_this_machine, only_trial
-from thaw.search.winner import DEFAULT_GOAL, LabelGoal, Winner
 from thaw.trainables.bundles.onnx_export import require_onnx
 from thaw.trainables.data.whole_files import check_new
 
