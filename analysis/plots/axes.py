@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from thaw.analysis.plots.words import metric_label, number
+from thaw.analysis.words import metric_label, number
 from thaw.spaces import metric
 
 WIDE = 20

@@ -13,8 +13,8 @@ from thaw.analysis.plots.interactive import plotly_figure
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import BOTH, Theme
 from thaw.analysis.plots.trials import finished_trials
-from thaw.analysis.plots.words import counted, metric_label, number
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, metric_label, number
 from thaw.spaces import metric
 
 AXES = {"trials": "trials begun", "seconds": "seconds of searching", "epochs": "epochs trained"}

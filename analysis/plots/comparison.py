@@ -13,8 +13,8 @@ from thaw.analysis.plots.paper import ACCURACY, curves, names, some_trials
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import best_first
-from thaw.analysis.plots.words import counted, number
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, number
 from thaw.spaces import metric
 
 MARKERS = "os^DvP"

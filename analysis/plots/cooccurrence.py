@@ -12,8 +12,8 @@ from thaw.analysis.plots.facts import label_facts
 from thaw.analysis.plots.heatmap import heatmap, name_cells
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.plots.words import counted, shortened
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, shortened
 
 NAMED = 30
 """The most frequent labels that are drawn."""

@@ -12,8 +12,8 @@ from thaw.analysis.plots.kinds import Kinds
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import best_first, finished_trials
-from thaw.analysis.plots.words import listed, number
 from thaw.analysis.run import Run
+from thaw.analysis.words import listed, number
 from thaw.spaces import metric
 
 

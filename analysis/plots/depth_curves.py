@@ -13,8 +13,8 @@ from thaw.analysis.plots.axes import metric_axis, whole_numbers
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import finished_trials
-from thaw.analysis.plots.words import counted, listed, number, shortened
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, listed, number, shortened
 from thaw.spaces import STAGES
 
 PANELS = 4

@@ -15,8 +15,8 @@ from thaw.analysis.plots.interactive import plotly_figure
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import best_first, finished_trials, where_it_counts
-from thaw.analysis.plots.words import counted, number
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, number
 from thaw.spaces import metric
 
 SPREAD = 0.32

@@ -14,8 +14,8 @@ from thaw.analysis.plots.interactive import plotly_figure
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import finished_trials
-from thaw.analysis.plots.words import counted, number, shortened
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, number, shortened
 from thaw.spaces import Choice, Int
 
 

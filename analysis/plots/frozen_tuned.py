@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import finished_trials
-from thaw.analysis.plots.words import metric_label, number, shortened
 from thaw.analysis.run import Run
+from thaw.analysis.words import metric_label, number, shortened
 from thaw.spaces import STAGES, metric
 
 

@@ -14,8 +14,8 @@ from thaw.analysis.importance import MIN_TRIALS, first_rung, importance
 from thaw.analysis.plots.kinds import MARKERS, Kinds
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.plots.words import counted, listed, number
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, listed, number
 
 ALL = "all"
 

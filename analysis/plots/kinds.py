@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.lines import Line2D
 
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.plots.words import shortened
+from thaw.analysis.words import shortened
 
 MARKERS = "os^DvP"
 OTHERS = "other architectures"

@@ -13,8 +13,8 @@ from thaw.analysis.plots.axes import logarithmic, whole_numbers
 from thaw.analysis.plots.facts import SPLITS, LabelFacts, label_facts
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.plots.words import counted, number, shortened
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, number, shortened
 
 NAMED = 40
 """Labels up to which each has a bar with its name."""

@@ -12,8 +12,8 @@ from thaw.analysis.plots.facts import label_facts
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import chosen_trial
-from thaw.analysis.plots.words import counted, number, shortened
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, number, shortened
 from thaw.spaces import best_epoch
 
 SHOWN = 40

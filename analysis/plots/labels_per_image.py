@@ -14,8 +14,8 @@ from thaw.analysis.plots.facts import SPLITS, label_facts
 from thaw.analysis.plots.label_distribution import COLOURS
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.plots.words import counted, listed
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, listed
 
 BARS = 12
 """Numbers of labels up to which each bar carries its share."""

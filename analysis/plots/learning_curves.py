@@ -16,8 +16,8 @@ from thaw.analysis.plots.interactive import plotly_figure
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import BOTH, Theme
 from thaw.analysis.plots.trials import best_first, thinned
-from thaw.analysis.plots.words import counted, listed, metric_label, number
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, listed, metric_label, number
 
 LIMIT = 300
 """Lines that can still be told from a brush stroke."""

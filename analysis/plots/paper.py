@@ -6,8 +6,8 @@ import pandas as pd
 
 from thaw.analysis.plots.plot import NotEnough
 from thaw.analysis.plots.trials import chosen_trial, finished_trials
-from thaw.analysis.plots.words import shortened, value
 from thaw.analysis.run import Run
+from thaw.analysis.words import shortened, value
 from thaw.spaces import ConfigError, TrialConfig, best_epoch
 
 ACCURACY = "inclusion_accuracy"

@@ -17,8 +17,8 @@ from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.searched import Searched, searched
 from thaw.analysis.plots.theme import WIDTH, Theme
 from thaw.analysis.plots.trials import finished_trials, thinned
-from thaw.analysis.plots.words import counted, listed, shortened, value
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, listed, shortened, value
 from thaw.spaces import Choice, Int, metric
 
 LIMIT = 300

@@ -16,8 +16,8 @@ from thaw.analysis.plots.kinds import Kinds
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import BOTH, Theme
 from thaw.analysis.plots.trials import finished_trials
-from thaw.analysis.plots.words import counted, metric_label, number
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, metric_label, number
 from thaw.spaces import metric
 
 COSTS = {"seconds": "training and validation (seconds)", "parameters": "trained parameters (number)"}

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from thaw.analysis.plots.paper import ACCURACY, SHORT, some_trials, summary
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.plots.words import counted, number, shortened, value
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, number, shortened, value
 
 ROWS = 12
 ALWAYS = ("architecture", "freeze_depth", "learning_rate", "weight_decay")

@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 from thaw.analysis.plots.axes import metric_axis
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.plots.words import counted, listed
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, listed
 
 OUTCOMES = {
     "went on": (0, "o"),

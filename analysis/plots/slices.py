@@ -18,8 +18,8 @@ from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.searched import Searched, searched
 from thaw.analysis.plots.theme import BOTH, Theme
 from thaw.analysis.plots.trials import finished_trials
-from thaw.analysis.plots.words import counted, hyperparameter_label, listed, metric_label, shortened, value
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, hyperparameter_label, listed, metric_label, shortened, value
 from thaw.spaces import Choice, Int
 
 MANY = 500

@@ -19,8 +19,8 @@ from matplotlib.lines import Line2D
 from thaw.analysis.plots.axes import logarithmic
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.plots.words import counted, number
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, number
 from thaw.spaces import STAGES, metric
 
 DEVIATIONS = 3.0

@@ -12,8 +12,8 @@ from thaw.analysis.plots.paper import ACCURACY, FIRST_EPOCH, curves, summary
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import chosen_trial
-from thaw.analysis.plots.words import number
 from thaw.analysis.run import Run
+from thaw.analysis.words import number
 
 LINES = {"train": ("training", "o", "--"), "val": ("validation", "s", "-")}
 

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from thaw.analysis.plots.fates import FATES, fate_handles
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.plots.words import counted, number, shortened
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, number, shortened
 
 ROWS = 24
 """Workers that are drawn; a search that restarts them often has more."""

@@ -8,11 +8,11 @@ from typing import Any
 
 from thaw.analysis.importance import MIN_TRIALS, first_rung, importance
 from thaw.analysis.plots import NotEnough, slices
-from thaw.analysis.plots.words import counted, listed, number, value
 from thaw.analysis.report.beside import Beside, beside
 from thaw.analysis.report.spending import sentences, spending
 from thaw.analysis.run import Run
 from thaw.analysis.tables import TrialRecord
+from thaw.analysis.words import counted, listed, number, value
 from thaw.spaces import best_epoch
 
 UNFINISHED = ("running", "waiting")

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from thaw.analysis.plots import NotEnough, Plot, Theme
 from thaw.analysis.plots.axes import metric_axis
 from thaw.analysis.plots.trials import finished_trials
-from thaw.analysis.plots.words import duration, listed, number, shortened, value
 from thaw.analysis.report.spending import spending
 from thaw.analysis.run import Run
+from thaw.analysis.words import duration, listed, number, shortened, value
 from thaw.spaces import metric
 
 

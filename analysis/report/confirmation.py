@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from thaw.analysis.plots.words import counted, number
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, number
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from thaw.analysis.plots.words import counted, listed
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, listed
 
 
 def made_with(run: Run) -> dict[str, str]:

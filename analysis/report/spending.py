@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from thaw.analysis.plots.fates import FATES
-from thaw.analysis.plots.words import counted, duration, listed
 from thaw.analysis.run import Run
 from thaw.analysis.tables import TrialRecord
+from thaw.analysis.words import counted, duration, listed
 
 STOPPED = ("pruned", "early_stopped")
 

@@ -18,7 +18,6 @@ from tests.conftest import ROOT
 from tests.hostile import HOSTILE
 from tests.synthetic_runs import synthetic_run
 from thaw.analysis.plots import PLOTS
-from thaw.analysis.plots.words import duration
 from thaw.analysis.report import write_report
 from thaw.analysis.report.answer import answer
 from thaw.analysis.report.beside import beside
@@ -26,6 +25,7 @@ from thaw.analysis.report.confirmation import confirmation
 from thaw.analysis.report.spending import spending
 from thaw.analysis.report.trial_rows import trial_rows
 from thaw.analysis.run import Run, load_run
+from thaw.analysis.words import duration
 from thaw.search.cli import run as command
 from thaw.spaces import METRICS, ConfigError, TrialConfig
 
