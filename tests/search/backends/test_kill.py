@@ -17,8 +17,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.search.sessions.test_resume import check_whole
+from tests.search.test_cli import command
 from tests.searches import search_file
-from tests.test_cli import command
 from thaw.analysis.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
