@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from tests.conftest import ROOT
 from thaw.search.cli import app
 from thaw.search.settings.config import SearchConfig, load_config, preset_names
 from thaw.spaces import METRICS, TrialConfig
 from thaw.trainables.networks.table import ARCHITECTURES
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_search_file_in_the_readme_loads(tmp_path: Path) -> None:

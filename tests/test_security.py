@@ -15,13 +15,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from tests.conftest import ROOT
 from thaw.search.cli import app
 from thaw.spaces import ConfigError, printable
 from thaw.trainables.data.dataset import read_dataset
 from thaw.trainables.networks.weights import load_pretrained
 from thaw.trainables.training.checkpoint import read, read_best
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("spaces", "trainables", "search", "analysis")
 NAME = "mobilenet_v3_small"
 

@@ -1,0 +1,1 @@
+"""The leading configurations again by cross-validation."""

@@ -1,0 +1,1 @@
+"""From a finished trial to a bundle: assembled, checked, scored, described."""

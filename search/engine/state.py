@@ -28,7 +28,7 @@ class Proposal:
         trial: its number.
         config: its whole configuration.
         logged: the last of its epochs in the event log, 0 for none.
-        fold: what it validates on in a confirmation, as fields of :class:`thaw.trainables.context.Fold`; None in a search.
+        fold: what a confirmation validates on, as fields of :class:`~thaw.trainables.context.Fold`; None in a search.
     """
 
     trial: int

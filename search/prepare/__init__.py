@@ -1,0 +1,1 @@
+"""Everything that is checked or measured before a run folder exists."""

@@ -1,0 +1,1 @@
+"""The search file: its schema, its text, its units."""

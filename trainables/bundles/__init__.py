@@ -1,0 +1,1 @@
+"""An exported model: its network, its files, its predictions."""

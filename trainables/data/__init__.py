@@ -1,0 +1,1 @@
+"""From image files and label files to pixels, labels and splits."""

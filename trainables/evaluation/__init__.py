@@ -1,0 +1,1 @@
+"""From logits to figures: metrics, intervals, calibration, thresholds, label sets."""

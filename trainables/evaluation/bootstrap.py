@@ -46,7 +46,7 @@ def bootstrap(
     then too high. In simulations with 400 images and 18 labels of 1 % to 70 %, nominal 95 % intervals of ``map`` held
     the true value 54 % of the time, these 89 %; for the other metrics the two are alike.
 
-    The formulas are those of :func:`thaw.trainables.evaluation.metrics.epoch_metrics`, except that predicted sets are given instead of
+    The formulas are those of :func:`~.metrics.epoch_metrics`, except that predicted sets are given instead of
     a threshold, and that ``loss`` is the binary cross-entropy of the probabilities in nats, averaged over images and
     labels, as for the trivial predictors, whatever the model was trained with.
 

@@ -114,7 +114,7 @@ def fit_label_rule(
     Args:
         logits: (N, L).
         targets: bool (N, L).
-        target: ``f1_macro``, ``f1_micro``, ``inclusion_accuracy`` or ``precision``; see :mod:`thaw.trainables.evaluation.thresholds`.
+        target: ``f1_macro``, ``f1_micro``, ``inclusion_accuracy`` or ``precision``; see :mod:`~.thresholds`.
         floor: the least precision in (0, 1], for ``precision``.
 
     Raises:

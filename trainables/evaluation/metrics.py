@@ -1,4 +1,4 @@
-"""The formulas behind the names in :mod:`thaw.spaces.metrics`, from one matrix of probabilities and one of true labels."""
+"""The formulas behind the names in `spaces.metrics`, from one matrix of probabilities and one of true labels."""
 
 from __future__ import annotations
 

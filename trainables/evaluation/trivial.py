@@ -45,7 +45,7 @@ def trivial_metrics(
         threshold: probability from which a label counts as predicted.
 
     Returns:
-        Predictor → metric → value: those of :func:`thaw.trainables.evaluation.metrics.epoch_metrics`, and ``loss``, the binary cross
+        Predictor → metric → value: those of :func:`~.metrics.epoch_metrics`, and ``loss``, the binary cross
         entropy in nats, averaged over images and labels.
     """
     frequencies = train_labels.mean(axis=0, dtype=np.float64)

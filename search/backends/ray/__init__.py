@@ -1,0 +1,1 @@
+"""Trials as Ray Tune runs them, on this machine or a cluster."""

@@ -12,12 +12,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import thaw
 from thaw.search.backends.ray.session import WORKER_ENVIRONMENT, set_environment, shut_down
 from thaw.search.prepare.resources import node_name
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import ConfigError
 
-PACKAGES = ("spaces", "trainables", "search", "analysis")
 ANSWER_SECONDS = 300.0
 """Seconds that a node may take to start a worker and to import torch."""
 
@@ -49,11 +49,10 @@ def joined(address: str | None) -> Iterator[None]:
     set_environment(concurrency=1, loopback=False)
     import ray
 
-    modules = [str(Path(str(import_module(name).__file__)).parent) for name in PACKAGES]
     try:
         ray.init(
             address=address,
-            runtime_env={"py_modules": modules, "env_vars": WORKER_ENVIRONMENT},
+            runtime_env={"py_modules": [str(Path(thaw.__file__).parent)], "env_vars": WORKER_ENVIRONMENT},
             log_to_driver=False,
             logging_level=logging.ERROR,
         )

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.searches import search_file, small_config
 from thaw.analysis.run import load_run
 from thaw.search.backends.ray.cluster import joined
 from thaw.search.prepare.resources import Available, resolve_resources
 from thaw.spaces import ConfigError
 
-ROOT = Path(__file__).resolve().parent.parent
 NODES = [Available(4, 0, "head:1"), Available(8, 2, "a:2"), Available(2, 1, "b:3")]
 
 

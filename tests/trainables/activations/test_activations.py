@@ -13,17 +13,16 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import ROOT
 from tests.searches import small_config
 from thaw.search.prepare.preflight import prepare
 from thaw.spaces import TrialConfig
+from thaw.trainables.activations import inputs as module
 from thaw.trainables.activations.budget import admit, hold
-from thaw.trainables.activations.inputs import inputs as module
 from thaw.trainables.activations.inputs import plan
 from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
 from thaw.trainables.training.loop import EpochRow, Training, train
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)

@@ -17,13 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.conftest import ROOT
 from tests.searches import small_config
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.spaces import ConfigError
 from thaw.trainables.data.dataset import read_dataset
 from thaw.trainables.data.decoding import Rejected, decode_image
 
-DOCS = (Path(__file__).resolve().parent.parent / "docs" / "reliability.md").read_text(encoding="utf-8")
+DOCS = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 GOOD = 24
 
 

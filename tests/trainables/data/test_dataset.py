@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import ROOT
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.dataset import READERS, Dataset, read_dataset
 
-SHARED = Path(os.environ.get("THAW_DATA", Path(__file__).parents[2] / "shared" / "data"))
+SHARED = Path(os.environ.get("THAW_DATA", ROOT.parent / "shared" / "data"))
 
 
 def read(tmp_path: Path, text: str | bytes, name: str = "labels.csv", **options: object) -> Dataset:

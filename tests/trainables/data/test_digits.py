@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from tests.conftest import ROOT
 from thaw.trainables.data.dataset import Dataset, read_dataset
 from thaw.trainables.data.digits import BUILTIN, CANVAS, DIGITS_PER_IMAGE, write_digits
 from thaw.trainables.data.splits import split_dataset
@@ -62,7 +63,7 @@ def test_two_processes_at_once_write_the_same(folder: Path, digits: Dataset, tmp
     script = "import sys; from pathlib import Path; from thaw.trainables.data.digits import write_digits\n"
     script += "write_digits(Path(sys.argv[1]))\n"
     command = [sys.executable, "-c", script, str(tmp_path / "cache")]
-    processes = [subprocess.Popen(command, cwd=Path(__file__).parents[1]) for _ in range(2)]
+    processes = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
     assert len(list((tmp_path / "cache").iterdir())) == 1, "nothing is left behind"
     images, labels = write_digits(tmp_path / "cache")

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import ROOT
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data import image_store, supervision
 from thaw.trainables.data.image_store import ImageStore, Rejected, decode_image, open_store
@@ -292,7 +293,7 @@ def test_of_several_processes_one_builds(images: Path, tmp_path: Path) -> None:
         "print(store.digest, len(said))\n"
     )
     command = [sys.executable, "-c", script, str(images), str(tmp_path / "cache")]
-    here = Path(__file__).parents[1]
+    here = ROOT
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=here) for _ in range(3)]
     output = [process.communicate(timeout=60)[0].split() for process in processes]
     assert len({digest for digest, _ in output}) == 1
@@ -339,7 +340,7 @@ def test_a_hanging_read_does_not_keep_the_process_alive(images: Path, tmp_path: 
         capture_output=True,
         text=True,
         timeout=30,
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "[True, False, True] (('hang.png', 'reading took longer than 0.3 s'),)\n"

@@ -15,12 +15,13 @@ import torch
 import yaml
 from torch import Tensor
 
+from tests.conftest import ROOT
 from thaw.spaces import ConfigError
 from thaw.trainables.networks.table import architecture
 from thaw.trainables.networks.weights import SOURCES, digest, is_pretrained, load_pretrained
 
 NAME = "mobilenet_v3_small"
-REAL = Path(__file__).parents[2] / "shared" / "weights" / "mobilenet_v2-imagenet.pth"
+REAL = ROOT.parent / "shared" / "weights" / "mobilenet_v2-imagenet.pth"
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tests.searches import small_config, small_search
 from thaw.search.prepare.preflight import prepare
 from thaw.spaces import TrialConfig
-from thaw.trainables.activations.inputs import inputs as module
+from thaw.trainables.activations import inputs as module
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.views import AUGMENTS
 from thaw.trainables.evaluation.metrics import epoch_metrics
