@@ -18,6 +18,9 @@ from thaw.search.settings.yaml_file import parse_yaml, read_mapping
 from thaw.spaces import METRICS, ConfigError, SearchSpace, did_you_mean, pretrained
 
 
+_PRESETS = resources.files("thaw.spaces") / "presets"
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -250,7 +253,7 @@ def _override(raw: dict[str, Any], text: str) -> None:
 
 def preset_names() -> list[str]:
     """Names of the presets that come with Thaw."""
-    files = (resources.files("spaces") / "presets").iterdir()
+    files = _PRESETS.iterdir()
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
@@ -261,7 +264,7 @@ def _merge_preset(raw: dict[str, Any]) -> dict[str, Any]:
         return raw
     if name not in preset_names():
         raise ConfigError(f"unknown preset {name!r}{did_you_mean(name, preset_names())}", "preset")
-    text = (resources.files("spaces") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+    text = (_PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
     preset = parse_yaml(text, f"preset {name}")
     own = {section: raw.get(section) for section in ("space", "training")}
     for section, other in (("space", "training"), ("training", "space")):
