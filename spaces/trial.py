@@ -12,7 +12,8 @@ STAGES = 5
 """Groups of layers a network is cut into; see ``docs/architecture.md``."""
 
 FROM_SCRATCH = ("convnet",)
-"""Architectures for which no pretrained weights exist, so that nothing can be frozen."""
+"""Architectures for which no pretrained weights exist, so that nothing can be frozen: rows of the table of networks
+whose `published` is None, named here so that a search space needs no torch."""
 
 
 def pretrained(architecture: str, weights: str | Mapping[str, str]) -> bool:

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from thaw.spaces import ConfigError
+from thaw.trainables.data.augment import Augment
 from thaw.trainables.data.image_store import ImageStore, open_store
 from thaw.trainables.data.splits import Split
-from thaw.trainables.data.views import Augment
 from thaw.trainables.seeding import derive_seed
 
 

@@ -17,10 +17,10 @@ def _tpe(seed: int) -> BaseSampler:
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": _tpe,
-    "random": lambda seed: RandomSampler(seed=seed),
-    "gp": lambda seed: GPSampler(seed=seed),
     # A grid's cells are enqueued one by one; nothing is left for the sampler to draw.
     "grid": lambda seed: RandomSampler(seed=seed),
+    "random": lambda seed: RandomSampler(seed=seed),
+    "gp": lambda seed: GPSampler(seed=seed),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import TrialRecord, ranking
-from thaw.search.settings.config import CheckpointsConfig
+from thaw.search.settings.schema import CheckpointsConfig
 
 
 class CheckpointKeeper:

@@ -13,14 +13,14 @@ from thaw.analysis.run_folder import RunFolder
 from thaw.search.backends.ray.cluster import check_nodes
 from thaw.search.prepare.measure import choose_precision
 from thaw.search.prepare.resources import available, resolve_resources
-from thaw.search.settings.config import DataConfig, SearchConfig
+from thaw.search.settings.schema import DataConfig, SearchConfig
 from thaw.spaces import ConfigError
 from thaw.trainables.context import CacheOptions, ImageSource, RunContext
+from thaw.trainables.data.augment import AUGMENTS
 from thaw.trainables.data.dataset import Dataset, read_dataset
 from thaw.trainables.data.digits import BUILTIN
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split, split_dataset
-from thaw.trainables.data.views import AUGMENTS, Augment
 from thaw.trainables.evaluation.trivial import trivial_metrics
 from thaw.trainables.networks.table import architecture
 from thaw.trainables.networks.weights import load_pretrained
@@ -115,7 +115,7 @@ def prepare(
         images=source,
         labels=dataset.labels,
         split=split,
-        augment=AUGMENTS[data.augment] if isinstance(data.augment, str) else Augment(**data.augment.model_dump()),
+        augment=AUGMENTS[data.augment] if isinstance(data.augment, str) else data.augment,
         views=None if data.views == "each_epoch" else data.views,
         weights=config.weights,
         seed=config.search.seed,

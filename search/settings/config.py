@@ -1,154 +1,22 @@
-"""SearchConfig: the search file, every key with its default, its range and its check."""
+"""Reading a search file: presets, overrides, paths, and errors that name file, key, value, rule and fix."""
 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import re
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ValidationError
 
-from thaw.search.settings.units import PathText, seconds, size_in_bytes, word_off
+from thaw.search.settings.schema import SearchConfig, section_of
 from thaw.search.settings.yaml_file import parse_yaml, read_mapping
-from thaw.spaces import METRICS, ConfigError, SearchSpace, did_you_mean, pretrained
-
+from thaw.spaces import ConfigError, TrialConfig, did_you_mean
 
 _PRESETS = resources.files("thaw.spaces") / "presets"
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class SplitConfig(_Section):
-    validation: float = Field(0.2, gt=0, lt=1)
-    test: float = Field(0.1, ge=0, lt=1)
-    seed: int = Field(0, ge=0, lt=2**32)
-    column: str | None = None
-    group: str | None = None
-
-
-class AugmentConfig(_Section):
-    rotate: float = Field(0.0, ge=0, le=180)
-    shear: float = Field(0.0, ge=0, lt=90)
-    shift: float = Field(0.0, ge=0, le=1)
-    flip: float = Field(0.0, ge=0, le=1)
-
-
-class DataConfig(_Section):
-    builtin: Literal["digits"] | None = None
-    images: PathText | None = None
-    labels: PathText | None = None
-    format: Literal["auto", "csv", "paper", "coco", "voc", "folders"] = "auto"
-    classes: PathText | None = None
-    image_size: int = Field(224, ge=32, le=1024)
-    resize: Literal["crop", "squash"] = "crop"
-    augment: Literal["paper", "none"] | AugmentConfig = "paper"
-    views: Literal["each_epoch"] | Annotated[int, Field(ge=1)] = "each_epoch"
-    split: SplitConfig = SplitConfig()
-    max_rejected: float = Field(0.05, ge=0, le=1)
-    timeout: float = Field(60.0, gt=0)
-
-    @model_validator(mode="after")
-    def _one_source(self) -> DataConfig:
-        if (self.builtin is None) == (self.images is None):
-            raise ValueError("needs either images (a folder, with labels) or builtin: digits")
-        return self
-
-
-class AlgorithmConfig(_Section):
-    algorithm: Literal["tpe", "grid", "random", "gp"] = "tpe"
-    metric: str = "val_map"
-    trials: int | None = Field(None, ge=1)
-    time_budget: Annotated[float | None, BeforeValidator(seconds)] = Field(None, gt=0)
-    concurrency: int | None = Field(None, ge=1)
-    seed: int = Field(0, ge=0, lt=2**32)
-    start_with: tuple[dict[str, Any], ...] = Field((), strict=False)
-
-    @field_validator("metric")
-    @classmethod
-    def _known(cls, metric: str) -> str:
-        known = [f"val_{name}" for name in METRICS]
-        if metric not in known:
-            raise ValueError(f"must be a metric on validation data{did_you_mean(metric, known)}")
-        return metric
-
-    @model_validator(mode="after")
-    def _startable(self) -> AlgorithmConfig:
-        if self.algorithm == "grid" and self.start_with:
-            raise ValueError("start_with does not go with algorithm: grid, which tries every cell anyway; remove one")
-        if self.trials is not None and len(self.start_with) > self.trials:
-            raise ValueError(
-                f"start_with holds {len(self.start_with)} configurations for {self.trials} trials; raise trials"
-            )
-        return self
-
-
-class SchedulerConfig(_Section):
-    type: Literal["asha", "asha_promotion", "median", "none"] = "asha"
-    grace_period: int = Field(1, ge=1)
-    reduction_factor: int = Field(3, ge=2)
-
-
-class ResourcesConfig(_Section):
-    cpu: int = Field(1, ge=1)
-    gpu: float | None = Field(None, ge=0, le=1)
-
-
-class CacheConfig(_Section):
-    activations: Annotated[Literal["auto", "fp16", "off"], BeforeValidator(word_off)] = "auto"
-    directory: PathText = "~/.cache/thaw"
-    budget: Annotated[int, BeforeValidator(size_in_bytes)] = Field(20 * 10**9, ge=0)
-
-
-class CheckpointsConfig(_Section):
-    keep: int = Field(5, ge=0)
-    budget: Annotated[int, BeforeValidator(size_in_bytes)] = Field(10 * 10**9, ge=0)
-
-
-class SearchConfig(_Section):
-    """A whole search file. See the README for the meaning of each key."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
-    preset: str | None = None
-    data: DataConfig
-    weights: Literal["imagenet", "none"] | dict[str, PathText] = "imagenet"
-    space: dict[str, Any] = {}
-    training: dict[str, Any] = {}
-    search: AlgorithmConfig = AlgorithmConfig()
-    scheduler: SchedulerConfig = SchedulerConfig()
-    resources: ResourcesConfig = ResourcesConfig()
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
-    threshold: float = Field(0.5, gt=0, lt=1)
-    cache: CacheConfig = CacheConfig()
-    checkpoints: CheckpointsConfig = CheckpointsConfig()
-    max_failures: int = Field(2, ge=0)
-    output: PathText = "results"
-
-    def pretrained(self, architecture: str) -> bool:
-        """Whether `architecture` starts from pretrained weights."""
-        return pretrained(architecture, self.weights)
-
-    @cached_property
-    def search_space(self) -> SearchSpace:
-        return SearchSpace.parse(self.space, self.training, self.pretrained)
-
-    @property
-    def trials(self) -> int:
-        """Number of trials: every cell of a grid, 32 otherwise, unless the file says how many."""
-        if self.search.algorithm != "grid":
-            return self.search.trials or 32
-        cells = len(self.search_space.grid())
-        return min(self.search.trials or cells, cells)
-
-    def to_yaml(self) -> str:
-        """The resolved search file, every default written out; loading it gives an equal configuration."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
@@ -188,7 +56,7 @@ def _check_space(config: SearchConfig) -> None:
 
 
 # Where a value may be of several kinds, pydantic puts the kind into the path; the file has no such key.
-_KIND = re.compile(r"AugmentConfig|(literal|dict|constrained-\w+|int|str|float|tuple)(\[.*\])?")
+_KIND = re.compile(r"Augment|(literal|dict|constrained-\w+|int|str|float|tuple)(\[.*\])?")
 
 
 def _validate(raw: dict[str, Any]) -> SearchConfig:
@@ -202,12 +70,42 @@ def _validate(raw: dict[str, Any]) -> SearchConfig:
     keys = max(by_key, key=len)
     errors = by_key[keys]
     if errors[0]["type"] == "extra_forbidden":
-        raise ConfigError(f"unknown key{did_you_mean(keys[-1], _known_keys(keys[:-1]))}", ".".join(keys))
+        raise ConfigError(f"unknown key{_hint(keys)}", ".".join(keys))
     if errors[0]["type"] == "missing":
         raise ConfigError("this key is required", ".".join(keys))
     rules = dict.fromkeys(_rule(error["msg"]) for error in errors)
     got = errors[0]["input"]
-    raise ConfigError(" or ".join(rules) + ("" if isinstance(got, dict) else f", got {got!r}"), ".".join(keys))
+    received = "" if isinstance(got, dict) else f", got {got!r}"
+    names = [name for error in errors for name in re.findall(r"'([^']+)'", error.get("ctx", {}).get("expected", ""))]
+    close = did_you_mean(got, names) if difflib.get_close_matches(str(got), names, n=1) else ""
+    raise ConfigError(" or ".join(rules) + received + close, ".".join(keys))
+
+
+def _hint(keys: Sequence[str]) -> str:
+    """What an unknown key may have meant: a key of that name elsewhere in the file, or one beside it like it."""
+    *section, word = keys
+    elsewhere = [path for path in _places(SearchConfig) if path.rpartition(".")[2] == word]
+    if elsewhere:
+        return f"; did you mean {' or '.join(elsewhere)}?"
+    return did_you_mean(word, _section(section).model_fields)
+
+
+def _places(model: type[BaseModel], path: str = "") -> Iterator[str]:
+    """Dotted paths of all keys below `path`; hyperparameters where they are fixed and where they are searched."""
+    for name, field in model.model_fields.items():
+        yield f"{path}{name}"
+        if name in ("space", "training"):
+            yield from (f"{path}{name}.{hyperparameter}" for hyperparameter in TrialConfig.model_fields)
+        elif below := section_of(field.annotation):
+            yield from _places(below, f"{path}{name}.")
+
+
+def _section(path: Sequence[str]) -> type[BaseModel]:
+    """The model of the section at `path`."""
+    model: type[BaseModel] = SearchConfig
+    for part in path:
+        model = section_of(model.model_fields[part].annotation) or model
+    return model
 
 
 def _path(error: Any) -> tuple[str, ...]:
@@ -225,16 +123,6 @@ def _rule(message: str) -> str:
     return f"{message[0].lower()}{message[1:]}"
 
 
-def _known_keys(path: Sequence[str]) -> list[str]:
-    """Names that may stand below `path` in a search file."""
-    model: Any = SearchConfig
-    for part in path:
-        annotation = model.model_fields[part].annotation
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
-    return list(model.model_fields)
-
-
 def _override(raw: dict[str, Any], text: str) -> None:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
@@ -245,6 +133,8 @@ def _override(raw: dict[str, Any], text: str) -> None:
         parts = [parts[0], ".".join(parts[1:])]
     section = raw
     for part in parts[:-1]:
+        if part == "scheduler" and isinstance(section.get(part), str):
+            section[part] = {"type": section[part]}
         if not isinstance(section.get(part), dict):
             section[part] = {}
         section = section[part]

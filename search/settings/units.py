@@ -1,6 +1,6 @@
 """Values with units, and paths, as people write them in a search file.
 
-What is no text passes where a number may stand, to be checked as a number.
+A value that is no text passes unchanged, to be checked as a number.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 
 def seconds(value: object) -> object:
@@ -50,4 +50,6 @@ def path_text(text: str) -> str:
     return text
 
 
+Seconds = Annotated[float, BeforeValidator(seconds)]
+Bytes = Annotated[int, BeforeValidator(size_in_bytes)]
 PathText = Annotated[str, AfterValidator(path_text)]

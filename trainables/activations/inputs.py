@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -196,7 +196,7 @@ class Activations:
         hold(self.folder)
         recipe = "clean"
         if view is not None:
-            draws = json.dumps([asdict(self.context.augment), self.context.seed, view])
+            draws = json.dumps([self.context.augment.model_dump(), self.context.seed, view])
             recipe = f"view-{hashlib.blake2b(draws.encode(), digest_size=8).hexdigest()}"
         file, images = self.folder / f"{recipe}.rows", len(self.images.usable)
         if not admit(file, images * self.plan.row_bytes, self.context.cache.budget):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -11,46 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from thaw.spaces.errors import ConfigError
+from thaw.trainables.data.augment import Augment
 from thaw.trainables.seeding import derive_seed
-
-_LARGEST = {"rotate": 180.0, "shear": 90.0, "shift": 1.0, "flip": 1.0}
-
-
-@dataclass(frozen=True)
-class Augment:
-    """How far an image may be changed. Each change is drawn uniformly and independently of the others.
-
-    Args:
-        rotate: at most this many degrees either way, 0 to 180.
-        shear: at most this many degrees either way, 0 to 90.
-        shift: at most this share of the side either way, in both directions separately, 0 to 1.
-        flip: probability of a mirror image (left and right exchanged), 0 to 1.
-
-    Raises:
-        ConfigError: a value is outside its range.
-    """
-
-    rotate: float = 0.0
-    shear: float = 0.0
-    shift: float = 0.0
-    flip: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if not 0 <= value <= _LARGEST[name]:
-                raise ConfigError(f"must be between 0 and {_LARGEST[name]:g}, got {value}", key=name)
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether nothing is changed, so that all views are the clean image."""
-        return not (self.rotate or self.shear or self.shift or self.flip)
-
-
-AUGMENTS = {
-    "paper": Augment(rotate=40.0, shear=11.5, shift=0.1, flip=0.5),  # Yue et al. 2019; its shear of 0.2 read as radians
-    "none": Augment(),
-}
 
 
 def view_parameters(augment: Augment, seed: int, view: int, rows: np.ndarray | Tensor) -> Tensor:

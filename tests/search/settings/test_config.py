@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
+from thaw.search.engine.rules import RULES
+from thaw.search.engine.samplers import SAMPLERS
 from thaw.search.settings.config import SearchConfig, load_config, preset_names
+from thaw.search.settings.names import ALGORITHMS, SCHEDULERS
+from thaw.search.settings.schema import SchedulerConfig, section_of
 from thaw.spaces import ConfigError
 
 MINIMAL = "name: small\ndata: {builtin: digits}\n"
@@ -60,6 +65,32 @@ def test_overrides_replace_keys(tmp_path: Path) -> None:
     assert not config.pretrained("timm:a.b") and config.pretrained("resnet18") and not config.pretrained("convnet")
 
 
+def test_a_scheduler_may_be_written_as_its_type_alone(tmp_path: Path) -> None:
+    assert load(tmp_path, MINIMAL + "scheduler: none").scheduler.type == "none"
+    assert load(tmp_path, MINIMAL + "scheduler: median", "scheduler.grace_period=2").scheduler == SchedulerConfig(
+        type="median", grace_period=2
+    )
+    assert load(tmp_path, MINIMAL + "preset: transfer", "scheduler=none").scheduler.type == "none"
+
+
+@pytest.mark.parametrize(
+    ("names", "implementations"),
+    [(ALGORITHMS, SAMPLERS), (SCHEDULERS, RULES)],
+)
+def test_every_name_has_its_implementation(names: dict[str, str], implementations: dict[str, object]) -> None:
+    assert list(names) == list(implementations)
+
+
+def test_every_key_has_a_description() -> None:
+    def check(model: type[BaseModel], path: str) -> None:
+        for name, field in model.model_fields.items():
+            assert field.description, f"{path}{name}"
+            if below := section_of(field.annotation):
+                check(below, f"{path}{name}.")
+
+    check(SearchConfig, "")
+
+
 def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -74,6 +105,26 @@ def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatc
     [
         ("name: a\ndata: {builtn: digits}", "data.builtn: unknown key; did you mean builtin?"),
         (MINIMAL + "serch: {}", "serch: unknown key; did you mean search?"),
+        (MINIMAL + "augment: none", "augment: unknown key; did you mean data.augment?"),
+        (MINIMAL + "seed: 1", "seed: unknown key; did you mean data.split.seed or search.seed?"),
+        (
+            "name: a\ndata: {builtin: digits, epochs: 3}",
+            "data.epochs: unknown key; did you mean space.epochs or training.epochs?",
+        ),
+        (
+            MINIMAL + "scheduler: {type: hyperband}",
+            "scheduler.type: should be 'asha', 'asha_promotion', 'median' or 'none', got 'hyperband'",
+        ),
+        (
+            MINIMAL + "scheduler: medain",
+            "scheduler.type: should be 'asha', 'asha_promotion', 'median' or 'none', got 'medain'; did you mean "
+            "median?",
+        ),
+        (MINIMAL + "scheduler: 5", "scheduler: should be `key: value` lines, got 5"),
+        (
+            "name: a\ndata: {builtin: digits, augment: papre}",
+            "data.augment: should be 'paper' or 'none' or should be `key: value` lines",
+        ),
         (MINIMAL + "Search: {}", "Search: unknown key; did you mean search?"),
         (
             "name: a\ndata: {builtin: digits, augment: {rotat: 3}}",
@@ -101,11 +152,11 @@ def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatc
         ),
         (
             MINIMAL + "search: {metric: val_mpa}",
-            "search.metric: must be a metric on validation data; did you mean val_map?, got 'val_mpa'",
+            "search.metric: should be 'val_loss', 'val_map',",
         ),
         (
             MINIMAL + "search: {algorithm: tpee}",
-            "search.algorithm: should be 'tpe', 'grid', 'random' or 'gp', got 'tpee'",
+            "search.algorithm: should be 'tpe', 'grid', 'random' or 'gp', got 'tpee'; did you mean tpe?",
         ),
         (MINIMAL + "resources: {gpu: 2}", "resources.gpu: should be less than or equal to 1, got 2"),
         (MINIMAL + "weights: {resnet50: 5}", "weights.resnet50: should be a valid string, got 5"),

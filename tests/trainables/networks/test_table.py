@@ -72,6 +72,10 @@ def case(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
     return request.param, whole_network(request.param)
 
 
+def test_architectures_without_published_weights_are_those_trained_from_scratch() -> None:
+    assert {name for name, row in ARCHITECTURES.items() if row.published is None} == set(FROM_SCRATCH)
+
+
 def test_five_groups_hold_all_weights_but_the_classifiers(case: tuple[str, nn.Module]) -> None:
     name, network = case
     stages = architecture(name).stages(network)

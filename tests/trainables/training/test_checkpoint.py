@@ -21,7 +21,7 @@ from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import TrialRecord
 from thaw.search.observers.checkpoints import CheckpointKeeper
 from thaw.search.prepare.preflight import prepare
-from thaw.search.settings.config import CheckpointsConfig
+from thaw.search.settings.schema import CheckpointsConfig
 from thaw.spaces import ConfigError, TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.training.checkpoint import BestCheckpoint, read, read_best, write, write_best

@@ -22,7 +22,7 @@ from thaw.search.prepare.preflight import prepare
 from thaw.spaces import TrialConfig
 from thaw.trainables.activations import inputs as module
 from thaw.trainables.context import RunContext
-from thaw.trainables.data.views import AUGMENTS
+from thaw.trainables.data.augment import AUGMENTS
 from thaw.trainables.evaluation.metrics import epoch_metrics
 from thaw.trainables.training.loop import EpochRow, Training
 

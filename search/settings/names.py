@@ -1,0 +1,39 @@
+"""The names that a search file may choose from: light tables, so that reading a file loads neither torch nor Optuna."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+ALGORITHMS = {
+    "tpe": "Optuna's tree-structured Parzen estimator, which learns from all trials so far",
+    "grid": "every valid combination once; needs lists of values or ranges with a step",
+    "random": "each trial drawn independently",
+    "gp": "Optuna's Gaussian process; for few trials and few, mostly continuous hyperparameters",
+}
+"""``search.algorithm`` → meaning. ``SAMPLERS`` in :mod:`thaw.search.engine.samplers` has the same keys."""
+
+SCHEDULERS = {
+    "asha": "asynchronous successive halving: at each rung a trial stops unless it is among the best "
+    "1/reduction_factor of those that have reached it",
+    "asha_promotion": "the same, but trials wait at a rung and go on once they are among the best",
+    "median": "a trial stops where its best value is worse than the median of the others' averages at that epoch",
+    "none": "every trial trains to its end",
+}
+"""``scheduler.type`` → meaning. ``RULES`` in :mod:`thaw.search.engine.rules` has the same keys."""
+
+
+class OneOf:
+    """A text that is one of the keys of a table, for ``Annotated``: what ``Literal`` is for names written on the spot.
+
+    Example: ``algorithm: Annotated[str, OneOf(ALGORITHMS)] = "tpe"``.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema(list(self.names))

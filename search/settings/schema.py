@@ -1,0 +1,208 @@
+"""The schema of the search file: every key with its default, range and meaning.
+
+``docs/reference.md`` is generated from it by ``make reference``.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from thaw.search.settings.names import ALGORITHMS, SCHEDULERS, OneOf
+from thaw.search.settings.units import Bytes, PathText, Seconds, word_off
+from thaw.spaces import METRICS, SearchSpace, pretrained
+from thaw.trainables.data.augment import AUGMENTS, Augment
+from thaw.trainables.data.decoding import RESIZE
+from thaw.trainables.data.formats import READERS
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class SplitConfig(_Section):
+    """How images are divided. The test split stays locked: only ``thaw export`` and ``thaw train`` look at it."""
+
+    validation: float = Field(0.2, gt=0, lt=1, description="share of the images that trials are compared on")
+    test: float = Field(0.1, ge=0, lt=1, description="share of the images that is locked until a model is exported")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the random split, which is stratified over all labels")
+    column: str | None = Field(None, description="column of the label file that names each image's split")
+    group: str | None = Field(
+        None, description="column of the label file; images with the same value go into the same split"
+    )
+
+
+class DataConfig(_Section):
+    """The images and their labels. Relative paths start from the search file's folder."""
+
+    builtin: Literal["digits"] | None = Field(
+        None, description="a data set that comes with Thaw, instead of `images` and `labels`"
+    )
+    images: PathText | None = Field(None, description="folder of the images")
+    labels: PathText | None = Field(
+        None, description="label file, or the folder of VOC files; none where `images` holds a folder per label"
+    )
+    format: Annotated[str, OneOf(["auto", *READERS])] = Field(
+        "auto", description="format of the labels; `auto` recognises it from the file"
+    )
+    classes: PathText | None = Field(None, description="JSON or CSV file that names the label ids")
+    image_size: int = Field(224, ge=32, le=1024, description="side in pixels of the squares that networks see")
+    resize: Annotated[str, OneOf(RESIZE)] = Field(
+        "crop", description="`crop` scales the short side and crops the centre, `squash` scales both sides and distorts"
+    )
+    augment: Annotated[str, OneOf(AUGMENTS)] | Augment = Field(
+        "paper", description="random changes of training images: a name, or ranges of your own (next section)"
+    )
+    views: Literal["each_epoch"] | Annotated[int, Field(ge=1)] = Field(
+        "each_epoch",
+        description="`each_epoch`: new changes in every epoch, the same for all trials; K: epoch e uses view e mod K",
+    )
+    split: SplitConfig = Field(SplitConfig(), description="training, validation and test images")
+    max_rejected: float = Field(
+        0.05, ge=0, le=1, description="largest share of unusable images with which a search still starts"
+    )
+    timeout: float = Field(60.0, gt=0, description="seconds until a file that cannot be read is given up")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataConfig:
+        if (self.builtin is None) == (self.images is None):
+            raise ValueError("needs either images (a folder, with labels) or builtin: digits")
+        return self
+
+
+class AlgorithmConfig(_Section):
+    """What is tried, how often, and what "best" means."""
+
+    algorithm: Annotated[str, OneOf(ALGORITHMS)] = Field("tpe", description="how configurations are proposed")
+    metric: Annotated[str, OneOf(f"val_{name}" for name in METRICS)] = Field(
+        "val_map", description="validation metric of a trial's best epoch; its direction follows from the metric"
+    )
+    trials: int | None = Field(None, ge=1, description="number of trials; 32 unless given, for a grid every cell")
+    time_budget: Seconds | None = Field(
+        None, gt=0, description="time after which the search stops, all sessions together"
+    )
+    concurrency: int | None = Field(
+        None, ge=1, description="trials at once; unless given, as many as the resources hold"
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="of proposals, initial weights, order of images and augmentation")
+    start_with: tuple[dict[str, Any], ...] = Field(
+        (), strict=False, description="configurations to try first; the algorithm proposes what they leave out"
+    )
+
+    @model_validator(mode="after")
+    def _startable(self) -> AlgorithmConfig:
+        if self.algorithm == "grid" and self.start_with:
+            raise ValueError("start_with does not go with algorithm: grid, which tries every cell anyway; remove one")
+        if self.trials is not None and len(self.start_with) > self.trials:
+            raise ValueError(
+                f"start_with holds {len(self.start_with)} configurations for {self.trials} trials; raise trials"
+            )
+        return self
+
+
+class SchedulerConfig(_Section):
+    """Which trials stop early. A type alone may be written without its key, as in `scheduler: none`."""
+
+    type: Annotated[str, OneOf(SCHEDULERS)] = Field("asha", description="the rule that stops trials")
+    grace_period: int = Field(
+        1, ge=1, description="epochs before a trial can be stopped; for `asha` and `asha_promotion` the first rung"
+    )
+    reduction_factor: int = Field(
+        3, ge=2, description="`asha`, `asha_promotion`: one trial in so many goes on, and rungs are so many times apart"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _type_alone(cls, written: Any) -> Any:
+        return {"type": written} if isinstance(written, str) else written
+
+
+class ResourcesConfig(_Section):
+    """What one trial takes."""
+
+    cpu: int = Field(1, ge=1, description="processor cores of one trial")
+    gpu: float | None = Field(
+        None, ge=0, le=1, description="share of one GPU of one trial; unless given, 1 where there is a GPU, else 0"
+    )
+
+
+class CacheConfig(_Section):
+    """Activations: what leaves the frozen part of a network is computed once and kept for all trials."""
+
+    activations: Annotated[Literal["auto", "fp16", "off"], BeforeValidator(word_off)] = Field(
+        "auto",
+        description="`auto` stores where it pays, with the same figures to the bit (on a processor, in fp32); `fp16` "
+        "takes half the space and is not exact; `off` computes everything anew",
+    )
+    directory: PathText = Field("~/.cache/thaw", description="folder on each machine; may be deleted between searches")
+    budget: Bytes = Field(20 * 10**9, ge=0, description="largest size of the stored activations")
+
+
+class CheckpointsConfig(_Section):
+    """Weights of the best trials, kept in the run folder."""
+
+    keep: int = Field(5, ge=0, description="number of best trials that keep the weights of their best epoch")
+    budget: Bytes = Field(10 * 10**9, ge=0, description="largest size of all checkpoints")
+
+
+class SearchConfig(_Section):
+    """A whole search file."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="name of the run and of its folder"
+    )
+    preset: str | None = Field(None, description="a search that comes with Thaw; what the file says overrides it")
+    data: DataConfig = Field(description="the images and their labels")
+    weights: Literal["imagenet", "none"] | dict[str, PathText] = Field(
+        "imagenet",
+        description="pretrained weights: one word for all architectures, or by architecture `imagenet`, `none` or a "
+        "file (`.pth` state dict or `.safetensors`)",
+    )
+    space: dict[str, Any] = Field({}, description="the searched hyperparameters")
+    training: dict[str, Any] = Field({}, description="the fixed hyperparameters")
+    search: AlgorithmConfig = Field(AlgorithmConfig(), description="what is tried, and what counts as better")
+    scheduler: SchedulerConfig = Field(SchedulerConfig(), description="which trials stop early")
+    resources: ResourcesConfig = Field(ResourcesConfig(), description="what one trial takes")
+    precision: Literal["fp32", "bf16", "auto"] = Field(
+        "fp32",
+        description="of training; `auto` takes bf16 for the architectures that a short measurement shows to be clearly "
+        "faster with it",
+    )
+    threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a label counts as predicted")
+    cache: CacheConfig = Field(CacheConfig(), description="stored activations")
+    checkpoints: CheckpointsConfig = Field(CheckpointsConfig(), description="stored weights of the best trials")
+    max_failures: int = Field(
+        2,
+        ge=0,
+        description="times that a trial goes on after its worker or node was lost; an error of its own ends it at once",
+    )
+    output: PathText = Field("results", description="folder of the run folders, relative to the current folder")
+
+    def pretrained(self, architecture: str) -> bool:
+        """Whether `architecture` starts from pretrained weights."""
+        return pretrained(architecture, self.weights)
+
+    @cached_property
+    def search_space(self) -> SearchSpace:
+        return SearchSpace.parse(self.space, self.training, self.pretrained)
+
+    @property
+    def trials(self) -> int:
+        """Number of trials: every cell of a grid, 32 otherwise, unless the file says how many."""
+        if self.search.algorithm != "grid":
+            return self.search.trials or 32
+        cells = len(self.search_space.grid())
+        return min(self.search.trials or cells, cells)
+
+    def to_yaml(self) -> str:
+        """The resolved search file, every default written out; loading it gives an equal configuration."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """The section that a key of this type may hold, if it may hold one."""
+    candidates = (annotation, *get_args(annotation))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
