@@ -34,7 +34,7 @@ Target = Annotated[
 ]
 Floor = Annotated[float, typer.Option(help="least precision of each label, for --target precision", metavar="SHARE")]
 Policy = Annotated[str, typer.Option(help="threshold, never_empty or at_most", metavar="NAME")]
-AtMost = Annotated[int | None, typer.Option("--k", help="labels an image, for --policy at_most", min=1)]
+AtMost = Annotated[int | None, typer.Option("--k", help="labels an image, for --policy at_most", min=1, metavar="K")]
 Set = Annotated[
     list[str], typer.Option("--set", help="replace a key of the file: search.trials=10", metavar="KEY=VALUE")
 ]
@@ -93,9 +93,13 @@ def _training() -> Iterator[None]:
 @app.command()
 def search(
     file: File,
-    output: Annotated[Path | None, typer.Option(help="where run folders go, instead of the file's `output`")] = None,
-    trials: Annotated[int | None, typer.Option(help="number of trials", min=1)] = None,
-    time_budget: Annotated[str | None, typer.Option(help="stop after this time, such as 30m or 2h")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="where run folders go, instead of the file's `output`", metavar="DIR")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="number of trials", min=1, metavar="N")] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(help="stop after this time, such as 30m or 2h", metavar="TIME")
+    ] = None,
     set_: Set = [],  # noqa: B006 - typer copies it
     address: Address = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, measure, and start nothing")] = False,
@@ -129,7 +133,7 @@ def search(
 def report(
     runs: Annotated[list[Path], typer.Argument(help="run folders", metavar="RUN [RUN ...]")],
     output: Annotated[
-        Path | None, typer.Option(help="where the page goes: RUN/report, for several runs ./report")
+        Path | None, typer.Option(help="where the page goes: RUN/report, for several runs ./report", metavar="DIR")
     ] = None,
 ) -> None:
     """Make one page with plots and tables of a run, or of several side by side."""
@@ -143,8 +147,12 @@ def report(
 @app.command()
 def resume(
     run: RunArgument,
-    trials: Annotated[int | None, typer.Option(help="number of trials in all, former ones included", min=1)] = None,
-    time_budget: Annotated[str | None, typer.Option(help="time for all sessions together, such as 30m or 2h")] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="number of trials in all, earlier ones included", min=1, metavar="N")
+    ] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(help="time for all sessions together, such as 30m or 2h", metavar="TIME")
+    ] = None,
     set_: Set = [],  # noqa: B006 - typer copies it
     address: Address = None,
 ) -> None:
@@ -180,9 +188,9 @@ def best(run: RunArgument) -> None:
 @app.command()
 def confirm(
     run: RunArgument,
-    top: Annotated[int, typer.Option(help="how many of the best configurations", min=1)] = 5,
-    folds: Annotated[int, typer.Option(help="folds of training and validation images", min=2)] = 5,
-    seeds: Annotated[int, typer.Option(help="repetitions with other folds and seeds", min=1)] = 1,
+    top: Annotated[int, typer.Option(help="how many of the best configurations", min=1, metavar="N")] = 5,
+    folds: Annotated[int, typer.Option(help="folds of training and validation images", min=2, metavar="N")] = 5,
+    seeds: Annotated[int, typer.Option(help="repetitions with other folds and seeds", min=1, metavar="N")] = 1,
 ) -> None:
     """Train the leading configurations again by cross-validation: how good are they really?"""
     from thaw.search.confirmation.confirm import run_confirm
@@ -206,9 +214,9 @@ def data(file: File, set_: Set = []) -> None:  # noqa: B006 - typer copies it
 
 @app.command()
 def describe(
-    architecture: Annotated[str, typer.Argument(help="a name such as resnet50, or timm:NAME")],
-    freeze_depth: Annotated[int, typer.Option(help="stages frozen", min=0, max=5)] = 0,
-    image_size: Annotated[int, typer.Option(help="side of the images in pixels", min=32, max=1024)] = 224,
+    architecture: Annotated[str, typer.Argument(help="a name such as resnet50, or timm:NAME", metavar="ARCHITECTURE")],
+    freeze_depth: Annotated[int, typer.Option(help="stages frozen, 0 to 5", min=0, max=5, metavar="K")] = 0,
+    image_size: Annotated[int, typer.Option(help="side of the images in pixels", min=32, max=1024, metavar="S")] = 224,
 ) -> None:
     """Show an architecture's stages, what a freeze depth freezes, and what it costs."""
     from thaw.search.describe import describe_architecture
@@ -220,7 +228,9 @@ def describe(
 def export(
     run: RunArgument,
     to: To,
-    trial: Annotated[int | None, typer.Option(help="a trial's number; the best one otherwise", min=0)] = None,
+    trial: Annotated[
+        int | None, typer.Option(help="a trial's number; the best one otherwise", min=0, metavar="N")
+    ] = None,
     onnx: Onnx = False,
     refit: Annotated[bool, typer.Option("--refit", help="train on training and validation images together")] = False,
     target: Target = "f1_macro",

@@ -147,6 +147,15 @@ def preset_names() -> list[str]:
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
+def preset_meanings() -> dict[str, str]:
+    """Preset → what it is for: the comment at the head of its file."""
+    return {name: " ".join(re.findall(r"^# (.*)$", _preset_text(name), re.MULTILINE)) for name in preset_names()}
+
+
+def _preset_text(name: str) -> str:
+    return (_PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
+
+
 def _merge_preset(raw: dict[str, Any]) -> dict[str, Any]:
     """The preset's keys below the file's own; a hyperparameter fixed in one and searched in the other is the file's."""
     name = raw.get("preset")
@@ -154,8 +163,7 @@ def _merge_preset(raw: dict[str, Any]) -> dict[str, Any]:
         return raw
     if name not in preset_names():
         raise ConfigError(f"unknown preset {name!r}{did_you_mean(name, preset_names())}", "preset")
-    text = (_PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
-    preset = parse_yaml(text, f"preset {name}")
+    preset = parse_yaml(_preset_text(name), f"preset {name}")
     own = {section: raw.get(section) for section in ("space", "training")}
     for section, other in (("space", "training"), ("training", "space")):
         written = own[other]

@@ -24,11 +24,11 @@ class _Section(BaseModel):
 
 
 class SplitConfig(_Section):
-    """How images are divided. The test split stays locked: only ``thaw export`` and ``thaw train`` look at it."""
+    """How images are divided. The test split stays locked: only `thaw export` and `thaw train` look at it."""
 
     validation: float = Field(0.2, gt=0, lt=1, description="share of the images that trials are compared on")
     test: float = Field(0.1, ge=0, lt=1, description="share of the images that is locked until a model is exported")
-    seed: int = Field(0, ge=0, lt=2**32, description="of the random split, which is stratified over all labels")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the random split, which is stratified over all labels")
     column: str | None = Field(None, description="column of the label file that names each image's split")
     group: str | None = Field(
         None, description="column of the label file; images with the same value go into the same split"
@@ -54,7 +54,7 @@ class DataConfig(_Section):
         "crop", description="`crop` scales the short side and crops the centre, `squash` scales both sides and distorts"
     )
     augment: Annotated[str, OneOf(AUGMENTS)] | Augment = Field(
-        "paper", description="random changes of training images: a name, or ranges of your own (next section)"
+        "paper", description="random changes of training images: a name, or ranges of your own"
     )
     views: Literal["each_epoch"] | Annotated[int, Field(ge=1)] = Field(
         "each_epoch",
@@ -62,7 +62,7 @@ class DataConfig(_Section):
     )
     split: SplitConfig = Field(SplitConfig(), description="training, validation and test images")
     max_rejected: float = Field(
-        0.05, ge=0, le=1, description="largest share of unusable images with which a search still starts"
+        0.05, ge=0, le=1, description="largest share of unusable images; with more, the search does not start"
     )
     timeout: float = Field(60.0, gt=0, description="seconds until a file that cannot be read is given up")
 
@@ -87,7 +87,9 @@ class AlgorithmConfig(_Section):
     concurrency: int | None = Field(
         None, ge=1, description="trials at once; unless given, as many as the resources hold"
     )
-    seed: int = Field(0, ge=0, lt=2**32, description="of proposals, initial weights, order of images and augmentation")
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="seed of proposals, initial weights, order of images and augmentation"
+    )
     start_with: tuple[dict[str, Any], ...] = Field(
         (), strict=False, description="configurations to try first; the algorithm proposes what they leave out"
     )
@@ -168,8 +170,8 @@ class SearchConfig(_Section):
     resources: ResourcesConfig = Field(ResourcesConfig(), description="what one trial takes")
     precision: Literal["fp32", "bf16", "auto"] = Field(
         "fp32",
-        description="of training; `auto` takes bf16 for the architectures that a short measurement shows to be clearly "
-        "faster with it",
+        description="arithmetic of training; `auto` takes bf16 for the architectures that it makes clearly faster here, by a "
+        "short measurement before the search",
     )
     threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a label counts as predicted")
     cache: CacheConfig = Field(CacheConfig(), description="stored activations")
@@ -177,7 +179,7 @@ class SearchConfig(_Section):
     max_failures: int = Field(
         2,
         ge=0,
-        description="times that a trial goes on after its worker or node was lost; an error of its own ends it at once",
+        description="how often a trial goes on after its worker or node was lost; an error of its own ends it at once",
     )
     output: PathText = Field("results", description="folder of the run folders, relative to the current folder")
 
