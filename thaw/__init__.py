@@ -13,10 +13,9 @@ The four rooms ``thaw.spaces``, ``thaw.trainables``, ``thaw.search`` and ``thaw.
 these names beside this package. Nothing is ever imported under its bare name.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+# Nothing is imported here: with `python -m thaw` this runs while the current folder, with whatever lies in it, comes
+# first on the path.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from thaw.analysis.run import Run, load_run
@@ -52,7 +51,9 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in PUBLIC:
+        from importlib import import_module
+
         return getattr(import_module(PUBLIC[name]), name)
     raise AttributeError(f"module 'thaw' has no attribute {name!r}")

@@ -1,7 +1,6 @@
 """The console command `thaw`, and `python -m thaw`."""
 
-from __future__ import annotations
-
+import os
 import sys
 
 
@@ -13,4 +12,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # `python -m` has put the current folder first on the path. The user's files there must not stand in for other
+    # modules, and once this package is imported, nothing of ours is looked for on the path.
+    if not sys.flags.safe_path and sys.path[0] == os.getcwd():
+        del sys.path[0]
     main()

@@ -46,7 +46,7 @@ LINES = (
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "search", *map(str, arguments)]
+    return [sys.executable, "-m", "thaw", *map(str, arguments)]
 
 
 def thaw(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -338,14 +338,3 @@ def test_a_terminal_shows_a_live_table_and_ctrl_c_is_status_130(
     assert "epoch 1/5000" not in text, "no lines an epoch beside the table"
     assert "Interrupted by SIGINT; what had finished is kept" in text and "Traceback" not in text
     _check_interrupted(folder, children, "SIGINT")
-
-
-def test_a_folder_of_the_same_name_is_noticed(tmp_path: Path) -> None:
-    (tmp_path / "spaces").mkdir()
-    (tmp_path / "spaces" / "__init__.py").write_text("raise SystemExit('the wrong package ran')\n")
-    # The user's folder first, then Thaw's: what `python -m thaw` does in that folder of an installed Thaw.
-    code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; from thaw.__main__ import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: the package 'spaces' of Thaw is hidden by ")
-    assert str(tmp_path / "spaces") in done.stderr and "another folder" in done.stderr

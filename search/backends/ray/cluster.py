@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import thaw
-from thaw.search.backends.ray.session import WORKER_ENVIRONMENT, set_environment, shut_down
+from thaw.search.backends.ray.session import WORKER_ENVIRONMENT, job, set_environment, shut_down
 from thaw.search.prepare.resources import node_name
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import ConfigError
@@ -52,6 +52,7 @@ def joined(address: str | None) -> Iterator[None]:
     try:
         ray.init(
             address=address,
+            job_config=job(),
             runtime_env={"py_modules": [str(Path(thaw.__file__).parent)], "env_vars": WORKER_ENVIRONMENT},
             log_to_driver=False,
             logging_level=logging.ERROR,

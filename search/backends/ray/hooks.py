@@ -18,6 +18,7 @@ So the callback sees every row, after the decision, and is the one that records.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from thaw.trainables.training.loop import Failure
 
 LOST = ("ActorDiedError", "ActorUnavailableError", "RayActorError", "The actor", "OutOfMemoryError: Task was killed")
 """Marks in Ray's text of an error that a worker or its node was lost; anything else is an error of the trial's own."""
+
+IMPORT_ERROR = re.compile(r"\s*(ImportError|ModuleNotFoundError): ")
 
 ADVICE = {
     "OutOfMemoryError": "try a smaller batch_size or image_size, or fewer trials on a GPU (resources.gpu)",
@@ -135,6 +138,17 @@ class Recorder(Callback):
 
 
 def _error_lines(trial: Any) -> list[str]:
-    """The text that Ray keeps of a trial's error; its pickle is left alone."""
+    """The text that Ray keeps of a trial's error; its pickle is left alone.
+
+    Where a worker could not import what it needs, only that: Ray counts it as lost, but the next one would be, too.
+    """
     file = trial.error_file
-    return Path(file).read_text(encoding="utf-8", errors="replace").strip().splitlines() if file else []
+    lines = Path(file).read_text(encoding="utf-8", errors="replace").strip().splitlines() if file else []
+    if not any("in its creation task" in line for line in lines):
+        return lines
+    # The first is the cause, others may follow from it.
+    at = next((at for at, line in enumerate(lines) if IMPORT_ERROR.match(line)), None)
+    if at is None:
+        return lines
+    places = [line.strip() for line in lines[:at] if line.strip().startswith('File "')]
+    return [f"a worker cannot import what it needs: {lines[at].strip()} ({places[-1] if places else 'no place given'})"]

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+import site
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import thaw
 from thaw.search.prepare.resources import this_machine
+from thaw.spaces import ConfigError
+
+if TYPE_CHECKING:
+    from ray.job_config import JobConfig
 
 WORKER_ENVIRONMENT = {
     # Workers stay in the driver's folder, so that relative paths mean the same everywhere.
@@ -31,6 +42,12 @@ ENVIRONMENT = {
 }
 SHUTDOWN_SECONDS = 3.0
 
+LONGEST_PLACE = 37
+"""Bytes that the path of the folder of Ray's sessions may have: that of a socket has 103 at most (107 on Linux), and
+Ray adds 66, such as ``/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store.1``."""
+PLACES = ("/tmp", "/var/tmp", "/dev/shm")
+"""Short folders for Ray's sessions where the usual one for temporary files has too long a path."""
+
 
 def set_environment(concurrency: int, loopback: bool = True) -> None:
     """Set what Ray reads from the environment when it is imported or started.
@@ -40,10 +57,13 @@ def set_environment(concurrency: int, loopback: bool = True) -> None:
         loopback: a Ray that is started here listens on 127.0.0.1 alone; not for nodes of a cluster.
     """
     os.environ.update(ENVIRONMENT)
-    if loopback and "ray" not in sys.modules:
-        # Whatever its name says, this makes Ray take 127.0.0.1 for the node's address on every system. It is read by
-        # the import; set later, it would be one thing in this process and another in those that Ray starts.
+    ray = sys.modules.get("ray")
+    if loopback and not (ray and ray.is_initialized()):
+        # Whatever its name says, this makes Ray take 127.0.0.1 for the node's address on every system.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        if ray:
+            # Its import has read the variable already: a notebook's Ray would open its ports to the network.
+            ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     # As many workers as will be needed start at once instead of one after another.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(concurrency)
     # A failed trial is told to the user in one line; Tune would add the whole traceback, twice.
@@ -52,16 +72,23 @@ def set_environment(concurrency: int, loopback: bool = True) -> None:
 
 @contextmanager
 def running_ray() -> Iterator[None]:
-    """Ray for the length of a search; one that the caller has started already is used and left running."""
+    """Ray for the length of a search; one that the caller has started already is used and left running.
+
+    Raises:
+        ConfigError: as :func:`session_place`.
+    """
     import ray
 
     if ray.is_initialized():
+        warn_of_open_ports(ray)
         yield
         return
     here = this_machine()
     ray.init(
         # Not the cluster that RAY_ADDRESS may name: one is joined where the user says so.
         address="local",
+        job_config=job(),
+        _temp_dir=session_place(),
         num_cpus=here.cpus,
         num_gpus=here.gpus,
         include_dashboard=False,
@@ -72,6 +99,64 @@ def running_ray() -> Iterator[None]:
         yield
     finally:
         shut_down()
+
+
+def warn_of_open_ports(ray: Any) -> None:
+    """A Ray that this process has started by itself, unlike a cluster that it has joined, is meant for this machine."""
+    node = ray._private.worker.global_worker.node
+    if node.head and not ip_address(node.node_ip_address).is_loopback:
+        warnings.warn(
+            f"Ray was started before the search and listens on {node.node_ip_address}, so other machines reach its "
+            "ports; call ray.shutdown() first, and the search starts one on 127.0.0.1",
+            stacklevel=2,
+        )
+
+
+def session_place() -> str:
+    """The folder for the files of Ray's sessions, Ray's own choice where its path is short enough for sockets.
+
+    Raises:
+        ConfigError: no folder with a short path can be written to.
+    """
+    usual = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or PLACES[0]
+    for place in (os.path.abspath(usual), *PLACES):
+        folder = os.path.join(place, "ray")
+        nearest = folder if os.path.isdir(folder) else place
+        if len(os.fsencode(folder)) <= LONGEST_PLACE and os.access(nearest, os.W_OK | os.X_OK):
+            return folder
+    raise ConfigError(
+        f"Ray needs a folder for temporary files that can be written to and whose path has at most "
+        f"{LONGEST_PLACE - len('/ray')} bytes, got {usual}; set TMPDIR to one",
+        "TMPDIR",
+    )
+
+
+def job(**options: Any) -> JobConfig:
+    """What Ray is told of this process, by JobConfig's `options`: above all, where workers look for modules.
+
+    Ray puts the current folder and the script's first on the workers' path. A ``random.py`` or ``torch.py`` that the
+    user has there would run in each of them. Ours leaves both out. Only a clone of Thaw that is nowhere installed is
+    named, as workers would not find it.
+    """
+    from ray.job_config import JobConfig
+
+    class OwnPath(JobConfig):
+        def _runtime_env_has_working_dir(self) -> bool:
+            # With a folder of its own for the job, Ray adds neither of the two.
+            return True
+
+    clone = [] if _is_found_by_workers() else [str(Path(thaw.__file__).parent.parent)]
+    return OwnPath(_py_driver_sys_path=clone, **options)
+
+
+def _is_found_by_workers() -> bool:
+    """Whether a Python that is started anew, with this one's environment, imports the same `thaw`."""
+    given = os.environ.get("PYTHONPATH")
+    path = [*(given.split(os.pathsep) if given else ()), *site.getsitepackages(), site.getusersitepackages()]
+    # In the order in which Python asks them; editable installs have finders of their own.
+    specs = (finder.find_spec("thaw", path if finder is PathFinder else None) for finder in sys.meta_path)
+    found = next(filter(None, specs), None)
+    return bool(found and found.origin and os.path.realpath(found.origin) == os.path.realpath(thaw.__file__))
 
 
 def shut_down() -> None:

@@ -7,8 +7,10 @@ import os
 import secrets
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from tests.conftest import ROOT
 from tests.searches import search_file, small_config
 from thaw.analysis.run import load_run
 from thaw.search.backends.ray.cluster import joined
+from thaw.search.backends.ray.session import session_place, warn_of_open_ports
 from thaw.search.prepare.resources import Available, resolve_resources
 from thaw.spaces import ConfigError
 
@@ -74,7 +77,10 @@ def test_addresses_of_another_kind_are_refused(address: str, message: str) -> No
 
 
 LISTENING = """
+import sys
 import psutil
+if "imported" in sys.argv:
+    import ray
 from thaw.search.backends.ray.session import running_ray, set_environment
 set_environment(1)
 with running_ray():
@@ -95,12 +101,46 @@ def run(
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=400)
 
 
-def test_ray_listens_on_loopback_alone(tmp_path: Path) -> None:
-    """Also where RAY_ADDRESS names a cluster: a search without --address has nothing to do with it."""
-    done = run([sys.executable, "-c", LISTENING], tmp_path, {"RAY_ADDRESS": "192.0.2.1:6379"})
+@pytest.mark.parametrize("before", ["nothing", "imported"])
+def test_ray_listens_on_loopback_alone(before: str, tmp_path: Path) -> None:
+    """Also where RAY_ADDRESS names a cluster, which a search without --address has nothing to do with; and where a
+    notebook has imported Ray before."""
+    done = run([sys.executable, "-c", LISTENING, before], tmp_path, {"RAY_ADDRESS": "192.0.2.1:6379"})
     assert done.returncode == 0, done.stderr
     addresses = done.stdout.split()
     assert len(addresses) >= 4 and set(addresses) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("head", "address", "warned"), [(True, "192.0.2.7", True), (True, "127.0.0.1", False), (False, "192.0.2.7", False)]
+)
+def test_a_ray_that_listens_on_the_network_is_said(head: bool, address: str, warned: bool) -> None:
+    """A stand-in, as a test must not open ports to the network itself. A cluster is meant to be there."""
+    node = SimpleNamespace(head=head, node_ip_address=address)
+    worker = SimpleNamespace(global_worker=SimpleNamespace(node=node))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        warn_of_open_ports(SimpleNamespace(_private=SimpleNamespace(worker=worker)))
+    assert [f"listens on {address}" in str(warning.message) for warning in said] == [True] * warned
+
+
+@pytest.mark.parametrize(("length", "place"), [(20, "own"), (60, "/tmp/ray"), (140, "/tmp/ray")])
+def test_ray_gets_a_folder_with_a_short_path(
+    length: int, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Path("/tmp") / f"{os.getpid()}".ljust(length - len("/tmp/"), "x")
+    own.mkdir()
+    try:
+        monkeypatch.setenv("TMPDIR", str(own))
+        monkeypatch.delenv("RAY_TMPDIR", raising=False)
+        assert session_place() == (str(own / "ray") if place == "own" else place)
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        with pytest.raises(
+            ConfigError, match=r"TMPDIR: Ray needs a folder .* at most 33 bytes, got /tmp/.*; set TMPDIR"
+        ):
+            session_place()
+    finally:
+        own.rmdir()
 
 
 # --- three nodes -----------------------------------------------------------------------------------------------------
@@ -132,7 +172,7 @@ def address(environment: dict[str, str]) -> Iterator[str]:
 
 
 def search(file: Path, address: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return run([sys.executable, "-m", "search", "search", str(file), "--address", address], file.parent, environment)
+    return run([sys.executable, "-m", "thaw", "search", str(file), "--address", address], file.parent, environment)
 
 
 @pytest.mark.slow
