@@ -191,13 +191,14 @@ def confirm(
     top: Annotated[int, typer.Option(help="how many of the best configurations", min=1, metavar="N")] = 5,
     folds: Annotated[int, typer.Option(help="folds of training and validation images", min=2, metavar="N")] = 5,
     seeds: Annotated[int, typer.Option(help="repetitions with other folds and seeds", min=1, metavar="N")] = 1,
+    set_: Set = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Train the leading configurations again by cross-validation: how good are they really?"""
     from thaw.search.confirmation.confirm import run_confirm
     from thaw.search.confirmation.table import print_confirmation
 
     console = Console()
-    found, reason = run_confirm(run, top=top, folds=folds, seeds=seeds, console=console)
+    found, reason = run_confirm(run, top=top, folds=folds, seeds=seeds, overrides=set_, console=console)
     raise typer.Exit(print_confirmation(run, found, reason, console))
 
 

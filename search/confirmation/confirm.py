@@ -21,7 +21,9 @@ from thaw.search.engine.observers import Observer
 from thaw.search.engine.rules import Rule
 from thaw.search.engine.state import SearchState
 from thaw.search.prepare.preflight import Prepared, prepare
+from thaw.search.prepare.same_inputs import check_same_inputs
 from thaw.search.sessions.lock import driving
+from thaw.search.sessions.resume import changed_config
 from thaw.search.sessions.tuner import decoding, run_session, write_inputs
 from thaw.spaces import ConfigError
 from thaw.trainables.evaluation.bootstrap import Estimate, bootstrap
@@ -54,7 +56,13 @@ class PlanProposer:
 
 
 def run_confirm(
-    path: str | Path, *, top: int = 5, folds: int = 5, seeds: int = 1, console: Console | None = None
+    path: str | Path,
+    *,
+    top: int = 5,
+    folds: int = 5,
+    seeds: int = 1,
+    overrides: Sequence[str] = (),
+    console: Console | None = None,
 ) -> tuple[dict[str, Any] | None, str]:
     """Confirm the leading configurations of a run in its folder ``confirm/``, or go on with that.
 
@@ -63,6 +71,7 @@ def run_confirm(
         top: how many configurations.
         folds: at least 2.
         seeds: repetitions, each with folds and seeds of its own; more of them may be added later.
+        overrides: of the run's search file, as `thaw resume` takes them: for instance where the images lie now.
         console: where progress is printed; nowhere by default.
 
     Returns:
@@ -76,7 +85,7 @@ def run_confirm(
     # Ray takes a relative path for the address of a storage service.
     run = load_run(Path(path).resolve())
     plan = make_plan(run, top, folds, seeds)
-    prepared = _prepared(run, plan, console)
+    prepared = _prepared(run, plan, overrides, console)
     folder = run.folder.confirm
     if not folder.path.exists():
         folder.create()
@@ -99,21 +108,15 @@ def run_confirm(
         return found, "done"
 
 
-def _prepared(run: Run, plan: Plan, console: Console) -> Prepared:
+def _prepared(run: Run, plan: Plan, overrides: Sequence[str], console: Console) -> Prepared:
     """The run's data and conditions, with folds.
 
     Raises:
-        ConfigError: images or labels have changed since.
+        ConfigError: images, labels or weights have changed since.
     """
-    provenance = run.folder.provenance()
-    prepared = prepare(confirm_config(run, len(plan.tasks())), decoding(console), provenance["precision"])
-    if prepared.fingerprint != provenance["data"]["fingerprint"]:
-        raise ConfigError(
-            "images or labels have changed since the search, so its leaders cannot be compared with what it found; "
-            "bring them back",
-            "data",
-            run.folder.search_file,
-        )
+    config = confirm_config(changed_config(run.folder, overrides), len(plan.tasks()))
+    prepared = prepare(config, decoding(console), run.folder.provenance()["precision"])
+    check_same_inputs(run.folder, prepared)
     return replace(prepared, context=replace(prepared.context, folds=deal_folds(prepared, plan)))
 
 

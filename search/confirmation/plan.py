@@ -19,7 +19,7 @@ from thaw.analysis.run import Run
 from thaw.analysis.tables import FINISHED, TrialRecord, ranking
 from thaw.search.confirmation.cross_validation import Leader, confirmation
 from thaw.search.prepare.preflight import Prepared
-from thaw.search.settings.config import SearchConfig, load_config
+from thaw.search.settings.config import SearchConfig
 from thaw.spaces import ConfigError, TrialConfig, best_epoch, metric
 from thaw.trainables.context import Fold
 from thaw.trainables.data.splits import Split, split_folds
@@ -77,9 +77,8 @@ def make_plan(run: Run, top: int, folds: int, seeds: int) -> Plan:
     return Plan(folds, seeds, tuple(leaders.values())[:top])
 
 
-def confirm_config(run: Run, trials: int) -> SearchConfig:
+def confirm_config(config: SearchConfig, trials: int) -> SearchConfig:
     """The search file of the confirmation: the run's data and conditions, without its search."""
-    config = load_config(run.folder.search_file)
     search = {"algorithm": "random", "trials": trials, "time_budget": None, "concurrency": None, "start_with": ()}
     return config.model_copy(
         update={

@@ -21,6 +21,8 @@ from thaw.search.delivery.scoring import Score
 from thaw.search.delivery.single import for_this_machine, trial_file
 from thaw.search.delivery.winner import DEFAULT_GOAL, LabelGoal, Winner
 from thaw.search.prepare.preflight import Prepared, prepare
+from thaw.search.prepare.same_inputs import check_same_inputs
+from thaw.search.sessions.resume import changed_config
 from thaw.spaces import ConfigError, best_epoch
 from thaw.trainables.bundles.onnx_export import require_onnx
 from thaw.trainables.data.whole_files import check_new
@@ -52,7 +54,7 @@ def export_run(
         refit: hand over the configuration trained on training and validation images together, for as many epochs as
             the trial's best had.
         goal: of the label rule.
-        overrides: of the run's search file, for instance where the images have moved.
+        overrides: of the run's search file, as `thaw resume` takes them: for instance where the images lie now.
 
     Returns:
         The content of ``bundle.json``.
@@ -69,9 +71,10 @@ def export_run(
         trial = confirmation["chosen"]
         console.print(f"`thaw confirm` chose trial {trial}", highlight=False)
     record = _chosen(run, trial)
+    changed_config(run.folder, overrides)
     config = trial_file(run, record, overrides)
     prepared = prepare(for_this_machine(config))
-    _check_data(run, prepared)
+    check_same_inputs(run.folder, prepared)
     values = record.values(run.metric)
     epoch = best_epoch(values, run.metric)
     console.print(f"trial {record.number}: {run.metric} {values[epoch]:.4f} at epoch {epoch}", highlight=False)
@@ -120,17 +123,6 @@ def _held_out(
         return None
     predictions = read_out_of_fold(file)
     return predictions.logits, prepared.dataset.labels[predictions.rows]
-
-
-def _check_data(run: Run, prepared: Prepared) -> None:
-    before = run.folder.provenance()["data"]["fingerprint"]
-    if prepared.fingerprint != before:
-        raise ConfigError(
-            f"images or labels have changed since the run (fingerprint {prepared.fingerprint}, then {before}); restore "
-            "them, or search again",
-            "data",
-            run.folder.search_file,
-        )
 
 
 def _best(

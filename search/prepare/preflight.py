@@ -39,6 +39,7 @@ class Prepared:
         rejected: (file, reason) of all images that cannot be used.
         trivial: trivial predictor → metrics on the validation split.
         fingerprint: hex digest of pixels and labels.
+        weights: architecture → digest of the pretrained weights that it starts from.
     """
 
     config: SearchConfig
@@ -47,6 +48,16 @@ class Prepared:
     rejected: list[tuple[str, str]]
     trivial: dict[str, dict[str, float]]
     fingerprint: str
+    weights: dict[str, str]
+
+    @property
+    def split_digest(self) -> str:
+        """Hex digest of which images train, validate and test."""
+        split = self.context.split
+        digest = hashlib.blake2b(digest_size=16)
+        for rows in (split.train, split.validation, split.test):
+            digest.update(np.int64(len(rows)).tobytes() + rows.astype(np.int64).tobytes())
+        return digest.hexdigest()
 
 
 def run_folder(config: SearchConfig) -> RunFolder:
@@ -96,7 +107,7 @@ def prepare(
     """
     config = resolve_resources(config, available())
     check_nodes(config)
-    check_architectures(config)
+    weights = check_architectures(config)
     dataset = load_dataset(config)
     _check_labels(config, dataset)
     _check_absent(config.data, dataset)
@@ -128,22 +139,27 @@ def prepare(
         precision = choose_precision(config, context) if config.precision == "auto" else config.precision
     context = replace(context, precision=precision)
     trivial = trivial_metrics(dataset.labels[split.train], dataset.labels[split.validation], config.threshold)
-    return Prepared(config, dataset, context, rejected, trivial, _fingerprint(dataset, store))
+    return Prepared(config, dataset, context, rejected, trivial, _fingerprint(dataset, store), weights)
 
 
-def check_architectures(config: SearchConfig) -> None:
+def check_architectures(config: SearchConfig) -> dict[str, str]:
     """All architectures are known, and their weights are at hand or can be fetched.
+
+    Returns:
+        Architecture → digest of its weights.
 
     Raises:
         ConfigError: naming architecture, weights file and the fix.
     """
-    for name in config.search_space.options("architecture"):
+    digests = {}
+    for name in map(str, config.search_space.options("architecture")):
         try:
-            architecture(str(name))
-            load_pretrained(str(name), config.weights)
+            architecture(name)
+            digests[name] = load_pretrained(name, config.weights).digest
         except ConfigError as error:
             section = "space" if "architecture" in config.space else "training"
             raise error if error.key else error.within(f"{section}.architecture") from None
+    return digests
 
 
 def _split(data: DataConfig, dataset: Dataset, usable: np.ndarray) -> Split:

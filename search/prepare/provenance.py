@@ -30,8 +30,10 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
         "hardware": _hardware(),
         "seed": prepared.config.search.seed,
         "precision": prepared.context.precision,
+        "weights": prepared.weights,
         "data": {
             "fingerprint": prepared.fingerprint,
+            "split": prepared.split_digest,
             "classes": list(prepared.dataset.classes),
             "images": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
             "rejected": len(prepared.rejected),

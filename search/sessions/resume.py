@@ -12,6 +12,7 @@ from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.engine.events import seconds_used
 from thaw.search.prepare.preflight import Prepared, prepare
+from thaw.search.prepare.same_inputs import check_same_inputs
 from thaw.search.sessions.lock import driving
 from thaw.search.sessions.tuner import decoding, new_state, run_session
 from thaw.search.settings.config import SearchConfig, load_config
@@ -25,6 +26,11 @@ CHANGEABLE = (
     "checkpoints",
     "cache",
     "max_failures",
+    # Where things lie; what they hold is compared by `check_same_inputs`.
+    "data.images",
+    "data.labels",
+    "data.classes",
+    "weights",
 )
 """Keys of the search file that do not change what a trial's figures mean."""
 
@@ -36,7 +42,8 @@ def resume_search(path: str | Path, overrides: Sequence[str] = (), console: Cons
 
     Args:
         path: the run folder.
-        overrides: ``dotted.key=value`` texts; they may change resources, budgets and what is kept, nothing else.
+        overrides: ``dotted.key=value`` texts; they may change resources, budgets, what is kept, and where
+            images, labels and weights lie, nothing else.
         console: where progress is printed; nowhere by default.
 
     Raises:
@@ -47,7 +54,7 @@ def resume_search(path: str | Path, overrides: Sequence[str] = (), console: Cons
     console = console or Console(quiet=True)
     folder = RunFolder(Path(path).resolve()).require()
     with driving(folder):
-        config = _config(folder, overrides)
+        config = changed_config(folder, overrides)
         past = list(folder.events())
         if folder.is_confirmation:
             raise ConfigError(f"a confirmation; `thaw confirm {folder.path.parent}` goes on with it", file=folder.path)
@@ -68,8 +75,12 @@ def resume_search(path: str | Path, overrides: Sequence[str] = (), console: Cons
         return run_session(prepared, folder, state, console, overrides=list(overrides), used=used)
 
 
-def _config(folder: RunFolder, overrides: Sequence[str]) -> SearchConfig:
-    """The run's configuration with what may change changed."""
+def changed_config(folder: RunFolder, overrides: Sequence[str]) -> SearchConfig:
+    """The run's configuration with what may change changed.
+
+    Raises:
+        ConfigError: an override is none of `CHANGEABLE`.
+    """
     before = load_config(folder.search_file)
     names = [override.partition("=")[0].strip() for override in overrides]
     # As many trials at once as the new resources hold, unless it is said.
@@ -109,13 +120,6 @@ def _nothing_left(past: Sequence[dict[str, Any]], config: SearchConfig) -> bool:
 
 def _prepared(folder: RunFolder, config: SearchConfig, console: Console) -> Prepared:
     """As for a new run, but with the precision that it has and only with its data."""
-    provenance = folder.provenance()
-    prepared = prepare(config, decoding(console), provenance["precision"])
-    if prepared.fingerprint != provenance["data"]["fingerprint"]:
-        raise ConfigError(
-            "images or labels have changed since the run began, so its figures would not be comparable; "
-            "bring them back or start a new run",
-            "data",
-            folder.search_file,
-        )
+    prepared = prepare(config, decoding(console), folder.provenance()["precision"])
+    check_same_inputs(folder, prepared)
     return prepared

@@ -155,6 +155,8 @@ def test_more_seeds_may_follow_and_nothing_else(confirmed: Confirmed) -> None:
         run_confirm(run.folder.path, top=1, folds=3)
     with pytest.raises(ConfigError, match="a confirmation of other leaders, folds or seeds"):
         run_confirm(run.folder.path, top=2, folds=4)
+    with pytest.raises(ConfigError, match="threshold: is part of what the run's figures mean"):
+        run_confirm(run.folder.path, top=2, folds=3, overrides=["threshold=0.3"])
     with pytest.raises(ConfigError, match="thaw confirm"):
         resume_search(run.folder.confirm.path)
     more, _ = run_confirm(run.folder.path, top=2, folds=3, seeds=2)

@@ -280,13 +280,23 @@ def test_moved_images_are_found(copied: Run, tmp_path: Path, squares: Path) -> N
     assert config["data"]["images"] == str(tmp_path / "squares" / "images")
 
 
-def test_other_pretrained_weights_are_refused(copied: Run, tmp_path: Path) -> None:
+def test_other_pretrained_weights_are_refused(copied: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(7)
     torch.save(models.resnet18(weights=None).state_dict(), tmp_path / "other.pth")
     overrides = [f"weights.resnet18={tmp_path / 'other.pth'}"]
+    options: dict[str, Any] = {"trial": _of(copied, "resnet18"), "overrides": overrides}
+    with pytest.raises(ConfigError, match="the pretrained weights of resnet18 are not those that the run began with"):
+        _export(copied, tmp_path / "bundle", **options)
+    # Whatever the digests say, the network put together has to give the trial's figures.
+    monkeypatch.setattr("thaw.search.delivery.export.check_same_inputs", lambda folder, prepared: None)
     with pytest.raises(ConfigError, match="weights: the model put together must give the trial's own logits"):
-        _export(copied, tmp_path / "bundle", trial=_of(copied, "resnet18"), overrides=overrides)
+        _export(copied, tmp_path / "bundle", **options)
     assert not (tmp_path / "bundle").exists() and "test_scored" not in copied.folder.provenance()
+
+
+def test_what_decides_the_figures_may_not_be_set(copied: Run, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"threshold: is part of what the run's figures mean"):
+        _export(copied, tmp_path / "bundle", overrides=["threshold=0.3"])
 
 
 def test_nothing_is_overwritten_and_nothing_left(copied: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

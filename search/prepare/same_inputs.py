@@ -1,0 +1,57 @@
+"""Whether a run that goes on still has what it began with. Content decides: paths may be others, digests may not."""
+
+from __future__ import annotations
+
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.prepare.preflight import Prepared
+from thaw.spaces import ConfigError
+
+
+def check_same_inputs(folder: RunFolder, prepared: Prepared) -> None:
+    """Images, labels, split and pretrained weights are those that the run began with, wherever they lie now.
+
+    Runs made by Thaw 0.1.0 record neither the split nor the weights: their split is taken as it comes out, and their
+    weights have to stay where they were.
+
+    Raises:
+        ConfigError: what has changed, and what to do.
+    """
+    recorded = folder.provenance()
+    before = recorded["data"]
+    if prepared.fingerprint != before["fingerprint"]:
+        raise ConfigError(
+            f"images or labels have changed since the run began (fingerprint {prepared.fingerprint}, then "
+            f"{before['fingerprint']}), so its figures would not be comparable; restore them, name where they are now "
+            "by --set data.images=… and data.labels=…, or start a new run",
+            "data",
+            folder.search_file,
+        )
+    if prepared.split_digest != before.get("split", prepared.split_digest):
+        raise ConfigError(
+            "other images train and validate than when the run began, as a column of the label file that decides it "
+            "has changed; restore it, or start a new run",
+            "data.split",
+            folder.search_file,
+        )
+    _check_weights(recorded.get("weights"), folder, prepared)
+
+
+def _check_weights(digests: dict[str, str] | None, folder: RunFolder, prepared: Prepared) -> None:
+    if digests is None:
+        before = folder.settings()["weights"]
+        if prepared.config.weights != before:
+            raise ConfigError(
+                f"this run does not record the content of its weights, so they must stay {before!r}, got "
+                f"{prepared.config.weights!r}; put the files where they were",
+                "weights",
+                folder.search_file,
+            )
+        return
+    for name, digest in prepared.weights.items():
+        if digests.get(name, digest) != digest:
+            raise ConfigError(
+                f"the pretrained weights of {name} are not those that the run began with (digest {digest}, then "
+                f"{digests[name]}); name that file by --set weights.{name}=…, or start a new run",
+                f"weights.{name}",
+                folder.search_file,
+            )

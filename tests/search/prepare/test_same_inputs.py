@@ -1,0 +1,101 @@
+"""A run may find its images, labels and weights at another place, but only with the content that it began with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torchvision import models
+
+from tests.searches import search_file
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.prepare.preflight import Prepared, prepare
+from thaw.search.prepare.same_inputs import check_same_inputs
+from thaw.search.sessions.resume import changed_config
+from thaw.search.sessions.tuner import write_inputs
+from thaw.search.settings.config import load_config
+from thaw.spaces import ConfigError
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path, resnet18_file: Path) -> RunFolder:
+    """The folder of a run that has begun, with a split by a column and weights from a file."""
+    place = tmp_path_factory.mktemp("begun")
+    lines = (squares / "labels.csv").read_text().splitlines()
+    patients = [f"{line},{i // 2}" for i, line in enumerate(lines[1:])]
+    (place / "labels.csv").write_text("\n".join([f"{lines[0]},patient", *patients]))
+    space = {"architecture": ["convnet", "resnet18"], "freeze_depth": [5]}
+    data = {"labels": str(place / "labels.csv"), "split": {"group": "patient"}}
+    weights = {"resnet18": str(resnet18_file)}
+    file = search_file(place, squares, cache, data=data, space=space, training={"architecture": None}, weights=weights)
+    folder = RunFolder(place / "results" / "squares")
+    folder.create()
+    write_inputs(folder, prepare(load_config(file)))
+    return folder
+
+
+@pytest.fixture
+def moved(begun: RunFolder, squares: Path, resnet18_file: Path, tmp_path: Path) -> tuple[RunFolder, dict[str, Path]]:
+    """A copy of the run, and where images, labels and weights lie now, by key."""
+    shutil.copytree(begun.path, tmp_path / "run")
+    shutil.copytree(squares / "images", tmp_path / "elsewhere" / "pictures")
+    labels, weights = tmp_path / "elsewhere" / "table.csv", tmp_path / "elsewhere" / "network.pth"
+    shutil.copy(begun.settings()["data"]["labels"], labels)
+    shutil.copy(resnet18_file, weights)
+    places = {"data.images": tmp_path / "elsewhere" / "pictures", "data.labels": labels, "weights.resnet18": weights}
+    return RunFolder(tmp_path / "run"), places
+
+
+def _prepared(folder: RunFolder, places: dict[str, Path]) -> Prepared:
+    return prepare(changed_config(folder, [f"{key}={place}" for key, place in places.items()]))
+
+
+def test_all_may_be_moved(moved: tuple[RunFolder, dict[str, Path]]) -> None:
+    folder, places = moved
+    check_same_inputs(folder, _prepared(folder, places))
+
+
+def _other_image(places: dict[str, Path]) -> None:
+    shutil.copy(places["data.images"] / "1.png", places["data.images"] / "0.png")
+
+
+def _other_patients(places: dict[str, Path]) -> None:
+    lines = places["data.labels"].read_text().splitlines()
+    rows = [f"{line.rpartition(',')[0]},{i % 5}" for i, line in enumerate(lines[1:])]
+    places["data.labels"].write_text("\n".join([lines[0], *rows]))
+
+
+def _other_weights(places: dict[str, Path]) -> None:
+    torch.manual_seed(7)
+    torch.save(models.resnet18(weights=None).state_dict(), places["weights.resnet18"])
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "message"),
+    [
+        (_other_image, "data", "images or labels have changed since the run began"),
+        (_other_patients, "data.split", "other images train and validate than when the run began"),
+        (_other_weights, "weights.resnet18", "the pretrained weights of resnet18 are not those"),
+    ],
+)
+def test_content_decides(change: Any, key: str, message: str, moved: tuple[RunFolder, dict[str, Path]]) -> None:
+    folder, places = moved
+    change(places)
+    with pytest.raises(ConfigError, match=message) as error:
+        check_same_inputs(folder, _prepared(folder, places))
+    assert error.value.key == key and error.value.file == str(folder.search_file)
+
+
+def test_a_run_that_records_no_weights_keeps_their_place(moved: tuple[RunFolder, dict[str, Path]]) -> None:
+    folder, places = moved
+    content = folder.provenance()
+    del content["weights"], content["data"]["split"]
+    folder.write_text(folder.provenance_file, json.dumps(content))
+    weights = places.pop("weights.resnet18")
+    check_same_inputs(folder, _prepared(folder, places))
+    with pytest.raises(ConfigError, match="does not record the content of its weights"):
+        check_same_inputs(folder, _prepared(folder, {**places, "weights.resnet18": weights}))
