@@ -11,6 +11,7 @@ from thaw.search.describe import storage_table
 from thaw.search.prepare.measure import measure_epochs
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.settings.config import SearchConfig
+from thaw.search.settings.finite import searched_once
 from thaw.trainables.activations.inputs import stored_type
 
 
@@ -21,8 +22,9 @@ def dry_run(config: SearchConfig, console: Console) -> None:
         ConfigError: the search could not start.
     """
     folder = run_folder(config)
-    for name in config.search_space.idle():
-        console.print(f"note: space.{name} counts for no configuration of this space, so it is not searched")
+    config, notes = searched_once(config)
+    for note in notes:
+        console.print(note, highlight=False, soft_wrap=True)
     prepared = prepare(config)
     search = prepared.config.search
     images = prepared.context.split

@@ -46,7 +46,14 @@ class Float:
         _check_range(self.low, self.high, self.log, self.step, (int, float))
 
     def __contains__(self, value: object) -> bool:
-        return _is_number(value) and self.low <= value <= self.high
+        if not _is_number(value) or not self.low <= value <= self.high:
+            return False
+        steps = (value - self.low) / self.step if self.step else 0.0
+        return abs(steps - round(steps)) < 1e-8
+
+    def listed(self) -> Iterator[float] | None:
+        """All values, ascending; None where they are continuous."""
+        return None if self.step is None else self.grid()
 
     def grid(self) -> Iterator[float]:
         if self.step is None:
@@ -82,7 +89,13 @@ class Int:
         _check_range(self.low, self.high, self.log, self.step, (int,))
 
     def __contains__(self, value: object) -> bool:
-        return _is_number(value) and float(value).is_integer() and self.low <= value <= self.high
+        if not _is_number(value) or not float(value).is_integer() or not self.low <= value <= self.high:
+            return False
+        return (value - self.low) % (self.step or 1) == 0
+
+    def listed(self) -> Iterator[int] | None:
+        """All values, ascending."""
+        return iter(range(self.low, self.high + 1, self.step or 1))
 
     def grid(self) -> Iterator[int]:
         if self.log:
@@ -117,6 +130,10 @@ class Choice:
 
     def __contains__(self, value: object) -> bool:
         return value in self.values
+
+    def listed(self) -> Iterator[Value] | None:
+        """All values, in their order."""
+        return self.grid()
 
     def grid(self) -> Iterator[Value]:
         return iter(self.values)

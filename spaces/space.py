@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -154,12 +154,33 @@ class SearchSpace:
                 raise ConfigError(
                     f"a grid may have {MAX_CELLS} cells at most; list fewer values or use algorithm: tpe", "space"
                 )
-            cells = [
-                {**cell, **extra}
-                for cell in cells
-                for extra in ([{name: value} for value in values] if self.active(name, cell) else [{}])
-            ]
+            cells = list(self._crossed(cells, name, values))
         return cells
+
+    def cells(self, limit: int) -> list[dict[str, Value]] | None:
+        """Every valid cell once; None where there are more than `limit`, or a parameter is continuous."""
+        cells: list[dict[str, Value]] = [{}]
+        for name in self.order:
+            if name not in self.parameters or not any(self.active(name, cell) for cell in cells):
+                continue
+            listed = self.parameters[name].listed()
+            if listed is None:
+                return None
+            values = list(islice(listed, limit + 1))
+            cells = list(islice(self._crossed(cells, name, values), limit + 1))
+            if len(cells) > limit:
+                return None
+        return cells
+
+    def _crossed(
+        self, cells: Sequence[dict[str, Value]], name: str, values: Sequence[Value]
+    ) -> Iterator[dict[str, Value]]:
+        """The cells with each value of one more parameter, where it has a meaning."""
+        for cell in cells:
+            if self.active(name, cell):
+                yield from ({**cell, name: value} for value in values)
+            else:
+                yield cell
 
     def validate(self, values: Mapping[str, Any]) -> None:
         """Check a partial configuration that is to be tried (``start_with``).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from thaw.analysis.run_folder import RunFolder
@@ -9,6 +10,7 @@ from thaw.analysis.tables import TrialRecord
 from thaw.search.engine.observers import Observer
 from thaw.search.engine.study import Study, StudyMirror
 from thaw.search.settings.config import SearchConfig
+from thaw.search.settings.finite import cell_key, configurations
 from thaw.spaces import Value, best_epoch
 from thaw.trainables.seeding import derive_seed
 
@@ -44,13 +46,18 @@ class StudyProposer:
         self.space, self.metric = config.search_space, config.search.metric
         self.study = Study(self.space, self.metric, config.search.algorithm, self.seed)
         self.trials = config.trials
-        self.wanted: list[dict[str, Value]] = (
-            self.space.grid() if config.search.algorithm == "grid" else list(config.search.start_with)
-        )
+        self.start_with = config.search.start_with
+        cells = configurations(config)
+        self._untried = None if cells is None else {cell_key(cell): cell for cell in cells}
+
+    def _requested(self, number: int) -> Mapping[str, Value] | None:
+        """Values to try, perhaps some of them only; None where the sampler decides."""
+        if self._untried is not None:
+            return next(iter(self._untried.values()), None)
+        return self.start_with[number] if number < len(self.start_with) else None
 
     def draft(self, number: int) -> dict[str, Any]:
-        wanted = self.wanted[number] if number < len(self.wanted) else None
-        values, distributions = self.study.ask(number, wanted)
+        values, distributions = self.study.ask(number, self._requested(number))
         trial = self.space.config(values)
         seed = derive_seed(self.seed, trial.canonical())
         return {"config": trial.model_dump(), "distributions": distributions, "seed": seed}
@@ -59,6 +66,9 @@ class StudyProposer:
         match event["event"]:
             case "trial_started":
                 self.study.begin(event["trial"], event["config"], event["distributions"])
+                if self._untried is not None:
+                    tried = {name: event["config"][name] for name in event["distributions"]}
+                    self._untried.pop(cell_key(tried), None)
             case "epoch":
                 self.study.report(event["trial"], event["epoch"], event["metrics"][self.metric])
             case "trial_ended":

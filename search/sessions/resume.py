@@ -16,6 +16,7 @@ from thaw.search.prepare.same_inputs import check_same_inputs
 from thaw.search.sessions.lock import driving
 from thaw.search.sessions.tuner import decoding, new_state, run_session
 from thaw.search.settings.config import SearchConfig, load_config
+from thaw.search.settings.finite import searched_once
 from thaw.spaces import ConfigError
 
 CHANGEABLE = (
@@ -56,8 +57,11 @@ def resume_search(path: str | Path, overrides: Sequence[str] = (), console: Cons
     with driving(folder):
         config = changed_config(folder, overrides)
         past = list(folder.events())
+        config, notes = searched_once(config, past)
         if folder.is_confirmation:
             raise ConfigError(f"a confirmation; `thaw confirm {folder.path.parent}` goes on with it", file=folder.path)
+        for note in notes:
+            console.print(note, highlight=False, soft_wrap=True)
         if _nothing_left(past, config):
             console.print("All trials have ended; --trials N adds more", highlight=False)
             return load_run(folder.path)

@@ -26,6 +26,7 @@ from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.prepare.provenance import provenance
 from thaw.search.sessions.lock import driving
 from thaw.search.settings.config import SearchConfig
+from thaw.search.settings.finite import searched_once
 from thaw.spaces import metric
 
 
@@ -45,8 +46,9 @@ def run_search(config: SearchConfig, console: Console | None = None) -> Run:
     """
     console = console or Console(quiet=True)
     folder = run_folder(config)
-    for name in config.search_space.idle():
-        console.print(f"note: space.{name} counts for no configuration of this space, so it is not searched")
+    config, notes = searched_once(config)
+    for note in notes:
+        console.print(note, highlight=False, soft_wrap=True)
     prepared = prepare(config, decoding(console))
     folder.create()
     with driving(folder):
