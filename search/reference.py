@@ -38,7 +38,8 @@ of values, `{int: [low, high]}`, `{float: [low, high]}` (both with `step` or `lo
 
 Inactive hyperparameters are not searched and keep their defaults: `momentum` without `sgd`, `positive_weight` with
 `softmax`, `backbone_lr_scale` at freeze depth 5, and `freeze_depth` for a network without pretrained weights, which is
-always trained whole. A grid holds each valid combination once.
+always trained whole. A grid holds each valid combination once, and a space with no more configurations than trials is
+searched once each by every algorithm: a repetition would give the same figures.
 """
 
 TIMM = """`timm:NAME` for convolutional networks of

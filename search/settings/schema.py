@@ -170,8 +170,8 @@ class SearchConfig(_Section):
     resources: ResourcesConfig = Field(ResourcesConfig(), description="what one trial takes")
     precision: Literal["fp32", "bf16", "auto"] = Field(
         "fp32",
-        description="arithmetic of training; `auto` takes bf16 for the architectures that it makes clearly faster here, "
-        "as measured before the search",
+        description="arithmetic of training; `auto`: bf16 for the architectures that it makes clearly faster on this "
+        "machine, as measured before the search",
     )
     threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a label counts as predicted")
     cache: CacheConfig = Field(CacheConfig(), description="stored activations")
