@@ -208,9 +208,12 @@ def data(file: File, set_: Set = []) -> None:  # noqa: B006 - typer copies it
     from thaw.search.describe import describe_data
     from thaw.search.prepare.preflight import load_dataset
     from thaw.search.settings.config import load_config
+    from thaw.trainables.data.image_store import sampled_grey
 
     with _naming(file):
-        describe_data(load_dataset(load_config(file, set_)), Console(markup=False))
+        config = load_config(file, set_)
+        dataset = load_dataset(config)
+        describe_data(dataset, sampled_grey(dataset.root, dataset.files, config.data.white), Console(markup=False))
 
 
 @app.command()

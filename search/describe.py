@@ -11,13 +11,14 @@ from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError, printable
 from thaw.spaces.trial import default
 from thaw.trainables.activations.inputs import MIN_GAIN, plan
 from thaw.trainables.data.dataset import Dataset
+from thaw.trainables.data.grey import Grey
 from thaw.trainables.networks.table import describe_stages
 
 BAR = 40
 
 
-def describe_data(dataset: Dataset, console: Console) -> None:
-    """Counts, absent and rejected images, and the distributions of labels and of labels per image."""
+def describe_data(dataset: Dataset, grey: Grey, console: Console) -> None:
+    """Counts, absent and rejected images, the scale of grey ones, and how labels are distributed."""
     images, labels = dataset.labels.shape
     absent = dataset.absent()
     console.print(f"{images} images, {labels} labels, from {dataset.root}", highlight=False, soft_wrap=True)
@@ -29,6 +30,8 @@ def describe_data(dataset: Dataset, console: Console) -> None:
         console.print(
             f"{len(dataset.rejected)} rows cannot be used (first: {file}: {reason})", highlight=False, soft_wrap=True
         )
+    for note in grey.notes():
+        console.print(note, highlight=False, soft_wrap=True)
     support = dataset.labels.sum(axis=0)
     rows = [(printable(dataset.classes[i]), int(support[i])) for i in np.argsort(-support, kind="stable")]
     console.print(_bars("label", rows, images))

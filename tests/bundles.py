@@ -29,7 +29,7 @@ def random_network(name: str, labels: int = len(CLASSES), side: int = SIDE, unit
 
 def model_facts(name: str, labels: int = len(CLASSES), side: int = SIDE, units: int = 16) -> ClassifierFacts:
     row = architecture(name)
-    return ClassifierFacts(name, labels, units, side, "crop", row.mean, row.std)
+    return ClassifierFacts(name, labels, units, side, "crop", row.mean, row.std, {})
 
 
 def some_rule(labels: int = len(CLASSES), activation: str = "sigmoid") -> LabelRule:

@@ -11,6 +11,7 @@ import numpy as np
 
 from thaw.spaces import ConfigError
 from thaw.trainables.data.augment import Augment
+from thaw.trainables.data.grey import White
 from thaw.trainables.data.image_store import ImageStore, open_store
 from thaw.trainables.data.splits import Split
 from thaw.trainables.seeding import derive_seed
@@ -24,6 +25,7 @@ class ImageSource:
         root, files: image folder and the names below it; row i of everything is ``files[i]``.
         size: side in pixels.
         resize: ``crop`` or ``squash``.
+        white: of grey images of more than 8 bits, see :mod:`thaw.trainables.data.grey`.
         directory: node-local folder of decoded images.
         timeout: seconds for reading one file.
     """
@@ -34,6 +36,7 @@ class ImageSource:
     resize: str
     directory: Path
     timeout: float
+    white: White = None
 
     def open(self, progress: Callable[[int, int], None] | None = None) -> ImageStore:
         """The decoded images on this node; decoded now if no process has done so before."""
@@ -42,6 +45,7 @@ class ImageSource:
             self.files,
             self.size,
             resize=self.resize,
+            white=self.white,
             directory=self.directory,
             timeout=self.timeout,
             progress=progress,

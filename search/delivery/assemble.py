@@ -23,7 +23,16 @@ def classifier_facts(prepared: Prepared, trained: BestCheckpoint) -> ClassifierF
     """What the network of a training is."""
     images, row = prepared.context.images, architecture(trained.config.architecture)
     labels = len(prepared.dataset.classes)
-    return ClassifierFacts(row.name, labels, trained.config.head_units, images.size, images.resize, row.mean, row.std)
+    return ClassifierFacts(
+        row.name,
+        labels,
+        trained.config.head_units,
+        images.size,
+        images.resize,
+        row.mean,
+        row.std,
+        prepared.grey.scales,
+    )
 
 
 def assemble(prepared: Prepared, trained: BestCheckpoint, state: Mapping[str, Tensor]) -> Classifier:

@@ -19,6 +19,7 @@ from thaw.trainables.context import CacheOptions, ImageSource, RunContext
 from thaw.trainables.data.augment import AUGMENTS
 from thaw.trainables.data.dataset import Dataset, read_dataset
 from thaw.trainables.data.digits import BUILTIN
+from thaw.trainables.data.grey import Grey
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split, split_dataset
 from thaw.trainables.evaluation.trivial import trivial_metrics
@@ -40,6 +41,7 @@ class Prepared:
         trivial: trivial predictor → metrics on the validation split.
         fingerprint: hex digest of pixels and labels.
         weights: architecture → digest of the pretrained weights that it starts from.
+        grey: how grey images of more than 8 bits are read.
     """
 
     config: SearchConfig
@@ -49,6 +51,7 @@ class Prepared:
     trivial: dict[str, dict[str, float]]
     fingerprint: str
     weights: dict[str, str]
+    grey: Grey
 
     @property
     def split_digest(self) -> str:
@@ -113,7 +116,13 @@ def prepare(
     _check_absent(config.data, dataset)
     data = config.data
     source = ImageSource(
-        dataset.root, dataset.files, data.image_size, data.resize, cache_directory(config) / "images", data.timeout
+        dataset.root,
+        dataset.files,
+        data.image_size,
+        data.resize,
+        cache_directory(config) / "images",
+        data.timeout,
+        data.white,
     )
     try:
         store = source.open(progress)
@@ -139,7 +148,7 @@ def prepare(
         precision = choose_precision(config, context) if config.precision == "auto" else config.precision
     context = replace(context, precision=precision)
     trivial = trivial_metrics(dataset.labels[split.train], dataset.labels[split.validation], config.threshold)
-    return Prepared(config, dataset, context, rejected, trivial, _fingerprint(dataset, store), weights)
+    return Prepared(config, dataset, context, rejected, trivial, _fingerprint(dataset, store), weights, store.grey)
 
 
 def check_architectures(config: SearchConfig) -> dict[str, str]:

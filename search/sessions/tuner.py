@@ -50,6 +50,8 @@ def run_search(config: SearchConfig, console: Console | None = None) -> Run:
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
     prepared = prepare(config, decoding(console))
+    for note in prepared.grey.notes():
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
     folder.create()
     with driving(folder):
         write_inputs(folder, prepared)

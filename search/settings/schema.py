@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from thaw.search.settings.names import ALGORITHMS, SCHEDULERS, OneOf
 from thaw.search.settings.units import Bytes, PathText, Seconds, word_off
@@ -65,6 +65,18 @@ class DataConfig(_Section):
         0.05, ge=0, le=1, description="largest share of unusable images; with more, the search does not start"
     )
     timeout: float = Field(60.0, gt=0, description="seconds until a file that cannot be read is given up")
+    white: Annotated[float, Field(gt=0)] | Annotated[tuple[float, float], Field(strict=False)] | None = Field(
+        None,
+        description="the value that is white in grey images of more than 8 bits, such as 4095, or [black, white], "
+        "such as [-1000, 400]; without it, one scale for all is chosen from the data",
+    )
+
+    @field_validator("white")
+    @classmethod
+    def _ascending(cls, white: float | tuple[float, float] | None) -> float | tuple[float, float] | None:
+        if isinstance(white, tuple) and not white[0] < white[1]:
+            raise ValueError("must be [black, white] with black below white")
+        return white
 
     @model_validator(mode="after")
     def _one_source(self) -> DataConfig:

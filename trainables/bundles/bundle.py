@@ -19,8 +19,8 @@ from thaw.trainables.bundles.classifier import Classifier, ClassifierFacts, buil
 from thaw.trainables.bundles.predict import Prediction, default_device, predict_files
 from thaw.trainables.evaluation.label_sets import LabelRule
 
-FORMAT = 1
-"""Of ``bundle.json``; raised whenever an older Thaw could no longer read a bundle."""
+FORMAT = 2
+"""Of ``bundle.json``; raised whenever an older Thaw could no longer read a bundle. 2: with ``model.grey``."""
 
 FACTS, MODEL, CONFIG, CARD, ONNX = "bundle.json", "model.safetensors", "config.yaml", "MODEL_CARD.md", "model.onnx"
 CHECKED = (MODEL, CONFIG, ONNX)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from thaw.spaces import ConfigError
 from thaw.trainables.data.decoding import RESIZE
+from thaw.trainables.data.grey import Scales, scales_from
 from thaw.trainables.data.views import render
 from thaw.trainables.networks.folding import fold
 from thaw.trainables.networks.table import RGB, architecture, output_features
@@ -28,6 +29,7 @@ class ClassifierFacts:
         image_size: side of the square images, pixels.
         resize: how images become squares, a key of ``thaw.trainables.data.decoding.RESIZE``.
         mean, std: of each channel, on the scale from 0 to 1.
+        grey: scales of grey images of more than 8 bits; None for models of Thaw 0.1.0, which scaled each by itself.
     """
 
     architecture: str
@@ -37,6 +39,7 @@ class ClassifierFacts:
     resize: str
     mean: RGB
     std: RGB
+    grey: Scales | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -51,7 +54,8 @@ class ClassifierFacts:
         """
         try:
             mean, std = (tuple(float(value) for value in values[name]) for name in ("mean", "std"))
-            facts = cls(**{**values, "mean": mean, "std": std})
+            grey = None if values.get("grey") is None else scales_from(values["grey"])
+            facts = cls(**{**values, "mean": mean, "std": std, "grey": grey})
             whole = all(type(number) is int for number in (facts.classes, facts.head_units, facts.image_size))
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"does not describe a model ({error!r}); export it again", "model") from None

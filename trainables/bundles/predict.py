@@ -93,7 +93,7 @@ def _logits(
         found = file_identity(path)
         if isinstance(found, str):
             raise Rejected(found)
-        return decode_image(path, model.image_size, model.resize)
+        return decode_image(path, model.image_size, model.resize, model.grey)
 
     size = chunk_size(device.type, model.image_size)
     numbers: list[int] = []

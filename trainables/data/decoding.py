@@ -5,11 +5,16 @@ from __future__ import annotations
 import stat
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from thaw.trainables.data.grey import Extent, GreyValues, Scales, choose_scale, grey_values, scale_of_0_1
 
 Image.init()
 # More pixels than the limit are refused below, with the file's name; Pillow's own warning would only come beside it.
@@ -21,15 +26,14 @@ FORMATS = tuple(
 )
 """What is taken for an image; Pillow's others start programs (EPS) or are no pictures."""
 
-FULL_SCALES: dict[str, tuple[float, ...]] = {
-    "I;16": (65535,),
-    "I;16L": (65535,),
-    "I;16B": (65535,),
-    "I": (65535,),
-    "F": (1, 255, 65535),
+LATER_FORMATS: dict[tuple[bytes, ...], str] = {
+    (b"ftypavif", b"ftypavis"): "AVIF needs Pillow 11.3 or newer: pip install --upgrade pillow",
+    (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypheis", b"ftyphevc", b"ftyphevx", b"ftypmif1", b"ftypmsf1"): (
+        "HEIC needs the package pillow-heif: pip install 'thaw-tune[heif]'"
+    ),
 }
-"""Pillow's modes of more than 8 bits → values that may stand for white: the first that no pixel exceeds. Images with
-larger or negative values are stretched from their own minimum to their own maximum, as no scale is known."""
+"""How files begin, after four bytes, whose decoder may be missing → what the user can do. Names of files do not tell:
+phones' HEIC pictures are often called .jpg."""
 
 RESIZE: dict[str, Callable[[Image.Image, tuple[int, int], Image.Resampling], Image.Image]] = {
     "crop": ImageOps.fit,
@@ -50,27 +54,53 @@ class Rejected(Exception):
         self.reason, self.passing = reason, passing
 
 
-def decode_image(path: Path, size: int, resize: str = "crop") -> np.ndarray:
+def decode_image(
+    path: Path, size: int, resize: str = "crop", scales: Scales | None = MappingProxyType({})
+) -> np.ndarray:
     """One image file as uint8 RGB (size, size, 3).
 
     Turned upright by EXIF; transparent parts on white; the first picture of an animation. Scaled with antialiasing
     (bilinear, as torchvision does); of a JPEG no more is decoded than twice the size needs.
 
+    Args:
+        scales: of grey images of more than 8 bits. One of a kind that is not among them is scaled by its own values;
+            None scales every one as Thaw 0.1.0 did.
+
     Raises:
         Rejected: the file is no image, is damaged, has more pixels than Pillow's limit, or cannot be read.
     """
+    with _opened(path) as (image, file):
+        grey = grey_values(image, file)
+        return _square(image if grey is None else _scaled(image, grey, scales), size, resize)
+
+
+def decode_or_measure(path: Path, size: int, resize: str = "crop") -> np.ndarray | tuple[str, Extent]:
+    """As :func:`decode_image`, but of a grey image of more than 8 bits only the kind and the extent of its values."""
+    with _opened(path) as (image, file):
+        grey = grey_values(image, file)
+        return _square(image, size, resize) if grey is None else (grey.kind, _extent(grey))
+
+
+def measure(path: Path) -> tuple[str, Extent] | None:
+    """Kind and extent of the values of a grey image of more than 8 bits; None of another, which is not decoded.
+
+    Raises:
+        Rejected: as :func:`decode_image`.
+    """
+    with _opened(path) as (image, file):
+        grey = grey_values(image, file)
+        return None if grey is None else (grey.kind, _extent(grey))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Image.Image, BinaryIO]]:
+    """An image, not loaded yet, and its file; whatever goes wrong, here or later, is a reason to reject it."""
     try:
-        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+        with path.open("rb") as file, _open(file) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
                 raise Rejected(f"{image.width} x {image.height} pixels are more than the limit of {limit}")
-            image.draft(None, (2 * size, 2 * size))
-            image.load()
-            upright = _upright(_eight_bits(image) if image.mode in FULL_SCALES else image)
-            if upright.has_transparency_data:
-                colour = upright.convert("RGBA")
-                upright = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
-            return np.asarray(RESIZE[resize](upright.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+            yield image, file
     except Rejected:
         raise
     except UnidentifiedImageError as error:
@@ -84,6 +114,42 @@ def decode_image(path: Path, size: int, resize: str = "crop") -> np.ndarray:
         raise Rejected(f"cannot be decoded: {error or type(error).__name__}") from error
 
 
+def _square(image: Image.Image, size: int, resize: str) -> np.ndarray:
+    image.draft(None, (2 * size, 2 * size))
+    image.load()
+    upright = _upright(image)
+    if upright.has_transparency_data:
+        colour = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
+    return np.asarray(RESIZE[resize](upright.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        file.seek(0)
+        brand = file.read(12)[4:]
+        advice = next((advice for brands, advice in LATER_FORMATS.items() if brand.startswith(brands)), None)
+        if advice is None:
+            raise
+        file.seek(0)
+        return _open_heif(file, advice)
+
+
+def _open_heif(file: BinaryIO, advice: str) -> Image.Image:
+    """Opens what only `pillow-heif` can; imported when such a file is met, as every worker would pay for it."""
+    try:
+        import pillow_heif
+    except ImportError:
+        raise Rejected(advice) from None
+    pillow_heif.register_heif_opener()
+    try:
+        return Image.open(file, formats=["HEIF"])
+    except UnidentifiedImageError:
+        raise Rejected(advice) from None
+
+
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
@@ -91,17 +157,21 @@ def _upright(image: Image.Image) -> Image.Image:
         return image  # The pixels are good; only the note on how the camera was held is not.
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image, np.float64)
-    if not np.isfinite(values).all():
-        raise Rejected("holds values that are not finite numbers")
-    low, high = float(values.min()), float(values.max())
-    white = next((scale for scale in FULL_SCALES[image.mode] if low >= 0 and high <= scale), None)
-    if white is not None:
-        low, high = 0.0, white
-    scaled = Image.fromarray(np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8))
+def _scaled(image: Image.Image, grey: GreyValues, scales: Scales | None) -> Image.Image:
+    extent = _extent(grey)
+    if scales is None:
+        scale = scale_of_0_1(grey.kind, extent)
+    else:
+        scale = scales.get(grey.kind) or choose_scale(grey.kind, extent)
+    scaled = Image.fromarray(grey.eight_bits(scale))
     scaled.info = {name: value for name, value in image.info.items() if name == "exif"}
     return scaled
+
+
+def _extent(grey: GreyValues) -> Extent:
+    if not np.isfinite(grey.values).all():
+        raise Rejected("holds values that are not finite numbers")
+    return grey.extent
 
 
 def file_identity(path: Path) -> tuple[int, int] | str:

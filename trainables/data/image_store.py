@@ -10,8 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,19 @@ import numpy as np
 from filelock import FileLock
 
 from thaw.spaces.errors import ConfigError, did_you_mean
-from thaw.trainables.data.decoding import RESIZE, Rejected, decode_image, file_identity
+from thaw.trainables.data.decoding import RESIZE, Rejected, decode_image, decode_or_measure, file_identity, measure
+from thaw.trainables.data.grey import Extent, Grey, White
 from thaw.trainables.data.supervision import supervised
 
-VERSION = 1
+VERSION = 2
 """Part of every key; raise it whenever the same file would give other pixels."""
 
 RETRY_AFTER = 3600.0
 """Seconds for which a store is trusted that misses files which could not be read just then: long enough for the
 processes of one search to agree, short enough that a repaired file system is noticed."""
+
+SAMPLE = 1000
+"""Files that are looked at where the data are only described: a tenth of a second on a local disk."""
 
 _DIGEST_BYTES = 16
 _CHECKED_ROWS = 256
@@ -47,6 +50,7 @@ class ImageStore:
         rejected: (file, reason) of the others.
         digest: of the pixels of all images in their order, hexadecimal; names and dates do not enter.
         digests: uint8 (images, 16), the same for each image; zeros where it was rejected.
+        grey: how its grey images of more than 8 bits were read.
     """
 
     pixels: np.ndarray
@@ -54,6 +58,7 @@ class ImageStore:
     rejected: tuple[tuple[str, str], ...]
     digest: str
     digests: np.ndarray
+    grey: Grey
 
 
 def open_store(
@@ -62,6 +67,7 @@ def open_store(
     size: int,
     *,
     resize: str = "crop",
+    white: White = None,
     directory: Path,
     timeout: float = 60.0,
     workers: int = 2,
@@ -77,6 +83,7 @@ def open_store(
         root, files: ``root / files[i]`` is image i; at least one.
         size: side of the square images, pixels.
         resize: a key of `RESIZE`.
+        white: of grey images of more than 8 bits, see :mod:`thaw.trainables.data.grey`.
         directory: where stores lie on this node; made if need be.
         timeout: seconds for reading one file. A reader that takes longer is left behind, and does not keep the process
             from ending.
@@ -93,7 +100,7 @@ def open_store(
     found: list[Any] = [None] * len(files)
     for i, outcome in supervised(lambda i: file_identity(root / files[i]), len(files), workers, timeout):
         found[i] = outcome.reason if isinstance(outcome, Rejected) else outcome
-    key = _digest([VERSION, str(root.resolve()), size, resize, list(zip(files, found, strict=True))])
+    key = _digest([VERSION, str(root.resolve()), size, resize, white, list(zip(files, found, strict=True))])
     folder = directory / f"images-{key}"
     store = _load(folder, files, size)
     if store is None:
@@ -102,9 +109,8 @@ def open_store(
             with FileLock(f"{folder}.lock"):
                 store = _load(folder, files, size)
                 if store is None:
-                    decode = partial(_decode_row, root, files, found, size, resize)
-                    rows = supervised(decode, len(files), workers, timeout)
-                    _build(folder, rows, len(files), size, progress)
+                    decoder = _Decoder(root, files, found, size, resize, white, workers, timeout)
+                    _build(folder, decoder, len(files), size, progress)
                     store = _load(folder, files, size)
         except OSError as error:
             if error.errno not in _UNWRITABLE:
@@ -116,14 +122,57 @@ def open_store(
     return store
 
 
-def _decode_row(
-    root: Path, files: Sequence[str], found: list[Any], size: int, resize: str, i: int
-) -> tuple[np.ndarray, bytes]:
-    """(pixels, digest) of image i."""
-    if isinstance(found[i], str):
-        raise Rejected(found[i])
-    pixels = decode_image(root / files[i], size, resize)
-    return pixels, hashlib.blake2b(pixels.tobytes(), digest_size=_DIGEST_BYTES).digest()
+@dataclass
+class _Decoder:
+    """Decodes all files; grey ones of more than 8 bits are read twice, as their common scale depends on all of them.
+
+    Args:
+        found: the files' identities, or why there is nothing to decode.
+
+    Attributes:
+        grey: how those were read, once all rows are there.
+    """
+
+    root: Path
+    files: Sequence[str]
+    found: Sequence[Any]
+    size: int
+    resize: str
+    white: White
+    workers: int
+    timeout: float
+    grey: Grey = field(init=False)
+
+    def rows(self) -> Iterator[tuple[int, np.ndarray | Rejected]]:
+        """(number, pixels) of each file once, as they are done."""
+        extents: dict[int, tuple[str, Extent]] = {}
+        for i, outcome in supervised(self._first, len(self.files), self.workers, self.timeout):
+            if isinstance(outcome, tuple):
+                extents[i] = outcome
+            else:
+                yield i, outcome
+        self.grey = Grey.of(extents.values(), self.white)
+        later = sorted(extents)
+        for k, outcome in supervised(lambda k: self._again(later[k]), len(later), self.workers, self.timeout):
+            yield later[k], outcome
+
+    def _first(self, i: int) -> np.ndarray | tuple[str, Extent]:
+        if isinstance(self.found[i], str):
+            raise Rejected(self.found[i])
+        return decode_or_measure(self.root / self.files[i], self.size, self.resize)
+
+    def _again(self, i: int) -> np.ndarray:
+        return decode_image(self.root / self.files[i], self.size, self.resize, self.grey.scales)
+
+
+def sampled_grey(root: Path, files: Sequence[str], white: White = None, timeout: float = 60.0) -> Grey:
+    """What a look at `SAMPLE` files, evenly spread, says of the grey images of more than 8 bits; no other is decoded.
+
+    Files that cannot be used are left out.
+    """
+    chosen = files[:: -(-len(files) // SAMPLE)]
+    looks = supervised(lambda i: measure(root / chosen[i]), len(chosen), 2, timeout)
+    return Grey.of((found for _, found in looks if isinstance(found, tuple)), white)
 
 
 def _digest(content: object) -> str:
@@ -132,7 +181,7 @@ def _digest(content: object) -> str:
 
 def _build(
     folder: Path,
-    rows: Iterator[tuple[int, Any]],
+    decoder: _Decoder,
     count: int,
     size: int,
     progress: Callable[[int, int], None] | None,
@@ -151,14 +200,14 @@ def _build(
         # Written, not mapped: a full disk is then an error and not the end of the process.
         with (temporary / "pixels.u8").open("wb") as file:
             file.truncate(count * row_bytes)
-            for done, (i, outcome) in enumerate(rows, 1):
+            for done, (i, outcome) in enumerate(decoder.rows(), 1):
                 if isinstance(outcome, Rejected):
                     rejected[i] = outcome
                 else:
-                    pixels, digest = outcome
+                    content = outcome.tobytes()
                     file.seek(i * row_bytes)
-                    file.write(pixels.tobytes())
-                    digests[i] = np.frombuffer(digest, np.uint8)
+                    file.write(content)
+                    digests[i] = np.frombuffer(hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest(), np.uint8)
                 if progress and (done == count or time.monotonic() - said > 0.5):
                     said = time.monotonic()
                     progress(done, count)
@@ -168,6 +217,7 @@ def _build(
         index = {
             "rejected": [[i, rejected[i].reason] for i in sorted(rejected)],
             "digest": _digest([size, digests.tobytes().hex()]),
+            "grey": decoder.grey.to_dict(),
             "retry_after": time.time() + RETRY_AFTER if any(entry.passing for entry in rejected.values()) else None,
         }
         (temporary / "index.json").write_text(json.dumps(index))
@@ -192,6 +242,7 @@ def _load(folder: Path, files: Sequence[str], size: int) -> ImageStore | None:
             return None
         pixels = np.memmap(folder / "pixels.u8", np.uint8, mode="r", shape=shape)
         rejected = {int(i): str(reason) for i, reason in index["rejected"]}
+        grey = Grey.from_dict(index["grey"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     usable = np.ones(len(files), bool)
@@ -201,6 +252,5 @@ def _load(folder: Path, files: Sequence[str], size: int) -> ImageStore | None:
     for i in rows[:: max(1, len(rows) // _CHECKED_ROWS)]:
         if hashlib.blake2b(pixels[i].tobytes(), digest_size=_DIGEST_BYTES).digest() != digests[i].tobytes():
             return None
-    return ImageStore(
-        pixels, usable, tuple((files[i], reason) for i, reason in rejected.items()), index["digest"], digests
-    )
+    reasons = tuple((files[i], reason) for i, reason in rejected.items())
+    return ImageStore(pixels, usable, reasons, index["digest"], digests, grey)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import time
@@ -15,6 +16,7 @@ from PIL import Image
 
 from tests.searches import small_config, small_search
 from thaw.search.prepare.preflight import Prepared, prepare
+from thaw.search.prepare.provenance import provenance
 from thaw.search.prepare.resources import Available, resolve_resources
 from thaw.spaces import ConfigError
 
@@ -188,3 +190,18 @@ def test_a_node_that_cannot_read_an_image_says_so(tmp_path: Path, squares: Path)
     (tmp_path / "data" / "images" / file).unlink()
     with pytest.raises(ConfigError, match=f"1 images .* cannot be read on this node .first: {file}: absent"):
         context.open_images()
+
+
+def test_the_scale_of_grey_images_is_recorded(photos: Path, cache: Path) -> None:
+    for i in range(0, IMAGES, 2):
+        values = np.random.default_rng(i).integers(0, 3000, (40, 40)).astype(np.uint16)
+        (photos / "images" / f"{i}.jpg").unlink()
+        Image.fromarray(values).save(photos / "images" / f"{i}.jpg", "PNG")
+    found = prepared(photos, cache)
+    assert found.grey.scales == {"integer": (0, 4095)}
+    assert provenance(found)["data"]["grey"]["scales"] == found.grey.scales
+    assert json.loads(json.dumps(provenance(found)["data"]["grey"]))["extents"]["integer"]["images"] == IMAGES // 2
+    other = prepared(photos, cache, white=[100, 2000])
+    assert other.grey.scales == {"integer": (100, 2000)} and other.fingerprint != found.fingerprint
+    with pytest.raises(ConfigError, match="data.white: must be .black, white. with black below white"):
+        prepared(photos, cache, white=[5, 5])

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.bundles import CLASSES, SIDE, model_facts, random_network, write_bundle
 from tests.conftest import ROOT
@@ -65,6 +66,25 @@ def test_predictions_are_those_of_the_network(made: Path, squares: Path, tmp_pat
         {name for name, yes in zip(CLASSES, row, strict=True) if yes} for row in chosen
     ]
     assert len({prediction.labels for prediction in predictions}) > 1
+
+
+@pytest.mark.parametrize(
+    ("scales", "white"), [({"integer": [0, 4095]}, 4095), ({}, 1023), (None, 65535)], ids=["data set", "none", "0.1.0"]
+)
+def test_grey_images_are_read_as_in_the_training(scales: Any, white: int, squares: Path, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "model")
+    _facts(lambda facts: facts["model"].pop("grey"))(tmp_path / "model")
+    if scales is None:
+        _facts(lambda facts: facts.update(format=1))(tmp_path / "model")
+    else:
+        _facts(lambda facts: facts["model"].update(grey=scales))(tmp_path / "model")
+    values = np.random.default_rng(0).integers(0, 1000, (SIDE, SIDE)).astype(np.uint16)
+    values[0, 0] = 999
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8)).save(tmp_path / "plain.png")
+    bundle = load_bundle(tmp_path / "model", "cpu")
+    deep, plain = bundle.predict([tmp_path / "deep.png", tmp_path / "plain.png"])
+    assert deep.probabilities == pytest.approx(plain.probabilities, abs=1e-6)
 
 
 def test_it_loads_without_ray_and_without_its_maker(made: Path, squares: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -176,6 +177,39 @@ def test_what_is_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert reason(whole.read_bytes()) == "200 x 200 pixels are more than the limit of 39999"
 
 
+def saved(path: Path, form: str, **options: object) -> Path:
+    if form == "HEIF":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    halves(RED, BLUE, size=64).save(path, form, quality=95, **options)
+    return path
+
+
+@pytest.mark.parametrize("form", ["HEIF", "AVIF"])
+def test_pictures_of_phones_whatever_they_are_called(form: str, tmp_path: Path) -> None:
+    pixels = decode_image(saved(tmp_path / "photo.jpg", form), 8).astype(int)
+    assert np.abs(pixels[4, [0, -1]] - [RED, BLUE]).max() < 16
+
+
+def test_a_turned_avif(tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    pixels = decode_image(saved(tmp_path / "turned.avif", "AVIF", exif=turned), 8).astype(int)
+    assert np.abs(pixels[[0, -1], 4] - [RED, BLUE]).max() < 40, "the left side is the upper one"
+
+
+@pytest.mark.parametrize(
+    ("form", "advice"), [("HEIF", "pip install 'thaw-tune[heif]'"), ("AVIF", "needs Pillow 11.3 or newer")]
+)
+def test_a_missing_decoder_is_named(form: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path / "photo.jpg", form)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr("thaw.trainables.data.decoding.FORMATS", ("JPEG", "PNG"))
+    with pytest.raises(Rejected, match=re.escape(advice)):
+        decode_image(path, 8)
+
+
 # --- the store -------------------------------------------------------------------------------------------------------
 
 
@@ -328,7 +362,7 @@ def test_a_hanging_read_does_not_keep_the_process_alive(images: Path, tmp_path: 
     # A pipe without a writer hangs in open(), as a file of a dead network file system does; that it is not a regular
     # file is hidden here.
     script = (
-        "import sys; from pathlib import Path; from thaw.trainables import image_store\n"
+        "import sys; from pathlib import Path; from thaw.trainables.data import image_store\n"
         "pipe, root, directory = map(Path, sys.argv[1:])\n"
         "image_store.file_identity = lambda path: (1, 1)\n"
         "(root / 'hang.png').symlink_to(pipe)\n"
