@@ -18,7 +18,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.spaces import best_epoch, metric
 
 MIN_TRIALS = 12
@@ -33,7 +33,7 @@ IN_A_GROUP = 5
 COLUMNS = ["architecture", "hyperparameter", "importance", "trials"]
 
 
-def importance(run: Run) -> pd.DataFrame:
+def importance(run: RunData) -> pd.DataFrame:
     """Importance of the searched hyperparameters, over all trials and within each architecture.
 
     Returns:
@@ -52,13 +52,13 @@ def importance(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def first_rung(run: Run) -> int | None:
+def first_rung(run: RunData) -> int | None:
     """The epoch at which trials are first compared and stopped; None where none ever is."""
     scheduler = run.settings["scheduler"]
     return None if scheduler["type"] == "none" else scheduler["grace_period"]
 
 
-def rung_values(run: Run) -> pd.Series:
+def rung_values(run: RunData) -> pd.Series:
     """Trial → its best value up to the first rung's epoch (of the whole trial where there is no rung).
 
     Trials that failed or are still on their way there have none. Of a loss it is the logarithm: one trial that went

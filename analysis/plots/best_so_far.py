@@ -13,7 +13,7 @@ from thaw.analysis.plots.interactive import plotly_figure
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import BOTH, Theme
 from thaw.analysis.plots.trials import finished_trials
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, metric_label, number
 from thaw.spaces import metric
 
@@ -31,7 +31,7 @@ class Progress:
     trivial: float | None
 
 
-def compute(run: Run) -> Progress:
+def compute(run: RunData) -> Progress:
     finished = set(finished_trials(run)["trial"])
     measure = metric(run.metric)
     rows = sorted(
@@ -52,7 +52,9 @@ def compute(run: Run) -> Progress:
     return Progress(run.metric, pd.DataFrame(steps), best_trivial)
 
 
-def _step(run: Run, trials: int, epochs: int, row: dict[str, Any], best: float | None, trial: int) -> dict[str, Any]:
+def _step(
+    run: RunData, trials: int, epochs: int, row: dict[str, Any], best: float | None, trial: int
+) -> dict[str, Any]:
     seconds = round(run.clock.seconds(row), 3)
     return {"trials": trials, "seconds": seconds, "epochs": epochs, "best": best, "trial": trial}
 

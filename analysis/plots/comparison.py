@@ -13,7 +13,7 @@ from thaw.analysis.plots.paper import ACCURACY, curves, names, some_trials
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import best_first
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number
 from thaw.spaces import metric
 
@@ -34,7 +34,7 @@ def comparison(words: str, curve: str) -> Plot[Comparison]:
     """The plot of one of the four columns of :func:`thaw.analysis.plots.paper.curves`."""
     column = curve.replace("accuracy", ACCURACY)
 
-    def compute(run: Run, trials: list[int] | None = None) -> Comparison:
+    def compute(run: RunData, trials: list[int] | None = None) -> Comparison:
         chosen = some_trials(run, trials)
         parts = [curves(run, trial).rename(columns={curve: "value"}).assign(trial=trial) for trial in chosen]
         return Comparison(words, column, pd.concat(parts)[["trial", "epoch", "value"]], names(run, chosen))

@@ -12,7 +12,7 @@ from thaw.analysis.plots.facts import label_facts
 from thaw.analysis.plots.heatmap import heatmap, name_cells
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, shortened
 
 NAMED = 30
@@ -36,7 +36,7 @@ class Together:
     shares: np.ndarray
 
 
-def compute(run: Run) -> Together:
+def compute(run: RunData) -> Together:
     facts = label_facts(run)
     order = np.argsort(-facts.support, kind="stable")
     both = facts.cooccurrence[np.ix_(order, order)].astype(float)

@@ -12,7 +12,7 @@ from thaw.analysis.plots.kinds import Kinds
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import best_first, finished_trials
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import listed, number
 from thaw.spaces import metric
 
@@ -33,7 +33,7 @@ class Envelope:
         return best_first(self.steps.drop_duplicates("architecture", keep="last"), self.metric, "best")
 
 
-def compute(run: Run) -> Envelope:
+def compute(run: RunData) -> Envelope:
     trials = finished_trials(run)
     names = list(dict.fromkeys(trials["architecture"]))
     if len(names) < 2:

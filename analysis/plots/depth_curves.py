@@ -13,7 +13,7 @@ from thaw.analysis.plots.axes import metric_axis, whole_numbers
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import finished_trials
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed, number, shortened
 from thaw.spaces import STAGES
 
@@ -34,7 +34,7 @@ class DepthCurves:
     best: pd.DataFrame
 
 
-def compute(run: Run) -> DepthCurves:
+def compute(run: RunData) -> DepthCurves:
     trials = finished_trials(run)
     depths = trials.groupby("architecture")["freeze_depth"].nunique()
     if depths.max() < 2:

@@ -15,7 +15,7 @@ from thaw.analysis.plots.interactive import plotly_figure
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import best_first, finished_trials, where_it_counts
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number
 from thaw.spaces import metric
 
@@ -36,7 +36,7 @@ class Interaction:
         return self.trials.drop_duplicates("freeze_depth").sort_values("freeze_depth")
 
 
-def compute(run: Run) -> Interaction:
+def compute(run: RunData) -> Interaction:
     trials = finished_trials(run)
     trials = trials.assign(freeze_depth=where_it_counts(run, trials, "freeze_depth")).dropna(subset="freeze_depth")
     if trials["freeze_depth"].nunique() < 2:

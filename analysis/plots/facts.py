@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thaw.analysis.plots.plot import NotEnough
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 
 SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
@@ -42,7 +42,7 @@ class LabelFacts:
         return sum(self.images.values())
 
 
-def label_facts(run: Run) -> LabelFacts:
+def label_facts(run: RunData) -> LabelFacts:
     """Raises NotEnough where the run was made by a version that did not write them."""
     data: dict[str, Any] = run.provenance["data"]
     facts = data.get("labels")

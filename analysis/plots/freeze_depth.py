@@ -14,7 +14,7 @@ from thaw.analysis.plots.interactive import plotly_figure
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import finished_trials
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number, shortened
 from thaw.spaces import Choice, Int
 
@@ -28,7 +28,7 @@ class Cells:
     depths: list[int]
 
 
-def compute(run: Run) -> Cells:
+def compute(run: RunData) -> Cells:
     trials = finished_trials(run)
     depth = run.space.parameters.get("freeze_depth")
     searched = set(depth.grid()) if isinstance(depth, Choice) or (isinstance(depth, Int) and not depth.log) else set()

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import finished_trials
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import metric_label, number, shortened
 from thaw.spaces import STAGES, metric
 
@@ -27,7 +27,7 @@ class Regimes:
     rows: pd.DataFrame
 
 
-def compute(run: Run) -> Regimes:
+def compute(run: RunData) -> Regimes:
     trials = finished_trials(run)
     frozen = trials[trials["freeze_depth"] == STAGES].drop_duplicates("architecture").set_index("architecture")
     tuned = trials[trials["freeze_depth"] < STAGES].drop_duplicates("architecture").set_index("architecture")

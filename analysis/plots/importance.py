@@ -14,7 +14,7 @@ from thaw.analysis.importance import MIN_TRIALS, first_rung, importance
 from thaw.analysis.plots.kinds import MARKERS, Kinds
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed, number
 
 ALL = "all"
@@ -39,7 +39,7 @@ class Importance:
         return list(dict.fromkeys(self.rows["hyperparameter"]))
 
 
-def compute(run: Run) -> Importance:
+def compute(run: RunData) -> Importance:
     rows = importance(run)
     if rows.empty:
         few = f"fewer than {MIN_TRIALS} trials have come far enough"

@@ -13,7 +13,7 @@ from thaw.analysis.plots.axes import logarithmic, whole_numbers
 from thaw.analysis.plots.facts import SPLITS, LabelFacts, label_facts
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number, shortened
 
 NAMED = 40
@@ -29,7 +29,7 @@ class Support:
     images: int
 
 
-def compute(run: Run) -> Support:
+def compute(run: RunData) -> Support:
     return from_facts(label_facts(run))
 
 

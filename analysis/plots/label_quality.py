@@ -12,7 +12,7 @@ from thaw.analysis.plots.facts import label_facts
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import chosen_trial
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number, shortened
 from thaw.spaces import best_epoch
 
@@ -33,7 +33,7 @@ class LabelQuality:
     rows: pd.DataFrame
 
 
-def compute(run: Run, trial: int | None = None) -> LabelQuality:
+def compute(run: RunData, trial: int | None = None) -> LabelQuality:
     number_ = chosen_trial(run, trial)
     record = run.records[number_]
     epoch = best_epoch(record.values(run.metric), run.metric)

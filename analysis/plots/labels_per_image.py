@@ -14,7 +14,7 @@ from thaw.analysis.plots.facts import SPLITS, label_facts
 from thaw.analysis.plots.label_distribution import COLOURS
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed
 
 BARS = 12
@@ -28,7 +28,7 @@ class Sizes:
     rows: pd.DataFrame
 
 
-def compute(run: Run) -> Sizes:
+def compute(run: RunData) -> Sizes:
     facts = label_facts(run)
     sizes = sorted({size for counts in facts.per_image.values() for size in counts})
     rows = pd.DataFrame({"labels": sizes, **{s: [facts.per_image[s].get(size, 0) for size in sizes] for s in SPLITS}})

@@ -16,7 +16,7 @@ from thaw.analysis.plots.interactive import plotly_figure
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import BOTH, Theme
 from thaw.analysis.plots.trials import best_first, thinned
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed, metric_label, number
 
 LIMIT = 300
@@ -33,7 +33,7 @@ class Curves:
     best: int | None
 
 
-def compute(run: Run) -> Curves:
+def compute(run: RunData) -> Curves:
     trials = run.trials
     trials = best_first(trials[trials["best_epoch"].notna()], run.metric)
     if trials.empty:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from thaw.analysis.plots.plot import NotEnough
 from thaw.analysis.plots.trials import chosen_trial, finished_trials
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import shortened, value
 from thaw.spaces import ConfigError, TrialConfig, best_epoch
 
@@ -20,7 +20,7 @@ SHORT = {"learning_rate": "lr", "weight_decay": "wd", "freeze_depth": "depth"}
 FEW = 4
 
 
-def some_trials(run: Run, trials: list[int] | None, default: int = FEW) -> list[int]:
+def some_trials(run: RunData, trials: list[int] | None, default: int = FEW) -> list[int]:
     """Trials asked for, by default the best ones.
 
     Raises:
@@ -34,7 +34,7 @@ def some_trials(run: Run, trials: list[int] | None, default: int = FEW) -> list[
     return [chosen_trial(run, trial) for trial in trials]
 
 
-def names(run: Run, trials: list[int]) -> dict[int, str]:
+def names(run: RunData, trials: list[int]) -> dict[int, str]:
     """Trial → what tells it from the others, such as ``trial 3: resnet50, depth 4, lr 1e-5``."""
     configs = [run.records[trial].config for trial in trials]
     varied = [name for name in TrialConfig.model_fields if len({str(config[name]) for config in configs}) > 1]
@@ -49,7 +49,7 @@ def names(run: Run, trials: list[int]) -> dict[int, str]:
     return texts
 
 
-def summary(run: Run, trial: int) -> dict[str, float]:
+def summary(run: RunData, trial: int) -> dict[str, float]:
     """The paper's figures of one trial.
 
     Returns:
@@ -68,7 +68,7 @@ def summary(run: Run, trial: int) -> dict[str, float]:
     }
 
 
-def curves(run: Run, trial: int) -> pd.DataFrame:
+def curves(run: RunData, trial: int) -> pd.DataFrame:
     """Rows epoch, train_accuracy, val_accuracy, train_loss, val_loss.
 
     Raises:

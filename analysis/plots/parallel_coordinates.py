@@ -17,7 +17,7 @@ from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.searched import Searched, searched
 from thaw.analysis.plots.theme import WIDTH, Theme
 from thaw.analysis.plots.trials import finished_trials, thinned
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed, shortened, value
 from thaw.spaces import Choice, Int, metric
 
@@ -41,7 +41,7 @@ class Lines:
         return np.column_stack([np.nan_to_num(column.places(), nan=UNUSED) for column in self.columns])
 
 
-def compute(run: Run) -> Lines:
+def compute(run: RunData) -> Lines:
     trials = finished_trials(run)
     columns = searched(run, trials)
     if len(columns) < 2:

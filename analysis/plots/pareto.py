@@ -16,7 +16,7 @@ from thaw.analysis.plots.kinds import Kinds
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import BOTH, Theme
 from thaw.analysis.plots.trials import finished_trials
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, metric_label, number
 from thaw.spaces import metric
 
@@ -35,7 +35,7 @@ class Front:
     trials: pd.DataFrame
 
 
-def compute(run: Run) -> Front:
+def compute(run: RunData) -> Front:
     trials = finished_trials(run)
     columns = ["trial", "architecture", "freeze_depth", run.metric, *COSTS]
     rows = trials[columns].rename(columns={run.metric: "value"}).astype({"parameters": float})

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from thaw.analysis.plots.paper import ACCURACY, SHORT, some_trials, summary
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number, shortened, value
 
 ROWS = 12
@@ -40,7 +40,7 @@ class Results:
         return int(self.rows["val_accuracy"].to_numpy().argmax())
 
 
-def compute(run: Run, trials: list[int] | None = None) -> Results:
+def compute(run: RunData, trials: list[int] | None = None) -> Results:
     chosen = some_trials(run, trials, ROWS)
     configs = pd.DataFrame([run.records[trial].config for trial in chosen])
     more = [name for name in run.space.parameters if name not in ALWAYS and configs[name].nunique() > 1]

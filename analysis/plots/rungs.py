@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from thaw.analysis.plots.axes import metric_axis
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed
 
 OUTCOMES = {
@@ -33,7 +33,7 @@ class Rungs:
     counts: pd.DataFrame
 
 
-def compute(run: Run) -> Rungs:
+def compute(run: RunData) -> Rungs:
     scheduler = run.settings["scheduler"]
     if scheduler["type"] == "none":
         raise NotEnough("the scheduler was none, so no trial was stopped early")
@@ -57,7 +57,7 @@ def compute(run: Run) -> Rungs:
     return Rungs(run.metric, rows[["rung", "trial", "value", "outcome"]], counts)
 
 
-def _ladder(run: Run) -> list[int]:
+def _ladder(run: RunData) -> list[int]:
     """Epochs at which trials are compared: its rungs, or every epoch from the grace period on (median rule)."""
     scheduler = run.settings["scheduler"]
     last = int(run.history["epoch"].max())

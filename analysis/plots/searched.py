@@ -11,7 +11,7 @@ import pandas as pd
 
 from thaw.analysis.plots.plot import NotEnough
 from thaw.analysis.plots.trials import where_it_counts
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.spaces import Choice, Parameter, TrialConfig
 
 EDGE = 0.05
@@ -72,7 +72,7 @@ class Searched:
         return TrialConfig.model_fields[self.name].metadata
 
 
-def searched(run: Run, trials: pd.DataFrame) -> list[Searched]:
+def searched(run: RunData, trials: pd.DataFrame) -> list[Searched]:
     """The searched hyperparameters of which `trials` hold at least two values, in the order of the search file.
 
     Raises:

@@ -18,7 +18,7 @@ from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.searched import Searched, searched
 from thaw.analysis.plots.theme import BOTH, Theme
 from thaw.analysis.plots.trials import finished_trials
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, hyperparameter_label, listed, metric_label, shortened, value
 from thaw.spaces import Choice, Int
 
@@ -41,7 +41,7 @@ class Slices:
         return {name: end for name, end in found.items() if end}
 
 
-def compute(run: Run) -> Slices:
+def compute(run: RunData) -> Slices:
     trials = finished_trials(run)
     return Slices(run.metric, trials, searched(run, trials))
 

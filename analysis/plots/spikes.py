@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from thaw.analysis.plots.axes import logarithmic
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number
 from thaw.spaces import STAGES, metric
 
@@ -49,7 +49,7 @@ class Spikes:
         return self.epochs[self.epochs["spike"]].sort_values("fall", ascending=False)
 
 
-def compute(run: Run) -> Spikes:
+def compute(run: RunData) -> Spikes:
     measure = metric(run.metric)
     rows = run.history[["trial", "epoch", run.metric, "learning_rate", "gradient_norm"]].copy()
     rows["fall"] = rows.groupby("trial")[run.metric].diff() * (-1 if measure.maximize else 1)

@@ -12,7 +12,7 @@ from thaw.analysis.plots.paper import ACCURACY, FIRST_EPOCH, curves, summary
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import chosen_trial
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import number
 
 LINES = {"train": ("training", "o", "--"), "val": ("validation", "s", "-")}
@@ -40,7 +40,7 @@ class OneTrial:
         )
 
 
-def compute(run: Run, trial: int | None = None) -> OneTrial:
+def compute(run: RunData, trial: int | None = None) -> OneTrial:
     number_ = chosen_trial(run, trial)
     config = run.records[number_].config
     return OneTrial(

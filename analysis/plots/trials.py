@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from thaw.analysis.plots.plot import NotEnough
-from thaw.analysis.run import Run
-from thaw.analysis.tables import FINISHED
+from thaw.analysis.records import FINISHED
+from thaw.analysis.run_data import RunData
 from thaw.spaces import ConfigError, metric
 
 
@@ -23,7 +23,7 @@ def best_first(table: pd.DataFrame, column: str, values: str = "") -> pd.DataFra
     return table.sort_values([values or column, *ties], ascending=ascending, ignore_index=True)
 
 
-def finished_trials(run: Run) -> pd.DataFrame:
+def finished_trials(run: RunData) -> pd.DataFrame:
     """Rows of ``run.trials`` that can be the best (completed, early stopped or pruned), best first.
 
     Raises:
@@ -36,7 +36,7 @@ def finished_trials(run: Run) -> pd.DataFrame:
     return best_first(table, run.metric)
 
 
-def chosen_trial(run: Run, trial: int | None) -> int:
+def chosen_trial(run: RunData, trial: int | None) -> int:
     """A trial asked for, by default the best one; it has at least one epoch.
 
     Raises:
@@ -52,7 +52,7 @@ def chosen_trial(run: Run, trial: int | None) -> int:
     return trial
 
 
-def where_it_counts(run: Run, table: pd.DataFrame, name: str) -> pd.Series:
+def where_it_counts(run: RunData, table: pd.DataFrame, name: str) -> pd.Series:
     """A hyperparameter's values, missing in trials where it does not count (freezing without pretrained weights)."""
     if not run.space.conditions.get(name):
         return table[name]
@@ -60,7 +60,7 @@ def where_it_counts(run: Run, table: pd.DataFrame, name: str) -> pd.Series:
     return table[name].where(pd.Series(counts, index=table.index))
 
 
-def frozen_depths(run: Run, table: pd.DataFrame) -> pd.Series:
+def frozen_depths(run: RunData, table: pd.DataFrame) -> pd.Series:
     """The freeze depth of each trial; 0, as everything is trained, where it does not count."""
     return table["freeze_depth"].astype(int)
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from thaw.analysis.plots.fates import FATES, fate_handles
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number, shortened
 
 ROWS = 24
@@ -35,7 +35,7 @@ class Timeline:
         return list(self.bars.sort_values("start")["worker"].unique())
 
 
-def compute(run: Run) -> Timeline:
+def compute(run: RunData) -> Timeline:
     rows = pd.DataFrame(
         [
             (row["worker"], record.number, record.status, run.clock.seconds(row), sum(row["seconds"].values()))

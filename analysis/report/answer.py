@@ -8,10 +8,10 @@ from typing import Any
 
 from thaw.analysis.importance import MIN_TRIALS, first_rung, importance
 from thaw.analysis.plots import NotEnough, slices
+from thaw.analysis.records import TrialRecord
 from thaw.analysis.report.beside import Beside, beside
 from thaw.analysis.report.spending import sentences, spending
-from thaw.analysis.run import Run
-from thaw.analysis.tables import TrialRecord
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed, number, value
 from thaw.spaces import best_epoch
 
@@ -42,7 +42,7 @@ class Answer:
     beside: Beside | None
 
 
-def answer(run: Run) -> Answer:
+def answer(run: RunData) -> Answer:
     spent = sentences(spending(run))
     best = run.best
     if best is None:
@@ -56,7 +56,7 @@ def answer(run: Run) -> Answer:
     return Answer(_headline(run, best, searched), facts, caveats, searched, fixed, table)
 
 
-def _headline(run: Run, best: TrialRecord, searched: dict[str, str]) -> str:
+def _headline(run: RunData, best: TrialRecord, searched: dict[str, str]) -> str:
     values = best.values(run.metric)
     epoch = best_epoch(values, run.metric)
     words = listed([f"{name} {text}" for name, text in searched.items()]) if searched else "the only configuration"
@@ -66,7 +66,7 @@ def _headline(run: Run, best: TrialRecord, searched: dict[str, str]) -> str:
     )
 
 
-def _no_headline(run: Run) -> str:
+def _no_headline(run: RunData) -> str:
     if not run.records:
         return "No trial has been started yet."
     if all(record.status == "failed" for record in run.records.values()):
@@ -74,7 +74,7 @@ def _no_headline(run: Run) -> str:
     return "No trial has finished yet."
 
 
-def _comparison(run: Run, table: Beside) -> list[str]:
+def _comparison(run: RunData, table: Beside) -> list[str]:
     name = run.metric.removeprefix("val_")
     told = []
     if rival := table.best_trivial(name):
@@ -86,7 +86,7 @@ def _comparison(run: Run, table: Beside) -> list[str]:
     return told
 
 
-def _mattered(run: Run) -> list[str]:
+def _mattered(run: RunData) -> list[str]:
     shares = importance(run)
     if shares.empty:
         return [f"What mattered cannot be said of fewer than {MIN_TRIALS} comparable trials, or of trials this alike."]
@@ -105,7 +105,7 @@ def _mattered(run: Run) -> list[str]:
     return told
 
 
-def _optimism(run: Run) -> list[str]:
+def _optimism(run: RunData) -> list[str]:
     tried = sum(1 for record in run.records.values() if record.epochs)
     if tried < 2:
         return []
@@ -127,7 +127,7 @@ def _not_beaten(table: Beside) -> list[str]:
     return [f"A predictor that never looks at an image does as well or better by {listed(told)}."]
 
 
-def _edges(run: Run) -> list[str]:
+def _edges(run: RunData) -> list[str]:
     try:
         edges = slices.compute(run).at_the_edge
     except NotEnough:
@@ -138,7 +138,7 @@ def _edges(run: Run) -> list[str]:
     return [f"The best trial lies at the boundary of the space in {words}: a wider space may hold better ones."]
 
 
-def _unfinished(run: Run) -> list[str]:
+def _unfinished(run: RunData) -> list[str]:
     counts = Counter(record.status for record in run.records.values())
     told = []
     if going := sum(counts[status] for status in UNFINISHED):
@@ -148,7 +148,7 @@ def _unfinished(run: Run) -> list[str]:
     return told
 
 
-def _failures(run: Run) -> list[str]:
+def _failures(run: RunData) -> list[str]:
     reasons: Counter[Any] = Counter(r.error for r in run.records.values() if r.status == "failed")
     if not reasons:
         return []

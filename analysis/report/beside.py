@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from thaw.analysis.run import Run
-from thaw.analysis.tables import TrialRecord
+from thaw.analysis.records import TrialRecord
+from thaw.analysis.run_data import RunData
 from thaw.spaces import METRICS, best_epoch, metric
 
 PLAIN_LOSS = {"loss": "bce", "positive_weight": 1.0, "label_smoothing": 0.0}
@@ -53,7 +53,7 @@ class Beside:
         ]
 
 
-def beside(run: Run) -> Beside | None:
+def beside(run: RunData) -> Beside | None:
     """None if no trial has finished."""
     if run.best is None:
         return None
@@ -66,7 +66,7 @@ def beside(run: Run) -> Beside | None:
     return Beside(table, f"trial {run.best.number}", f"trial {first.number}", list(trivial))
 
 
-def metrics_at_best(run: Run, record: TrialRecord) -> pd.Series:
+def metrics_at_best(run: RunData, record: TrialRecord) -> pd.Series:
     """Validation metrics of a trial's best epoch, named without their prefix."""
     metrics = record.epochs[best_epoch(record.values(run.metric), run.metric)]["metrics"]
     return pd.Series({name: metrics.get(f"val_{name}") for name in METRICS}, dtype=float)

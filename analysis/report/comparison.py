@@ -12,18 +12,18 @@ from thaw.analysis.plots import NotEnough, Plot, Theme
 from thaw.analysis.plots.axes import metric_axis
 from thaw.analysis.plots.trials import finished_trials
 from thaw.analysis.report.spending import spending
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import duration, listed, number, shortened, value
 from thaw.spaces import metric
 
 
-def names(runs: Sequence[Run]) -> list[str]:
+def names(runs: Sequence[RunData]) -> list[str]:
     """What the runs are called, each differently: their folders' names, with the parents' where these are equal."""
     short = [run.folder.path.resolve().name for run in runs]
     return [name if short.count(name) == 1 else str(run.folder.path) for name, run in zip(short, runs, strict=True)]
 
 
-def comparison_table(runs: Sequence[Run]) -> pd.DataFrame:
+def comparison_table(runs: Sequence[RunData]) -> pd.DataFrame:
     """One row a run: its best value and configuration, and what it spent."""
     rows = []
     for name, run in zip(names(runs), runs, strict=True):
@@ -39,7 +39,7 @@ def comparison_table(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def warnings(runs: Sequence[Run]) -> list[str]:
+def warnings(runs: Sequence[RunData]) -> list[str]:
     """Why the runs' values may not be comparable."""
     told = []
     if len({run.metric for run in runs}) > 1:
@@ -59,7 +59,7 @@ class Progress:
     steps: pd.DataFrame
 
 
-def compute(runs: Sequence[Run]) -> Progress:
+def compute(runs: Sequence[RunData]) -> Progress:
     rows = []
     for name, run in zip(names(runs), runs, strict=True):
         if run.best is None or run.metric != runs[0].metric:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number
 
 
@@ -21,7 +21,7 @@ class Confirmation:
     paired: pd.DataFrame
 
 
-def confirmation(run: Run) -> Confirmation | None:
+def confirmation(run: RunData) -> Confirmation | None:
     """None if the run was not confirmed."""
     file = run.folder.confirm_file
     if not file.exists():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed
 
 
-def made_with(run: Run) -> dict[str, str]:
+def made_with(run: RunData) -> dict[str, str]:
     """Name → text, from ``provenance.json`` and the search file."""
     known = run.provenance
     data, hardware, search = known["data"], known["hardware"], run.settings["search"]

@@ -19,7 +19,7 @@ from thaw.analysis.report.confirmation import Confirmation, confirmation
 from thaw.analysis.report.made_with import made_with
 from thaw.analysis.report.pictures import Picture, draw_all, write_table
 from thaw.analysis.report.trial_rows import trial_rows
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.spaces import METRICS, ConfigError
 
 MARK = '<meta name="generator" content="Thaw">'
@@ -44,7 +44,7 @@ class Section:
     made_with: dict[str, str]
 
 
-def write_report(runs: Sequence[Run], output: Path | None = None) -> Path:
+def write_report(runs: Sequence[RunData], output: Path | None = None) -> Path:
     """Write the page, and beside it each picture as PNG and SVG and each table as CSV.
 
     Args:
@@ -90,7 +90,7 @@ def _make_room(output: Path) -> Path:
     return page
 
 
-def _section(name: str, run: Run, output: Path, folder: str) -> Section:
+def _section(name: str, run: RunData, output: Path, folder: str) -> Section:
     groups, absent = draw_all(PLOTS, run, output, folder)
     trials_file = str(Path(folder, "tables", "trials.csv"))
     write_table(output / trials_file, run.trials)

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from thaw.analysis.plots.fates import FATES
-from thaw.analysis.run import Run
-from thaw.analysis.tables import TrialRecord
+from thaw.analysis.records import TrialRecord
+from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, duration, listed
 
 STOPPED = ("pruned", "early_stopped")
@@ -34,7 +34,7 @@ class Spending:
     spared_seconds: float
 
 
-def spending(run: Run) -> Spending:
+def spending(run: RunData) -> Spending:
     records = run.records.values()
     counts = Counter(record.status for record in records)
     stopped = [record for record in records if record.status in STOPPED and record.epochs]

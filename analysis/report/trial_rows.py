@@ -8,14 +8,14 @@ import pandas as pd
 
 from thaw.analysis.plots.trials import best_first
 from thaw.analysis.report.pictures import plain
-from thaw.analysis.run import Run
+from thaw.analysis.run_data import RunData
 from thaw.spaces import metric
 
 OTHERS = ("val_loss", "val_f1_macro", "val_top1_accuracy", "val_inclusion_accuracy", "val_hamming_accuracy")
 """Metrics shown beside the objective; the CSV holds all of them."""
 
 
-def trial_table(run: Run) -> pd.DataFrame:
+def trial_table(run: RunData) -> pd.DataFrame:
     """One row a trial, best first: trial, status, objective, what was searched, other metrics, cost, error."""
     metrics = [name for name in OTHERS if name != run.metric]
     searched = [name for name in run.space.parameters if run.trials[name].nunique() > 1]
@@ -25,7 +25,7 @@ def trial_table(run: Run) -> pd.DataFrame:
     return best_first(run.trials, run.metric)[columns]
 
 
-def trial_rows(run: Run) -> dict[str, Any]:
+def trial_rows(run: RunData) -> dict[str, Any]:
     """As JSON values: columns (name, whether of numbers, which direction sorts the better first) and rows."""
     table = trial_table(run)
     numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table]

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from thaw.analysis.records import TrialRecord
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
-from thaw.analysis.tables import TrialRecord
 from thaw.search.confirmation.out_of_fold import PredictionKeeper, gathered, read_out_of_fold, write_out_of_fold
 from thaw.search.confirmation.plan import Plan, confirm_config, deal_folds, make_plan, outcome
 from thaw.search.engine.events import EventLog

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from thaw.analysis.records import FINISHED, TrialRecord
 from thaw.analysis.run_folder import RunFolder
-from thaw.analysis.tables import FINISHED, TrialRecord
 from thaw.spaces import ConfigError
 from thaw.trainables.training.checkpoint import read, read_best, write
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from thaw.analysis.records import FINISHED, TrialRecord, ranking
 from thaw.analysis.run import Run
-from thaw.analysis.tables import FINISHED, TrialRecord, ranking
 from thaw.search.confirmation.cross_validation import Leader, confirmation
 from thaw.search.prepare.preflight import Prepared
 from thaw.search.settings.config import SearchConfig

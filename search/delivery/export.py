@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from thaw.analysis.records import TrialRecord
 from thaw.analysis.run import Run
 from thaw.analysis.run_folder import RunFolder
-from thaw.analysis.tables import TrialRecord
 from thaw.search.confirmation.out_of_fold import read_out_of_fold
 from thaw.search.delivery.deliver import deliver
 from thaw.search.delivery.fit import fit

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
+from thaw.analysis.records import TrialRecord
 from thaw.analysis.run import Run
-from thaw.analysis.tables import TrialRecord
 from thaw.search.prepare.resources import this_machine
 from thaw.search.settings.config import SearchConfig, load_config
 from thaw.spaces import ConfigError, TrialConfig

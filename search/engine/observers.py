@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from thaw.analysis.records import TrialRecord
 from thaw.analysis.run_folder import RunFolder
-from thaw.analysis.tables import TrialRecord, history_table, trials_table
+from thaw.analysis.tables import history_table, trials_table
 
 
 class Observer(Protocol):

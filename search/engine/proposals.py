@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from thaw.analysis.records import TrialRecord
 from thaw.analysis.run_folder import RunFolder
-from thaw.analysis.tables import TrialRecord
 from thaw.search.engine.observers import Observer
 from thaw.search.engine.study import Study, StudyMirror
 from thaw.search.settings.config import SearchConfig

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from thaw.analysis.tables import TrialRecord, apply_event
+from thaw.analysis.records import TrialRecord, apply_event
 from thaw.search.engine.events import EventLog
 from thaw.search.engine.observers import Watchers
 from thaw.search.engine.proposals import Proposer

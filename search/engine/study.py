@@ -14,8 +14,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from thaw.analysis.records import TrialRecord
 from thaw.analysis.run_folder import RunFolder
-from thaw.analysis.tables import TrialRecord
 from thaw.search.engine.samplers import build_sampler
 from thaw.spaces import SearchSpace, Value, metric
 from thaw.trainables.seeding import derive_seed

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from thaw.analysis.records import TrialRecord, ranking
 from thaw.analysis.run_folder import RunFolder
-from thaw.analysis.tables import TrialRecord, ranking
 from thaw.search.settings.schema import CheckpointsConfig
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from thaw.analysis.tables import FINISHED, TrialRecord, best_record
+from thaw.analysis.records import FINISHED, TrialRecord, best_record
 from thaw.spaces import SearchSpace, best_epoch, metric
 
 ROWS = 12

@@ -16,8 +16,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams
 
+from thaw.analysis.records import TrialRecord
 from thaw.analysis.run_folder import RunFolder
-from thaw.analysis.tables import TrialRecord
 from thaw.spaces import METRICS, TrialConfig, best_epoch
 
 _NUMBERS = itertools.count()

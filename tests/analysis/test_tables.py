@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from thaw.analysis.records import best_record, trial_records
 from thaw.analysis.run import load_run
 from thaw.analysis.run_folder import RunFolder
-from thaw.analysis.tables import best_record, history_table, trial_records, trials_table
+from thaw.analysis.tables import history_table, trials_table
 from thaw.spaces import ConfigError, TrialConfig
 
 

@@ -17,8 +17,8 @@ import pytest
 
 from tests.search.sessions.test_resume import check_whole
 from tests.searches import small_config
+from thaw.analysis.records import FINISHED
 from thaw.analysis.run_folder import RunFolder
-from thaw.analysis.tables import FINISHED
 from thaw.search.sessions.tuner import run_search
 
 TRIALS = int(os.environ.get("THAW_SOAK_TRIALS", "1000"))

@@ -14,8 +14,8 @@ import optuna
 import pytest
 import yaml
 
+from thaw.analysis.records import trial_records
 from thaw.analysis.run_folder import RunFolder
-from thaw.analysis.tables import trial_records
 from thaw.search.engine.events import EventLog, seconds_used
 from thaw.search.engine.observers import Watchers
 from thaw.search.engine.proposals import StudyProposer

@@ -17,8 +17,8 @@ import torch
 from safetensors import safe_open
 
 from tests.searches import small_config
+from thaw.analysis.records import TrialRecord
 from thaw.analysis.run_folder import RunFolder
-from thaw.analysis.tables import TrialRecord
 from thaw.search.observers.checkpoints import CheckpointKeeper
 from thaw.search.prepare.preflight import prepare
 from thaw.search.settings.schema import CheckpointsConfig

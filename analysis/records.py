@@ -1,0 +1,109 @@
+"""What the events of a run say of its trials, and which of them is the best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from thaw.spaces import best_epoch, metric
+
+FINISHED = ("completed", "early_stopped", "pruned")
+"""Statuses of trials that ended as they should; only these can be the best."""
+
+ENDED = (*FINISHED, "failed")
+"""Statuses of trials that are over; the others may go on."""
+
+
+@dataclass
+class TrialRecord:
+    """What the events say of one trial.
+
+    Args:
+        number, config: of the trial.
+        status: running, waiting, completed, early_stopped, pruned, failed or interrupted.
+        started, ended_at: Unix seconds; 0 before it has ended.
+        failures: how often its worker was lost.
+        error: why it failed, or empty.
+        parameters: trained ones; None before the first epoch.
+        fold: what it validates on in a confirmation; None in a search.
+        epochs: epoch → its event.
+    """
+
+    number: int
+    config: dict[str, Any]
+    status: str = "running"
+    started: float = 0.0
+    ended_at: float = 0.0
+    failures: int = 0
+    error: str = ""
+    parameters: int | None = None
+    fold: dict[str, int] | None = None
+    epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def values(self, metric: str) -> dict[int, float]:
+        """Epoch → value of `metric`."""
+        return {epoch: row["metrics"][metric] for epoch, row in self.epochs.items()}
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def seconds(self) -> float:
+        return sum(sum(row["seconds"].values()) for row in self.epochs.values())
+
+
+def apply_event(records: dict[int, TrialRecord], event: dict[str, Any]) -> None:
+    """Bring the records up to date with one more event; see ``docs/architecture.md`` for the events."""
+    match event["event"]:
+        case "session_started" | "session_ended":
+            # A start without an end, in a session that is over, is an interrupted trial.
+            for record in records.values():
+                if record.status == "running":
+                    record.status = "interrupted"
+        case "trial_started":
+            number, config, fold = event["trial"], event["config"], event.get("fold")
+            records[number] = TrialRecord(number, config, started=event.get("time", 0.0), fold=fold)
+        case "trial_paused":
+            record = records[event["trial"]]
+            record.status = event["status"]
+            record.failures += event["status"] == "interrupted"
+        case "trial_continued":
+            records[event["trial"]].status = "running"
+        case "epoch":
+            # Keyed by epoch: a repeated epoch replaces the earlier attempt and never doubles a row.
+            record = records[event["trial"]]
+            record.epochs[event["epoch"]] = event
+            record.parameters = event["parameters"]
+        case "trial_ended":
+            record = records[event["trial"]]
+            record.status, record.ended_at = event["status"], event.get("time", 0.0)
+            record.error = event["reason"] if event["status"] == "failed" else ""
+
+
+def trial_records(events: Iterable[dict[str, Any]]) -> dict[int, TrialRecord]:
+    """Number → record, from all events of a run."""
+    records: dict[int, TrialRecord] = {}
+    for event in events:
+        apply_event(records, event)
+    return records
+
+
+def ranking(records: Iterable[TrialRecord], column: str, statuses: Sequence[str] = FINISHED) -> list[TrialRecord]:
+    """The finished trials by the value at their best epoch, best first, the lower number first of equals."""
+    finished = sorted((r for r in records if r.status in statuses and r.epochs), key=lambda record: record.number)
+    sign = -1.0 if metric(column).maximize else 1.0
+
+    def key(record: TrialRecord) -> float:
+        values = record.values(column)
+        value = sign * values[best_epoch(values, column)]
+        return math.inf if math.isnan(value) else value
+
+    return sorted(finished, key=key)
+
+
+def best_record(records: Iterable[TrialRecord], column: str) -> TrialRecord | None:
+    """The first of :func:`ranking`; None if no trial has finished."""
+    return next(iter(ranking(records, column)), None)

@@ -1,0 +1,79 @@
+"""RunData: what a run folder says of a search. Pictures are drawn from it; :class:`thaw.analysis.run.Run` adds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from thaw.analysis.clock import Clock
+from thaw.analysis.records import TrialRecord, apply_event, best_record
+from thaw.analysis.run_folder import RunFolder
+from thaw.analysis.tables import history_table, trials_table
+from thaw.spaces import SearchSpace, pretrained
+
+
+@dataclass(frozen=True)
+class RunData:
+    """A finished, interrupted or still running search, read from its folder."""
+
+    folder: RunFolder
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The resolved search file."""
+        return self.folder.settings()
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        return self.folder.provenance()
+
+    @cached_property
+    def metric(self) -> str:
+        """The column that the search optimises, such as ``val_map``."""
+        return self.settings["search"]["metric"]
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """What was searched."""
+        weights = self.settings["weights"]
+        return SearchSpace.parse(
+            self.settings["space"], self.settings["training"], lambda architecture: pretrained(architecture, weights)
+        )
+
+    @cached_property
+    def _replayed(self) -> tuple[dict[int, TrialRecord], Clock]:
+        """Both from one pass: the events of a large run take seconds to read."""
+        records: dict[int, TrialRecord] = {}
+        clock = Clock()
+        for event in self.folder.events():
+            apply_event(records, event)
+            clock.see(event)
+        return records, clock
+
+    @property
+    def records(self) -> dict[int, TrialRecord]:
+        """Number → what the events say of that trial."""
+        return self._replayed[0]
+
+    @property
+    def clock(self) -> Clock:
+        """When something happened, in seconds of searching."""
+        return self._replayed[1]
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial; see :func:`thaw.analysis.tables.trials_table`."""
+        return trials_table(self.records.values(), self.metric)
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """One row a trial and epoch; see :func:`thaw.analysis.tables.history_table`."""
+        return history_table(self.records.values())
+
+    @cached_property
+    def best(self) -> TrialRecord | None:
+        """The best finished trial."""
+        return best_record(self.records.values(), self.metric)
