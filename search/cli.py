@@ -1,4 +1,4 @@
-"""The command line: options in, exit status out. The work is done elsewhere and imported when it is needed."""
+"""The command line: options in, exit status out. Each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def run() -> int:
         print("interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     except Exception as error:
-        # Click's own complaints about options know how to show themselves; anything else is our fault and stays loud.
+        # Click's errors about options know how to show themselves; anything else is a bug and shows its traceback.
         show = getattr(error, "show", None)
         if show is None:
             raise
@@ -71,7 +71,7 @@ def run() -> int:
 
 @contextmanager
 def _naming(file: Path) -> Iterator[None]:
-    """Errors about the search file's content name the file, wherever they are found."""
+    """Errors about the content of a search file name the file."""
     try:
         yield
     except ConfigError as error:
@@ -80,7 +80,7 @@ def _naming(file: Path) -> Iterator[None]:
 
 @contextmanager
 def _training() -> Iterator[None]:
-    """A training that fails is no fault of the input: status 1."""
+    """A training that fails is not the input's fault: status 1."""
     from thaw.search.delivery.fit import TrainingFailed
 
     try:

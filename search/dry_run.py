@@ -16,7 +16,7 @@ from thaw.trainables.activations.inputs import stored_type
 
 
 def dry_run(config: SearchConfig, console: Console) -> None:
-    """Print the number of trials, seconds of an epoch by architecture and freeze depth, and the expected time.
+    """Print the number of trials, seconds an epoch by architecture and freeze depth, and the expected time.
 
     Raises:
         ConfigError: the search could not start.
@@ -54,7 +54,7 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     epochs = float(np.mean([int(value) for value in space.options("epochs")]))
     assert search.trials is not None and search.concurrency is not None
     # Architectures are drawn first, then depths.
-    means = [np.mean([cost for (name, _), cost in costs.items() if name == wanted]) for wanted in names]
+    means = [np.mean([cost for (name, _), cost in costs.items() if name == architecture]) for architecture in names]
     seconds = float(np.mean(means)) * search.trials * epochs / search.concurrency
     console.print(f"At most about {_duration(seconds)}, if every trial trains {epochs:g} epochs", highlight=False)
     if prepared.config.scheduler.type != "none":

@@ -20,12 +20,12 @@ from thaw.trainables.data.image_places import find_images
 from thaw.trainables.data.whole_files import check_new, new_file
 
 SEPARATOR = "|"
-"""Between the labels of an image: the sign that Thaw's own reader takes first, and that no usual label contains."""
+"""Between the labels of an image: the separator that Thaw's own reader tries first, and rare in labels."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """One way to write predictions down.
+    """A way to write predictions.
 
     Args:
         delimiter: between the cells.
@@ -39,8 +39,8 @@ class Format:
 
 
 def _with_probabilities(bundle: Bundle, name: str, prediction: Prediction) -> list[str]:
-    chances = [f"{chance:.6g}" for chance in prediction.probabilities.values()]
-    return [name, SEPARATOR.join(prediction.labels), *chances]
+    probabilities = [f"{probability:.6g}" for probability in prediction.probabilities.values()]
+    return [name, SEPARATOR.join(prediction.labels), *probabilities]
 
 
 def _as_in_the_label_file(bundle: Bundle, name: str, prediction: Prediction) -> list[str]:
@@ -99,8 +99,8 @@ def predict(bundle_folder: Path, places: Sequence[str], to: Path, format: str, c
             unused = _writer(stack, rejected_file(to), ",")
             unused.writerows([("file", "reason"), *rejected])
     used, seconds = len(images) - len(rejected), time.monotonic() - started
-    told = f"{used} images in {seconds:.1f} s, {used / max(seconds, 1e-9):.0f} a second: {to}"
-    console.print(told, markup=False, highlight=False, soft_wrap=True)
+    message = f"{used} images in {seconds:.1f} s, {used / max(seconds, 1e-9):.0f} a second: {to}"
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
     if rejected:
         name, reason = rejected[0]
         more = f"{len(rejected)} cannot be used (first: {name}: {reason}), see {rejected_file(to)}"

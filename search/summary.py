@@ -1,4 +1,4 @@
-"""What a search says at its end: the best configuration beside the trivial predictors, and what to do next."""
+"""The end of a search on the terminal: the best trial beside the trivial predictors, and what to do next."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def print_summary(run: Run, console: Console) -> int:
     events = list(run.folder.events())
     last = events[-1]
     counts = Counter(record.status for record in run.records.values())
-    told = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.most_common())
-    console.print(f"\n{len(run.records)} trials in {seconds_used(events):.0f} s: {told or 'none'}", highlight=False)
+    statuses = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.most_common())
+    console.print(f"\n{len(run.records)} trials in {seconds_used(events):.0f} s: {statuses or 'none'}", highlight=False)
     if last["reason"] == "time_budget":
         console.print("The time budget is used up; --time-budget raises it.")
     if run.best is None:

@@ -1,3 +1,3 @@
-"""The one place where the version stands."""
+"""Thaw's version; setup.cfg reads it from here."""
 
 __version__ = "0.2.0"

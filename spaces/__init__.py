@@ -1,4 +1,4 @@
-"""What can vary, and the words for it. Imports neither torch nor Ray."""
+"""The search space, hyperparameters, metrics and errors. Imports neither torch nor Ray."""
 
 from thaw.spaces.errors import ConfigError, did_you_mean, printable
 from thaw.spaces.metrics import METRICS, Metric, best_epoch, metric

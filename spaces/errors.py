@@ -1,4 +1,4 @@
-"""The one exception that users meet: their input is wrong, and nothing was started."""
+"""ConfigError: the input is wrong, and nothing was started."""
 
 from __future__ import annotations
 
@@ -42,5 +42,6 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
 def printable(text: str) -> str:
     """`text` for a terminal: what would control it, or is no valid text, as an escape such as ``\\x1b``."""
     return "".join(
-        sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode() for sign in text
+        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
+        for character in text
     )

@@ -1,4 +1,4 @@
-"""The words for quality: every metric's name, direction, range and meaning.
+"""Metrics: name, direction, range and meaning.
 
 Columns and options carry a prefix: ``val_map`` is measured on the validation split after the epoch, ``train_map`` over
 the training batches as they passed. The formulas are in :mod:`thaw.trainables.evaluation.metrics`.
@@ -34,7 +34,7 @@ class Metric:
         return "maximize" if self.maximize else "minimize"
 
     def better(self, a: float, b: float) -> bool:
-        """Whether `a` is strictly better than `b`; anything beats a value that is not a number."""
+        """Whether `a` is strictly better than `b`; any number is better than nan."""
         if math.isnan(a) or math.isnan(b):
             return math.isnan(b) and not math.isnan(a)
         return a > b if self.maximize else a < b

@@ -126,7 +126,7 @@ class Choice:
             raise ConfigError("a list of values must not be empty; name at least one value")
         repeated = next((value for value, times in Counter(self.values).items() if times > 1), None)
         if repeated is not None:
-            raise ConfigError(f"every value may stand once, {repeated!r} stands twice; remove one")
+            raise ConfigError(f"values must be unique, {repeated!r} appears twice; remove one")
 
     def __contains__(self, value: object) -> bool:
         return value in self.values

@@ -1,4 +1,4 @@
-"""SearchSpace: what varies, what is fixed, and which hyperparameters only count together with others."""
+"""SearchSpace: what varies, what is fixed, and which hyperparameters are active only together with others."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FIELDS = tuple(TrialConfig.model_fields)
 MAX_CELLS = 100_000
 
 Condition = dict[str, tuple[Value, ...]]
-"""A hyperparameter counts only where every named hyperparameter has one of these values."""
+"""A hyperparameter is active only where every named hyperparameter has one of these values."""
 
 CONDITIONS: dict[str, Condition] = {
     "momentum": {"optimizer": ("sgd",)},
     "positive_weight": {"loss": ("bce", "focal", "asymmetric")},
     "backbone_lr_scale": {"freeze_depth": tuple(range(STAGES))},
 }
-"""Conditions that follow from what the hyperparameters mean. Where one fails, the default stands, not searched."""
+"""Conditions that follow from what the hyperparameters mean. An inactive one is not searched and keeps its default."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class SearchSpace:
 
     Args:
         parameters: searched hyperparameters by name.
-        constants: fixed ones; what is named in neither has TrialConfig's default.
+        constants: fixed hyperparameters; the others have TrialConfig's defaults.
         conditions: as :data:`CONDITIONS`, with the user's ``when`` clauses.
         order: all of TrialConfig's fields, those that others depend on first.
     """
@@ -69,7 +69,9 @@ class SearchSpace:
         for name, written in space.items():
             _check_name(name, "space")
             if name in fixed:
-                raise ConfigError(f"stands under space and under training ({fixed[name]!r}); keep one", f"space.{name}")
+                raise ConfigError(
+                    f"is both searched and fixed (training.{name}: {fixed[name]!r}); keep one", f"space.{name}"
+                )
             try:
                 parsed = _parse_parameter(name, written)
                 if isinstance(written, Mapping) and "when" in written:
@@ -87,7 +89,7 @@ class SearchSpace:
         return SearchSpace(parameters, fixed, conditions, _parents_first(conditions))
 
     def options(self, name: str) -> tuple[Value, ...]:
-        """All values that `name` can take, where they can be listed; the bounds of a range otherwise."""
+        """The values that `name` can take: a list of choices, the bounds of a range, or the one fixed value."""
         parameter = self.parameters.get(name)
         if isinstance(parameter, Choice):
             return parameter.values
@@ -96,11 +98,11 @@ class SearchSpace:
         return (self.constants.get(name, default(name)),)
 
     def active(self, name: str, values: Mapping[str, Value]) -> bool:
-        """Whether `name` counts beside the searched `values` (its parents' at least)."""
+        """Whether `name` is active given the searched `values`, which hold at least those that it depends on."""
         return all(self._value(parent, values) in allowed for parent, allowed in self.conditions.get(name, {}).items())
 
     def idle(self) -> list[str]:
-        """Searched hyperparameters that count nowhere in the space: whatever is tried, a condition of theirs fails."""
+        """Searched hyperparameters that are active in no configuration of the space."""
         return [name for name in self.parameters if not self._reachable(name)]
 
     def _reachable(self, name: str) -> bool:
@@ -117,11 +119,11 @@ class SearchSpace:
         return values.get(name, self.constants.get(name, default(name)))
 
     def config(self, values: Mapping[str, Value]) -> TrialConfig:
-        """The whole configuration of the searched `values`; what does not count has its default."""
+        """The whole configuration of the searched `values`; inactive hyperparameters have their defaults."""
         return TrialConfig.model_validate({name: self._value(name, values) for name in FIELDS})
 
     def suggest(self, trial: Suggests) -> dict[str, Value]:
-        """Searched values proposed by an Optuna trial, only those that count."""
+        """Searched values proposed by an Optuna trial, active ones only."""
         values: dict[str, Value] = {}
         for name in self.order:
             if name in self.parameters and self.active(name, values):
@@ -129,7 +131,7 @@ class SearchSpace:
         return values
 
     def sample(self, rng: random.Random) -> dict[str, Value]:
-        """Searched values drawn at random, each parameter by itself."""
+        """Searched values drawn independently at random, active ones only."""
         values: dict[str, Value] = {}
         for name in self.order:
             if name in self.parameters and self.active(name, values):
@@ -137,7 +139,7 @@ class SearchSpace:
         return values
 
     def grid(self) -> list[dict[str, Value]]:
-        """Every valid cell once: what does not count in a cell is not varied there.
+        """Every valid cell once; a hyperparameter does not vary where it is inactive.
 
         Raises:
             ConfigError: a parameter is continuous, or there are more than MAX_CELLS cells.
@@ -183,17 +185,17 @@ class SearchSpace:
                 yield cell
 
     def validate(self, values: Mapping[str, Any]) -> None:
-        """Check a partial configuration that is to be tried (``start_with``).
+        """Check a configuration to be tried (``start_with``), which may be partial.
 
         Raises:
-            ConfigError: a name is not searched, or its value lies outside the space.
+            ConfigError: a name is not searched, or its value is outside the space.
         """
         for name, value in values.items():
             if name not in self.parameters:
                 hint = did_you_mean(name, self.parameters) if self.parameters else "; nothing is searched"
                 raise ConfigError(f"not a searched hyperparameter{hint}", name)
             if value not in self.parameters[name]:
-                raise ConfigError(f"must lie in the space ({self.parameters[name]}), got {value!r}", name)
+                raise ConfigError(f"must be in the space ({self.parameters[name]}), got {value!r}", name)
 
 
 def _check_name(name: object, section: str) -> None:
@@ -269,14 +271,12 @@ def _parse_condition(written: Any) -> Condition:
 
 
 def _parents_first(conditions: Mapping[str, Condition]) -> tuple[str, ...]:
-    """All fields so that each comes after those its condition names."""
+    """All fields, each after those that its condition names."""
     order: list[str] = []
     while len(order) < len(FIELDS):
         ready = [name for name in FIELDS if name not in order and all(p in order for p in conditions.get(name, {}))]
         if not ready:
             circle = ", ".join(name for name in FIELDS if name not in order)
-            raise ConfigError(
-                f"conditions must not depend on each other in a circle: {circle}; remove one when", "space"
-            )
+            raise ConfigError(f"conditions must not form a cycle: {circle}; remove one `when`", "space")
         order.append(ready[0])
     return tuple(order)

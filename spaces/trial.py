@@ -23,11 +23,11 @@ def pretrained(architecture: str, weights: str | Mapping[str, str]) -> bool:
 
 
 class TrialConfig(BaseModel):
-    """One point of the search space. Any field may stand in ``space`` (searched) or ``training`` (fixed)."""
+    """One point of the search space. A field is searched (``space``) or fixed (``training``)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    architecture: str = Field("mobilenet_v2", description="network: a row of `thaw describe`, or timm:NAME")
+    architecture: str = Field("mobilenet_v2", description="network: a name listed below, or timm:NAME")
     freeze_depth: int = Field(
         0, ge=0, le=STAGES, description="stages frozen, from the input: 0 trains everything, 5 the head alone"
     )
@@ -49,11 +49,18 @@ class TrialConfig(BaseModel):
     loss: Literal["bce", "focal", "asymmetric", "softmax"] = Field(
         "bce", description="bce: independent labels; softmax: exactly one label an image"
     )
-    positive_weight: float = Field(1.0, gt=0, le=1000, description="weight of present labels in the loss (not softmax)")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="targets are moved this far towards uncertainty")
-    batch_size: int = Field(32, ge=2, le=65536, description="images a step")
-    epochs: int = Field(10, ge=1, description="epochs at most")
-    patience: int = Field(3, ge=0, description="epochs without a better val_loss before the trial stops; 0 never stops")
+    positive_weight: float = Field(
+        1.0,
+        gt=0,
+        le=1000,
+        description="weight of present labels in the loss, that of absent ones being 1 (not softmax)",
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of each target that is replaced by uncertainty (1/2; softmax: 1/labels)"
+    )
+    batch_size: int = Field(32, ge=2, le=65536, description="images per step")
+    epochs: int = Field(10, ge=1, description="largest number of epochs")
+    patience: int = Field(3, ge=0, description="epochs without a better val_loss after which the trial stops; 0: never")
 
     def canonical(self) -> str:
         """The configuration as text, the same for equal configurations; seeds are derived from it."""

@@ -64,7 +64,7 @@ def _epoch_seconds(
 ) -> float:
     """Train and validate on a few batches, once to warm up and twice to measure; the rest is arithmetic."""
     trial: TrialConfig = config.search_space.config({"architecture": architecture, "freeze_depth": depth})
-    # A tiny learning rate: whatever the space holds, nothing may explode here.
+    # A tiny learning rate, so that nothing diverges here, whatever the space holds.
     trial = trial.model_copy(update={"epochs": 3, "patience": 0, "learning_rate": 1e-6})
     split = context.split
     few = BATCHES * trial.batch_size

@@ -1,4 +1,4 @@
-"""Everything that can be wrong is found here, before the run folder is made and anything is started."""
+"""The checks before a search: whatever can be wrong is found before the run folder exists and anything starts."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def prepare(
     Args:
         config: as loaded.
         progress: called with (images done, images in all) while images are decoded.
-        precision: of a run that goes on; measured if it is to be chosen and this is None.
+        precision: that of a run that is resumed; None follows the search file, measuring for ``auto``.
 
     Raises:
         ConfigError: anything is wrong.
@@ -221,7 +221,7 @@ def _check_rejected(data: DataConfig, images: int, rejected: list[tuple[str, str
         first = "; ".join(f"{file}: {reason}" for file, reason in rejected[:3])
         raise ConfigError(
             f"at most {data.max_rejected:.0%} of the images may be unusable, {len(rejected)} of {images} are "
-            f"({first}); mend them, or raise this limit",
+            f"({first}); repair or remove them, or raise this limit",
             "data.max_rejected",
         )
 

@@ -1,4 +1,4 @@
-"""What there is to compute with, and how many trials fit on it at once."""
+"""Processors and GPUs at hand, and how many trials fit on them at once."""
 
 from __future__ import annotations
 
@@ -65,16 +65,16 @@ def resolve_resources(config: SearchConfig, nodes: Sequence[Available]) -> Searc
     fit = sum(node.fit(cpu, gpu) for node in nodes)
     if not fit:
         _refuse(cpu, gpu, nodes)
-    wanted = config.search.concurrency
-    if wanted is not None and wanted > fit:
+    requested = config.search.concurrency
+    if requested is not None and requested > fit:
         raise ConfigError(
-            f"only {fit} trials fit at once, got {wanted}; lower it or the resources", "search.concurrency"
+            f"only {fit} trials fit at once, got {requested}; lower it or the resources", "search.concurrency"
         )
     return config.model_copy(
         update={
             "resources": config.resources.model_copy(update={"gpu": gpu}),
             "search": config.search.model_copy(
-                update={"concurrency": wanted or min(fit, config.trials), "trials": config.trials}
+                update={"concurrency": requested or min(fit, config.trials), "trials": config.trials}
             ),
         }
     )
@@ -84,11 +84,11 @@ def _refuse(cpu: int, gpu: float, nodes: Sequence[Available]) -> None:
     """Say which resource no node has enough of, and what there is."""
     several = "; ".join(f"{node.name}: {node.cpus} processors, {node.gpus} GPUs" for node in nodes)
     where = f" on one node ({several})" if len(nodes) > 1 else ""
-    asked: list[tuple[str, float, int, str]] = [
+    requests: list[tuple[str, float, int, str]] = [
         ("cpu", cpu, max(node.cpus for node in nodes), "processors"),
         ("gpu", gpu, max(node.gpus for node in nodes), "GPUs"),
     ]
-    for name, amount, most, unit in asked:
+    for name, amount, most, unit in requests:
         if amount > most:
             message = f"a trial asks for {amount:g}, there are {most} {unit}{where}; ask for less"
             raise ConfigError(message, f"resources.{name}")

@@ -55,7 +55,7 @@ def _check_space(config: SearchConfig) -> None:
             raise error.within(f"search.start_with.{position}") from None
 
 
-# Where a value may be of several kinds, pydantic puts the kind into the path; the file has no such key.
+# Where a value may have several types, pydantic adds the type to the path; the file has no such key.
 _KIND = re.compile(r"Augment|(literal|dict|constrained-\w+|int|str|float|tuple)(\[.*\])?")
 
 
@@ -66,7 +66,7 @@ def _validate(raw: dict[str, Any]) -> SearchConfig:
         by_key: dict[tuple[str, ...], list[Any]] = {}
         for error in invalid.errors():
             by_key.setdefault(_path(error), []).append(error)
-    # The deepest complaint is the most precise one, as for an unknown key below `augment`.
+    # The deepest error is the most precise one, as for an unknown key below `augment`.
     keys = max(by_key, key=len)
     errors = by_key[keys]
     if errors[0]["type"] == "extra_forbidden":
@@ -110,7 +110,7 @@ def _section(path: Sequence[str]) -> type[BaseModel]:
 
 def _path(error: Any) -> tuple[str, ...]:
     parts = [str(part) for part in error["loc"]]
-    unknown = error["type"] == "extra_forbidden"  # then the last part is the user's own, whatever it is called
+    unknown = error["type"] == "extra_forbidden"  # then the last part is the user's own, whatever its name
     return tuple(part for i, part in enumerate(parts, 1) if (unknown and i == len(parts)) or not _KIND.fullmatch(part))
 
 

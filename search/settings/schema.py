@@ -212,7 +212,7 @@ class SearchConfig(_Section):
         return min(self.search.trials or cells, cells)
 
     def to_yaml(self) -> str:
-        """The resolved search file, every default written out; loading it gives an equal configuration."""
+        """The resolved search file, with every default; loading it gives an equal configuration."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 

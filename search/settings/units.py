@@ -40,7 +40,7 @@ def word_off(value: object) -> object:
 
 
 def path_text(text: str) -> str:
-    """A path that the system can be asked for."""
+    """A path that this system can have."""
     try:
         if b"\0" in os.fsencode(text):
             raise ValueError("it holds a zero byte")

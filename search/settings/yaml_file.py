@@ -1,4 +1,4 @@
-"""Reading YAML the way people write it: ``1e-5`` is a number, and a key that stands twice is an error."""
+"""Reading YAML the way people write it: ``1e-5`` is a number, and a duplicate key is an error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_CHARACTERS = 200_000
 MAX_VALUES = 10_000
 MAX_DEPTH = 20
 MAX_DIGITS = 40
-"""Bounds of a search file: far above what anybody writes, and low enough that every file is read or refused at once."""
+"""Limits of a search file: far above what anyone writes, and low enough that every file is read or refused quickly."""
 
 
 _TOO_DEEP = f"values may be nested {MAX_DEPTH} deep; write fewer levels"
@@ -47,17 +47,17 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice; remove one", key.start_mark
+                    None, None, f"the key {key.value!r} appears twice; remove one", key.start_mark
                 )
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
 def _expanded(node: yaml.Node, counted: dict[int, int], depth: int) -> int:
-    """Values below a node with every alias written out; few lines of aliases of aliases can stand for billions.
+    """Number of values below a node with aliases expanded; a few lines of nested aliases can mean billions.
 
     Raises:
-        ConstructorError: they are too many, or nested too deep, as where an alias stands within its own anchor.
+        ConstructorError: too many values, or nested too deep, as where an alias is used within its own anchor.
     """
     if depth == 0:
         raise yaml.constructor.ConstructorError(None, None, _TOO_DEEP, node.start_mark)
@@ -66,7 +66,7 @@ def _expanded(node: yaml.Node, counted: dict[int, int], depth: int) -> int:
         below = [] if isinstance(node, yaml.ScalarNode) else parts
         counted[id(node)] = 1 + sum(_expanded(part, counted, depth - 1) for part in below)
     if counted[id(node)] > MAX_VALUES:
-        rule = f"a file may hold {MAX_VALUES:,} values, aliases written out"
+        rule = f"a file may hold {MAX_VALUES:,} values, with aliases expanded"
         raise yaml.constructor.ConstructorError(None, None, f"{rule}; write fewer", node.start_mark)
     return counted[id(node)]
 

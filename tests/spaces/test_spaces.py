@@ -51,7 +51,7 @@ def test_a_single_value_in_space_is_a_constant() -> None:
             "space.dropout.float: step must be one of numbers in (0, 0.5], got 1",
         ),
         ({"dropout": {}}, "space.dropout: needs one of int, float, log or choice"),
-        ({"dropout": [0.1, 0.1]}, "space.dropout: every value may stand once, 0.1 stands twice"),
+        ({"dropout": [0.1, 0.1]}, "space.dropout: values must be unique, 0.1 appears twice"),
         ({"optimizer": []}, "space.optimizer: a list of values must not be empty"),
         ({"optimizer": ["adamw", "sdg"]}, "space.optimizer: input should be 'adamw', 'adam' or 'sgd', got 'sdg'"),
         ({"optimizer": {"int": [0, 2]}}, "space.optimizer.int: int does not fit this hyperparameter; list its values"),
@@ -66,7 +66,7 @@ def test_a_single_value_in_space_is_a_constant() -> None:
                 "dropout": {"float": [0, 0.5], "when": {"loss": "bce"}},
                 "loss": {"choice": ["bce", "focal"], "when": {"dropout": 0.1}},
             },
-            "space: conditions must not depend on each other in a circle",
+            "space: conditions must not form a cycle",
         ),
     ],
 )
@@ -77,7 +77,7 @@ def test_wrong_spaces_name_key_value_and_rule(space: dict, message: str) -> None
 
 
 def test_searched_and_fixed_at_once_is_refused() -> None:
-    with pytest.raises(ConfigError, match="space.dropout: stands under space and under training"):
+    with pytest.raises(ConfigError, match="space.dropout: is both searched and fixed"):
         SearchSpace.parse({"dropout": [0.1, 0.2]}, {"dropout": 0.1})
 
 
@@ -152,8 +152,8 @@ def test_validate_refuses_what_is_not_searched_or_outside() -> None:
     space = SearchSpace.parse(FULL, {})
     for values, message in (
         ({"dropout": 0.1}, "dropout: not a searched hyperparameter"),
-        ({"freeze_depth": 6}, "freeze_depth: must lie in the space"),
-        ({"learning_rate": "high"}, "learning_rate: must lie in the space"),
+        ({"freeze_depth": 6}, "freeze_depth: must be in the space"),
+        ({"learning_rate": "high"}, "learning_rate: must be in the space"),
     ):
         with pytest.raises(ConfigError) as raised:
             space.validate(values)

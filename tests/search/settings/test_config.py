@@ -161,7 +161,7 @@ def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatc
         (MINIMAL + "resources: {gpu: 2}", "resources.gpu: should be less than or equal to 1, got 2"),
         (MINIMAL + "weights: {resnet50: 5}", "weights.resnet50: should be a valid string, got 5"),
         (MINIMAL + "preset: transfr", "preset: unknown preset 'transfr'; did you mean transfer?"),
-        (MINIMAL + "name: b", "line 3: not valid YAML: the key 'name' stands twice; remove one"),
+        (MINIMAL + "name: b", "line 3: not valid YAML: the key 'name' appears twice; remove one"),
         ("name: [", "line 1: not valid YAML"),
         ("- 1", "must hold `key: value` lines"),
         (MINIMAL + "space: {learning_rat: 1}", "space.learning_rat: unknown key; did you mean learning_rate?"),
@@ -172,7 +172,7 @@ def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatc
         ),
         (
             MINIMAL + "space: {dropout: [0.1, 0.2]}\nsearch: {start_with: [{dropout: 0.3}]}",
-            "search.start_with.0.dropout: must lie in the space",
+            "search.start_with.0.dropout: must be in the space",
         ),
         (
             MINIMAL + "space: {dropout: [0.1]}\nsearch: {algorithm: grid, start_with: [{dropout: 0.1}]}",

@@ -102,5 +102,5 @@ def test_nothing_searched_is_one_trial(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "value"), [("dropout", 0.3), ("batch_size", 9)])
 def test_start_with_keeps_to_the_steps(name: str, value: float, tmp_path: Path) -> None:
     space = {"dropout": SPACE["dropout"], "batch_size": {"int": [4, 16], "step": 4}}
-    with pytest.raises(ConfigError, match=f"search.start_with.0.{name}: must lie in the space"):
+    with pytest.raises(ConfigError, match=f"search.start_with.0.{name}: must be in the space"):
         _config(tmp_path, space=space, search={"algorithm": "tpe", "start_with": [{name: value}]})

@@ -93,8 +93,8 @@ def keys(values: list[str]) -> str:
     [
         (START + "cache: !!python/object/apply:os.system ['touch was-here']", "could not determine a constructor"),
         (START + "cache: !!python/name:os.system", "could not determine a constructor"),
-        (keys(LAUGHS), "a file may hold 10,000 values, aliases written out"),
-        (keys(MERGED), "a file may hold 10,000 values, aliases written out"),
+        (keys(LAUGHS), "a file may hold 10,000 values, with aliases expanded"),
+        (keys(MERGED), "a file may hold 10,000 values, with aliases expanded"),
         (START + "space: &a {dropout: *a}", "values may be nested 20 deep"),
         ("[" * 100_000, "values may be nested 20 deep"),
         ("{a: " * 30_000, "values may be nested 20 deep"),
