@@ -43,8 +43,9 @@ class TrialRecord:
     epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def values(self, metric: str) -> dict[int, float]:
-        """Epoch → value of `metric`."""
-        return {epoch: row["metrics"][metric] for epoch, row in self.epochs.items()}
+        """Epoch → value of `metric`; NaN where it has none."""
+        found = {epoch: row["metrics"].get(metric) for epoch, row in self.epochs.items()}
+        return {epoch: math.nan if value is None else value for epoch, value in found.items()}
 
     @property
     def ended(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +13,7 @@ import pandas as pd
 import yaml
 
 from thaw.spaces import ConfigError
+from thaw.spaces.files import check_new, replaced_file
 
 EVENT_VERSION = 1
 
@@ -120,14 +120,7 @@ class RunFolder:
         Raises:
             ConfigError: it exists already (two runs are never mixed), or its place cannot be written to.
         """
-        if os.path.exists(self.path):
-            raise ConfigError(
-                "the run folder exists already and is never overwritten; choose another name or --output, or remove it",
-                file=self.path,
-            )
-        parent = next(place for place in self.path.parents if os.path.exists(place))
-        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            raise ConfigError(f"the output must be writable, {parent} is not; choose another --output", file=self.path)
+        check_new(self.path, "name or --output")
 
     def create(self) -> None:
         """Make the folder.
@@ -183,15 +176,33 @@ class RunFolder:
         return json.loads(self.provenance_file.read_text(encoding="utf-8"))
 
     def confirmation(self) -> dict[str, Any] | None:
-        """The outcome of `thaw confirm`; None where there is none."""
-        return json.loads(self.confirm_file.read_text(encoding="utf-8")) if self.confirm_file.is_file() else None
+        """The outcome of `thaw confirm`; None where there is none.
+
+        Raises:
+            ConfigError: it is damaged, or older than Thaw 0.1.0, which gave the pooled value an interval.
+        """
+        if not self.confirm_file.is_file():
+            return None
+        again = "run the same `thaw confirm` again, which trains nothing anew"
+        try:
+            outcome = json.loads(self.confirm_file.read_text(encoding="utf-8"))
+            pooled = [leader["pooled"] for leader in outcome["leaders"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"damaged ({error!r}); {again}", file=self.confirm_file) from None
+        numbers = [value for value in pooled if value is not None and not isinstance(value, dict)]
+        if numbers:
+            raise ConfigError(
+                f"pooled must hold value, low and high, got {numbers[0]!r}, which an unreleased Thaw wrote; {again}",
+                "leaders",
+                self.confirm_file,
+            )
+        return outcome
 
     def write_text(self, file: Path, text: str) -> None:
         """Write a file of this folder whole or not at all."""
-        temporary = file.with_name(f".{file.name}.{os.getpid()}")
-        # Names of files need not be valid text; everything else is.
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-        temporary.replace(file)
+        with replaced_file(file) as temporary:
+            # Names of files need not be valid text; everything else is.
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
     def write_table(self, file: Path, table: pd.DataFrame) -> None:
         self.write_text(file, table.to_csv(index=False))

@@ -105,7 +105,7 @@ def tested(prepared: Prepared, images: ImageStore, leader: dict[str, Any]) -> tu
 
 def experiment(prepared: Prepared, trials: int, top: int, folds: int) -> tuple[dict[str, Any], list[PolicyFigures]]:
     """One split seed: search, confirm, look at the locked test split."""
-    images = prepared.context.open_images()
+    images = prepared.images
     leaders = searched(prepared, images, trials, top)
     found, predictions = confirmed(prepared, images, Plan(folds, 1, tuple(leaders)))
     chosen, best = found["leaders"][0], leaders[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -13,6 +12,7 @@ from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import searched_once
 from thaw.trainables.activations.inputs import stored_type
+from thaw.trainables.device import default_device
 
 
 def dry_run(config: SearchConfig, console: Console) -> None:
@@ -26,7 +26,7 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
     prepared = prepare(config)
-    for note in prepared.grey.notes():
+    for note in prepared.images.grey.notes():
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
     search = prepared.config.search
     images = prepared.context.split
@@ -73,8 +73,7 @@ def _print_storage(prepared: Prepared, console: Console) -> None:
         return
     dtype = stored_type(context.precision_of(names[0]), context.cache.activations)
     units = max(int(value) for value in space.options("head_units"))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    console.print(storage_table(names, context.images.size, units, dtype, device))
+    console.print(storage_table(names, context.images.size, units, dtype, default_device().type))
 
 
 def _duration(seconds: float) -> str:

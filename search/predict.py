@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from thaw.spaces import ConfigError, did_you_mean
+from thaw.spaces.files import check_new, new_file
 from thaw.trainables.bundles.bundle import Bundle, load_bundle
 from thaw.trainables.bundles.predict import Prediction
 from thaw.trainables.data.image_places import find_images
-from thaw.trainables.data.whole_files import check_new, new_file
 
 SEPARATOR = "|"
 """Between the labels of an image: the separator that Thaw's own reader tries first, and rare in labels."""

@@ -32,16 +32,18 @@ def print_summary(run: Run, console: Console) -> int:
         _print_best(run, console)
     folder = shlex.quote(str(run.folder.path))
     console.print("\nTry next", style="bold")
-    for command, why in (
-        (
-            f"tensorboard --logdir {shlex.quote(str(run.folder.tensorboard))}",
-            "curves and hyperparameters of all trials",
-        ),
-        (f"thaw report {folder}", "one page with everything: what came out, what mattered, what it cost"),
-        (f"thaw best {folder}", "the best configuration as YAML"),
-        (f"thaw export {folder} --to BUNDLE", "the best trial as a model to use, scored on the test split"),
-        (f"thaw confirm {folder}", "the leading configurations again by cross-validation: how good are they really?"),
-    ):
+    logs = shlex.quote(str(run.folder.tensorboard))
+    commands = {
+        f"tensorboard --logdir {logs}": "curves and hyperparameters of all trials",
+        f"thaw report {folder}": "one page with everything: what came out, what mattered, what it cost",
+    }
+    if run.best is not None:
+        commands |= {
+            f"thaw best {folder}": "the best configuration as YAML",
+            f"thaw export {folder} --to BUNDLE": "the best trial as a model to use, scored on the test split",
+            f"thaw confirm {folder}": "the leading configurations again by cross-validation: how good are they really?",
+        }
+    for command, why in commands.items():
         console.print(f"  {command}", highlight=False, soft_wrap=True)
         console.print(f"      {why}", style="dim")
     console.print(

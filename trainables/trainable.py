@@ -12,6 +12,7 @@ from ray import tune
 
 from thaw.spaces import TrialConfig
 from thaw.trainables.context import Fold, RunContext
+from thaw.trainables.device import default_device
 from thaw.trainables.training.continuation import Continuation
 from thaw.trainables.training.loop import EpochRow, Failure, Training
 
@@ -29,7 +30,7 @@ class TrialTrainable(tune.Trainable):
         torch.set_num_threads(threads)
         self.context = context
         self.images = context.open_images()
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = default_device()
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,10 +22,9 @@ class Confirmation:
 
 def confirmation(run: RunData) -> Confirmation | None:
     """None if the run was not confirmed."""
-    file = run.folder.confirm_file
-    if not file.exists():
+    outcome = run.folder.confirmation()
+    if outcome is None:
         return None
-    outcome: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     leaders = pd.DataFrame(
         {
             "trial": leader["trial"],

@@ -112,7 +112,7 @@ def _prepared(run: Run, plan: Plan, overrides: Sequence[str], console: Console) 
     """The run's data and conditions, with folds.
 
     Raises:
-        ConfigError: images, labels or weights have changed since.
+        ConfigError: images, labels or weights have changed since, or a fold has no label.
     """
     config = confirm_config(changed_config(run.folder, overrides), len(plan.tasks()))
     prepared = prepare(config, decoding(console), run.folder.provenance()["precision"])

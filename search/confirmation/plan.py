@@ -91,13 +91,27 @@ def confirm_config(config: SearchConfig, trials: int) -> SearchConfig:
 
 
 def deal_folds(prepared: Prepared, plan: Plan) -> tuple[tuple[Split, ...], ...]:
-    """The folds, seed by seed, over the training and validation images of the run's split."""
+    """The folds, seed by seed, over the training and validation images of the run's split.
+
+    Raises:
+        ConfigError: there are too few images or groups, or a fold would train or validate on images without any label.
+    """
     split, data = prepared.context.split, prepared.config.data
     rows = np.sort(np.concatenate([split.train, split.validation]))
-    return tuple(
+    dealt = tuple(
         tuple(split_folds(prepared.dataset, rows, split.test, folds=plan.folds, seed=seed, group=data.split.group))
         for seed in range(plan.seeds)
     )
+    for seed, folds in enumerate(dealt):
+        for number, fold in enumerate(folds):
+            for name, part in (("training", fold.train), ("validation", fold.validation)):
+                if not prepared.dataset.labels[part].any():
+                    raise ConfigError(
+                        f"fold {number} (from 0, seed {seed}) would measure nothing, as none of its {len(part)} {name} "
+                        "images has a label; use fewer folds, or label them",
+                        "--folds",
+                    )
+    return dealt
 
 
 def trivial_values(prepared: Prepared, folds: Sequence[Sequence[Split]], column: str) -> dict[str, float]:

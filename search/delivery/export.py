@@ -15,17 +15,19 @@ from thaw.analysis.records import TrialRecord
 from thaw.analysis.run import Run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.confirmation.out_of_fold import read_out_of_fold
-from thaw.search.delivery.deliver import deliver
+from thaw.search.delivery.assemble import assemble
+from thaw.search.delivery.deliver import check_room, write_bundle
 from thaw.search.delivery.fit import fit
-from thaw.search.delivery.scoring import Score
+from thaw.search.delivery.outcome import print_outcome
+from thaw.search.delivery.scoring import Score, score_test
 from thaw.search.delivery.single import for_this_machine, trial_file
 from thaw.search.delivery.winner import DEFAULT_GOAL, LabelGoal, Winner
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.prepare.same_inputs import check_same_inputs
 from thaw.search.sessions.resume import changed_config
 from thaw.spaces import ConfigError, best_epoch
+from thaw.spaces.files import check_new, check_writable
 from thaw.trainables.bundles.onnx_export import require_onnx
-from thaw.trainables.data.whole_files import check_new
 from thaw.trainables.training.checkpoint import BestCheckpoint, read_best
 
 REPEATED = 1e-6
@@ -60,10 +62,12 @@ def export_run(
         The content of ``bundle.json``.
 
     Raises:
-        ConfigError: the trial cannot be exported; nothing was written.
+        ConfigError: the trial cannot be exported, or the run folder (which notes that the test split was looked at) or
+            the place of the bundle cannot be written to; nothing was written.
         TrainingFailed: it was trained again, and a loss was not finite.
     """
     check_new(to)
+    check_writable(run.folder.path)
     if onnx:
         require_onnx()
     confirmation = run.folder.confirmation()
@@ -75,6 +79,7 @@ def export_run(
     config = trial_file(run, record, overrides)
     prepared = prepare(for_this_machine(config))
     check_same_inputs(run.folder, prepared)
+    check_room(to, prepared, onnx)
     values = record.values(run.metric)
     epoch = best_epoch(values, run.metric)
     console.print(f"trial {record.number}: {run.metric} {values[epoch]:.4f} at epoch {epoch}", highlight=False)
@@ -84,20 +89,25 @@ def export_run(
         console.print(f"training on training and validation images together, {epoch} epochs", highlight=False)
         refitted = fit(prepared, console, epochs=epoch, with_validation=True)
     winner = Winner(
-        prepared=prepared,
-        best=best,
-        refit=refitted,
+        prepared,
+        best,
+        goal,
         run=run.folder.path.name,
+        metrics=record.epochs[epoch]["metrics"],
+        source=source,
         trial=record.number,
         status=record.status,
-        source=source,
         trials=len(run.records),
-        metrics=record.epochs[epoch]["metrics"],
+        refit=refitted,
         confirmation=confirmation,
         held_out=_held_out(run, record, prepared, console),
-        scored=lambda score: log_test_score(run.folder, record.number, refit, score),
     )
-    return deliver(to, winner, goal, onnx, console)
+    model = assemble(winner)
+    score = score_test(winner, model)
+    times = 0 if score is None else note_test_score(run.folder, winner, score, console)
+    facts = write_bundle(to, winner, model, score, times_scored=times, onnx=onnx)
+    print_outcome(to, facts, console)
+    return facts
 
 
 def _chosen(run: Run, number: int | None) -> TrialRecord:
@@ -153,15 +163,26 @@ def _best(
     return best, "trained_again"
 
 
-def log_test_score(folder: RunFolder, trial: int, refit: bool, score: Score) -> int:
-    """Note in ``provenance.json`` that the test split was looked at; returns how often it has been, with this time."""
+def note_test_score(folder: RunFolder, winner: Winner, score: Score, console: Console) -> int:
+    """Note in ``provenance.json`` that the test split was looked at; returns how often it has been, with this time.
+
+    A note that cannot be written is a warning: the model is finished, and worth more.
+    """
     content = folder.provenance()
     entry = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "trial": trial,
-        "refit": refit,
+        "trial": winner.trial,
+        "refit": winner.refit is not None,
         "metrics": {name: estimate["value"] for name, estimate in score.to_dict()["metrics"].items()},
     }
     content["test_scored"] = [*content.get("test_scored", []), entry]
-    folder.write_text(folder.provenance_file, json.dumps(content, indent=2) + "\n")
+    try:
+        folder.write_text(folder.provenance_file, json.dumps(content, indent=2) + "\n")
+    except OSError as error:
+        console.print(
+            f"warning: {folder.provenance_file} cannot be written ({error.strerror}), so the next export will not know "
+            "that the test split was looked at",
+            highlight=False,
+            soft_wrap=True,
+        )
     return len(content["test_scored"])

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from thaw.search.delivery.single import only_trial
 from thaw.search.prepare.preflight import Prepared
-from thaw.trainables.bundles.predict import default_device
+from thaw.trainables.device import default_device
 from thaw.trainables.training.checkpoint import BestCheckpoint
 from thaw.trainables.training.continuation import best_checkpoint
 from thaw.trainables.training.loop import EpochRow, Failure, Training
@@ -40,7 +40,7 @@ def fit(
         together = np.union1d(context.split.train, context.split.validation)
         context = replace(context, split=replace(context.split, train=together))
     torch.set_num_threads(prepared.config.resources.cpu)
-    training = Training(only_trial(prepared.config), context, context.open_images(), default_device())
+    training = Training(only_trial(prepared.config), context, prepared.images, default_device())
     while True:
         row = training.epoch()
         if isinstance(row, Failure):

@@ -1,4 +1,4 @@
-"""What a finished model scores on the test split, which nothing before has looked at."""
+"""What a finished model scores on the test split."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
+from thaw.search.delivery.assemble import Model
+from thaw.search.delivery.winner import Winner
+from thaw.spaces.json_values import finite
+from thaw.trainables.bundles.predict import store_logits
+from thaw.trainables.device import default_device
 from thaw.trainables.evaluation.bootstrap import Estimate, bootstrap
-from thaw.trainables.evaluation.label_sets import LabelRule
 from thaw.trainables.evaluation.metrics import average_precision, epoch_metrics
 from thaw.trainables.evaluation.policies import PolicyFigures, policy_figures
 from thaw.trainables.evaluation.trivial import trivial_metrics
@@ -39,39 +42,30 @@ class Score:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, which has no NaN: None stands for it."""
-        return _plain(asdict(self))
+        return finite(asdict(self))
 
 
-def score_test(
-    rule: LabelRule, logits: np.ndarray, targets: np.ndarray, train_targets: np.ndarray, loss: str, threshold: float
-) -> Score:
-    """Score a model on the test split.
+def score_test(winner: Winner, model: Model) -> Score | None:
+    """Look at the test split, which nothing before has looked at.
 
-    Args:
-        rule: makes probabilities and label sets.
-        logits: float32, of the test images (N, L).
-        targets: bool (N, L).
-        train_targets: bool, of the training images; trivial predictors are made from them.
-        loss: what the model was trained with.
-        threshold: the search's.
+    Returns:
+        The model's figures on it; None where there is none.
     """
-    chances = rule.probabilities(logits)
-    truth = torch.from_numpy(np.ascontiguousarray(targets))
-    plain = probabilities(torch.from_numpy(logits), loss)
+    prepared, context = winner.prepared, winner.prepared.context
+    rows, labels = context.split.test, prepared.dataset.labels
+    if not len(rows):
+        return None
+    logits = store_logits(model.classifier, prepared.images.pixels, rows, default_device())
+    rule, threshold = model.rule, context.threshold
+    targets, calibrated = labels[rows], model.rule.probabilities(logits)
+    truth = torch.from_numpy(targets)
+    plain = probabilities(torch.from_numpy(logits), winner.best.config.loss)
     precisions = average_precision(plain, truth).tolist()
     return Score(
         images=len(targets),
-        metrics=bootstrap(chances, rule.label_sets(chances), targets),
+        metrics=bootstrap(calibrated, rule.label_sets(calibrated), targets),
         as_searched=epoch_metrics(plain, truth, threshold),
-        trivial=trivial_metrics(train_targets, targets, threshold),
+        trivial=trivial_metrics(labels[context.split.train], targets, threshold),
         average_precision=[None if math.isnan(value) else value for value in precisions],
         policies=policy_figures(rule, logits, targets),
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -7,14 +7,17 @@ from typing import Any
 
 from rich.console import Console
 
-from thaw.search.delivery.deliver import deliver
+from thaw.search.delivery.assemble import assemble
+from thaw.search.delivery.deliver import check_room, write_bundle
 from thaw.search.delivery.fit import fit
+from thaw.search.delivery.outcome import print_outcome
+from thaw.search.delivery.scoring import score_test
 from thaw.search.delivery.single import for_this_machine, only_trial
 from thaw.search.delivery.winner import DEFAULT_GOAL, LabelGoal, Winner
 from thaw.search.prepare.preflight import prepare
 from thaw.search.settings.config import SearchConfig
+from thaw.spaces.files import check_new
 from thaw.trainables.bundles.onnx_export import require_onnx
-from thaw.trainables.data.whole_files import check_new
 
 
 def train_config(
@@ -41,19 +44,10 @@ def train_config(
         require_onnx()
     only_trial(config)
     prepared = prepare(for_this_machine(config))
+    check_room(to, prepared, onnx)
     best = fit(prepared, console)
-    winner = Winner(
-        prepared=prepared,
-        best=best,
-        refit=None,
-        run=config.name,
-        trial=None,
-        status="completed",
-        source="trained",
-        trials=1,
-        metrics=best.metrics,
-        confirmation=None,
-        held_out=None,
-        scored=lambda score: 1,
-    )
-    return deliver(to, winner, goal, onnx, console)
+    winner = Winner(prepared, best, goal, run=config.name, metrics=best.metrics, source="trained")
+    model = assemble(winner)
+    facts = write_bundle(to, winner, model, score_test(winner, model), onnx=onnx)
+    print_outcome(to, facts, console)
+    return facts

@@ -11,6 +11,7 @@ from typing import Any
 
 from thaw.analysis.run_folder import EVENT_VERSION, RunFolder
 from thaw.search.engine.interruption import LogUnwritable
+from thaw.spaces.json_values import finite
 
 
 class EventLog:
@@ -32,12 +33,13 @@ class EventLog:
         os.ftruncate(self._log, self._size)
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
-        """Write one event and return it.
+        """Write one event and return it as it stands in the log, where null stands for a number that is not finite.
 
         Raises:
             LogUnwritable: it cannot be written; the log ends with the event before.
         """
         line = {"v": EVENT_VERSION, "time": round(time.time(), 3), "session": self.session, "event": event, **fields}
+        line = finite(line)
         data = (json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n").encode()
         try:
             if not self.writable:

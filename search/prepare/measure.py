@@ -11,6 +11,7 @@ from thaw.spaces import STAGES, TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split
+from thaw.trainables.device import default_device
 from thaw.trainables.training.loop import EpochRow, Training
 
 BATCHES = 3
@@ -70,8 +71,7 @@ def _epoch_seconds(
     few = BATCHES * trial.batch_size
     sample = Split(split.train[:few], split.validation[:few], split.test[:0])
     live = replace(context, split=sample, cache=replace(context.cache, activations="off"))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    training = Training(trial, live, images, device)
+    training = Training(trial, live, images, default_device())
     rows = [training.epoch() for _ in range(3)][1:]
     train, validate = (
         min(row.seconds[phase] for row in rows if isinstance(row, EpochRow)) for phase in ("train", "validate")

@@ -19,7 +19,6 @@ from thaw.trainables.context import CacheOptions, ImageSource, RunContext
 from thaw.trainables.data.augment import AUGMENTS
 from thaw.trainables.data.dataset import Dataset, read_dataset
 from thaw.trainables.data.digits import BUILTIN
-from thaw.trainables.data.grey import Grey
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split, split_dataset
 from thaw.trainables.evaluation.trivial import trivial_metrics
@@ -37,21 +36,21 @@ class Prepared:
         config: the search file with everything resolved.
         dataset: what the label file says.
         context: what travels to the workers.
+        images: the decoded images on this machine.
         rejected: (file, reason) of all images that cannot be used.
         trivial: trivial predictor → metrics on the validation split.
         fingerprint: hex digest of pixels and labels.
         weights: architecture → digest of the pretrained weights that it starts from.
-        grey: how grey images of more than 8 bits are read.
     """
 
     config: SearchConfig
     dataset: Dataset
     context: RunContext
+    images: ImageStore
     rejected: list[tuple[str, str]]
     trivial: dict[str, dict[str, float]]
     fingerprint: str
     weights: dict[str, str]
-    grey: Grey
 
     @property
     def split_digest(self) -> str:
@@ -148,7 +147,7 @@ def prepare(
         precision = choose_precision(config, context) if config.precision == "auto" else config.precision
     context = replace(context, precision=precision)
     trivial = trivial_metrics(dataset.labels[split.train], dataset.labels[split.validation], config.threshold)
-    return Prepared(config, dataset, context, rejected, trivial, _fingerprint(dataset, store), weights, store.grey)
+    return Prepared(config, dataset, context, store, rejected, trivial, _fingerprint(dataset, store), weights)
 
 
 def check_architectures(config: SearchConfig) -> dict[str, str]:

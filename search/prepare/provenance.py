@@ -37,7 +37,7 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
             "classes": list(prepared.dataset.classes),
             "images": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
             "rejected": len(prepared.rejected),
-            "grey": prepared.grey.to_dict(),
+            "grey": prepared.images.grey.to_dict(),
             "labels": label_facts(prepared.dataset.labels, split),
         },
         "trivial": _plain(prepared.trivial),

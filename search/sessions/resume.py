@@ -18,6 +18,7 @@ from thaw.search.sessions.tuner import decoding, new_state, run_session
 from thaw.search.settings.config import SearchConfig, load_config
 from thaw.search.settings.finite import searched_once
 from thaw.spaces import ConfigError
+from thaw.spaces.files import check_writable
 
 CHANGEABLE = (
     "resources",
@@ -49,11 +50,12 @@ def resume_search(path: str | Path, overrides: Sequence[str] = (), console: Cons
 
     Raises:
         ConfigError: it is no run folder, another process drives it, the data have changed, or an override would make
-            its figures incomparable.
+            its figures incomparable; or its folder is read-only or full.
         RunStopped: the event log could not be written.
     """
     console = console or Console(quiet=True)
     folder = RunFolder(Path(path).resolve()).require()
+    check_writable(folder.path)
     with driving(folder):
         config = changed_config(folder, overrides)
         past = list(folder.events())

@@ -50,7 +50,7 @@ def run_search(config: SearchConfig, console: Console | None = None) -> Run:
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
     prepared = prepare(config, decoding(console))
-    for note in prepared.grey.notes():
+    for note in prepared.images.grey.notes():
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
     folder.create()
     with driving(folder):

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from thaw.spaces import ConfigError
 from thaw.trainables.bundles.classifier import Classifier, ClassifierFacts, build_classifier
-from thaw.trainables.bundles.predict import Prediction, default_device, predict_files
+from thaw.trainables.bundles.predict import Prediction, predict_files
+from thaw.trainables.device import default_device
 from thaw.trainables.evaluation.label_sets import LabelRule
 
 FORMAT = 2

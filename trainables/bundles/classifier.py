@@ -95,12 +95,7 @@ def build_classifier(facts: ClassifierFacts, state: Mapping[str, Tensor]) -> Cla
     Raises:
         ConfigError: the architecture is unknown, or the weights are not those of such a network.
     """
-    row = architecture(facts.architecture)
-    features = output_features(facts.architecture, facts.image_size)
-    with torch.device("meta"):
-        network = row.build()
-        head = row.head(features, facts.classes, facts.head_units, 0.0)
-    classifier = Classifier({**row.layers(network), "head": head}, facts.mean, facts.std)
+    classifier = _without_weights(facts)
     try:
         classifier.load_state_dict(state, assign=True)
     except RuntimeError as error:
@@ -108,3 +103,18 @@ def build_classifier(facts: ClassifierFacts, state: Mapping[str, Tensor]) -> Cla
         kind = f"{facts.architecture} with {facts.classes} labels at {facts.image_size} pixels"
         raise ConfigError(f"the weights are not those of {kind}: {fault}") from None
     return classifier.requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def model_size(facts: ClassifierFacts) -> int:
+    """Bytes that the weights take; nothing is loaded."""
+    state = _without_weights(facts).state_dict()
+    return sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+
+
+def _without_weights(facts: ClassifierFacts) -> Classifier:
+    row = architecture(facts.architecture)
+    features = output_features(facts.architecture, facts.image_size)
+    with torch.device("meta"):
+        network = row.build()
+        head = row.head(features, facts.classes, facts.head_units, 0.0)
+    return Classifier({**row.layers(network), "head": head}, facts.mean, facts.std)

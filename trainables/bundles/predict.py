@@ -40,11 +40,6 @@ class Prediction:
     rejected: str = ""
 
 
-def default_device() -> torch.device:
-    """The GPU if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def processors() -> int:
     """How many this process may use; as many threads decode."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

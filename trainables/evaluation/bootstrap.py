@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thaw.spaces import METRICS
+from thaw.trainables.evaluation.label_set_metrics import f1, included
 from thaw.trainables.evaluation.trivial import EPSILON
 
 CHUNK = 4_000_000
@@ -97,12 +98,11 @@ class _Measure:
         top = self.probabilities == self.probabilities.max(axis=1, keepdims=True)
         clipped = np.clip(self.probabilities, EPSILON, 1 - EPSILON)
         entropy = -np.where(self.truth, np.log(clipped), np.log1p(-clipped))
-        wrong = self.predicted & ~self.truth
         self.averages = {
             "loss": entropy.mean(axis=1),
             "exact_match": (self.predicted == self.truth).all(axis=1),
             "hamming_accuracy": (self.predicted == self.truth).mean(axis=1),
-            "inclusion_accuracy": self.predicted.any(axis=1) & ~wrong.any(axis=1),
+            "inclusion_accuracy": included(self.predicted, self.truth),
             "top1_accuracy": (top & self.truth).sum(axis=1) / top.sum(axis=1),
         }
         self.hits = (self.predicted & self.truth).astype(np.float64)
@@ -112,9 +112,9 @@ class _Measure:
     def __call__(self, counts: np.ndarray) -> dict[str, np.ndarray]:
         images = counts.sum(axis=1)
         values = {name: counts @ per_image / images for name, per_image in self.averages.items()}
-        hits, marked = 2 * counts @ self.hits, counts @ self.marked
-        values["f1_macro"] = (hits / np.maximum(marked, 1)).mean(axis=1)
-        values["f1_micro"] = hits.sum(axis=1) / np.maximum(marked.sum(axis=1), 1)
+        hits, marked = counts @ self.hits, counts @ self.marked
+        values["f1_macro"] = f1(hits, marked).mean(axis=1)
+        values["f1_micro"] = f1(hits.sum(axis=1), marked.sum(axis=1))
         if "map" in self.names:
             values["map"] = self._mean_average_precision(counts)
         return {name: values[name] for name in self.names}

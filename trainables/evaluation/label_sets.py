@@ -15,8 +15,8 @@ Policy = Literal["threshold", "never_empty", "at_most"]
 
 POLICIES: dict[str, str] = {
     "threshold": "the labels whose probability reaches their threshold",
-    "never_empty": "the same; where no label does, the most probable one",
-    "at_most": "the same as threshold, but the k most probable of them at most",
+    "never_empty": "the labels whose probability reaches their threshold, or else the most probable one",
+    "at_most": "the k most probable of the labels whose probability reaches their threshold",
 }
 """How label sets are made, each in one line for tables and help."""
 

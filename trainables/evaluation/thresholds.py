@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import expit, logit
 
+from thaw.trainables.evaluation.label_set_metrics import f1, included
+
 SHRINKAGE = 10.0
 """Positives at which a label's own optimum and the shared one count the same."""
 
@@ -75,7 +77,7 @@ def _f1_micro(probabilities: np.ndarray, targets: np.ndarray, floor: float) -> n
         gains = 2.0 * targets - ratio
         found = np.array([_best(p, g) for p, g in zip(probabilities.T, gains.T, strict=True)])
         predicted = probabilities >= found
-        reached = 2 * (predicted & targets).sum() / max(predicted.sum() + targets.sum(), 1)
+        reached = _value(predicted, targets, "f1_micro")
         if reached <= ratio + 1e-12:
             return thresholds if ratio else found
         ratio, thresholds = reached, found
@@ -118,10 +120,6 @@ def _precision(probabilities: np.ndarray, targets: np.ndarray, floor: float) -> 
     return thresholds
 
 
-def _included(predicted: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    return predicted.any(axis=1) & ~(predicted & ~targets).any(axis=1)
-
-
 TARGETS: dict[str, Rule] = {
     "f1_macro": _f1_macro,
     "f1_micro": _f1_micro,
@@ -142,10 +140,10 @@ def shared_threshold(probabilities: np.ndarray, targets: np.ndarray, target: str
 
 def _value(predicted: np.ndarray, targets: np.ndarray, target: str) -> float:
     if target == "inclusion_accuracy":
-        return float(_included(predicted, targets).mean())
+        return float(included(predicted, targets).mean())
     axis = 0 if target == "f1_macro" else None
     hits = (predicted & targets).sum(axis=axis)
-    return float(np.mean(2 * hits / np.maximum(predicted.sum(axis=axis) + targets.sum(axis=axis), 1)))
+    return float(np.mean(f1(hits, predicted.sum(axis=axis) + targets.sum(axis=axis))))
 
 
 def fit_thresholds(

@@ -37,7 +37,8 @@ class EpochRow:
 
     Args:
         epoch: from 1.
-        metrics: ``val_…`` after the epoch, ``train_…`` over the training batches as they passed.
+        metrics: ``val_…`` after the epoch, ``train_…`` over the training batches as they passed; one that has no value,
+            such as ``train_map`` where no image had a label, is left out.
         label_ap: average precision of each label on validation data; None where a label has no positive there.
         learning_rate: of the head at the last step.
         gradient_norm: L2 norm of all gradients, averaged over the steps.
@@ -173,6 +174,9 @@ class Training:
         if not math.isfinite(gradient_norm):
             return Failure(epoch, f"the gradients' norm became {gradient_norm} in epoch {epoch}; {ADVICE}")
         metrics = {f"val_{k}": v for k, v in validation.items()} | {f"train_{k}": v for k, v in train.items()}
+        metrics = {column: value for column, value in metrics.items() if math.isfinite(value)}
+        if self.context.metric not in metrics:
+            return Failure(epoch, f"{self.context.metric} has no value: none of its images has a label")
         self.progress.add(metrics, self.context.metric)
         return EpochRow(
             epoch=epoch,

@@ -16,6 +16,7 @@ import yaml
 
 from tests.conftest import ROOT
 from tests.hostile import HOSTILE
+from tests.mounts import read_only
 from tests.synthetic_runs import synthetic_run
 from thaw.analysis.plots import PLOTS
 from thaw.analysis.report import write_report
@@ -200,6 +201,31 @@ def test_rows_are_best_first_and_json(tmp_path: Path) -> None:
     assert content["rows"][2][names.index("val_map")] is None and content["rows"][2][-1].startswith("</script>")
     down = {column["name"]: column["descending"] for column in content["columns"]}
     assert down["val_map"] and not down["val_loss"] and not down["seconds"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"leaders": [{"trial": 1, "pooled": 0.45}]}', r"leaders: pooled must hold value, low and high, got 0\.45"),
+        ('{"leaders": [{"trial": 1}]}', "damaged .KeyError"),
+        ("{", "damaged"),
+        ("[]", "damaged"),
+    ],
+)
+def test_a_confirmation_that_cannot_be_read_says_what_to_do(tmp_path: Path, text: str, message: str) -> None:
+    run = by_hand(tmp_path / "run")
+    run.folder.confirm_file.write_text(text)
+    with pytest.raises(ConfigError, match=rf"confirm\.json: {message}.*run the same `thaw confirm` again"):
+        write_report([run])
+
+
+def test_a_report_of_a_run_that_cannot_be_written_goes_elsewhere(tmp_path: Path) -> None:
+    run = by_hand(tmp_path / "run", confirmed=True)
+    with read_only(run.folder.path):
+        page = write_report([load_run(run.folder.path)], tmp_path / "page")
+        with pytest.raises(ConfigError, match=r"cannot be made: Read-only file system; choose another --output"):
+            write_report([load_run(run.folder.path)])
+    assert page == tmp_path / "page" / "index.html" and page.is_file()
 
 
 def test_a_confirmation_is_shown(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,22 @@ from rich.console import Console
 from safetensors.torch import load_file
 from torchvision import models
 
+from tests.mounts import read_only, small_disk
 from tests.searches import search_file, small_search
 from thaw.analysis.run import Run, load_run
 from thaw.search.confirmation.out_of_fold import OutOfFold, write_out_of_fold
+from thaw.search.delivery import export
 from thaw.search.delivery.export import export_run
 from thaw.search.delivery.fit import TrainingFailed
 from thaw.search.delivery.train import train_config
 from thaw.search.delivery.winner import LabelGoal
 from thaw.search.prepare.preflight import prepare
+from thaw.search.sessions.resume import resume_search
 from thaw.search.settings.config import load_config
-from thaw.spaces import METRICS, ConfigError
+from thaw.spaces import ConfigError
 from thaw.trainables.bundles.bundle import CARD, CONFIG, FACTS, MODEL, ONNX, load_bundle
+from thaw.trainables.context import ImageSource
+from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.evaluation.label_sets import fit_label_rule
 from thaw.trainables.evaluation.policies import GROUPS
 from thaw.trainables.training.checkpoint import read_best, write_best
@@ -111,7 +117,7 @@ def test_the_test_split_is_scored_and_each_time_is_noted(copied: Run, tmp_path: 
     facts, printed = _export(copied, tmp_path / "one")
     test = facts["test"]
     assert test["images"] == copied.folder.provenance()["data"]["images"]["test"] and test["times_scored"] == 1
-    assert set(test["metrics"]) == set(METRICS)
+    assert set(test["metrics"]) == set(test["as_searched"]) | {"loss"}
     for name, estimate in test["metrics"].items():
         assert estimate["low"] <= estimate["value"] <= estimate["high"], name
     assert set(test["trivial"]) == {"nothing", "most_frequent_label", "label_frequencies"}
@@ -289,7 +295,7 @@ def test_other_pretrained_weights_are_refused(copied: Run, tmp_path: Path, monke
         _export(copied, tmp_path / "bundle", **options)
     # Whatever the digests say, the network put together has to give the trial's figures.
     monkeypatch.setattr("thaw.search.delivery.export.check_same_inputs", lambda folder, prepared: None)
-    with pytest.raises(ConfigError, match="weights: the model put together must give the trial's own logits"):
+    with pytest.raises(ConfigError, match="weights: the assembled model must give the trial's own logits"):
         _export(copied, tmp_path / "bundle", **options)
     assert not (tmp_path / "bundle").exists() and "test_scored" not in copied.folder.provenance()
 
@@ -297,6 +303,60 @@ def test_other_pretrained_weights_are_refused(copied: Run, tmp_path: Path, monke
 def test_what_decides_the_figures_may_not_be_set(copied: Run, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"threshold: is part of what the run's figures mean"):
         _export(copied, tmp_path / "bundle", overrides=["threshold=0.3"])
+
+
+@pytest.mark.parametrize("architecture", ["convnet", "resnet18"])
+def test_half_precision_is_no_other_model(
+    tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path, architecture: str
+) -> None:
+    training = {"architecture": architecture, "freeze_depth": 5 * (architecture == "resnet18"), "learning_rate": 0.003}
+    sections = {"precision": "bf16", "weights": {"resnet18": str(resnet18_file)}, "space": {}, "search": {}}
+    config = load_config(search_file(tmp_path, squares, cache, training=training | {"epochs": 1}, **sections))
+    facts = train_config(config, tmp_path / "bundle", Console(quiet=True))
+    assert facts["provenance"]["precision"] == "bf16" and (tmp_path / "bundle" / MODEL).is_file()
+
+
+def test_the_images_are_opened_once(copied: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, once = [], ImageSource.open
+
+    def counting(self: ImageSource, *arguments: Any) -> ImageStore:
+        opened.append(self)
+        return once(self, *arguments)
+
+    monkeypatch.setattr(ImageSource, "open", counting)
+    _export(copied, tmp_path / "bundle", trial=_of(copied, "convnet"), refit=True, onnx=True)
+    assert len(opened) == 1
+
+
+def test_a_run_folder_that_cannot_be_written_is_refused_before_anything_is_trained(
+    copied: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(copied.folder.checkpoints)
+    monkeypatch.delattr("thaw.search.delivery.export.fit")
+    with read_only(copied.folder.path):
+        with pytest.raises(ConfigError, match="must be writable"):
+            _export(copied, tmp_path / "bundle")
+        with pytest.raises(ConfigError, match="must be writable"):
+            resume_search(copied.folder.path)
+    with small_disk(tmp_path / "disk", "100k") as disk, pytest.raises(ConfigError, match="MB are needed"):
+        _export(copied, disk / "bundle")
+
+
+def test_a_finished_bundle_is_not_lost_over_a_note(
+    copied: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = export.score_test
+
+    def then_full(*arguments: Any) -> Any:
+        full = stack.enter_context(read_only(copied.folder.path))
+        assert full == copied.folder.path
+        return score(*arguments)
+
+    monkeypatch.setattr(export, "score_test", then_full)
+    with ExitStack() as stack:
+        facts, printed = _export(copied, tmp_path / "bundle")
+    assert "warning: " in printed and "provenance.json cannot be written (Read-only file system)" in printed
+    assert facts["test"]["times_scored"] == 1 and load_bundle(tmp_path / "bundle").facts["test"] == facts["test"]
 
 
 def test_nothing_is_overwritten_and_nothing_left(copied: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
-from thaw.search.delivery.model_card import ModelFacts, model_card
-from thaw.spaces import METRICS, TrialConfig
+from thaw.search.delivery.model_card import model_card
+from thaw.search.delivery.scoring import Score
+from thaw.spaces import TrialConfig
 from thaw.trainables.evaluation.bootstrap import bootstrap
 from thaw.trainables.evaluation.label_sets import LabelRule
 from thaw.trainables.evaluation.policies import METRIC_NAMES, policy_figures
@@ -42,51 +43,70 @@ def test_groups_without_images_are_left_out() -> None:
 
 
 @pytest.fixture
-def facts() -> ModelFacts:
-    probabilities = RULE.probabilities(LOGITS)
-    return ModelFacts(
-        run="photos",
-        created="2019-05-31",
-        trial=7,
-        epoch=4,
-        trials=30,
-        config=TrialConfig(freeze_depth=5).model_dump(),
-        weights="imagenet",
-        classes=("cat", "a|b", "dog"),
-        image_size=128,
-        resize="crop",
-        images={"train": 60, "validation": 20, "test": 4},
-        label_counts={"train": [40, 12, 50], "validation": [9, 8, 7], "test": [2, 2, 2]},
-        refit=False,
-        fingerprint="abc",
-        versions={"torch": "2.9"},
-        metric="val_map",
-        search_value=0.51,
-        confirmation=None,
-        rule=RULE,
-        rule_target="f1_macro",
-        rule_origin="validation",
-        rule_images=20,
-        test=bootstrap(probabilities, RULE.label_sets(probabilities), TARGETS),
+def facts() -> dict[str, Any]:
+    """The content of a ``bundle.json``."""
+    calibrated = RULE.probabilities(LOGITS)
+    score = Score(
+        images=4,
+        metrics=bootstrap(calibrated, RULE.label_sets(calibrated), TARGETS),
+        as_searched={},
         trivial=trivial_metrics(TARGETS, TARGETS),
+        average_precision=[None, 0.5, 1.0],
         policies=policy_figures(RULE, LOGITS, TARGETS),
-        onnx=False,
     )
+    counts = {"train": [40, 12, 50], "validation": [9, 8, 7], "test": [2, 2, 2]}
+    images = {"train": 60, "validation": 20, "test": 4}
+    return {
+        "run": "photos",
+        "created": "2019-05-31T12:00:00Z",
+        "trial": {"number": 7, "epoch": 4, "config": TrialConfig(freeze_depth=5).model_dump(), "refit": False},
+        "search": {"trials": 30, "metric": "val_map"},
+        "weights": "imagenet",
+        "classes": ["cat", "a|b", "dog"],
+        "model": {"image_size": 128, "resize": "crop"},
+        "rule": RULE.to_dict(),
+        "rule_fit": {"target": "f1_macro", "images": 20, "optimistic": True},
+        "validation": {"images": 20, "metrics": {"val_map": 0.51}},
+        "confirmation": None,
+        "test": {**score.to_dict(), "times_scored": 1},
+        "onnx": None,
+        "provenance": {
+            "data": {"images": images, "labels": {"counts": counts}, "fingerprint": "abc"},
+            "packages": {"torch": "2.9"},
+        },
+    }
 
 
-def test_the_card_says_what_a_reader_must_know(facts: ModelFacts) -> None:
+def test_the_card_says_what_a_reader_must_know(facts: dict[str, Any]) -> None:
     card = model_card(facts)
+    assert card.startswith("# photos, trial 7\n") and "Made on 2019-05-31 by Thaw" in card
     assert "only the head was trained" in card and "4 epochs" in card
-    for name in METRICS:
+    for name in facts["test"]["metrics"]:
         assert f"| {name} " in card
     assert "most frequent label" in card, "the trivial predictors stand beside"
     assert "**optimistic**" in card and "Expect less" in card and "best of 30" in card
     assert "never_empty" in card and "images with several labels" in card
-    assert "a\\|b" in card, "a bar in a label's name stays within its cell"
+    assert "| a\\|b | 12 | 8 | 2 | 0.500 |" in card, "a bar in a label's name stays within its cell"
     assert "fewer than 30 training images, so hardly known: a|b." in card
-    assert "model.onnx" not in card and "model.onnx" in model_card(replace(facts, onnx=True))
-    rows = [line for line in card.splitlines() if line.startswith("|")]
-    assert all("nan" not in row for row in rows)
+    onnx = {"onnx": {"images": 4, "largest_difference": 1e-7}}
+    assert "model.onnx" not in card and "model.onnx" in model_card(facts | onnx)
+    assert "nan" not in card.lower() and "none" not in card.replace("given none", "").lower()
+
+
+def test_tables_are_tables(facts: dict[str, Any]) -> None:
+    tables = [block.splitlines() for block in model_card(facts).split("\n\n") if block.startswith("|")]
+    assert [len(table) for table in tables] == [2 + len(facts["test"]["metrics"]), 2 + 5 * 3, 2 + 3]
+    for table in tables:
+        cells = {len(line.replace("\\|", "").split("|")) for line in table}
+        assert len(cells) == 1 and set(table[1]) == set("| -"), table
+
+
+def test_its_example_runs(facts: dict[str, Any]) -> None:
+    [example] = re.findall(r"```python\n(.+?)```", model_card(facts), re.DOTALL)
+    line, _ = example.split("\n", 1)
+    names: dict[str, Any] = {}
+    exec(line, names)
+    assert line == "from thaw import load_bundle" and callable(names["load_bundle"])
 
 
 CONFIRMATION: dict[str, Any] = {
@@ -104,14 +124,22 @@ CONFIRMATION: dict[str, Any] = {
 }
 
 
-def test_a_confirmed_model_says_how_much_the_search_flattered_it(facts: ModelFacts) -> None:
-    card = model_card(replace(facts, confirmation=CONFIRMATION, rule_origin="out_of_fold"))
+def test_a_confirmed_model_says_how_much_the_search_flattered_it(facts: dict[str, Any]) -> None:
+    facts["rule_fit"]["optimistic"] = False
+    card = model_card(facts | {"confirmation": CONFIRMATION})
     assert "+0.040" in card and "| 7 | 0.510 | 0.470 | 0.440 – 0.500 | 0.450 (0.410 – 0.480) |" in card
     assert "| 3 | 0.490 | 0.460 | 0.430 – 0.490 | – |" in card
-    assert "optimistic" not in card and "Expect less" not in card
+    assert "optimistic" not in card and "Expect less" not in card and "made for images outside the folds" in card
 
 
-def test_without_test_images_nothing_is_claimed(facts: ModelFacts) -> None:
-    card = model_card(replace(facts, test=None, policies=[], images={**facts.images, "test": 0}))
+def test_without_test_images_nothing_is_claimed(facts: dict[str, Any]) -> None:
+    facts["provenance"]["data"]["images"]["test"] = 0
+    card = model_card(facts | {"test": None})
     assert "no test split, so nothing here is an honest estimate" in card
-    assert "inclusion accuracy" not in card
+    assert "inclusion accuracy" not in card and "| label | train | validation | threshold |" in card
+
+
+def test_a_model_that_was_not_searched_for(facts: dict[str, Any]) -> None:
+    facts["trial"]["number"] = None
+    card = model_card(facts)
+    assert card.startswith("# photos\n") and "without a search" in card and "The configuration was given" in card

@@ -198,10 +198,10 @@ def test_the_scale_of_grey_images_is_recorded(photos: Path, cache: Path) -> None
         (photos / "images" / f"{i}.jpg").unlink()
         Image.fromarray(values).save(photos / "images" / f"{i}.jpg", "PNG")
     found = prepared(photos, cache)
-    assert found.grey.scales == {"integer": (0, 4095)}
-    assert provenance(found)["data"]["grey"]["scales"] == found.grey.scales
+    assert found.images.grey.scales == {"integer": (0, 4095)}
+    assert provenance(found)["data"]["grey"]["scales"] == found.images.grey.scales
     assert json.loads(json.dumps(provenance(found)["data"]["grey"]))["extents"]["integer"]["images"] == IMAGES // 2
     other = prepared(photos, cache, white=[100, 2000])
-    assert other.grey.scales == {"integer": (100, 2000)} and other.fingerprint != found.fingerprint
+    assert other.images.grey.scales == {"integer": (100, 2000)} and other.fingerprint != found.fingerprint
     with pytest.raises(ConfigError, match="data.white: must be .black, white. with black below white"):
         prepared(photos, cache, white=[5, 5])

@@ -191,6 +191,18 @@ def test_patience_and_epochs_end_a_trial(context: RunContext) -> None:
     assert rows[-1].finished == "patience" and int(np.argmin(losses)) == len(losses) - 3
 
 
+def test_a_metric_without_a_value_is_left_out_and_the_objective_has_one(context: RunContext) -> None:
+    blank = np.zeros_like(context.labels)
+    for split in ("train", "validation"):
+        labels, prefix = context.labels.copy(), split.removesuffix("idation")
+        labels[getattr(context.split, split)] = blank[getattr(context.split, split)]
+        without = replace(context, labels=labels)
+        rows = rows_of(small(epochs=1), replace(without, metric="val_loss"))
+        assert f"{prefix}_map" not in rows[0].metrics and all(map(math.isfinite, rows[0].metrics.values()))
+        last = list(train(small(epochs=1), replace(without, metric=f"{prefix}_map")))[-1]
+        assert last == Failure(1, f"{prefix}_map has no value: none of its images has a label")
+
+
 def test_six_images(tmp_path: Path, cache: Path) -> None:
     rng = np.random.default_rng(0)
     (tmp_path / "images").mkdir()

@@ -1,0 +1,15 @@
+"""Values as JSON holds them, which has no numbers that are not finite."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def finite(value: Any) -> Any:
+    """`value` with None in place of every float that is NaN or infinite, within dictionaries and lists, too."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
