@@ -216,7 +216,7 @@ def test_a_confirmation_that_cannot_be_read_says_what_to_do(tmp_path: Path, text
     run = by_hand(tmp_path / "run")
     run.folder.confirm_file.write_text(text)
     with pytest.raises(ConfigError, match=rf"confirm\.json: {message}.*run the same `thaw confirm` again"):
-        write_report([run])
+        confirmation(run)
 
 
 def test_a_report_of_a_run_that_cannot_be_written_goes_elsewhere(tmp_path: Path) -> None:
