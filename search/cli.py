@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from thaw.search.engine.interruption import RunStopped
+from thaw.search.terminal import OutputLost, outlive_the_terminal, standard_streams
 from thaw.spaces import ConfigError, printable
 
 app = typer.Typer(
@@ -46,14 +47,26 @@ Address = Annotated[
 
 def run() -> int:
     """Run the command that the process was started with and return its exit status."""
+    with standard_streams():
+        return _status()
+
+
+def _status() -> int:
     try:
         # Outside of its standalone mode, Click returns the status of `typer.Exit` instead of raising it.
-        return app(standalone_mode=False) or OK
+        status = app(standalone_mode=False) or OK
+        print(end="", flush=True)
+        return status
     except ConfigError as error:
         print(printable(f"error: {error}"), file=sys.stderr)
         return WRONG_INPUT
     except RunStopped as error:
         print(printable(f"error: {error}"), file=sys.stderr)
+        return NOTHING_FINISHED
+    except OutputLost as error:
+        if error.closed:
+            return 128 + signal.SIGPIPE
+        print(f"error: {error}", file=sys.stderr)
         return NOTHING_FINISHED
     except typer.Abort:
         return 128 + signal.SIGINT
@@ -124,6 +137,7 @@ def search(
     from thaw.search.sessions.tuner import run_search
     from thaw.search.summary import print_summary
 
+    outlive_the_terminal()
     with joined(address), _naming(file):
         result = run_search(config, console)
     raise typer.Exit(print_summary(result, console))
@@ -140,6 +154,7 @@ def report(
     from thaw.analysis.report import write_report
     from thaw.analysis.run import load_run
 
+    outlive_the_terminal()
     page = write_report([load_run(run) for run in runs], output)
     print(page)
 
@@ -161,6 +176,7 @@ def resume(
     from thaw.search.sessions.resume import resume_search
     from thaw.search.summary import print_summary
 
+    outlive_the_terminal()
     console = Console(markup=False)
     with joined(address):
         result = resume_search(run, [*set_, *_budgets(trials, time_budget)], console)
@@ -197,6 +213,7 @@ def confirm(
     from thaw.search.confirmation.confirm import run_confirm
     from thaw.search.confirmation.table import print_confirmation
 
+    outlive_the_terminal()
     console = Console()
     found, reason = run_confirm(run, top=top, folds=folds, seeds=seeds, overrides=set_, console=console)
     raise typer.Exit(print_confirmation(run, found, reason, console))
@@ -248,6 +265,7 @@ def export(
     from thaw.search.delivery.export import export_run
     from thaw.search.delivery.winner import LabelGoal
 
+    outlive_the_terminal()
     goal, console = LabelGoal(target, policy, k, floor), Console(markup=False)
     with _training():
         export_run(load_run(run), to, console, trial=trial, onnx=onnx, refit=refit, goal=goal, overrides=set_)
@@ -269,6 +287,7 @@ def train(
     from thaw.search.delivery.winner import LabelGoal
     from thaw.search.settings.config import load_config
 
+    outlive_the_terminal()
     with _training(), _naming(config):
         goal = LabelGoal(target, policy, k, floor)
         train_config(load_config(config, set_), to, Console(markup=False), onnx=onnx, goal=goal)
@@ -289,5 +308,6 @@ def predict(
     """Predict the labels of images."""
     from thaw.search.predict import predict as predict_to
 
+    outlive_the_terminal()
     if not predict_to(bundle, images, to, format, Console(markup=False)):
         raise typer.Exit(NOTHING_FINISHED)
