@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -18,15 +17,10 @@ from thaw.analysis.report.beside import arrow
 from thaw.analysis.report.confirmation import Confirmation, confirmation
 from thaw.analysis.report.made_with import made_with
 from thaw.analysis.report.pictures import Picture, draw_all, write_table
+from thaw.analysis.report.place import MARK, PAGE, taking_the_place_of
 from thaw.analysis.report.trial_rows import trial_rows
 from thaw.analysis.run_data import RunData
-from thaw.spaces import METRICS, ConfigError
-
-MARK = '<meta name="generator" content="Thaw">'
-"""How a report is told from a file of the user's."""
-
-OURS = ("plots", "tables", "runs")
-"""Folders of a report, which the next one replaces."""
+from thaw.spaces import METRICS
 
 
 @dataclass(frozen=True)
@@ -60,34 +54,20 @@ def write_report(runs: Sequence[RunData], output: Path | None = None) -> Path:
     """
     if output is None:
         output = runs[0].folder.report if len(runs) == 1 else Path("report")
-    page = _make_room(output)
     several = len(runs) > 1
-    sections = []
-    for index, (name, run) in enumerate(zip(comparison.names(runs), runs, strict=True), 1):
-        folder = f"runs/{index}" if several else ""
-        sections.append(_section(name, run, output, folder))
-    shared: dict[str, Any] = {}
-    if several:
-        table = comparison.comparison_table(runs)
-        write_table(output / "tables" / "runs.csv", table)
-        groups, _ = draw_all({"best_so_far": comparison.PLOT}, runs, output, "")
-        shared = {"table": table, "warnings": comparison.warnings(runs), "pictures": groups.get("comparison", [])}
-    runs[0].folder.write_text(page, _render(sections, shared))
-    return page
-
-
-def _make_room(output: Path) -> Path:
-    page = output / "index.html"
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        if not page.is_file() or MARK.encode() not in page.read_bytes()[:2000]:
-            raise ConfigError("holds files that are no report and is left alone; choose another --output", file=output)
-        for name in OURS:
-            shutil.rmtree(output / name, ignore_errors=True)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot be made: {error.strerror}; choose another --output", file=output) from None
-    return page
+    with taking_the_place_of(output) as making:
+        sections = []
+        for index, (name, run) in enumerate(zip(comparison.names(runs), runs, strict=True), 1):
+            folder = f"runs/{index}" if several else ""
+            sections.append(_section(name, run, making, folder))
+        shared: dict[str, Any] = {}
+        if several:
+            table = comparison.comparison_table(runs)
+            write_table(making / "tables" / "runs.csv", table)
+            groups, _ = draw_all({"best_so_far": comparison.PLOT}, runs, making, "")
+            shared = {"table": table, "warnings": comparison.warnings(runs), "pictures": groups.get("comparison", [])}
+        runs[0].folder.write_text(making / PAGE, _render(sections, shared))
+    return output / PAGE
 
 
 def _section(name: str, run: RunData, output: Path, folder: str) -> Section:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +24,7 @@ from thaw.analysis.report import write_report
 from thaw.analysis.report.answer import answer
 from thaw.analysis.report.beside import beside
 from thaw.analysis.report.confirmation import confirmation
+from thaw.analysis.report.place import MARK, taking_the_place_of
 from thaw.analysis.report.spending import spending
 from thaw.analysis.report.trial_rows import trial_rows
 from thaw.analysis.run import Run, load_run
@@ -330,6 +332,37 @@ def test_an_older_report_is_replaced_and_other_files_are_not(tmp_path: Path) -> 
             write_report([run], tmp_path / place)
     with pytest.raises(ConfigError, match="cannot be made"):
         write_report([run], tmp_path / "file" / "below")
+
+
+def test_a_report_that_is_killed_leaves_the_old_one_and_locks_nobody_out(tmp_path: Path) -> None:
+    run = without_trials(tmp_path / "run")
+    kill = (
+        "import os, sys; from pathlib import Path; from thaw.analysis.report import place\n"
+        "with place.taking_the_place_of(Path(sys.argv[1])) as new:\n"
+        "    (new / 'plots').mkdir(); (new / 'index.html').write_text('half'); os.kill(os.getpid(), 9)"
+    )
+    folder = run.folder.report
+    for _ in range(2):
+        before = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        assert subprocess.run([sys.executable, "-c", kill, str(folder)], cwd=ROOT, timeout=60).returncode == -9
+        assert len({path.name for path in folder.iterdir()} - before) == 1
+        page = write_report([run])
+        assert "half" not in page.read_text(encoding="utf-8")
+        assert {path.name for path in folder.iterdir()} == {"index.html", "tables"}
+
+
+def test_of_reports_at_once_each_is_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    with ExitStack() as several:
+        for number in (1, 2, 3):
+            making = several.enter_context(taking_the_place_of(folder))
+            (making / "index.html").write_text(f"{MARK} {number}")
+            (making / "plots").mkdir()
+            (making / "plots" / f"{number}.png").touch()
+    # They end in the order 3, 2, 1.
+    assert (folder / "index.html").read_text() == f"{MARK} 1"
+    assert [path.name for path in (folder / "plots").iterdir()] == ["1.png"]
+    assert {path.name for path in folder.iterdir()} == {"index.html", "plots"}
 
 
 def test_the_command_loads_neither_torch_nor_ray(tmp_path: Path) -> None:
