@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +12,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from thaw.search.engine.interruption import RunStopped
-from thaw.search.terminal import OutputLost, outlive_the_terminal, standard_streams
-from thaw.spaces import ConfigError, printable
+from thaw.search.exit_status import NOTHING_FINISHED, exit_status
+from thaw.search.terminal import outlive_the_terminal
+from thaw.spaces import ConfigError
 
 app = typer.Typer(
     help="Hyperparameter search for transfer learning on images.",
@@ -23,8 +22,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-OK, NOTHING_FINISHED, WRONG_INPUT = 0, 1, 2
 
 File = Annotated[Path, typer.Argument(help="a search file (YAML)", metavar="FILE")]
 RunArgument = Annotated[Path, typer.Argument(help="a run folder, such as results/NAME", metavar="RUN")]
@@ -47,39 +44,8 @@ Address = Annotated[
 
 def run() -> int:
     """Run the command that the process was started with and return its exit status."""
-    with standard_streams():
-        return _status()
-
-
-def _status() -> int:
-    try:
-        # Outside of its standalone mode, Click returns the status of `typer.Exit` instead of raising it.
-        status = app(standalone_mode=False) or OK
-        print(end="", flush=True)
-        return status
-    except ConfigError as error:
-        print(printable(f"error: {error}"), file=sys.stderr)
-        return WRONG_INPUT
-    except RunStopped as error:
-        print(printable(f"error: {error}"), file=sys.stderr)
-        return NOTHING_FINISHED
-    except OutputLost as error:
-        if error.closed:
-            return 128 + signal.SIGPIPE
-        print(f"error: {error}", file=sys.stderr)
-        return NOTHING_FINISHED
-    except typer.Abort:
-        return 128 + signal.SIGINT
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
-    except Exception as error:
-        # Click's errors about options know how to show themselves; anything else is a bug and shows its traceback.
-        show = getattr(error, "show", None)
-        if show is None:
-            raise
-        show()
-        return getattr(error, "exit_code", WRONG_INPUT)
+    # Outside of its standalone mode, Click returns the status of `typer.Exit` instead of raising it.
+    return exit_status(lambda: app(standalone_mode=False))
 
 
 @contextmanager

@@ -1,0 +1,47 @@
+"""How a command ends: errors that a user may meet are one line on standard error and a status."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+
+import typer
+
+from thaw.search.engine.interruption import RunStopped
+from thaw.search.terminal import OutputLost, standard_streams
+from thaw.spaces import ConfigError, printable
+
+OK, NOTHING_FINISHED, WRONG_INPUT = 0, 1, 2
+
+
+def exit_status(command: Callable[[], int | None]) -> int:
+    """Call `command`, which returns a status or None, and return the status that the process ends with."""
+    with standard_streams():
+        try:
+            status = command() or OK
+            print(end="", flush=True)
+            return status
+        except ConfigError as error:
+            return _say(error, WRONG_INPUT)
+        except RunStopped as error:
+            return _say(error, NOTHING_FINISHED)
+        except OutputLost as error:
+            return 128 + signal.SIGPIPE if error.closed else _say(error, NOTHING_FINISHED)
+        except typer.Abort:
+            return 128 + signal.SIGINT
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 128 + signal.SIGINT
+        except Exception as error:
+            # Click's errors about options know how to show themselves; anything else is a bug and shows its traceback.
+            show = getattr(error, "show", None)
+            if show is None:
+                raise
+            show()
+            return getattr(error, "exit_code", WRONG_INPUT)
+
+
+def _say(error: Exception, status: int) -> int:
+    print(printable(f"error: {error}"), file=sys.stderr)
+    return status
