@@ -186,17 +186,26 @@ def confirm(
 
 
 @app.command()
-def data(file: File, set_: Set = []) -> None:  # noqa: B006 - typer copies it
-    """Show what the data set of a search file holds. Only the labels are needed."""
-    from thaw.search.describe import describe_data
-    from thaw.search.prepare.preflight import load_dataset
+def data(
+    file: File,
+    set_: Set = [],  # noqa: B006 - typer copies it
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")] = False,
+) -> None:
+    """Show what the data set of a search file holds, and how it was read. Only the labels are needed."""
+    from thaw.search.describe_data import describe_data
+    from thaw.search.prepare.data_set import data_facts, load_dataset
     from thaw.search.settings.config import load_config
     from thaw.trainables.data.image_store import sampled_grey
 
     with _naming(file):
         config = load_config(file, set_)
         dataset = load_dataset(config)
-        describe_data(dataset, sampled_grey(dataset.root, dataset.files, config.data.white), Console(markup=False))
+        notes = sampled_grey(dataset.root, dataset.files, config.data.white).notes()
+        facts = data_facts(config, dataset, notes)
+    if as_json:
+        print(json.dumps(facts.to_dict(), ensure_ascii=False))
+    else:
+        describe_data(facts, dataset, Console(markup=False))
 
 
 @app.command()

@@ -1,55 +1,15 @@
-"""Text for `thaw data` and `thaw describe`."""
+"""Text for `thaw describe`."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError, printable
+from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
 from thaw.spaces.trial import default
 from thaw.trainables.activations.inputs import MIN_GAIN, plan
-from thaw.trainables.data.dataset import Dataset
-from thaw.trainables.data.grey import Grey
 from thaw.trainables.networks.table import describe_stages
-
-BAR = 40
-
-
-def describe_data(dataset: Dataset, grey: Grey, console: Console) -> None:
-    """Counts, absent and rejected images, the scale of grey ones, and how labels are distributed."""
-    images, labels = dataset.labels.shape
-    absent = dataset.absent()
-    console.print(f"{images} images, {labels} labels, from {dataset.root}", highlight=False, soft_wrap=True)
-    if absent:
-        first = printable(", ".join(absent[:3]))
-        console.print(f"{len(absent)} of them are absent (first: {first})", highlight=False, soft_wrap=True)
-    if dataset.rejected:
-        file, reason = map(printable, dataset.rejected[0])
-        console.print(
-            f"{len(dataset.rejected)} rows cannot be used (first: {file}: {reason})", highlight=False, soft_wrap=True
-        )
-    for note in grey.notes():
-        console.print(note, highlight=False, soft_wrap=True)
-    support = dataset.labels.sum(axis=0)
-    rows = [(printable(dataset.classes[i]), int(support[i])) for i in np.argsort(-support, kind="stable")]
-    console.print(_bars("label", rows, images))
-    counts = np.bincount(dataset.labels.sum(axis=1))
-    rows = [(str(number), int(count)) for number, count in enumerate(counts) if count]
-    console.print(_bars("labels an image", rows, images))
-
-
-def _bars(title: str, rows: list[tuple[str, int]], images: int) -> Table:
-    table = Table(box=None)
-    table.add_column(title)
-    table.add_column("images", justify="right")
-    table.add_column("share", justify="right")
-    table.add_column("")
-    longest = max(count for _, count in rows) or 1
-    for name, count in rows:
-        table.add_row(name, str(count), f"{count / images:.2%}", "█" * round(BAR * count / longest))
-    return table
 
 
 def describe_architecture(name: str, freeze_depth: int, image_size: int, console: Console) -> None:

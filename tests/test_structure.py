@@ -48,7 +48,7 @@ def test_imports_go_one_way(package: str) -> None:
     ("statement", "absent"),
     [
         ("import thaw.spaces, thaw.analysis, thaw.search.cli", ("torch", "ray")),
-        ("import thaw.search.settings.config", ("torch", "ray")),
+        ("import thaw.search.settings.config, thaw.search.describe_data", ("torch", "ray")),
         ("import thaw.search.best, thaw.search.summary, thaw.analysis.report", ("torch", "ray")),
         # What every worker loads before its first trial.
         ("import thaw.trainables.trainable", ("sklearn", "scipy", "timm", "optuna", "matplotlib")),

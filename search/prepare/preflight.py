@@ -11,14 +11,14 @@ import numpy as np
 
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.backends.ray.cluster import check_nodes
+from thaw.search.prepare.data_set import cache_directory, load_dataset
 from thaw.search.prepare.measure import choose_precision
 from thaw.search.prepare.resources import available, resolve_resources
 from thaw.search.settings.schema import DataConfig, SearchConfig
 from thaw.spaces import ConfigError
 from thaw.trainables.context import CacheOptions, ImageSource, RunContext
 from thaw.trainables.data.augment import AUGMENTS
-from thaw.trainables.data.dataset import Dataset, read_dataset
-from thaw.trainables.data.digits import BUILTIN
+from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split, split_dataset
 from thaw.trainables.evaluation.trivial import trivial_metrics
@@ -71,25 +71,6 @@ def run_folder(config: SearchConfig) -> RunFolder:
     folder = RunFolder(Path(config.output).expanduser().resolve() / config.name)
     folder.check_new()
     return folder
-
-
-def load_dataset(config: SearchConfig) -> Dataset:
-    """The data set that the search file names; images need not exist."""
-    data = config.data
-    try:
-        if data.builtin is not None:
-            images, labels = BUILTIN[data.builtin](cache_directory(config) / data.builtin)
-            return read_dataset(images, labels)
-        assert data.images is not None
-        classes = Path(data.classes) if data.classes else None
-        return read_dataset(Path(data.images), Path(data.labels) if data.labels else None, data.format, classes)
-    except ConfigError as error:
-        raise error if error.file else error.within("data") from None
-
-
-def cache_directory(config: SearchConfig) -> Path:
-    """The node-local folder for what can be computed again."""
-    return Path(config.cache.directory).expanduser().absolute()
 
 
 def prepare(

@@ -13,9 +13,10 @@ from torchvision import models
 
 from tests.conftest import ROOT
 from tests.searches import small_config
-from thaw.search.describe import describe_architecture, describe_data
+from thaw.search.describe import describe_architecture
+from thaw.search.describe_data import describe_data
 from thaw.search.dry_run import dry_run
-from thaw.search.prepare.preflight import load_dataset
+from thaw.search.prepare.data_set import data_facts, load_dataset
 from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
 from thaw.trainables.data.dataset import read_dataset
 from thaw.trainables.networks.table import ARCHITECTURES
@@ -39,25 +40,28 @@ def cells(text: str, first: str) -> list[str]:
 
 @pytest.mark.skipif(not PAPER_LABELS.is_file(), reason="the paper's label file is not at hand")
 def test_the_papers_labels(tmp_path: Path) -> None:
-    text = shown(lambda console: describe_data(read_dataset(tmp_path, PAPER_LABELS), console))
+    dataset = read_dataset(tmp_path, PAPER_LABELS)
+    facts = data_facts(small_config(tmp_path, tmp_path, tmp_path), dataset)
+    text = shown(lambda console: describe_data(facts, dataset, console))
     rows = [line.split("\t")[1].split(",") for line in PAPER_LABELS.read_text().splitlines() if line.strip()]
     assert len(rows) == 1412
-    assert "1412 images" in text and "1412 of them are absent (first: 0.jpg, 1.jpg, 2.jpg)" in text
+    assert "1412 images" in text and "1412 images are absent" in text
     alone, ones = sum(len(row) == 1 for row in rows), sum("1" in row for row in rows)
     assert cells(text, "1")[1:3] == [str(ones), f"{ones / 1412:.2%}"]
-    last = text[text.index("labels an image") :]
+    last = text[text.rindex("labels an image") :]
     assert cells(last, "1")[1:3] == [str(alone), f"{alone / 1412:.2%}"] == ["1100", "77.90%"]
 
 
 def test_the_squares(tmp_path: Path, squares: Path, cache: Path) -> None:
     config = small_config(tmp_path, squares, cache)
-    text = shown(lambda console: describe_data(load_dataset(config), console))
-    assert "120 images, 3 labels" in text and "absent" not in text and "cannot be used" not in text
+    dataset = load_dataset(config)
+    text = shown(lambda console: describe_data(data_facts(config, dataset), dataset, console))
+    assert "120 images; 3 labels" in text and "absent" not in text and "cannot be used" not in text
     written = (squares / "labels.csv").read_text()
     for colour in ("red", "green", "blue"):
         count = written.count(colour)
         assert cells(text, colour)[1:3] == [str(count), f"{count / 120:.2%}"]
-    last = text[text.index("labels an image") :]
+    last = text[text.rindex("labels an image") :]
     assert cells(last, "1")[1:3] == ["60", "50.00%"] and cells(last, "2")[1:3] == ["60", "50.00%"]
 
 

@@ -36,6 +36,7 @@ class Dataset:
         ids: what the label file calls them, in the same order; the names themselves where no others are listed.
         columns: the other columns of the label file as text, one row an image.
         rejected: (file, reason) of the label rows that cannot be used.
+        notes: what was guessed, what was left out, and what looks wrong, a sentence each.
     """
 
     root: Path
@@ -45,6 +46,7 @@ class Dataset:
     ids: tuple[str, ...]
     columns: pd.DataFrame
     rejected: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def single_label(self) -> bool:

@@ -52,10 +52,11 @@ def split_dataset(
     """
     rows = np.flatnonzero(usable)
     shares = np.array([1 - validation - test, validation, test])
-    if column is not None:
+    given = given_split(dataset, usable, column)
+    if given is not None:
         if group is not None:
             raise ConfigError(f"column: {column} says where each row belongs, so group: {group} cannot; remove one")
-        places = _given(_column(dataset, column, "column").iloc[rows], column)
+        split = given
     else:
         if not (0 < validation < 1 and 0 <= test < 1 and shares[TRAIN] > 0):
             raise ConfigError(f"needs 0 < validation, 0 <= test, together below 1, got {validation:g} and {test:g}")
@@ -65,7 +66,7 @@ def split_dataset(
         else:
             groups = pd.factorize(_column(dataset, group, "group").iloc[rows])[0]
             places = _stratified_groups(dataset.labels[rows], groups, shares, random)
-    split = Split(*(rows[places == place] for place in (TRAIN, VALIDATION, TEST)))
+        split = Split(*(rows[places == place] for place in (TRAIN, VALIDATION, TEST)))
     for name, part in (("train", split.train), ("validation", split.validation)):
         if not len(part):
             kind = f"{len(np.unique(groups))} groups of " if group is not None else ""
@@ -74,6 +75,23 @@ def split_dataset(
                 "give more images or groups, larger shares, or another split column"
             )
     return split
+
+
+def given_split(dataset: Dataset, usable: np.ndarray, column: str | None) -> Split | None:
+    """The split that the data themselves say; None where they say none.
+
+    Args:
+        usable: bool (images,), rows that may be used.
+        column: as for :func:`split_dataset`.
+
+    Raises:
+        ConfigError: the column is missing or says something else.
+    """
+    if column is None:
+        return None
+    rows = np.flatnonzero(usable)
+    places = _given(_column(dataset, column, "column").iloc[rows], column)
+    return Split(*(rows[places == place] for place in (TRAIN, VALIDATION, TEST)))
 
 
 def split_folds(
