@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,6 +25,12 @@ from thaw.trainables.data.image_places import find_images
 SEPARATOR = "|"
 """Between the labels of an image: the separator that Thaw's own reader tries first, and rare in labels."""
 
+PLAIN = re.compile(r"\d+|[^\W\d][\w.-]*( [\w.-]+)*")
+"""Names that stand between separators as they are: whole numbers and words."""
+
+NO_NAMES = {"nan", "na", "none", "null", "nil", "inf", "infinity", "true", "false"}
+"""Words that readers may take for a missing value, a number, or yes and no."""
+
 
 @dataclass(frozen=True)
 class Format:
@@ -31,16 +40,40 @@ class Format:
         delimiter: between the cells.
         header: the first row, if there is one.
         row: the cells of one image, which is called by its name.
+        check: raises a ConfigError where the labels of a bundle cannot be written so.
     """
 
     delimiter: str
     header: Callable[[Bundle], list[str]] | None
     row: Callable[[Bundle, str, Prediction], list[str]]
+    check: Callable[[Bundle], None] = lambda bundle: None
+
+
+def _header(bundle: Bundle) -> list[str]:
+    """One column a label, called like it unless a column of that name stands there already."""
+    header = ["image", "labels"]
+    for name in bundle.classes:
+        column = name
+        while column.strip().lower() in [other.strip().lower() for other in header]:
+            column = f"probability of {column}"
+        header.append(column)
+    return header
 
 
 def _with_probabilities(bundle: Bundle, name: str, prediction: Prediction) -> list[str]:
     probabilities = [f"{probability:.6g}" for probability in prediction.probabilities.values()]
-    return [name, SEPARATOR.join(prediction.labels), *probabilities]
+    return [name, _label_cell(bundle.classes, prediction.labels), *probabilities]
+
+
+def _label_cell(classes: Sequence[str], labels: Sequence[str]) -> str:
+    """Labels with bars between them; JSON lists, in every row, where a reader could take a class for something else."""
+    words = Counter(word for name in classes for word in name.split())
+    for name in classes:
+        # Words that recur look like labels of their own: polar bear, brown bear.
+        list_like = " " in name and any(words[word] > 1 for word in name.split())
+        if list_like or not PLAIN.fullmatch(name) or name.lower() in NO_NAMES:
+            return json.dumps(list(labels), ensure_ascii=False)
+    return SEPARATOR.join(labels)
 
 
 def _as_in_the_label_file(bundle: Bundle, name: str, prediction: Prediction) -> list[str]:
@@ -48,9 +81,16 @@ def _as_in_the_label_file(bundle: Bundle, name: str, prediction: Prediction) -> 
     return [name, ",".join(ids[label] for label in prediction.labels)]
 
 
+def _check_paper(bundle: Bundle) -> None:
+    odd = next((id for id in bundle.ids if not re.fullmatch(r"""[^\s,;|"']+""", id)), None)
+    if odd is not None:
+        rule = f"labels in the paper's format hold no blanks, quotes and separators, got {odd!r}"
+        raise ConfigError(f"{rule}; use --format probabilities", "--format")
+
+
 FORMATS: dict[str, Format] = {
-    "probabilities": Format(",", lambda bundle: ["image", "labels", *bundle.classes], _with_probabilities),
-    "paper": Format("\t", None, _as_in_the_label_file),
+    "probabilities": Format(",", _header, _with_probabilities),
+    "paper": Format("\t", None, _as_in_the_label_file, _check_paper),
 }
 
 
@@ -81,6 +121,7 @@ def predict(bundle_folder: Path, places: Sequence[str], to: Path, format: str, c
         check_new(file)
     images = find_images(places)
     bundle = load_bundle(bundle_folder)
+    chosen.check(bundle)
     started = time.monotonic()
     rejected: list[tuple[str, str]] = []
     with ExitStack() as stack:
@@ -99,8 +140,8 @@ def predict(bundle_folder: Path, places: Sequence[str], to: Path, format: str, c
             unused = _writer(stack, rejected_file(to), ",")
             unused.writerows([("file", "reason"), *rejected])
     used, seconds = len(images) - len(rejected), time.monotonic() - started
-    message = f"{used} images in {seconds:.1f} s, {used / max(seconds, 1e-9):.0f} a second: {to}"
-    console.print(message, markup=False, highlight=False, soft_wrap=True)
+    summary = f"{used} images in {seconds:.1f} s, {used / max(seconds, 1e-9):.0f} a second: {to}"
+    console.print(summary, markup=False, highlight=False, soft_wrap=True)
     if rejected:
         name, reason = rejected[0]
         more = f"{len(rejected)} cannot be used (first: {name}: {reason}), see {rejected_file(to)}"

@@ -38,7 +38,13 @@ def some_rule(labels: int = len(CLASSES), activation: str = "sigmoid") -> LabelR
     return LabelRule(calibration, rng.uniform(0.2, 0.8, labels), activation=activation)  # type: ignore[arg-type]
 
 
-def write_bundle(folder: Path, name: str = "convnet", classes: Sequence[str] = CLASSES, seed: int = 1) -> Network:
+def write_bundle(
+    folder: Path,
+    name: str = "convnet",
+    classes: Sequence[str] = CLASSES,
+    seed: int = 1,
+    ids: Sequence[str] | None = None,
+) -> Network:
     """A bundle of a random network, and that network."""
     torch.manual_seed(seed)
     network = random_network(name, len(classes))
@@ -48,7 +54,7 @@ def write_bundle(folder: Path, name: str = "convnet", classes: Sequence[str] = C
     (folder / CARD).write_text("# A model\n")
     facts = {
         "classes": list(classes),
-        "ids": [str(number) for number in range(1, len(classes) + 1)],
+        "ids": list(ids or map(str, range(1, len(classes) + 1))),
         "model": model_facts(name, len(classes)).to_dict(),
         "rule": some_rule(len(classes)).to_dict(),
     }

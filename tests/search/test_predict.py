@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import sys
@@ -10,6 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from thaw.search.predict import predict
 from thaw.spaces import ConfigError
 from thaw.trainables.bundles import predict as prediction
 from thaw.trainables.bundles.bundle import Bundle, load_bundle
+from thaw.trainables.data.annotations import read_folders
 from thaw.trainables.data.formats import read_paper
 from thaw.trainables.data.image_places import find_images
 
@@ -76,6 +79,37 @@ def test_the_label_files_own_format_can_be_read_again(bundle: Path, images: Path
         assert labels == {ids[label] for label in one.labels}
 
 
+ODD = ("a|b", "c, d", 'say "yes"', "two\nlines", "=1+1", "polar bear", "it's", "nan", "[x]", "image", "Labels")
+
+
+def test_labels_with_any_signs_can_be_read_again(images: Path, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "model", classes=ODD)
+    predict(tmp_path / "model", [str(images)], tmp_path / "out.csv", "probabilities", QUIET)
+    header, *rows = rows_of(tmp_path / "out.csv")
+    assert header == ["image", "labels", *ODD[:-2], "probability of image", "probability of Labels"]
+    expected = load_bundle(tmp_path / "model").predict([images / row[0] for row in rows])
+    assert [json.loads(row[1]) for row in rows] == [list(one.labels) for one in expected]
+    assert len({one.labels for one in expected}) > 2
+    message = "labels in the paper's format hold no blanks, quotes and separators, got 'two words'"
+    write_bundle(tmp_path / "other", classes=ODD, ids=["two words", *map(str, range(1, len(ODD)))])
+    with pytest.raises(ConfigError, match=message):
+        predict(tmp_path / "other", [str(images)], tmp_path / "out.txt", "paper", QUIET)
+
+
+def test_own_results_among_the_images_are_no_images(images: Path) -> None:
+    run = images / "results" / "photos"
+    for file in (run / "events.jsonl", run / "search.yaml", images / "model" / "bundle.json"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (images / "model" / "model.safetensors").touch()
+    for folder in (run / "report" / "plots", images / "model"):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(images / "0.png", folder)
+    assert len(names_of(images)) == 40
+    assert names_of(run / "report" / "plots") == ["0.png"], "named outright, a folder is taken as it is"
+    assert read_folders(images, None, None).files == [f"deep/er/{number}.png" for number in (37, 38, 39)]
+
+
 def test_bad_images_are_listed_and_end_nothing(bundle: Path, images: Path, tmp_path: Path) -> None:
     (images / "a bad one.jpg").write_text("no image")
     (images / "empty.png").touch()
@@ -109,10 +143,10 @@ def test_nothing_is_left_when_it_fails_midway(
 def test_a_file_that_hangs_holds_up_nobody(bundle: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decode, slow = prediction.decode_image, images / "0.png"
 
-    def sometimes(path: Path, size: int, resize: str) -> np.ndarray:
+    def sometimes(path: Path, *how: Any) -> np.ndarray:
         if path == slow:
             hang.wait()
-        return decode(path, size, resize)
+        return decode(path, *how)
 
     hang = threading.Event()
     monkeypatch.setattr(prediction, "decode_image", sometimes)
@@ -131,8 +165,8 @@ def test_memory_does_not_grow_with_the_images(bundle: Path, squares: Path, monke
     def gone() -> None:
         alive[0] -= 1
 
-    def counted(path: Path, size: int, resize: str) -> np.ndarray:
-        pixels = decode(path, size, resize).copy()
+    def counted(path: Path, *how: Any) -> np.ndarray:
+        pixels = decode(path, *how).copy()
         alive[0] += 1
         most[0] = max(most[0], alive[0])
         weakref.finalize(pixels, gone)

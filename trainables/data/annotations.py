@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.label_files import Rows, bytes_of, decoded, json_of, looks_like_image
+from thaw.trainables.data.own_results import holds_own_results
 
 
 def read_coco(images: Path, labels: Path | None, classes: dict[str, str] | None) -> Rows:
@@ -87,7 +88,7 @@ def read_folders(images: Path, labels: Path | None, classes: dict[str, str] | No
     """A folder for each label below the image folder; whatever lies deeper belongs to it.
 
     Links are followed, also to folders elsewhere, and each folder is read once for a label, so that links in a circle
-    end. Hidden files and folders are left out.
+    end. Hidden files and folders are left out, and so is what Thaw itself has written.
     """
     if labels is not None:
         raise ConfigError(f"format folders takes its labels from data.images, got {labels}; remove it", key="labels")
@@ -112,7 +113,7 @@ def read_folders(images: Path, labels: Path | None, classes: dict[str, str] | No
 
 
 class _Folder:
-    """What a folder holds: folders, files called like images, and links that lead nowhere, by name; no hidden ones."""
+    """What a folder holds, by name: folders, files called like images, and links that lead nowhere; nothing hidden."""
 
     def __init__(self, path: Path) -> None:
         self.folders: list[str] = []
@@ -134,7 +135,8 @@ class _Folder:
         if link and not os.path.exists(entry):
             self.broken.append(entry.name)
         elif os.path.isdir(entry) if link else entry.is_dir():
-            self.folders.append(entry.name)
+            if not holds_own_results(Path(entry)):
+                self.folders.append(entry.name)
         elif looks_like_image(entry.name):
             self.files.append(entry.name)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from thaw.spaces import ConfigError
 from thaw.trainables.data.label_files import looks_like_image
+from thaw.trainables.data.own_results import holds_own_results
 
 WILDCARDS = "*?["
 
@@ -21,8 +22,8 @@ def find_images(places: Sequence[str]) -> dict[str, Path]:
     called by its path.
 
     Args:
-        places: each a folder (searched with all its folders), a pattern such as ``photos/**/*.jpg``, an image file, or
-            a text file with one path a line, relative to its own folder.
+        places: each a folder (searched with all its folders but Thaw's own results), a pattern such as
+            ``photos/**/*.jpg``, an image file, or a text file with one path a line, relative to its own folder.
 
     Raises:
         ConfigError: a place does not exist, or no image is found.
@@ -37,7 +38,7 @@ def find_images(places: Sequence[str]) -> dict[str, Path]:
 def _images_of(place: str) -> list[tuple[str, Path]]:
     path = Path(place).expanduser()
     if path.is_dir():
-        found = [(file.relative_to(path).as_posix(), file) for file in sorted(path.rglob("*"))]
+        found = [(file.relative_to(path).as_posix(), file) for file in sorted(_below(path))]
     elif path.exists():
         return [(path.name, path)] if looks_like_image(path.name) else list(_listed(path))
     elif any(sign in place for sign in WILDCARDS):
@@ -51,6 +52,14 @@ def _images_of(place: str) -> list[tuple[str, Path]]:
     if not images:
         raise ConfigError(f"there is no image in {place}; give another folder or pattern", "IMAGES")
     return images
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Everything in a folder and its folders, except for what Thaw itself has written."""
+    for file in folder.iterdir():
+        yield file
+        if file.is_dir() and not file.is_symlink() and not holds_own_results(file):
+            yield from _below(file)
 
 
 def _fixed_part(pattern: Path) -> Path:

@@ -1,0 +1,30 @@
+"""What Thaw itself has written into a folder of images: its pictures are no data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from thaw.trainables.data.label_files import looks_like_image
+
+SIGNATURES = (
+    ("events.jsonl", "search.yaml"),  # a run, whose report holds pictures
+    ("bundle.json", "model.safetensors"),  # an exported model
+    ("index.html", "plots", "tables"),  # a report on several runs
+)
+"""Names that lie together only in a folder that Thaw has made."""
+
+
+def is_own(folder: Path) -> bool:
+    """Whether Thaw has made this folder: a run, an exported model or a report."""
+    return any(all((folder / name).exists() for name in names) for names in SIGNATURES)
+
+
+def holds_own_results(folder: Path) -> bool:
+    """Whether a folder is Thaw's own, or the ``output`` of its searches: it holds some, and no image beside them."""
+    if is_own(folder):
+        return True
+    try:
+        entries = list(folder.iterdir())
+    except OSError:
+        return False  # whoever reads the folder says why it cannot be read
+    return any(map(is_own, entries)) and not any(looks_like_image(entry.name) for entry in entries)
