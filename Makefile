@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-.PHONY: quickstart test test-slow test-gpu test-soak lint reference clean
+.PHONY: quickstart test test-slow test-gpu test-soak lint structure reference clean
 
 # Made again whenever the list of requirements changes.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -30,6 +30,9 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --package thaw
+
+structure: $(VENV)/installed
+	$(BIN)/python -m pytest -q -s tests/test_structure.py
 
 reference: $(VENV)/installed
 	$(BIN)/python -m thaw.search.reference > docs/reference.md

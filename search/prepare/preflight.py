@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.backends.ray.cluster import check_nodes
 from thaw.search.prepare.data_set import cache_directory, load_dataset
 from thaw.search.prepare.measure import choose_precision
+from thaw.search.prepare.nodes import check_nodes
 from thaw.search.prepare.resources import available, resolve_resources
 from thaw.search.settings.schema import DataConfig, SearchConfig
 from thaw.spaces import ConfigError

@@ -12,6 +12,9 @@ from thaw.search.engine.interruption import StopRequest
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 
+SIGNAL_STATUS = {number.name: 128 + number for number in HANDLED}
+"""Name of a signal → exit status of a command that it ended, as shells count it."""
+
 
 @contextmanager
 def noted_signals(stop: StopRequest) -> Iterator[None]:

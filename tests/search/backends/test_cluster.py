@@ -210,7 +210,8 @@ def test_what_the_cluster_cannot_do_is_refused(
 SEEN = """
 import json, os, sys
 from pathlib import Path
-from thaw.search.backends.ray.cluster import check_nodes, joined
+from thaw.search.backends.ray.cluster import joined
+from thaw.search.prepare.nodes import check_nodes
 from thaw.search.settings.config import load_config
 from thaw.spaces import ConfigError
 

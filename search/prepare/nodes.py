@@ -1,0 +1,92 @@
+"""The nodes of a cluster, looked over before a search begins."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from thaw.search.prepare.resources import node_name
+from thaw.search.settings.config import SearchConfig
+from thaw.spaces import ConfigError
+
+ANSWER_SECONDS = 300.0
+"""Seconds that a node may take to start a worker and to import torch."""
+
+
+def check_nodes(config: SearchConfig) -> None:
+    """Every node that can hold a trial runs our code, and sees output, images and weights where this one does.
+
+    Nothing to do where there is one node, or Ray does not run.
+
+    Raises:
+        ConfigError: naming the path and the nodes that do not see it.
+    """
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
+        return
+    cpu, gpu = config.resources.cpu, config.resources.gpu or 0
+    has = [(node, node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    if len(has) < 2:
+        return
+    nodes = {
+        node["NodeID"]: node_name(node)
+        for node, there in has
+        if there.get("CPU", 0) >= cpu and there.get("GPU", 0) >= gpu
+    }
+    output = Path(config.output).expanduser().resolve()
+    place = next(folder for folder in (output, *output.parents) if folder.is_dir())
+    # A folder of that name may lie on every node; a new file in it is seen by those that share it.
+    token = place / f".thaw-{uuid.uuid4().hex}"
+    token.touch()
+    try:
+        unseen = _ask(nodes, [str(token), *_inputs(config).values()])
+    finally:
+        token.unlink()
+    for key, path in {"output": str(token), **_inputs(config)}.items():
+        blind = [name for name, missing in unseen.items() if path in missing]
+        if blind:
+            seen = place if key == "output" else path
+            rule = "must lie on a file system that all nodes share" if key == "output" else "must be there on all nodes"
+            raise ConfigError(f"{seen} {rule}, not seen by {', '.join(blind)}; choose another place", key)
+
+
+def _inputs(config: SearchConfig) -> dict[str, str]:
+    """Key → path of what every node reads."""
+    images = {"data.images": config.data.images} if config.data.images else {}
+    weights = config.weights if isinstance(config.weights, dict) else {}
+    files = {f"weights.{name}": path for name, path in weights.items() if path not in ("imagenet", "none")}
+    return {**images, **files}
+
+
+def _ask(nodes: dict[str, str], paths: list[str]) -> dict[str, list[str]]:
+    """Name of a node → those of `paths` that it does not see."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    task: Any = ray.remote(num_cpus=0, max_retries=0)(_missing)
+    asked = {
+        task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(id, soft=False)).remote(paths): name
+        for id, name in nodes.items()
+    }
+    answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)
+    if silent:
+        names = ", ".join(asked[reference] for reference in silent)
+        raise ConfigError(f"no answer within {ANSWER_SECONDS:g} s from {names}; repair or remove these nodes")
+    unseen = {}
+    for reference in answered:
+        try:
+            unseen[asked[reference]] = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            reason = str(error).strip().splitlines()[-1]
+            message = f"{asked[reference]} cannot run a trial: {reason}; install there what is installed here"
+            raise ConfigError(message) from None
+    return unseen
+
+
+def _missing(paths: list[str]) -> list[str]:
+    """Runs on each node: whether trials can be imported, and what of `paths` is not there."""
+    import_module("thaw.trainables.trainable")
+    return [path for path in paths if not Path(path).exists()]
