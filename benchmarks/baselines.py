@@ -23,8 +23,9 @@ from thaw.spaces import TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.views import render, view_parameters
 from thaw.trainables.evaluation.metrics import average_precision
-from thaw.trainables.networks.freezing import Frozen, Network, parted, pretrained_layers
-from thaw.trainables.networks.table import architecture, output_features
+from thaw.trainables.networks.backbone import resolve
+from thaw.trainables.networks.freezing import Frozen, Network, parted
+from thaw.trainables.networks.table import architecture
 from thaw.trainables.seeding import derive_seed
 from thaw.trainables.training.losses import build_loss, probabilities
 from thaw.trainables.training.optim import build_optimizer
@@ -44,10 +45,10 @@ class Seeds:
     def network(self) -> Network:
         """Thaw's network, but for batch norm, which stays as it is in frozen layers, too."""
         torch.manual_seed(self._seed("initialisation", 0))
-        config, row = self.config, architecture(self.config.architecture)
-        features = output_features(row.name, self.context.images.size)
-        head = row.head(features, self.context.labels.shape[1], config.head_units, config.dropout)
-        frozen, rest = parted(copy.deepcopy(pretrained_layers(row.name, self.context.weights)[0]), config.freeze_depth)
+        config = self.config
+        backbone = resolve(config.architecture, self.context.weights, self.context.images.size)
+        head = backbone.head(self.context.labels.shape[1], config.head_units, config.dropout)
+        frozen, rest = parted(copy.deepcopy(backbone.layers), config.freeze_depth)
         return Network(Frozen(frozen), {**rest, "head": head}, "")
 
     def batches(self, epoch: int) -> list[np.ndarray]:
@@ -76,7 +77,7 @@ class Tuned(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.trial = TrialConfig(**new_config["trial"])
-        self.row = architecture(self.trial.architecture)
+        self.row = architecture(self.trial.architecture).preprocessing
         self.seeds = Seeds(self.trial, self.context)
         self.network = self.seeds.network().to(self.device).to(memory_format=torch.channels_last)
         self.loss = build_loss(self.trial)
@@ -140,7 +141,7 @@ def tutorial(config: dict[str, Any], context: RunContext, device: str) -> None:
     """
     torch.set_num_threads(1)
     trial = TrialConfig(**config["trial"])
-    seeds, row, size = Seeds(trial, context), architecture(trial.architecture), context.images.size
+    seeds, row, size = Seeds(trial, context), architecture(trial.architecture).preprocessing, context.images.size
     square = [transforms.Resize(size), transforms.CenterCrop(size)]
     finish = [transforms.ToTensor(), transforms.Normalize(row.mean, row.std)]
     augment = context.augment

@@ -8,7 +8,7 @@ from typing import Any
 
 from thaw.spaces import TrialConfig
 from thaw.trainables.data.splits import Split
-from thaw.trainables.networks.table import describe_stages
+from thaw.trainables.networks.backbone import resolve
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def bound(configs: Sequence[TrialConfig], split: Split, image_size: int, fresh_v
     frozen_live = frozen_once = trained = 0.0
     seen: dict[tuple[str, int], int] = {}
     for config in configs:
-        macs = [stage.macs for stage in describe_stages(config.architecture, image_size)]
+        macs = [stage.macs for stage in resolve(config.architecture, "none", image_size).cost.stages]
         prefix, tail = sum(macs[: config.freeze_depth]), sum(macs[config.freeze_depth :])
         frozen_live += config.epochs * (train + validation) * prefix
         trained += config.epochs * (3 * train + validation) * tail

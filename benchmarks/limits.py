@@ -28,9 +28,9 @@ from thaw.spaces import TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.evaluation.metrics import average_precision
+from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.chunks import MOST, chunk_size
 from thaw.trainables.networks.freezing import build_network, run_prefix
-from thaw.trainables.networks.table import describe_stages
 from thaw.trainables.training.loop import EVALUATION_BATCH, Training
 from thaw.trainables.training.losses import probabilities
 from thaw.trainables.training.optim import build_optimizer
@@ -58,7 +58,7 @@ def prefix(bench: Bench, repeat: int) -> Figures:
     a, b = torch.randn(2, 1024, 1024)
     run_prefix(frozen, images)
     of_mm, of_prefix = seconds(lambda: torch.mm(a, b), lambda: run_prefix(frozen, images), repeat=repeat)
-    flop = 2 * MOST * sum(stage.macs for stage in describe_stages(name, size))
+    flop = 2 * MOST * sum(stage.macs for stage in resolve(name, "none", size).cost.stages)
     rates = {"mm_gflops": 2 * 1024**3 / of_mm / 1e9, "prefix_gflops": flop / of_prefix / 1e9}
     return {**rates, "share": rates["prefix_gflops"] / rates["mm_gflops"]}
 

@@ -131,5 +131,5 @@ def random_weights(name: str, work: Path) -> Path:
     """Weights as a network has them at the start of training, in a file like that of pretrained ones."""
     torch.manual_seed(0)
     file = work / f"{name}.pth"
-    torch.save(architecture(name).build().state_dict(), file)
+    torch.save(architecture(name).build(64).state_dict(), file)
     return file

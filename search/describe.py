@@ -9,7 +9,7 @@ from rich.table import Table
 from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
 from thaw.spaces.trial import default
 from thaw.trainables.activations.inputs import MIN_GAIN, plan
-from thaw.trainables.networks.table import describe_stages
+from thaw.trainables.networks.backbone import resolve
 
 
 def describe_architecture(name: str, freeze_depth: int, image_size: int, console: Console) -> None:
@@ -22,14 +22,15 @@ def describe_architecture(name: str, freeze_depth: int, image_size: int, console
         raise ConfigError(
             f"{name} has no pretrained weights, so freeze depth must be 0, got {freeze_depth}", "--freeze-depth"
         )
-    stages = describe_stages(name, image_size)
+    cost = resolve(name, "none", image_size).cost
+    stages = cost.stages
     table = Table(title=f"{name} at {image_size} pixels", title_justify="left")
-    for column in ("stage", "state", "stride", "output", "parameters", "million MACs an image"):
+    for column in ("stage", "state", "output", "parameters", "million MACs an image"):
         table.add_column(column, justify="left" if column in ("stage", "state") else "right")
     for number, stage in enumerate(stages, 1):
         state = "frozen" if number <= freeze_depth else "trained"
         shape = " × ".join(map(str, stage.shape))
-        table.add_row(str(number), state, str(stage.stride), shape, f"{stage.parameters:,}", f"{stage.macs / 1e6:,.1f}")
+        table.add_row(str(number), state, shape, f"{stage.parameters:,}", f"{stage.macs / 1e6:,.1f}")
     console.print(table)
     trained = sum(stage.parameters for stage in stages[freeze_depth:])
     frozen = sum(stage.macs for stage in stages[:freeze_depth])
@@ -51,8 +52,9 @@ def storage_table(names: list[str], image_size: int, head_units: int, dtype: tor
     for column in ("architecture", "freeze depth", "kB an image", "times faster", "stored"):
         table.add_column(column, justify="left" if column == "architecture" else "right", no_wrap=True)
     for name in names:
+        cost = resolve(name, "none", image_size).cost
         for depth in range(1, STAGES + 1):
-            row = plan(name, depth, image_size, head_units, dtype, device)
+            row = plan(cost, depth, head_units, dtype, device)
             verdict = "yes" if row.stored else "no"
             table.add_row(name, str(depth), f"{row.row_bytes / 1000:,.1f}", f"{row.gain:.2f}", verdict)
     return table

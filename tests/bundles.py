@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.trainables.networks.test_table import plausible_state
+from tests.trainables.networks.test_table import layers_of, whole_network
 from thaw.trainables.bundles.bundle import CARD, CONFIG, seal, write_model
 from thaw.trainables.bundles.classifier import ClassifierFacts
 from thaw.trainables.evaluation.label_sets import LabelRule
+from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.freezing import Frozen, Network
-from thaw.trainables.networks.table import architecture, output_features, restore
 
 SIDE = 64
 CLASSES = ("red", "traffic light", "blue")
@@ -21,15 +21,13 @@ CLASSES = ("red", "traffic light", "blue")
 
 def random_network(name: str, labels: int = len(CLASSES), side: int = SIDE, units: int = 16) -> Network:
     """A network of plausible random weights, in evaluation mode."""
-    row = architecture(name)
-    whole, _, _ = restore(row.build, plausible_state(name))
-    head = row.head(output_features(name, side), labels, units, 0.2)
-    return Network(Frozen({}), {**row.layers(whole), "head": head}, "random").eval()
+    head = resolve(name, "none", side).head(labels, units, 0.2)
+    return Network(Frozen({}), {**layers_of(name, whole_network(name, side), side), "head": head}, "random").eval()
 
 
 def model_facts(name: str, labels: int = len(CLASSES), side: int = SIDE, units: int = 16) -> ClassifierFacts:
-    row = architecture(name)
-    return ClassifierFacts(name, labels, units, side, "crop", row.mean, row.std, {})
+    preprocessing = resolve(name, "none", side).preprocessing
+    return ClassifierFacts(name, labels, units, side, "crop", preprocessing.mean, preprocessing.std, {})
 
 
 def some_rule(labels: int = len(CLASSES), activation: str = "sigmoid") -> LabelRule:

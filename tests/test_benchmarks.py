@@ -21,7 +21,7 @@ from benchmarks.photos import add_options, bench, repeated, subset
 from tests.conftest import ROOT
 from thaw.spaces import ConfigError, TrialConfig
 from thaw.trainables.data.splits import Split
-from thaw.trainables.networks.table import describe_stages
+from thaw.trainables.networks.backbone import resolve
 
 SPLIT = Split(np.arange(80), np.arange(80, 100), np.arange(0))
 SMALL = ("--images", "90", "--image-size", "64", "--architecture", "mobilenet_v3_small")
@@ -46,7 +46,7 @@ def test_bound_of_pure_jobs(configs: list[TrialConfig], fresh_views: bool, expec
 
 def test_bound_of_a_mixed_job_is_amdahls() -> None:
     """One head trial and one full one, one epoch each, so that nothing is saved: 1; two epochs save one prefix pass."""
-    macs = sum(stage.macs for stage in describe_stages("mobilenet_v2", 64))
+    macs = sum(stage.macs for stage in resolve("mobilenet_v2", "none", 64).cost.stages)
     mixed = [TrialConfig(freeze_depth=5, epochs=2), TrialConfig(freeze_depth=0, epochs=2)]
     live = 2 * 100 * macs + 2 * (3 * 80 + 20) * macs
     assert bound(mixed, SPLIT, 64, False) == pytest.approx(live / (live - 100 * macs))

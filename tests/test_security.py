@@ -97,7 +97,7 @@ def test_headers_that_lie_are_refused(tmp_path: Path, content: bytes) -> None:
             reader(file)
         assert str(file) in str(caught.value)
     with pytest.raises(ConfigError, match=f"weights.{NAME}: .*last.safetensors"):
-        load_pretrained(NAME, {NAME: str(file)})
+        load_pretrained(NAME, {NAME: str(file)}, 64)
 
 
 def test_facts_nested_too_deep_are_a_damaged_checkpoint(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_small_file_cannot_claim_all_memory(tmp_path: Path) -> None:
     torch.save({"features.0.0.weight": huge}, file)
     assert file.stat().st_size < 10_000
     with pytest.raises(ConfigError, match="does not fit"):
-        load_pretrained(NAME, {NAME: str(file)})
+        load_pretrained(NAME, {NAME: str(file)}, 64)
 
 
 class Malicious:

@@ -14,6 +14,7 @@ from thaw.trainables.bundles.classifier import Classifier, build_classifier
 from thaw.trainables.bundles.predict import store_logits
 from thaw.trainables.device import default_device
 from thaw.trainables.evaluation.label_sets import LabelRule, fit_label_rule
+from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.freezing import whole_state
 
 TOLERANCE = 0.25
@@ -46,13 +47,14 @@ def assemble(winner: Winner) -> Model:
         ConfigError: it does not give what the trial gave, or there is no such label rule.
     """
     prepared, best = winner.prepared, winner.best
-    weights, facts = prepared.context.weights, classifier_facts(prepared, best.config)
-    state = whole_state(best.config, best.state, weights)
+    context, facts = prepared.context, classifier_facts(prepared, best.config)
+    backbone = resolve(best.config.architecture, context.weights, context.images.size)
+    state = whole_state(best.config, best.state, backbone)
     classifier = build_classifier(facts, state).to(default_device())
     check_same(winner, classifier)
     rule = _label_rule(winner)
     if winner.refit is not None:
-        state = whole_state(winner.refit.config, winner.refit.state, weights)
+        state = whole_state(winner.refit.config, winner.refit.state, backbone)
         classifier = build_classifier(facts, state).to(default_device())
     return Model(state, classifier, rule)
 

@@ -103,7 +103,14 @@ class Winner:
 
 def classifier_facts(prepared: Prepared, config: TrialConfig) -> ClassifierFacts:
     """What the network of a configuration is."""
-    images, row = prepared.context.images, architecture(config.architecture)
-    labels = len(prepared.dataset.classes)
-    scales = prepared.images.grey.scales
-    return ClassifierFacts(row.name, labels, config.head_units, images.size, images.resize, row.mean, row.std, scales)
+    images, preprocessing = prepared.context.images, architecture(config.architecture).preprocessing
+    return ClassifierFacts(
+        architecture=config.architecture,
+        classes=len(prepared.dataset.classes),
+        head_units=config.head_units,
+        image_size=images.size,
+        resize=images.resize,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        grey=prepared.images.grey.scales,
+    )

@@ -22,8 +22,7 @@ from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split, split_dataset
 from thaw.trainables.evaluation.trivial import trivial_metrics
-from thaw.trainables.networks.table import architecture
-from thaw.trainables.networks.weights import load_pretrained
+from thaw.trainables.networks.backbone import resolve
 
 MIN_TRAINING = 2
 
@@ -132,7 +131,7 @@ def prepare(
 
 
 def check_architectures(config: SearchConfig) -> dict[str, str]:
-    """All architectures are known, and their weights are at hand or can be fetched.
+    """All architectures are known and take such images, and their weights are at hand or can be fetched.
 
     Returns:
         Architecture → digest of its weights.
@@ -143,8 +142,9 @@ def check_architectures(config: SearchConfig) -> dict[str, str]:
     digests = {}
     for name in map(str, config.search_space.options("architecture")):
         try:
-            architecture(name)
-            digests[name] = load_pretrained(name, config.weights).digest
+            backbone = resolve(name, config.weights, config.data.image_size)
+            backbone.check()
+            digests[name] = backbone.digest
         except ConfigError as error:
             section = "space" if "architecture" in config.space else "training"
             raise error if error.key else error.within(f"{section}.architecture") from None

@@ -18,15 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thaw.spaces import STAGES, TrialConfig
+from thaw.spaces import TrialConfig
 from thaw.trainables.activations.budget import admit, hold
 from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.views import render, view_parameters
+from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.chunks import chunk_size
+from thaw.trainables.networks.cost import Cost, channels_first
 from thaw.trainables.networks.freezing import Network, run_prefix
-from thaw.trainables.networks.table import architecture, describe_stages, output_features
 
 VERSION = 3
 """Part of every key; raise it whenever the same images would give other activations."""
@@ -68,20 +69,17 @@ def stored_type(precision: str, activations: str) -> torch.dtype:
     return torch.bfloat16 if precision == "bf16" else STORED_AS.get(activations, torch.float32)
 
 
-@lru_cache
-def plan(name: str, freeze_depth: int, image_size: int, head_units: int, dtype: torch.dtype, device: str) -> Plan:
-    """The plan for one architecture and depth (1 to 5).
+def plan(cost: Cost, freeze_depth: int, head_units: int, dtype: torch.dtype, device: str) -> Plan:
+    """The plan for one backbone and depth (1 to 5).
 
     A training step costs three forward passes of what is trained (forward, gradients of activations, gradients of
     weights) and one of what is frozen; stored activations replace the latter by reading.
     """
-    stages = describe_stages(name, image_size)
-    features = output_features(name, image_size)
-    shape = (features,) if freeze_depth == STAGES else stages[freeze_depth - 1].shape
-    row_bytes = int(np.prod(shape)) * dtype.itemsize
-    trained = 3 * (sum(stage.macs for stage in stages[freeze_depth:]) + features * max(head_units, 1))
-    frozen = sum(stage.macs for stage in stages[:freeze_depth])
-    return Plan(shape, row_bytes, (trained + frozen) / (trained + row_bytes * MACS_PER_BYTE[device]))
+    row_bytes = cost.size(freeze_depth) * dtype.itemsize
+    trained = 3 * (sum(stage.macs for stage in cost.stages[freeze_depth:]) + cost.features * max(head_units, 1))
+    frozen = sum(stage.macs for stage in cost.stages[:freeze_depth])
+    gain = (trained + frozen) / (trained + row_bytes * MACS_PER_BYTE[device])
+    return Plan(cost.shape(freeze_depth), row_bytes, gain)
 
 
 class Activations:
@@ -99,14 +97,14 @@ class Activations:
         self, config: TrialConfig, network: Network, context: RunContext, images: ImageStore, device: torch.device
     ) -> None:
         self.network, self.context, self.images, self.device = network, context, images, device
-        self.row = architecture(config.architecture)
+        backbone = resolve(config.architecture, context.weights, context.images.size)
+        self.preprocessing = backbone.preprocessing
         self.precision = context.precision_of(config.architecture)
         self.dtype = stored_type(self.precision, context.cache.activations)
         self.frozen = config.freeze_depth > 0
         self.plan = None
         if self.frozen and context.cache.activations != "off":
-            size = context.images.size
-            self.plan = plan(config.architecture, config.freeze_depth, size, config.head_units, self.dtype, device.type)
+            self.plan = plan(backbone.cost, config.freeze_depth, config.head_units, self.dtype, device.type)
         self.folder = context.cache.directory / self._key(config)
         self.warning = ""
         self._views: dict[int | None, StoredView] = {}
@@ -118,8 +116,8 @@ class Activations:
             VERSION,
             self.images.digest,
             self.context.images.size,
-            self.row.mean,
-            self.row.std,
+            self.preprocessing.mean,
+            self.preprocessing.std,
             config.architecture,
             self.network.weights_digest,
             config.freeze_depth,
@@ -159,7 +157,8 @@ class Activations:
         """Activations of the images `rows` in one view; None is the clean image, not augmented.
 
         Returns:
-            (len(rows), …): images where nothing is frozen, feature maps in channels_last layout, or pooled features.
+            (len(rows), …): images where nothing is frozen, else what the last frozen stage gives: feature maps, tokens
+            or pooled features. Maps (N, C, H, W) come in channels_last layout.
         """
         view = self._effective(view)
         if view in self._on_device:
@@ -188,7 +187,7 @@ class Activations:
         pixels, matrices = self._send(torch.from_numpy(self.images.pixels[rows])), None
         if view is not None:
             matrices = self._send(view_parameters(self.context.augment, self.context.seed, view, rows))
-        return render(pixels, matrices, self.row.mean, self.row.std)
+        return render(pixels, matrices, self.preprocessing.mean, self.preprocessing.std)
 
     def _open(self, view: int | None) -> StoredView | None:
         """The view's files; None where there is no room for them."""
@@ -204,8 +203,9 @@ class Activations:
         return _stored_view(str(file), images, self.plan.row_bytes)
 
     def _bytes(self, activations: Tensor) -> np.ndarray:
-        """As stored: in the order (height, width, channels), so that reading gives channels_last."""
-        if activations.ndim == 4:
+        """As stored: feature maps in the order (height, width, channels), so that reading gives channels_last."""
+        assert self.plan is not None
+        if channels_first(self.plan.shape):
             activations = activations.permute(0, 2, 3, 1)
         activations = activations.to("cpu", self.dtype).contiguous()
         return activations.view(len(activations), -1).view(torch.uint8).numpy()
@@ -216,8 +216,8 @@ class Activations:
         if self.dtype == torch.float16:
             values = values.float()
         values = self._send(values)
-        if len(self.plan.shape) == 1:
-            return values
+        if not channels_first(self.plan.shape):
+            return values.view(len(rows), *self.plan.shape)
         channels, height, width = self.plan.shape
         return values.view(len(rows), height, width, channels).permute(0, 3, 1, 2)
 

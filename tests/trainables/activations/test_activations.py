@@ -22,6 +22,7 @@ from thaw.trainables.activations.budget import admit, hold
 from thaw.trainables.activations.inputs import plan
 from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
+from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.training.loop import EpochRow, Training, train
 
 
@@ -214,11 +215,12 @@ def test_a_killed_producer_frees_its_block(tmp_path: Path) -> None:
 
 
 def test_plans_follow_cost_and_size() -> None:
-    shallow = plan("resnet50", 3, 128, 512, torch.float32, "cpu")
-    deep = plan("resnet50", 4, 128, 512, torch.float32, "cpu")
-    whole = plan("resnet50", 5, 128, 512, torch.float32, "cpu")
+    cost = resolve("resnet50", "none", 128).cost
+    shallow = plan(cost, 3, 512, torch.float32, "cpu")
+    deep = plan(cost, 4, 512, torch.float32, "cpu")
+    whole = plan(cost, 5, 512, torch.float32, "cpu")
     # PERF: layer3 at 128 pixels is 1024 × 8 × 8, pooled features are 2048.
     assert deep.shape == (1024, 8, 8) and deep.row_bytes == 262_144 and whole.shape == (2048,)
     assert shallow.gain < 1.5 < deep.gain < whole.gain
-    assert plan("resnet50", 5, 128, 512, torch.float16, "cpu").row_bytes == 4096
-    assert not plan("resnet50", 1, 128, 512, torch.float32, "cuda").stored
+    assert plan(cost, 5, 512, torch.float16, "cpu").row_bytes == 4096
+    assert not plan(cost, 1, 512, torch.float32, "cuda").stored

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.trainables.networks.test_table import whole_network
+from tests.trainables.networks.test_table import layers_of, whole_network
 from thaw.spaces import FROM_SCRATCH, ConfigError, TrialConfig
+from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.chunks import chunk_size
 from thaw.trainables.networks.folding import fold
 from thaw.trainables.networks.freezing import (
@@ -18,12 +19,11 @@ from thaw.trainables.networks.freezing import (
     Network,
     build_network,
     parted,
-    pretrained_layers,
     run_prefix,
     whole_state,
 )
 from thaw.trainables.networks.heads import build_flat_head, build_head
-from thaw.trainables.networks.table import ARCHITECTURES, architecture, output_features
+from thaw.trainables.networks.table import ARCHITECTURES
 from thaw.trainables.networks.weights import digest
 
 LABELS, SIDE, SMALL = 3, 32, "mobilenet_v3_small"
@@ -46,12 +46,11 @@ def case(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
 
 def cut(case: tuple[str, nn.Module], depth: int) -> Network:
     name, network = case
-    row = architecture(name)
     network.requires_grad_(True)
     network.zero_grad()
     torch.manual_seed(1)
-    head = row.head(output_features(name, SIDE), LABELS, 8, 0.2)
-    frozen, rest = parted(row.layers(network), depth)
+    head = resolve(name, "none", SIDE).head(LABELS, 8, 0.2)
+    frozen, rest = parted(layers_of(name, network, SIDE), depth)
     built = Network(Frozen(frozen), {**rest, "head": head}, "")
     return built.to(memory_format=torch.channels_last)
 
@@ -101,7 +100,7 @@ def test_frozen_activations_do_not_depend_on_the_batch(case: tuple[str, nn.Modul
 
 def test_folding_leaves_the_function_as_it_is(case: tuple[str, nn.Module]) -> None:
     name, _ = case
-    layers = architecture(name).layers(whole_network(name).eval().requires_grad_(False))
+    layers = layers_of(name, whole_network(name).eval().requires_grad_(False), SIDE)
     given = {part: digest(layer.state_dict()) for part, layer in layers.items()}
     folded = fold(layers, SIDE)
     one, other = (nn.Sequential(*parts.values()) for parts in (layers, folded))
@@ -204,7 +203,7 @@ def test_training_one_network_leaves_the_next_one_its_weights(weights: dict[str,
     assert digest(build(weights).state_dict()) == start
     file = torch.load(weights[SMALL], weights_only=True)
     assert first.weights_digest == build(weights, freeze_depth=3).weights_digest == digest(file)
-    layers, _ = pretrained_layers(SMALL, weights)
+    layers = resolve(SMALL, weights, SIDE).layers
     assert torch.equal(layers["stage1"][0][0].weight, file["features.0.0.weight"])  # type: ignore[index]
 
 
@@ -212,7 +211,7 @@ def test_training_one_network_leaves_the_next_one_its_weights(weights: dict[str,
 def test_the_whole_state_has_the_weights_as_they_were(weights: dict[str, str], depth: int) -> None:
     config = TrialConfig(architecture=SMALL, freeze_depth=depth)
     thawed, trained = build(weights).trained_state(), build(weights, freeze_depth=depth).trained_state()
-    state = whole_state(config, {name: value + 1 for name, value in trained.items()}, weights)
+    state = whole_state(config, {name: value + 1 for name, value in trained.items()}, resolve(SMALL, weights, SIDE))
     assert state.keys() == thawed.keys() and len(trained) == len(thawed) if depth == 0 else len(trained) < len(thawed)
     for name, value in thawed.items():
         assert torch.equal(state[name], value + 1 if name in trained else value), name

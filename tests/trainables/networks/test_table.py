@@ -10,19 +10,32 @@ import torch
 from torch import Tensor, nn
 
 from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
+from thaw.trainables.networks.backbone import resolve
+from thaw.trainables.networks.convnet import convnet
+from thaw.trainables.networks.cost import StageCost
 from thaw.trainables.networks.freezing import parted
-from thaw.trainables.networks.table import ARCHITECTURES, architecture, describe_stages, output_features, restore
+from thaw.trainables.networks.restoring import restore, skeleton
+from thaw.trainables.networks.table import ARCHITECTURES, architecture
 
 TIMM = ("timm:mobilenetv1_100", "timm:resnet18", "timm:tf_efficientnet_lite0", "timm:convnext_atto")
 STRIDES = {"convnet": [2, 4], "convnext_tiny": [4, 4, 8, 16, 32], "timm:convnext_atto": [4, 4, 8, 16, 32]}
 SIDE = 64
 
 
-def plausible_state(name: str) -> dict[str, Tensor]:
+def layers_of(name: str, network: nn.Module, side: int = SIDE) -> dict[str, nn.Module]:
+    """Stages and pool of a network."""
+    row = architecture(name)
+    return row.cut(network, skeleton(lambda: row.build(side)), side)
+
+
+def stages_of(name: str, side: int) -> tuple[StageCost, ...]:
+    return resolve(name, "none", side).cost.stages
+
+
+def plausible_state(name: str, side: int = SIDE) -> dict[str, Tensor]:
     """Random weights under which signals keep their size and batch norms do something; faster than initialisation."""
     torch.manual_seed(0)
-    with torch.device("meta"):
-        expected = architecture(name).build().state_dict()
+    expected = skeleton(lambda: architecture(name).build(side)).state_dict()
     state = {}
     for entry, like in expected.items():
         if not like.is_floating_point() or like.numel() > 10**7:  # counters; VGG's classifier, which is not looked at
@@ -36,8 +49,9 @@ def plausible_state(name: str) -> dict[str, Tensor]:
     return state
 
 
-def whole_network(name: str) -> nn.Module:
-    network, missing, unexpected = restore(architecture(name).build, plausible_state(name))
+def whole_network(name: str, side: int = SIDE) -> nn.Module:
+    state = plausible_state(name, side)
+    network, missing, unexpected = restore(lambda: architecture(name).build(side), state)
     assert not missing and not unexpected
     return network.eval()
 
@@ -78,22 +92,22 @@ def test_architectures_without_published_weights_are_those_trained_from_scratch(
 
 def test_five_groups_hold_all_weights_but_the_classifiers(case: tuple[str, nn.Module]) -> None:
     name, network = case
-    stages = architecture(name).stages(network)
-    groups = [{id(p) for p in stage.parameters()} for stage in stages]
+    layers = layers_of(name, network)
+    pool = {id(p) for p in layers.pop("pool").parameters()}
+    groups = [{id(p) for p in stage.parameters()} for stage in layers.values()]
     assert len(groups) == (2 if name in FROM_SCRATCH else STAGES) and all(groups)
     assert sum(map(len, groups)) == len(set().union(*groups)), "no weight belongs to two groups"
-    pool = {id(p) for p in architecture(name).pool(network).parameters()}
     left = [entry for entry, p in network.named_parameters() if id(p) not in set().union(pool, *groups)]
     assert all(entry.split(".")[0] in ("fc", "classifier", "head") for entry in left), left
 
 
 def test_groups_end_where_the_stride_doubles(case: tuple[str, nn.Module]) -> None:
     name, network = case
-    described = describe_stages(name, SIDE)
-    assert [stage.stride for stage in described] == STRIDES.get(name, [2, 4, 8, 16, 32])
+    described = stages_of(name, SIDE)
+    assert [SIDE // stage.shape[2] for stage in described] == STRIDES.get(name, [2, 4, 8, 16, 32])
     maps = torch.zeros(1, 3, SIDE, SIDE)
     with torch.no_grad():
-        for stage, row in zip(architecture(name).stages(network), described, strict=True):
+        for stage, row in zip(layers_of(name, network).values(), described, strict=False):
             maps = stage(maps)
             assert tuple(maps.shape[1:]) == row.shape
     assert all(row.parameters > 0 and row.macs > 0 for row in described)
@@ -101,42 +115,44 @@ def test_groups_end_where_the_stride_doubles(case: tuple[str, nn.Module]) -> Non
 
 def test_prefix_then_tail_is_the_published_network_at_every_depth(case: tuple[str, nn.Module]) -> None:
     name, network = case
-    row, images = architecture(name), torch.randn(2, 3, SIDE, SIDE)
+    layers, images = layers_of(name, network), torch.randn(2, 3, SIDE, SIDE)
     depths = range(1 if name in FROM_SCRATCH else STAGES + 1)
     with torch.no_grad():
-        parts = [map(nn.Sequential, map(OrderedDict, parted(row.layers(network), depth))) for depth in depths]
+        parts = [map(nn.Sequential, map(OrderedDict, parted(layers, depth))) for depth in depths]
         features = [tail.eval()(prefix.eval()(images)) for prefix, tail in parts]
         published = published_features(name, network, images)
-    assert published.shape == (2, output_features(name, SIDE)) and published.std() > 1e-3
+    assert published.shape == (2, resolve(name, "none", SIDE).features) and published.std() > 1e-3
     for depth in depths:
         assert torch.allclose(features[depth], published, rtol=1e-5, atol=1e-5), f"depth {depth}"
 
 
 def test_numbers_of_weights_are_the_published_ones() -> None:
     # Totals from the papers and torchvision's documentation, less the classifiers: 1000 × (features + 1) weights.
-    assert sum(stage.parameters for stage in describe_stages("resnet50", 224)) == 25_557_032 - 2049 * 1000
-    assert sum(stage.parameters for stage in describe_stages("mobilenet_v2", 224)) == 3_504_872 - 1281 * 1000
-    assert sum(stage.parameters for stage in describe_stages("convnext_tiny", 224)) == 28_589_128 - 769 * 1000
+    assert sum(stage.parameters for stage in stages_of("resnet50", 224)) == 25_557_032 - 2049 * 1000
+    assert sum(stage.parameters for stage in stages_of("mobilenet_v2", 224)) == 3_504_872 - 1281 * 1000
+    assert sum(stage.parameters for stage in stages_of("convnext_tiny", 224)) == 28_589_128 - 769 * 1000
 
 
 def test_macs_are_counted_by_hand_for_the_convnet() -> None:
-    first, second = describe_stages("convnet", 8)
+    first, second = stages_of("convnet", 8)
     assert first.macs == 8 * 8 * 9 * (3 * 32 + 32 * 32)
     assert second.macs == 4 * 4 * 9 * (32 * 64 + 64 * 64)
-    assert output_features("convnet", 8) == 64 * 2 * 2
+    assert resolve("convnet", "none", 8).features == 64 * 2 * 2
 
 
 def test_macs_of_resnet50_are_the_published_ones() -> None:
     # He et al. (2016), table 1, say 3.8e9, with the stride in the first 1 × 1 convolution; torchvision documents
     # 4.09e9, with it in the 3 × 3.
-    assert sum(stage.macs for stage in describe_stages("resnet50", 224)) == pytest.approx(4.09e9, rel=0.01)
+    assert sum(stage.macs for stage in stages_of("resnet50", 224)) == pytest.approx(4.09e9, rel=0.01)
 
 
 def test_preprocessing_travels_with_the_weights() -> None:
-    assert architecture("resnet18").mean == (0.485, 0.456, 0.406)
-    assert architecture("resnet18").std == (0.229, 0.224, 0.225)
-    assert architecture("efficientnet_lite0").mean == architecture("timm:tf_efficientnet_lite0").mean == (0.5, 0.5, 0.5)
-    assert architecture("convnet").mean == (0, 0, 0) and architecture("convnet").std == (1, 1, 1)
+    def scale(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        return architecture(name).preprocessing.mean, architecture(name).preprocessing.std
+
+    assert scale("resnet18") == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert scale("efficientnet_lite0") == scale("timm:tf_efficientnet_lite0") == ((0.5,) * 3, (0.5,) * 3)
+    assert scale("convnet") == ((0, 0, 0), (1, 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -144,39 +160,52 @@ def test_preprocessing_travels_with_the_weights() -> None:
     [
         ("resnet5", "did you mean resnet50?"),
         ("timm:resnt18", "timm has no model 'resnt18'; did you mean resnet18?"),
-        ("timm:vit_tiny_patch16_224", r"cannot be cut into 5 groups: .* not feature maps"),
+        ("timm:crossvit_tiny_240", "cannot be cut into 5 stages: .* not one tensor"),
         ("timm:hf-hub:someone/something", "timm has no model"),
     ],
 )
 def test_networks_that_cannot_be_had_are_refused(name: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words.replace("?", r"\?")):
-        architecture(name)
+        resolve(name, "none", 240).check()
 
 
-def test_a_network_that_does_more_than_its_parts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_network_does_between_its_parts_belongs_to_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     from timm.models.resnet import ResNet
 
     forward = ResNet.forward_features
     monkeypatch.setattr(ResNet, "forward_features", lambda self, images: forward(self, images) * 2)
+    network, images = whole_network("timm:resnet10t"), torch.randn(2, 3, SIDE, SIDE)
+    *stages, _ = layers_of("timm:resnet10t", network).values()
+    with torch.no_grad():
+        assert torch.equal(nn.Sequential(*stages)(images), network.forward_features(images))  # type: ignore[operator]
+
+
+def test_pieces_that_give_something_else_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from timm.models.resnet import ResNet
+
+    forward, training = ResNet.forward_features, []
+    monkeypatch.setattr(
+        ResNet, "forward_features", lambda self, x: forward(self, x) + len(training.append(0) or training)
+    )
     with pytest.raises(ConfigError, match="other features than the whole"):
-        architecture("timm:resnet10t")
+        layers_of("timm:resnet10t", whole_network("timm:resnet10t"))
 
 
 def test_cutting_leaves_the_random_numbers_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    architecture("timm:mobilenetv3_small_050")
+    resolve("timm:mobilenetv3_small_050", "none", SIDE).check()
     assert torch.equal(torch.rand(2), expected)
 
 
 def test_too_small_images_are_refused() -> None:
     with pytest.raises(ConfigError, match="vgg16 needs larger images than 16 pixels"):
-        output_features("vgg16", 16)
+        resolve("vgg16", "none", 16).check()
 
 
 def test_restoring_shares_tensors_and_reports_what_does_not_fit() -> None:
-    state = OrderedDict(architecture("convnet").build().state_dict())
+    state = OrderedDict(convnet().state_dict())
     state["extra"] = state.pop("0.0.weight")
-    _, missing, unexpected = restore(architecture("convnet").build, state)
+    _, missing, unexpected = restore(convnet, state)
     assert missing == ["0.0.weight"] and unexpected == ["extra"]

