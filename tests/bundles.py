@@ -21,8 +21,9 @@ CLASSES = ("red", "traffic light", "blue")
 
 def random_network(name: str, labels: int = len(CLASSES), side: int = SIDE, units: int = 16) -> Network:
     """A network of plausible random weights, in evaluation mode."""
+    layers = layers_of(name, whole_network(name, side), side)
     head = resolve(name, "none", side).head(labels, units, 0.2)
-    return Network(Frozen({}), {**layers_of(name, whole_network(name, side), side), "head": head}, "random").eval()
+    return Network(Frozen({}), {**layers, "head": head}, "random").eval()
 
 
 def model_facts(name: str, labels: int = len(CLASSES), side: int = SIDE, units: int = 16) -> ClassifierFacts:

@@ -19,6 +19,7 @@ from thaw.search.dry_run import dry_run
 from thaw.search.prepare.data_set import data_facts, load_dataset
 from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
 from thaw.trainables.data.dataset import read_dataset
+from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.table import ARCHITECTURES
 
 PAPER_LABELS = ROOT.parent / "shared" / "paper" / "train-first1412.txt"
@@ -72,7 +73,7 @@ def test_every_architecture_by_depth(name: str) -> None:
     for depth in depths:
         text = shown(partial(describe_architecture, name, depth, 64))
         states = re.findall(r"│\s+\d\s+│ (frozen|trained)", text) or re.findall(r"\b(frozen|trained)\s+│", text)
-        stages = len(ARCHITECTURES[name].groups)
+        stages = len(resolve(name, "none", 64).cost.stages)
         assert states == ["frozen"] * depth + ["trained"] * (stages - depth)
         match = re.search(r"([\d,]+) weights are trained, and the head", text)
         cost = re.search(r"costs about (\d+)% of one", text)
