@@ -88,12 +88,12 @@ IMAGES = [
     ImageFault("wrong extension", "png.jpg", saved("PNG"), "used"),
     ImageFault("no extension", "bare", saved("JPEG"), "used"),
     ImageFault(
-        "bytes behind the end", "tail.jpg", lambda p: (saved("JPEG")(p), p.open("ab").write(b"?" * 999)), "used"
+        "extra bytes after the end", "tail.jpg", lambda p: (saved("JPEG")(p), p.open("ab").write(b"?" * 999)), "used"
     ),
     ImageFault("900 million pixels in 100 bytes", "bomb.png", png(30_000, 30_000), "cannot be decoded: Image size"),
     ImageFault("100 million pixels", "big.png", png(10_000, 10_000), "10000 x 10000 pixels are more than the limit"),
     ImageFault(
-        "100 MB of compressed remarks",
+        "100 MB of compressed comments",
         "remarks.png",
         png(8, 8, (b"zTXt", b"note\0\0" + zlib.compress(bytes(10**8)))),
         "cannot be decoded: Decompressed data too large",
@@ -108,7 +108,7 @@ IMAGES = [
     ImageFault("float TIFF", "float.tif", numbers(np.full((8, 8), 0.5, np.float32)), "used"),
     ImageFault("float TIFF with NaN", "nan.tif", numbers(NOT_FINITE), "holds values that are not finite numbers"),
     ImageFault("damaged EXIF", "exif.png", saved("PNG", exif=b"Exif\0\0garbage"), "used"),
-    ImageFault("blanks in the name", "two words .jpg", saved("JPEG"), "used"),
+    ImageFault("spaces in the name", "two words .jpg", saved("JPEG"), "used"),
     ImageFault("Unicode in the name", "häuser/写真 📷.jpg", saved("JPEG"), "used"),
     ImageFault("brackets and escapes in the name", "[/red]\x1b[31m.jpg", saved("JPEG"), "used"),
     ImageFault(
@@ -123,7 +123,7 @@ IMAGES = [
     ImageFault("a pipe", "pipe.jpg", os.mkfifo, "not a regular file"),
     ImageFault("a device", "device.jpg", lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
     ImageFault("link to a file outside the folder", "link.jpg", lambda p: p.symlink_to("../target/far.jpg"), "used"),
-    ImageFault("link in a circle", "circle.jpg", lambda p: p.symlink_to(p), "cannot be read: Too many levels"),
+    ImageFault("link that leads to itself", "circle.jpg", lambda p: p.symlink_to(p), "cannot be read: Too many levels"),
     ImageFault("link that leads nowhere", "dangling.jpg", lambda p: p.symlink_to("nothing.jpg"), "absent"),
 ]
 
@@ -217,7 +217,7 @@ LABELS = [
     LabelFault("rows of different lengths", GOOD_ROWS + "c.jpg,1,2\n", "refused: row 3 has 3 columns"),
     LabelFault("remarks instead of labels", REMARKS, "refused: is this the column of labels?"),
     LabelFault("all names outside the folder", "../a.jpg,1\n/b.jpg,2\n", "refused: no row can be used"),
-    LabelFault("JSON that is torn", COCO_START, "refused: is not JSON", "x.json"),
+    LabelFault("truncated JSON", COCO_START, "refused: is not JSON", "x.json"),
     LabelFault("JSON nested 100,000 deep", "[" * 100_000, "refused: is not JSON", "x.json"),
     LabelFault("COCO without images", '{"categories": []}', "refused: the file has no 'images'", "x.json"),
     LabelFault("COCO image without a file name", COCO_START + '[{"id": 1}]}', "refused: has no 'file_name'", "x.json"),
@@ -253,7 +253,7 @@ LABELS = [
         "refused: has no 'object/name'",
         "voc/a.xml",
     ),
-    LabelFault("VOC that is torn", "<annotation><filename>", "refused: is not XML", "voc/a.xml"),
+    LabelFault("truncated VOC", "<annotation><filename>", "refused: is not XML", "voc/a.xml"),
     LabelFault(
         "VOC nested 100,000 deep", "<a>" * 100_000 + "</a>" * 100_000, "refused: has no 'filename'", "voc/a.xml"
     ),
