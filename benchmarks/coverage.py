@@ -34,14 +34,16 @@ from thaw.search.confirmation.out_of_fold import OutOfFold, gathered
 from thaw.search.confirmation.plan import Plan, deal_folds
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.spaces import METRICS, TrialConfig, best_epoch
-from thaw.trainables.context import Fold, RunContext
+from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split
 from thaw.trainables.evaluation.bootstrap import bootstrap
 from thaw.trainables.evaluation.label_sets import fit_label_rule
 from thaw.trainables.evaluation.metrics import epoch_metrics
 from thaw.trainables.evaluation.policies import GROUPS, METRIC_NAMES, PolicyFigures, policy_figures
-from thaw.trainables.training.loop import Failure, Training
+from thaw.trainables.fold import Fold
+from thaw.trainables.training.loop import Training
+from thaw.trainables.training.messages import Failure
 
 SPACE = {
     "learning_rate": {"log": [1e-4, 1e-2]},

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from thaw.search.backends import DEFAULT
 from thaw.search.exit_status import NOTHING_FINISHED, exit_status
 from thaw.search.terminal import outlive_the_terminal
 from thaw.spaces import ConfigError
@@ -39,6 +40,11 @@ Set = Annotated[
 
 Address = Annotated[
     str | None, typer.Option(help="auto, or HOST:PORT: join this Ray cluster, from one of its nodes", metavar="ADDR")
+]
+
+Backend = Annotated[
+    str,
+    typer.Option("--backend", help="ray, or inline: in this process, one epoch after another", metavar="NAME"),
 ]
 
 
@@ -81,6 +87,7 @@ def search(
     ] = None,
     set_: Set = [],  # noqa: B006 - typer copies it
     address: Address = None,
+    backend: Backend = DEFAULT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, measure, and start nothing")] = False,
 ) -> None:
     """Search the best configuration for a data set."""
@@ -105,7 +112,7 @@ def search(
 
     outlive_the_terminal()
     with joined(address), _naming(file):
-        result = run_search(config, console)
+        result = run_search(config, console, backend=backend)
     raise typer.Exit(print_summary(result, console))
 
 
@@ -136,6 +143,7 @@ def resume(
     ] = None,
     set_: Set = [],  # noqa: B006 - typer copies it
     address: Address = None,
+    backend: Backend = DEFAULT,
 ) -> None:
     """Go on with an interrupted search, or give a finished one more trials."""
     from thaw.search.backends.ray.cluster import joined
@@ -145,7 +153,7 @@ def resume(
     outlive_the_terminal()
     console = Console(markup=False)
     with joined(address):
-        result = resume_search(run, [*set_, *_budgets(trials, time_budget)], console)
+        result = resume_search(run, [*set_, *_budgets(trials, time_budget)], console, backend=backend)
     raise typer.Exit(print_summary(result, console))
 
 
@@ -174,6 +182,7 @@ def confirm(
     folds: Annotated[int, typer.Option(help="folds of training and validation images", min=2, metavar="N")] = 5,
     seeds: Annotated[int, typer.Option(help="repetitions with other folds and seeds", min=1, metavar="N")] = 1,
     set_: Set = [],  # noqa: B006 - typer copies it
+    backend: Backend = DEFAULT,
 ) -> None:
     """Train the leading configurations again by cross-validation: how good are they really?"""
     from thaw.search.confirmation.confirm import run_confirm
@@ -181,7 +190,9 @@ def confirm(
 
     outlive_the_terminal()
     console = Console()
-    found, reason = run_confirm(run, top=top, folds=folds, seeds=seeds, overrides=set_, console=console)
+    found, reason = run_confirm(
+        run, top=top, folds=folds, seeds=seeds, overrides=set_, console=console, backend=backend
+    )
     raise typer.Exit(print_confirmation(run, found, reason, console))
 
 

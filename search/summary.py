@@ -11,7 +11,7 @@ from rich.table import Table
 from thaw.analysis.run import Run
 from thaw.search.best import best_yaml
 from thaw.search.engine.events import seconds_used
-from thaw.search.sessions.signals import SIGNAL_STATUS
+from thaw.search.engine.signals import SIGNAL_STATUS
 from thaw.spaces import METRICS, best_epoch
 
 SHOWN = ("map", "f1_macro", "f1_micro", "inclusion_accuracy", "top1_accuracy", "hamming_accuracy", "loss")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from thaw.analysis.run import Run
+    from thaw.analysis.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 COLOURS = {"red": 0, "green": 1, "blue": 2}
@@ -65,7 +66,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def grid(ray_session: None, tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path) -> Run:
+def grid(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path) -> Run:
     """A finished grid of four cells, two epochs each. Tests leave it as it is."""
     from tests.searches import small_search
 
@@ -73,7 +74,7 @@ def grid(ray_session: None, tmp_path_factory: pytest.TempPathFactory, squares: P
 
 
 @pytest.fixture(scope="session")
-def halving(ray_session: None, tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path) -> Run:
+def halving(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path) -> Run:
     """A finished search by ``searches.HALVING``. Tests leave it as it is."""
     from tests.searches import HALVING, small_search
 
@@ -99,3 +100,19 @@ def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from thaw.analysis.report import write_report
 
     return write_report([hostile_run(tmp_path_factory.mktemp("hostile"), 130)])
+
+
+@pytest.fixture
+def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunFolder, int | None], None]:
+    """Interrupt searches in a folder once the log holds so many epochs; None for not any more."""
+    from thaw.search.engine.interruption import SearchStopped, StopRequest
+
+    def limit(folder: RunFolder, epochs: int | None) -> None:
+        def check(request: StopRequest) -> None:
+            if epochs is not None and sum(event["event"] == "epoch" for event in folder.events()) >= epochs:
+                request.reason = "SIGTERM"
+                raise SearchStopped("SIGTERM")
+
+        monkeypatch.setattr(StopRequest, "check", check)
+
+    return limit

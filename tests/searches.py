@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
+import torch
 import yaml
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from thaw.analysis.run import Run
+from thaw.analysis.run import Run, load_run
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.sessions.resume import resume_search
 from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import SearchConfig, load_config
+from thaw.spaces import TrialConfig
+from thaw.trainables.context import RunContext
+from thaw.trainables.training.loop import Training, train
+from thaw.trainables.training.messages import EpochRow, Failure
 
 GRID = {"learning_rate": [0.0001, 0.003], "dropout": [0.0, 0.4]}
 
@@ -53,10 +65,20 @@ def small_config(folder: Path, squares: Path, cache: Path, **sections: Any) -> S
     return load_config(search_file(folder, squares, cache, **sections))
 
 
-def small_search(folder: Path, squares: Path, cache: Path, **sections: Any) -> Run:
-    """Run such a search in this process."""
+def small_search(folder: Path, squares: Path, cache: Path, *, backend: str = "inline", **sections: Any) -> Run:
+    """Run such a search, in this process unless another backend is named."""
     folder.mkdir(parents=True, exist_ok=True)
-    return run_search(small_config(folder, squares, cache, **sections))
+    return run_search(small_config(folder, squares, cache, **sections), backend=backend)
+
+
+def resume(folder: RunFolder, overrides: Sequence[str] = (), *, backend: str = "inline") -> Run:
+    """Go on with a search, in this process unless another backend is named."""
+    return resume_search(folder.path, overrides, backend=backend)
+
+
+def trained(config: TrialConfig, context: RunContext) -> Iterator[EpochRow | Failure]:
+    """Train one configuration to its end on the CPU, without a search."""
+    return train(Training(config, context, context.open_images(), torch.device("cpu")))
 
 
 def comparable_history(run: Run) -> pd.DataFrame:
@@ -66,3 +88,34 @@ def comparable_history(run: Run) -> pd.DataFrame:
     table.insert(0, "config", table.pop("trial").map(configs))
     table = table[[name for name in table if not str(name).startswith("seconds")]]
     return table.sort_values(["config", "epoch"], ignore_index=True)
+
+
+def check_whole(folder: RunFolder) -> Run:
+    """Nothing is lost, doubled or orphaned in a run."""
+    run = load_run(folder.path)
+    events = list(folder.events())
+    started = [event["trial"] for event in events if event["event"] == "trial_started"]
+    ended = [event["trial"] for event in events if event["event"] == "trial_ended"]
+    rows = [(event["trial"], event["epoch"]) for event in events if event["event"] == "epoch"]
+    assert started == list(range(len(started))) and len(set(ended)) == len(ended) and len(set(rows)) == len(rows)
+    storage = JournalStorage(JournalFileBackend(str(folder.study_file)))
+    study = {trial.user_attrs["trial"]: trial for trial in optuna.load_study(study_name=None, storage=storage).trials}
+    assert sorted(study) == sorted(ended)
+    boards = {path.name for path in folder.tensorboard.iterdir()}
+    assert boards == {folder.tensorboard_run(number).name for number, record in run.records.items() if record.epochs}
+    for number, record in run.records.items():
+        assert sorted(record.epochs) == list(range(1, len(record.epochs) + 1))
+        if record.ended:
+            assert study[number].intermediate_values == record.values(run.metric)
+            assert study[number].user_attrs["status"] == record.status
+            assert not folder.last_file(number).exists()
+        board = EventAccumulator(str(folder.tensorboard_run(number))).Reload()
+        shown = [scalar.step for scalar in board.Scalars("map/val")] if record.epochs else []
+        assert shown == sorted(record.epochs), f"TensorBoard's rows of trial {number}"
+        assert not record.ended or len(board.Scalars("best/map")) == 1
+    pd.testing.assert_frame_equal(
+        pd.read_csv(folder.trials_file, keep_default_na=False).astype(str),
+        run.trials.astype(object).where(run.trials.notna(), "").astype(str),
+        check_dtype=False,
+    )
+    return run

@@ -1,4 +1,4 @@
-"""Trainables that do in a worker what real ones do only at times: die, run out of memory, fill the disk."""
+"""Trials that do what real ones do only at times: die, run out of memory, raise, fill the disk."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from thaw.analysis.run_folder import RunFolder
+from thaw.trainables.context import RunContext
 from thaw.trainables.trainable import TrialTrainable
 from thaw.trainables.training import checkpoint
+from thaw.trainables.training.messages import Report
+from thaw.trainables.training.trial import Trial
 
 
 class Standin(TrialTrainable):
@@ -21,25 +25,49 @@ class Standin(TrialTrainable):
     ONCE = True
 
     def step(self) -> dict[str, Any]:
-        if self.continuation.number == 0 and self.training.progress.completed == 1 and self._first():
-            self.act()
+        self.interfere(self.trial, self.context)
         return super().step()
 
-    def _first(self) -> bool:
-        folder = self.context.checkpoints
-        assert isinstance(folder, RunFolder)
-        mark = folder.ray / "acted"
-        if self.ONCE and mark.exists():
+    @classmethod
+    def interfere(cls, trial: Trial, context: RunContext) -> None:
+        if trial.continuation.number == 0 and trial.training.progress.completed == 1 and cls._first(context):
+            cls.act()
+
+    @classmethod
+    def _first(cls, context: RunContext) -> bool:
+        assert isinstance(context.checkpoints, RunFolder)
+        mark = context.checkpoints.path / "acted"
+        if cls.ONCE and mark.exists():
             return False
         mark.touch()
         return True
 
-    def act(self) -> None:
+    @classmethod
+    def act(cls) -> None:
         raise NotImplementedError
 
 
+def install(standin: type[Standin], backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let searches on a backend run a stand-in."""
+    if backend == "ray":
+        monkeypatch.setattr("thaw.search.backends.ray.backend.TrialTrainable", standin)
+        return
+
+    class Acting(Trial):
+        def __init__(self, assignment: Any, context: RunContext, *more: Any) -> None:
+            super().__init__(assignment, context, *more)
+            self.context = context
+
+        def step(self) -> Report:
+            standin.interfere(self, self.context)
+            return super().step()
+
+    monkeypatch.setattr("thaw.search.backends.inline.Trial", Acting)
+
+
 class DiesInCheckpoint(Standin):
-    def act(self) -> None:
+    @classmethod
+    def act(cls) -> None:
         def half_written(tensors: dict[str, torch.Tensor], file: Path, metadata: dict[str, str]) -> None:
             file.write_bytes(b"half a checkpoint")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -50,22 +78,30 @@ class DiesInCheckpoint(Standin):
 class AlwaysDies(Standin):
     ONCE = False
 
-    def act(self) -> None:
+    @classmethod
+    def act(cls) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 class RunsOutOfMemory(Standin):
-    def act(self) -> None:
+    @classmethod
+    def act(cls) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
 
+class AlwaysRunsOutOfMemory(RunsOutOfMemory):
+    ONCE = False
+
+
 class Raises(Standin):
-    def act(self) -> None:
+    @classmethod
+    def act(cls) -> None:
         raise ArithmeticError("a custom part went wrong")
 
 
 class FillsTheDisk(Standin):
     """From the second epoch of any trial on, this worker cannot write files of more than a few bytes."""
 
-    def act(self) -> None:
+    @classmethod
+    def act(cls) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))

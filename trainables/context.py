@@ -14,6 +14,7 @@ from thaw.trainables.data.augment import Augment
 from thaw.trainables.data.grey import White
 from thaw.trainables.data.image_store import ImageStore, open_store
 from thaw.trainables.data.splits import Split
+from thaw.trainables.fold import Fold
 from thaw.trainables.seeding import derive_seed
 
 
@@ -72,23 +73,6 @@ class CheckpointFolder(Protocol):
 
     def last_file(self, trial: int) -> Path: ...
     def best_file(self, trial: int) -> Path: ...
-
-
-@dataclass(frozen=True)
-class Fold:
-    """What sets a trial of a confirmation apart from one of a search.
-
-    Args:
-        seed: number of the repetition, from 0. Another one deals out other folds, and draws other initial weights,
-            orders and dropout; the views of the images stay.
-        number: of the fold that validates, from 0.
-        epochs: after so many the trial ends, and what it is then is its outcome. Nothing about it, not even when to
-            stop, is chosen by the images that validate it.
-    """
-
-    seed: int
-    number: int
-    epochs: int
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,45 @@
-"""Where trials run."""
+"""Where trials run: in this process, or as Ray Tune runs them, on this machine or a cluster."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from thaw.spaces import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from thaw.analysis.run_folder import RunFolder
+    from thaw.search.engine.backend import Backend
+    from thaw.search.settings.schema import ResourcesConfig
+
+BACKENDS = {
+    "ray": "thaw.search.backends.ray.backend:RayBackend",
+    "inline": "thaw.search.backends.inline:InlineBackend",
+}
+"""Name → where its class is; imported when it is asked for, as Ray takes seconds."""
+
+DEFAULT = "ray"
+
+
+def build_backend(name: str, resources: ResourcesConfig, folder: RunFolder) -> Backend:
+    """The backend of a session.
+
+    Args:
+        name: a key of :data:`BACKENDS`.
+        resources: of one trial.
+        folder: of the run.
+    """
+    check_backend(name)
+    module, _, kind = BACKENDS[name].partition(":")
+    backend: Backend = getattr(import_module(module), kind)(resources, folder)
+    return backend
+
+
+def check_backend(name: str) -> None:
+    """Refuse a backend that does not exist, before anything is made for it.
+
+    Raises:
+        ConfigError: naming those that do.
+    """
+    if name not in BACKENDS:
+        raise ConfigError(f"must be {' or '.join(BACKENDS)}{did_you_mean(name, BACKENDS)}, got {name!r}", "--backend")

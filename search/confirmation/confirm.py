@@ -14,10 +14,10 @@ from rich.console import Console
 from thaw.analysis.records import TrialRecord
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
+from thaw.search.backends import DEFAULT, check_backend
 from thaw.search.confirmation.out_of_fold import PredictionKeeper, gathered, read_out_of_fold, write_out_of_fold
 from thaw.search.confirmation.plan import Plan, confirm_config, deal_folds, make_plan, outcome
 from thaw.search.engine.events import EventLog
-from thaw.search.engine.observers import Observer
 from thaw.search.engine.rules import Rule
 from thaw.search.engine.state import SearchState
 from thaw.search.prepare.preflight import Prepared, prepare
@@ -51,9 +51,6 @@ class PlanProposer:
     def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:
         """No value changes what is proposed."""
 
-    def observers(self, folder: RunFolder, records: dict[int, TrialRecord]) -> list[Observer]:
-        return [PredictionKeeper(folder, records.values())]
-
 
 def run_confirm(
     path: str | Path,
@@ -63,6 +60,7 @@ def run_confirm(
     seeds: int = 1,
     overrides: Sequence[str] = (),
     console: Console | None = None,
+    backend: str = DEFAULT,
 ) -> tuple[dict[str, Any] | None, str]:
     """Confirm the leading configurations of a run in its folder ``confirm/``, or go on with that.
 
@@ -73,6 +71,7 @@ def run_confirm(
         seeds: repetitions, each with folds and seeds of its own; more of them may be added later.
         overrides: of the run's search file, as `thaw resume` takes them: for instance where the images lie now.
         console: where progress is printed; nowhere by default.
+        backend: ``ray`` or ``inline``.
 
     Returns:
         The content of ``confirm.json``, None where it was interrupted; and why it ended: ``done`` or a signal's name.
@@ -81,6 +80,7 @@ def run_confirm(
         ConfigError: the input is wrong, or no configuration got through all folds.
         RunStopped: the event log could not be written.
     """
+    check_backend(backend)
     console = console or Console(quiet=True)
     # Ray takes a relative path for the address of a storage service.
     run = load_run(Path(path).resolve())
@@ -99,7 +99,7 @@ def run_confirm(
         state = SearchState(config.search.metric, log, PlanProposer(plan), Rule(), config.max_failures)
         state.replay(past)
         if sum(record.ended for record in state.records.values()) < len(plan.tasks()):
-            run_session(prepared, folder, state, console)
+            run_session(prepared, folder, state, console, backend=backend, observers=[PredictionKeeper(folder)])
             *_, last = folder.events()
             if last["reason"] != "done":
                 return None, last["reason"]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from thaw.analysis.records import FINISHED, TrialRecord
 from thaw.analysis.run_folder import RunFolder
+from thaw.search.engine.observers import Observer
 from thaw.spaces import ConfigError
 from thaw.trainables.training.checkpoint import read, read_best, write
 
@@ -50,25 +50,21 @@ def gathered(parts: Iterable[OutOfFold]) -> OutOfFold:
     return OutOfFold(np.concatenate([part.logits for part in parts]), np.concatenate([part.rows for part in parts]))
 
 
-class PredictionKeeper:
-    """An observer that keeps the predictions of each trial as it ends; its weights need not stay for that.
+class PredictionKeeper(Observer):
+    """Keeps the predictions of each trial as it ends; its weights need not stay for that.
 
     Args:
         folder: of the confirmation.
-        records: of its trials so far. The driver may have died between a trial's end and this.
     """
 
-    def __init__(self, folder: RunFolder, records: Iterable[TrialRecord]) -> None:
+    def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
-        for record in records:
-            if not folder.fold_predictions(record.number).is_file():
+
+    def open(self, records: Mapping[int, TrialRecord]) -> None:
+        # The driver may have died between a trial's end and its predictions.
+        for record in records.values():
+            if not self.folder.fold_predictions(record.number).is_file():
                 self.ended(record)
-
-    def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
-        """Only the outcome counts."""
-
-    def paused(self, record: TrialRecord, reason: str) -> None:
-        """It goes on, and ends later."""
 
     def ended(self, record: TrialRecord) -> None:
         if record.status not in FINISHED:
@@ -79,6 +75,3 @@ class PredictionKeeper:
             # The worker could not write it and has said so; the values stand without.
             return
         write_out_of_fold(self.folder.fold_predictions(record.number), OutOfFold(best.logits, best.rows))
-
-    def close(self) -> None:
-        """Nothing stays open."""

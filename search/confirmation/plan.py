@@ -21,10 +21,10 @@ from thaw.search.confirmation.cross_validation import Leader, confirmation
 from thaw.search.prepare.preflight import Prepared
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import ConfigError, TrialConfig, best_epoch, metric
-from thaw.trainables.context import Fold
 from thaw.trainables.data.splits import Split, split_folds
 from thaw.trainables.evaluation.bootstrap import Estimate
 from thaw.trainables.evaluation.trivial import trivial_metrics
+from thaw.trainables.fold import Fold
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from thaw.search.sessions.signals import SIGNAL_STATUS
+from thaw.search.engine.signals import SIGNAL_STATUS
 from thaw.spaces import metric
 
 

@@ -13,7 +13,8 @@ from thaw.search.prepare.preflight import Prepared
 from thaw.trainables.device import default_device
 from thaw.trainables.training.checkpoint import BestCheckpoint
 from thaw.trainables.training.continuation import best_checkpoint
-from thaw.trainables.training.loop import EpochRow, Failure, Training
+from thaw.trainables.training.loop import Training, train
+from thaw.trainables.training.messages import EpochRow, Failure
 
 
 class TrainingFailed(Exception):
@@ -41,16 +42,15 @@ def fit(
         context = replace(context, split=replace(context.split, train=together))
     torch.set_num_threads(prepared.config.resources.cpu)
     training = Training(only_trial(prepared.config), context, prepared.images, default_device())
-    while True:
-        row = training.epoch()
+    if epochs is not None:
+        training.length, training.patience = epochs, 0
+    for row in train(training):
         if isinstance(row, Failure):
             raise TrainingFailed(row.reason)
-        _print(console, row, epochs or training.config.epochs, shown)
-        over = row.epoch == epochs if epochs else bool(row.finished)
-        if over if epochs else training.best_so_far:
+        _print(console, row, training.length, shown)
+        if training.best_so_far if epochs is None else row.finished:
             best = best_checkpoint(training, row)
-        if over:
-            return best
+    return best
 
 
 def _print(console: Console, row: EpochRow, of: int, columns: tuple[str, str]) -> None:

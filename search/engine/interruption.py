@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+TIME_BUDGET = "time_budget"
+
 
 class SearchStopped(BaseException):
-    """Ends Tune's loop at once. A BaseException, so that nothing on the way takes it for a trial's failure."""
+    """Ends a backend's loop at once. A BaseException, so that nothing on the way takes it for a trial's failure."""
 
 
 class LogUnwritable(Exception):
@@ -27,24 +29,35 @@ class StopRequest:
     Args:
         reason: a signal's name, or ``time_budget``.
         deadline: monotonic seconds.
-        failure: why the event log cannot be written.
     """
 
     reason: str = ""
     deadline: float | None = None
-    failure: str = ""
+    _at_once: bool = False
+
+    def ask(self, reason: str) -> None:
+        """Ask for a stop, at once where that is possible; from a signal's handler, too.
+
+        Raises:
+            SearchStopped: within :meth:`at_once`.
+        """
+        self.reason = self.reason or reason
+        if self._at_once:
+            raise SearchStopped(self.reason)
 
     @contextmanager
-    def heeding_the_log(self) -> Iterator[None]:
-        """Within, an event log that cannot be written asks for a stop: raised inside Tune, it would leave workers."""
+    def at_once(self) -> Iterator[None]:
+        """Within, a request interrupts what runs: only around work that leaves nothing half done, such as an epoch."""
+        self.check()
+        self._at_once = True
         try:
             yield
-        except LogUnwritable as error:
-            self.failure = self.failure or str(error)
+        finally:
+            self._at_once = False
 
     def check(self) -> None:
         """Raises SearchStopped where a stop was asked for or the time is over."""
         if self.deadline is not None and time.monotonic() >= self.deadline:
-            self.reason = self.reason or "time_budget"
-        if self.reason or self.failure:
-            raise SearchStopped(self.reason or self.failure)
+            self.reason = self.reason or TIME_BUDGET
+        if self.reason:
+            raise SearchStopped(self.reason)

@@ -1,38 +1,59 @@
-"""Observers show or keep the search while it runs; here also the one that keeps the tables."""
+"""Who else hears of a search while it runs: the terminal, TensorBoard, tables, trackers, or the user's own class."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from thaw.analysis.records import TrialRecord
-from thaw.analysis.run_folder import RunFolder
-from thaw.analysis.tables import history_table, trials_table
 
 
-class Observer(Protocol):
-    """Told of every epoch, pause and end, after the event log."""
+class Observer:
+    """Hears of every epoch, pause and end, after the event log has them. Override what you need.
 
-    def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None: ...
-    def paused(self, record: TrialRecord, reason: str) -> None: ...
-    def ended(self, record: TrialRecord) -> None: ...
-    def close(self) -> None: ...
+    An observer only listens: whatever it raises drops it with one warning, and the search goes on.
+
+    ```python
+    class Beep(Observer):
+        def ended(self, record):
+            print(f"\\a trial {record.number} {record.status}")
+
+    run_search(config, observers=[Beep()])
+    ```
+    """
+
+    def open(self, records: Mapping[int, TrialRecord]) -> None:
+        """A session begins; `records` (number → trial) holds what former ones did, and is kept up to date."""
+
+    def epoch(self, record: TrialRecord, event: Mapping[str, Any]) -> None:
+        """A trial has finished an epoch; `event` is its line of the event log."""
+
+    def paused(self, record: TrialRecord, reason: str) -> None:
+        """A trial waits at a rung, or its worker was lost; it may go on later."""
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial is over."""
+
+    def close(self) -> None:
+        """The session is over, however it ended."""
 
 
-class Watchers:
-    """Tells several observers. One that cannot write is told no more: what it would show is in the event log.
+class Observers:
+    """Tells several observers, in their order; one that raises is dropped, as all it would show is in the event log.
 
     Args:
-        observers: in the order in which they are told.
+        observers: called one after another.
         warn: called with a sentence for the user.
     """
 
-    def __init__(self, observers: list[Observer], warn: Callable[[str], None]) -> None:
-        self._observers, self._warn = observers, warn
+    def __init__(self, observers: Sequence[Observer], warn: Callable[[str], None]) -> None:
+        self._observers, self._warn = list(observers), warn
 
-    def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
-        self._tell(lambda observer: observer.epoch(record, row))
+    def open(self, records: Mapping[int, TrialRecord]) -> None:
+        self._tell(lambda observer: observer.open(records))
+
+    def epoch(self, record: TrialRecord, event: Mapping[str, Any]) -> None:
+        self._tell(lambda observer: observer.epoch(record, event))
 
     def paused(self, record: TrialRecord, reason: str) -> None:
         self._tell(lambda observer: observer.paused(record, reason))
@@ -47,31 +68,7 @@ class Watchers:
         for observer in list(self._observers):
             try:
                 call(observer)
-            except OSError as error:
+            except Exception as error:
                 self._observers.remove(observer)
-                self._warn(f"{type(observer).__name__} cannot be kept up to date: {error}")
-
-
-class TableFiles:
-    """Keeps ``trials.csv`` and ``history.csv`` up to date while the search runs, but not more often than needed."""
-
-    INTERVAL = 5.0
-
-    def __init__(self, folder: RunFolder, column: str, records: dict[int, TrialRecord]) -> None:
-        self.folder, self.column, self.records = folder, column, records
-        self._written = 0.0
-
-    def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
-        """Epochs appear with the next trial's end."""
-
-    def paused(self, record: TrialRecord, reason: str) -> None:
-        """So do pauses."""
-
-    def ended(self, record: TrialRecord) -> None:
-        if time.monotonic() - self._written >= self.INTERVAL:
-            self.close()
-
-    def close(self) -> None:
-        self.folder.write_table(self.folder.trials_file, trials_table(self.records.values(), self.column))
-        self.folder.write_table(self.folder.history_file, history_table(self.records.values()))
-        self._written = time.monotonic()
+                reason = str(error) or type(error).__name__
+                self._warn(f"{type(observer).__name__} is left out from now on: {reason}")

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from thaw.analysis.records import TrialRecord
-from thaw.analysis.run_folder import RunFolder
-from thaw.search.engine.observers import Observer
-from thaw.search.engine.study import Study, StudyMirror
+from thaw.search.engine.study import Study
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import cell_key, configurations
 from thaw.spaces import Value, best_epoch
@@ -29,9 +27,6 @@ class Proposer(Protocol):
 
     def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:
         """Learn of an event, live or replayed; `record` is what is then known of its trial, if it has one."""
-
-    def observers(self, folder: RunFolder, records: dict[int, TrialRecord]) -> list[Observer]:
-        """Its own observers of a session that begins with these records."""
 
 
 class StudyProposer:
@@ -76,6 +71,3 @@ class StudyProposer:
                 values = record.values(self.metric)
                 value = values[best_epoch(values, self.metric)] if values else None
                 self.study.tell(record.number, record.status, value)
-
-    def observers(self, folder: RunFolder, records: dict[int, TrialRecord]) -> list[Observer]:
-        return [StudyMirror(folder, self.study, records)]

@@ -1,17 +1,17 @@
 """Rules that stop poor trials early: pure, replayable, without Ray.
 
-A rule sees every epoch of every trial, in the order of the event log, and says which trials to stop. Recording an
-epoch twice changes nothing, so a rule can be rebuilt by replaying the log.
+A rule is asked once about each epoch of each trial (``decide``), which changes nothing. The verdict is logged, and then
+the rule notes the epoch with its verdict (``note``); replaying the log notes the same, so that the rule is rebuilt.
 """
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from thaw.analysis.tables import TrialRecord
 from thaw.spaces import Metric
 
 
@@ -27,11 +27,6 @@ class Decision:
     verdict: Literal["continue", "stop", "wait"]
     reason: str = ""
 
-    @property
-    def stop(self) -> bool:
-        """Whether the trial leaves its worker."""
-        return self.verdict != "continue"
-
 
 CONTINUE = Decision("continue")
 
@@ -39,9 +34,16 @@ CONTINUE = Decision("continue")
 class Rule:
     """Every trial trains to its end; other rules override what they need."""
 
-    def record(self, number: int, epoch: int, value: float) -> Decision:
-        """Note the value that trial `number` has after `epoch` (from 1), and decide on the trial."""
+    def decide(self, trial: TrialRecord, epoch: int, value: float) -> Decision:
+        """What becomes of a trial whose objective is `value` after `epoch` (from 1).
+
+        Args:
+            trial: with its configuration and its epochs before this one.
+        """
         return CONTINUE
+
+    def note(self, trial: TrialRecord, epoch: int, value: float, verdict: str) -> None:
+        """An epoch and its logged verdict: that of :class:`Decision`, or ``finish`` where the trial ended by itself."""
 
     def promotion(self) -> int | None:
         """The waiting trial that is to go on next, if one is."""
@@ -65,10 +67,17 @@ class Ladder(Rule):
             self.rungs[epoch] = {}
             epoch *= reduction_factor
 
-    def rank(self, epoch: int, number: int) -> int:
-        """Place of a trial at a rung, from 1; equals share the better place."""
-        rung = self.rungs[epoch]
-        return 1 + sum(self.metric.better(other, rung[number]) for other in rung.values())
+    def note(self, trial: TrialRecord, epoch: int, value: float, verdict: str) -> None:
+        if epoch in self.rungs:
+            self.rungs[epoch][trial.number] = value
+
+    def others(self, trial: TrialRecord, epoch: int) -> list[float]:
+        """The values of the other trials at a rung."""
+        return [value for number, value in self.rungs[epoch].items() if number != trial.number]
+
+    def rank(self, value: float, others: list[float]) -> int:
+        """Place of a value among others, from 1; equals share the better place."""
+        return 1 + sum(self.metric.better(other, value) for other in others)
 
 
 class Asha(Ladder):
@@ -80,15 +89,15 @@ class Asha(Ladder):
     promotes trials, stopping them instead spares the wait for a promotion.
     """
 
-    def record(self, number: int, epoch: int, value: float) -> Decision:
-        rung = self.rungs.get(epoch)
-        if rung is None:
+    def decide(self, trial: TrialRecord, epoch: int, value: float) -> Decision:
+        if epoch not in self.rungs:
             return CONTINUE
-        rung[number] = value
-        rank, keep = self.rank(epoch, number), max(1, len(rung) // self.reduction_factor)
+        others = self.others(trial, epoch)
+        there, rank = len(others) + 1, self.rank(value, others)
+        keep = max(1, there // self.reduction_factor)
         if rank <= keep:
             return CONTINUE
-        return Decision("stop", f"rank {rank} of {len(rung)} at the rung of epoch {epoch}, the best {keep} went on")
+        return Decision("stop", f"rank {rank} of {there} at the rung of epoch {epoch}, the best {keep} went on")
 
 
 class AshaPromotion(Ladder):
@@ -104,28 +113,31 @@ class AshaPromotion(Ladder):
         self.gone: dict[int, set[int]] = {epoch: set() for epoch in self.rungs}
         self._ended: set[int] = set()
 
-    def record(self, number: int, epoch: int, value: float) -> Decision:
-        rung = self.rungs.get(epoch)
-        if rung is None or number in self.gone[epoch]:
+    def decide(self, trial: TrialRecord, epoch: int, value: float) -> Decision:
+        if epoch not in self.rungs or trial.number in self.gone[epoch]:
             return CONTINUE
-        rung[number] = value
-        best = self._best(epoch)
-        if number in best:
+        rung = {**self.rungs[epoch], trial.number: value}
+        best = self._best(rung)
+        if trial.number in best:
             # It would be promoted at once, so it stays with its worker.
-            self.gone[epoch].add(number)
             return CONTINUE
-        rank = f"rank {self.rank(epoch, number)} of {len(rung)}"
+        rank = f"rank {self.rank(value, self.others(trial, epoch))} of {len(rung)}"
         return Decision("wait", f"{rank} at the rung of epoch {epoch}, the best {len(best)} may go on")
 
-    def _best(self, epoch: int) -> list[int]:
+    def note(self, trial: TrialRecord, epoch: int, value: float, verdict: str) -> None:
+        super().note(trial, epoch, value, verdict)
+        if epoch in self.rungs and verdict == "continue":
+            self.gone[epoch].add(trial.number)
+
+    def _best(self, rung: Mapping[int, float]) -> list[int]:
         """The trials at a rung that may go on, best first, of equals those that came first."""
-        rung, sign = self.rungs[epoch], -1.0 if self.metric.maximize else 1.0
-        ordered = sorted(rung, key=lambda number: (math.isnan(rung[number]), sign * rung[number]))
+        sign = -1.0 if self.metric.maximize else 1.0
+        ordered = sorted(rung, key=lambda number: sign * rung[number])
         return ordered[: len(rung) // self.reduction_factor]
 
     def promotion(self) -> int | None:
         for epoch in reversed(self.rungs):
-            for number in self._best(epoch):
+            for number in self._best(self.rungs[epoch]):
                 if number not in self.gone[epoch] and number not in self._ended:
                     return number
         return None
@@ -150,22 +162,24 @@ class MedianRule(Rule):
         self.metric, self.grace_period = metric, grace_period
         self.values: dict[int, dict[int, float]] = {}
 
-    def record(self, number: int, epoch: int, value: float) -> Decision:
-        self.values.setdefault(number, {})[epoch] = value
+    def decide(self, trial: TrialRecord, epoch: int, value: float) -> Decision:
         others = [
             statistics.fmean(v for e, v in series.items() if e <= epoch)
-            for other, series in self.values.items()
-            if other != number and epoch in series
+            for number, series in self.values.items()
+            if number != trial.number and epoch in series
         ]
         if epoch < self.grace_period or len(others) < self.NEEDED:
             return CONTINUE
         median = statistics.median(others)
-        own = self.values[number].values()
+        own = [*self.values.get(trial.number, {}).values(), value]
         best = max(own) if self.metric.maximize else min(own)
         if not self.metric.better(median, best):
             return CONTINUE
         reason = f"best value {best:.4g} is worse than {median:.4g}, the median of {len(others)} at epoch {epoch}"
         return Decision("stop", reason)
+
+    def note(self, trial: TrialRecord, epoch: int, value: float, verdict: str) -> None:
+        self.values.setdefault(trial.number, {})[epoch] = value
 
 
 RULES: dict[str, Callable[[Metric, int, int, int], Rule]] = {

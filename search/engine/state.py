@@ -1,40 +1,28 @@
-"""SearchState: the search as it stands. Ray's hooks only translate into it; it knows nothing of Ray.
+"""SearchState: the search as it stands. Backends only translate into it; it knows nothing of them, of torch or of Ray.
 
 Each change is an event: appended to the log first, then applied to records, proposer and rule. Applying the events of
-a log from the beginning gives the state that wrote them, which is all there is to resuming.
+a log from the beginning gives the state that wrote them, which is all there is to resuming. A verdict on a trial is
+computed once, when its epoch is reported; it stands in the epoch's event, and whoever replays the log applies it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any
 
 from thaw.analysis.records import TrialRecord, apply_event
 from thaw.search.engine.events import EventLog
-from thaw.search.engine.observers import Watchers
+from thaw.search.engine.observers import Observers
 from thaw.search.engine.proposals import Proposer
-from thaw.search.engine.rules import CONTINUE, Decision, Rule
+from thaw.search.engine.rules import Rule
+from thaw.spaces import TrialConfig
+from thaw.trainables.fold import Fold
+from thaw.trainables.training.messages import Assignment, EpochRow, Failure, Report
 
 FINISH = {"max_epochs": "completed", "patience": "early_stopped"}
 """A trial's own reason to finish → its status."""
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A trial to run.
-
-    Args:
-        trial: its number.
-        config: its whole configuration.
-        logged: the last of its epochs in the event log, 0 for none.
-        fold: what a confirmation validates on, as fields of :class:`~thaw.trainables.context.Fold`; None in a search.
-    """
-
-    trial: int
-    config: dict[str, Any]
-    logged: int = 0
-    fold: dict[str, int] | None = None
 
 
 class SearchState:
@@ -49,14 +37,14 @@ class SearchState:
 
     Attributes:
         records: number → trial.
-        watchers: are told what happens from now on.
+        observers: hear what happens from now on.
     """
 
     def __init__(self, metric: str, events: EventLog, proposer: Proposer, rule: Rule, max_failures: int = 0) -> None:
         self.metric, self.events, self.proposer, self.rule = metric, events, proposer, rule
         self.max_failures = max_failures
         self.records: dict[int, TrialRecord] = {}
-        self.watchers = Watchers([], warn=lambda text: None)
+        self.observers = Observers([], warn=lambda text: None)
         self._open: dict[int, TrialRecord] = {}
         # Epochs whose verdict is more than to continue, and whose consequence is not logged yet.
         self._unsettled: dict[int, dict[str, Any]] = {}
@@ -68,8 +56,8 @@ class SearchState:
     def running(self) -> list[int]:
         return self._with("running")
 
-    def propose(self) -> Proposal | None:
-        """The next trial, logged before anybody runs it; None if there is none at the moment.
+    def propose(self) -> Assignment | None:
+        """The next trial to run, logged before anybody runs it; None if there is none at the moment.
 
         Interrupted trials come first, then those that the rule promotes, then new ones.
         """
@@ -82,36 +70,40 @@ class SearchState:
         if number >= self.proposer.trials:
             return None
         self._log("trial_started", trial=number, **self.proposer.draft(number))
-        return self._proposal(number)
+        return self._assignment(number)
 
-    def _continue(self, number: int, reason: str) -> Proposal:
+    def _continue(self, number: int, reason: str) -> Assignment:
         self._log("trial_continued", trial=number, reason=reason)
-        return self._proposal(number)
+        return self._assignment(number)
 
-    def _proposal(self, number: int) -> Proposal:
+    def _assignment(self, number: int) -> Assignment:
         record = self.records[number]
-        return Proposal(number, record.config, max(record.epochs, default=0), record.fold)
+        fold = Fold(**record.fold) if record.fold else None
+        return Assignment(number, TrialConfig(**record.config), max(record.epochs, default=0), fold)
 
-    def decide(self, number: int, row: dict[str, Any]) -> Decision:
-        """What is to become of a trial after the epoch in `row`, which is recorded next."""
-        if self._known(number, row):
-            return CONTINUE
-        return self.rule.record(number, row["epoch"], row["metrics"][self.metric])
-
-    def _known(self, number: int, row: dict[str, Any]) -> bool:
-        """Whether the log has this epoch: a trial that had to restart comes by it again."""
-        return row["epoch"] in self.records[number].epochs
-
-    def epoch(self, number: int, row: dict[str, Any]) -> None:
-        """Note a finished epoch of a trial, and what follows from it."""
-        if self._known(number, row):
-            return
-        decision = self.decide(number, row)
-        logged = {key: value for key, value in row.items() if key != "finished"}
-        verdict, reason = ("finish", row["finished"]) if row["finished"] else (decision.verdict, decision.reason)
+    def report(self, number: int, report: Report) -> bool:
+        """Note what trial `number` gave, and what follows from it. Returns whether it goes on in its slot."""
+        if isinstance(report.outcome, Failure):
+            self.end(number, "failed", report.outcome.reason)
+            return False
+        row, record = report.outcome, self.records[number]
+        if row.epoch in record.epochs:
+            # A trial that had to restart comes by the epochs that the log has.
+            return True
+        if reason := _not_finite(row):
+            self.end(number, "failed", reason)
+            return False
+        if row.finished:
+            verdict, reason = "finish", row.finished
+        else:
+            decision = self.rule.decide(record, row.epoch, row.metrics[self.metric])
+            verdict, reason = decision.verdict, decision.reason
+        logged = {key: value for key, value in asdict(row).items() if key != "finished"}
+        logged |= {"worker": report.worker} | ({"warning": report.warning} if report.warning else {})
         self._log("epoch", trial=number, **logged, decision=verdict, reason=reason)
-        self.watchers.epoch(self.records[number], row)
+        self.observers.epoch(record, record.epochs[row.epoch])
         self._settle()
+        return verdict == "continue"
 
     def _settle(self) -> None:
         """Log what follows from epochs whose verdict is more than to continue."""
@@ -133,7 +125,11 @@ class SearchState:
             reason: why, for the user.
         """
         self._log("trial_ended", trial=number, status=status, reason=reason)
-        self.watchers.ended(self.records[number])
+        self.observers.ended(self.records[number])
+
+    def fail(self, number: int, error: str) -> None:
+        """Note that a trial raised `error`, such as ``ValueError: …``: it is over, and the search goes on."""
+        self.end(number, "failed", error)
 
     def lose(self, number: int, reason: str) -> None:
         """Note that a trial's worker is gone: the trial goes on elsewhere, unless that happened too often."""
@@ -145,7 +141,7 @@ class SearchState:
 
     def _pause(self, number: int, status: str, reason: str) -> None:
         self._log("trial_paused", trial=number, status=status, reason=reason)
-        self.watchers.paused(self.records[number], reason)
+        self.observers.paused(self.records[number], reason)
 
     def start_session(self, overrides: Sequence[str] = ()) -> None:
         """Begin; what the last session left undone of its last event is done now."""
@@ -178,7 +174,7 @@ class SearchState:
             return
         number = record.number
         if event["event"] == "epoch":
-            self.rule.record(number, event["epoch"], event["metrics"][self.metric])
+            self.rule.note(record, event["epoch"], event["metrics"][self.metric], event["decision"])
             if event["decision"] != "continue":
                 self._unsettled[number] = event
             return
@@ -190,3 +186,11 @@ class SearchState:
             self._open[number] = record
         if event["event"] == "trial_continued" and event["reason"] == "promoted":
             self.rule.promoted(number)
+
+
+def _not_finite(row: EpochRow) -> str:
+    """Why a row cannot be compared with others: a metric that is no finite number; empty if all are."""
+    for name, value in row.metrics.items():
+        if not math.isfinite(value):
+            return f"{name} is {value} after epoch {row.epoch}: no metric can be computed on these images"
+    return ""

@@ -1,21 +1,15 @@
-"""The Optuna study behind a search: proposals out, values in, and its mirror on disk."""
+"""The Optuna study behind a search: proposals out, values in."""
 
 from __future__ import annotations
 
 import copy
 import json
 from collections.abc import Mapping
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from thaw.analysis.records import TrialRecord
-from thaw.analysis.run_folder import RunFolder
 from thaw.search.engine.samplers import build_sampler
 from thaw.spaces import SearchSpace, Value, metric
 from thaw.trainables.seeding import derive_seed
@@ -82,60 +76,3 @@ class Study:
     def frozen(self, number: int) -> FrozenTrial:
         """A copy of what Optuna knows of a trial."""
         return copy.deepcopy(self.study.get_trials(deepcopy=False)[number])
-
-
-class _Journal(JournalFileBackend):
-    """A journal that one process writes: no lock, and no wait for the disk at each trial, as it can be made again."""
-
-    def __init__(self, file: Path) -> None:
-        super().__init__(str(file))
-        self._file = file
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
-        with self._file.open("a", encoding="utf-8") as journal:
-            journal.write("".join(lines))
-
-
-class StudyMirror:
-    """``study.log``: the finished trials in Optuna's journal format, for optuna-dashboard and any Optuna tool.
-
-    It is made anew when a session begins and never read back. Trials stand in the order of their end, under Optuna's
-    own numbers; the user attribute ``trial`` holds Thaw's number.
-    """
-
-    def __init__(self, folder: RunFolder, study: Study, records: Mapping[int, TrialRecord]) -> None:
-        self.study = study
-        file = folder.study_file
-        for left_over in folder.path.glob(f".{file.name}*"):
-            left_over.unlink()
-        temporary = file.with_name(f".{file.name}")
-        self._mirror = self._open(temporary)
-        for number in study.ended:
-            self.ended(records[number])
-        temporary.replace(file)
-        self._mirror = self._open(file)
-
-    def _open(self, file: Path) -> optuna.Study:
-        storage = JournalStorage(_Journal(file))
-        direction = self.study.study.direction
-        return optuna.create_study(
-            study_name=file.parent.name, storage=storage, direction=direction, load_if_exists=True
-        )
-
-    def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
-        """Optuna's tools get whole trials."""
-
-    def paused(self, record: TrialRecord, reason: str) -> None:
-        """The trial is not at its end."""
-
-    def ended(self, record: TrialRecord) -> None:
-        trial = self.study.frozen(record.number)
-        trial.set_user_attr("trial", record.number)
-        trial.set_user_attr("status", record.status)
-        trial.datetime_start = datetime.fromtimestamp(record.started)
-        trial.datetime_complete = datetime.fromtimestamp(record.ended_at)
-        self._mirror.add_trial(trial)
-
-    def close(self) -> None:
-        """Each trial is on the disk already."""

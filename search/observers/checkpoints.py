@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from thaw.analysis.records import TrialRecord, ranking
 from thaw.analysis.run_folder import RunFolder
+from thaw.search.engine.observers import Observer
 from thaw.search.settings.schema import CheckpointsConfig
 
 
-class CheckpointKeeper:
+class CheckpointKeeper(Observer):
     """Removes what is needed no more whenever a trial ends. Metrics and events stay.
 
     The budget counts first what running and interrupted trials need, then the best weights of the leaders, then what
@@ -22,20 +23,15 @@ class CheckpointKeeper:
         folder: the run's folder.
         limits: how many trials keep their best weights, and how many bytes all checkpoints may take.
         column: the objective's.
-        records: the search's records, kept up to date by the search.
     """
 
-    def __init__(
-        self, folder: RunFolder, limits: CheckpointsConfig, column: str, records: dict[int, TrialRecord]
-    ) -> None:
-        self.folder, self.limits, self.column, self.records = folder, limits, column, records
+    def __init__(self, folder: RunFolder, limits: CheckpointsConfig, column: str) -> None:
+        self.folder, self.limits, self.column = folder, limits, column
+        self.records: Mapping[int, TrialRecord] = {}
         self._final: dict[int, int] = {}  # trial that has ended → bytes, which stay
 
-    def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
-        """The worker writes."""
-
-    def paused(self, record: TrialRecord, reason: str) -> None:
-        """It will go on, so all stays."""
+    def open(self, records: Mapping[int, TrialRecord]) -> None:
+        self.records = records
 
     def ended(self, record: TrialRecord) -> None:
         self.tidy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -10,12 +11,13 @@ from rich.live import Live
 from rich.table import Table
 
 from thaw.analysis.records import FINISHED, TrialRecord, best_record
+from thaw.search.engine.observers import Observer
 from thaw.spaces import SearchSpace, best_epoch, metric
 
 ROWS = 12
 
 
-class Progress:
+class Progress(Observer):
     """Shows trials as they go.
 
     Args:
@@ -23,32 +25,33 @@ class Progress:
         space: its searched hyperparameters are shown.
         column: the objective's column.
         trials: how many there will be.
-        records: the search's records, kept up to date by the search.
     """
 
-    def __init__(
-        self, console: Console, space: SearchSpace, column: str, trials: int, records: dict[int, TrialRecord]
-    ) -> None:
-        self.console, self.space, self.metric, self.trials, self.records = console, space, column, trials, records
+    def __init__(self, console: Console, space: SearchSpace, column: str, trials: int) -> None:
+        self.console, self.space, self.metric, self.trials = console, space, column, trials
         self.started = time.monotonic()
-        self.best = best_record(records.values(), column)
+        self.records: Mapping[int, TrialRecord] = {}
+        self.best: TrialRecord | None = None
         self._warned: set[str] = set()
         self._live: Live | None = None
-        if console.is_terminal:
-            self._live = Live(self._table(), console=console, refresh_per_second=2, transient=True)
+
+    def open(self, records: Mapping[int, TrialRecord]) -> None:
+        self.records, self.best = records, best_record(records.values(), self.metric)
+        if self.console.is_terminal:
+            self._live = Live(self._table(), console=self.console, refresh_per_second=2, transient=True)
             self._live.start()
 
-    def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
-        warning = row.get("warning", "")
+    def epoch(self, record: TrialRecord, event: Mapping[str, Any]) -> None:
+        warning = event.get("warning", "")
         if warning and warning not in self._warned:
             self._warned.add(warning)
             self._line(f"warning: {warning}")
         if self._live:
             self._live.update(self._table())
             return
-        epoch = f"epoch {row['epoch']}/{record.config['epochs']}"
-        metrics = f"{self.metric} {row['metrics'][self.metric]:.4f}  val_loss {row['metrics']['val_loss']:.4f}"
-        seconds = f"{sum(row['seconds'].values()):.1f} s"
+        epoch = f"epoch {event['epoch']}/{record.config['epochs']}"
+        metrics = f"{self.metric} {event['metrics'][self.metric]:.4f}  val_loss {event['metrics']['val_loss']:.4f}"
+        seconds = f"{sum(event['seconds'].values()):.1f} s"
         self._line(f"trial {record.number}  {epoch}  {metrics}  {seconds}  {self._values(record)}")
 
     def paused(self, record: TrialRecord, reason: str) -> None:

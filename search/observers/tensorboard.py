@@ -18,6 +18,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from thaw.analysis.records import TrialRecord
 from thaw.analysis.run_folder import RunFolder
+from thaw.search.engine.observers import Observer
 from thaw.spaces import METRICS, TrialConfig, best_epoch
 
 _NUMBERS = itertools.count()
@@ -55,7 +56,7 @@ class EventFile:
         self._records.flush()
 
 
-class TensorBoard:
+class TensorBoard(Observer):
     """Writes while the search runs.
 
     Scalars are grouped by metric, so that training and validation stand side by side: ``map/val``, ``map/train``. The
@@ -67,7 +68,7 @@ class TensorBoard:
         self.folder, self.metric = folder, metric
         self._files: dict[int, EventFile] = {}
 
-    def restore(self, records: Mapping[int, TrialRecord]) -> None:
+    def open(self, records: Mapping[int, TrialRecord]) -> None:
         """Write all runs anew: what a former session left may lack whatever could not be written then."""
         shutil.rmtree(self.folder.tensorboard, ignore_errors=True)
         for record in records.values():
@@ -78,13 +79,13 @@ class TensorBoard:
             else:
                 self.paused(record, "")
 
-    def epoch(self, record: TrialRecord, row: dict[str, Any]) -> None:
-        values = {"learning_rate": row["learning_rate"], "gradient_norm": row["gradient_norm"]}
-        for column, value in row["metrics"].items():
+    def epoch(self, record: TrialRecord, event: Mapping[str, Any]) -> None:
+        values = {"learning_rate": event["learning_rate"], "gradient_norm": event["gradient_norm"]}
+        for column, value in event["metrics"].items():
             split, name = column.split("_", 1)
             values[f"{name}/{split}"] = value
-        values |= {f"seconds/{phase}": seconds for phase, seconds in row["seconds"].items()}
-        self._file(record.number).scalars(values, row["epoch"], record.epochs[row["epoch"]]["time"])
+        values |= {f"seconds/{phase}": seconds for phase, seconds in event["seconds"].items()}
+        self._file(record.number).scalars(values, event["epoch"], event["time"])
 
     def paused(self, record: TrialRecord, reason: str) -> None:
         """Close the file, as many trials may wait at a time; the trial goes on in another file of its run."""

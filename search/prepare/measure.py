@@ -12,7 +12,8 @@ from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split
 from thaw.trainables.device import default_device
-from thaw.trainables.training.loop import EpochRow, Training
+from thaw.trainables.training.loop import Training, train
+from thaw.trainables.training.messages import EpochRow
 
 BATCHES = 3
 WORTHWHILE = 0.9
@@ -72,8 +73,10 @@ def _epoch_seconds(
     sample = Split(split.train[:few], split.validation[:few], split.test[:0])
     live = replace(context, split=sample, cache=replace(context.cache, activations="off"))
     training = Training(trial, live, images, default_device())
-    rows = [training.epoch() for _ in range(3)][1:]
-    train, validate = (
+    rows = list(train(training))[1:]
+    training_seconds, validate = (
         min(row.seconds[phase] for row in rows if isinstance(row, EpochRow)) for phase in ("train", "validate")
     )
-    return train * len(split.train) / len(sample.train) + validate * len(split.validation) / len(sample.validation)
+    return training_seconds * len(split.train) / len(sample.train) + validate * len(split.validation) / len(
+        sample.validation
+    )

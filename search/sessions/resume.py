@@ -10,7 +10,11 @@ from rich.console import Console
 
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
+from thaw.search.backends import DEFAULT, check_backend
 from thaw.search.engine.events import seconds_used
+from thaw.search.engine.observers import Observer
+from thaw.search.engine.proposals import StudyProposer
+from thaw.search.observers.mirror import StudyMirror
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.prepare.same_inputs import check_same_inputs
 from thaw.search.sessions.lock import driving
@@ -37,7 +41,14 @@ CHANGEABLE = (
 """Keys of the search file that do not change what a trial's figures mean."""
 
 
-def resume_search(path: str | Path, overrides: Sequence[str] = (), console: Console | None = None) -> Run:
+def resume_search(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    console: Console | None = None,
+    *,
+    backend: str = DEFAULT,
+    observers: Sequence[Observer] = (),
+) -> Run:
     """Go on with a run that was interrupted, or give a finished one more trials.
 
     Finished trials are kept. Interrupted ones go on first, from their last epoch.
@@ -47,12 +58,15 @@ def resume_search(path: str | Path, overrides: Sequence[str] = (), console: Cons
         overrides: ``dotted.key=value`` texts; they may change resources, budgets, what is kept, and where
             images, labels and weights lie, nothing else.
         console: where progress is printed; nowhere by default.
+        backend: ``ray`` or ``inline``, whichever the run began with.
+        observers: hear of every epoch and every end, too.
 
     Raises:
         ConfigError: it is no run folder, another process drives it, the data have changed, or an override would make
             its figures incomparable; or its folder is read-only or full.
         RunStopped: the event log could not be written.
     """
+    check_backend(backend)
     console = console or Console(quiet=True)
     folder = RunFolder(Path(path).resolve()).require()
     check_writable(folder.path)
@@ -76,9 +90,19 @@ def resume_search(path: str | Path, overrides: Sequence[str] = (), console: Cons
             )
         prepared = _prepared(folder, config, console)
         session = 1 + max((event["session"] for event in past), default=0)
-        state = new_state(prepared.config, folder, session, past)
+        proposer = StudyProposer(prepared.config)
+        state = new_state(prepared.config, proposer, folder, session, past)
         folder.write_text(folder.search_file, prepared.config.to_yaml())
-        return run_session(prepared, folder, state, console, overrides=list(overrides), used=used)
+        return run_session(
+            prepared,
+            folder,
+            state,
+            console,
+            backend=backend,
+            observers=[StudyMirror(folder, proposer.study), *observers],
+            overrides=list(overrides),
+            used=used,
+        )
 
 
 def changed_config(folder: RunFolder, overrides: Sequence[str]) -> SearchConfig:

@@ -14,6 +14,7 @@ import yaml
 from tests.synthetic_runs import synthetic_run
 from thaw.analysis.importance import MIN_TRIALS, explained, importance, rung_values
 from thaw.analysis.run import Run, load_run
+from thaw.analysis.tables import TrialRecord
 from thaw.search.engine.rules import RULES
 from thaw.spaces import SearchSpace, metric
 
@@ -43,7 +44,10 @@ def search(folder: Path, trials: int, objective: str = "val_map", scheduler: str
             value = quality if objective == "val_map" else 1 / (quality + 0.1)
             row = {"metrics": {objective: value}, "seconds": {}, "learning_rate": 0.1, "parameters": 1}
             events.append({"event": "epoch", "trial": trial, "epoch": epoch, **row})
-            if stop := rule.record(trial, epoch, value).stop:
+            record = TrialRecord(trial, config)
+            decision = rule.decide(record, epoch, value)
+            rule.note(record, epoch, value, decision.verdict)
+            if stop := decision.verdict == "stop":
                 break
         status = "pruned" if stop else "completed"
         events.append({"event": "trial_ended", "trial": trial, "status": status, "reason": ""})

@@ -20,6 +20,7 @@ from thaw.trainables.networks.chunks import chunk_size
 from thaw.trainables.networks.freezing import build_network
 from thaw.trainables.seeding import derive_seed
 from thaw.trainables.training.losses import build_loss, probabilities
+from thaw.trainables.training.messages import EpochRow, Failure
 from thaw.trainables.training.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_learning_rate
 
 EVALUATION_BATCH = 128
@@ -29,40 +30,6 @@ OPTIMIZER = "optimizer."
 """Before the names of the optimiser's tensors, among those of the network."""
 
 ADVICE = "try a smaller learning_rate or a warmup"
-
-
-@dataclass(frozen=True)
-class EpochRow:
-    """What one epoch gave.
-
-    Args:
-        epoch: from 1.
-        metrics: ``val_…`` after the epoch, ``train_…`` over the training batches as they passed; one that has no value,
-            such as ``train_map`` where no image had a label, is left out.
-        label_ap: average precision of each label on validation data; None where a label has no positive there.
-        learning_rate: of the head at the last step.
-        gradient_norm: L2 norm of all gradients, averaged over the steps.
-        seconds: wall time by phase.
-        parameters: number of trained weights.
-        finished: ``max_epochs`` or ``patience`` if this was the last epoch, else empty.
-    """
-
-    epoch: int
-    metrics: dict[str, float]
-    label_ap: list[float | None]
-    learning_rate: float
-    gradient_norm: float
-    seconds: dict[str, float]
-    parameters: int
-    finished: str
-
-
-@dataclass(frozen=True)
-class Failure:
-    """The trial cannot go on: no exception, but an outcome like any other."""
-
-    epoch: int
-    reason: str
 
 
 @dataclass
@@ -256,9 +223,8 @@ class Training:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.activations.precision == "bf16")
 
 
-def train(config: TrialConfig, context: RunContext, device: str = "cpu") -> Iterator[EpochRow | Failure]:
-    """Train one configuration to its end, in this process; yields each epoch's row, last a Failure if it fails."""
-    training = Training(config, context, context.open_images(), torch.device(device))
+def train(training: Training) -> Iterator[EpochRow | Failure]:
+    """Train to the end, in this process; yields each epoch's row, last a Failure if it fails."""
     while True:
         row = training.epoch()
         yield row

@@ -6,20 +6,20 @@ What Ray calls, and when (class Trainable, reused actors):
 moment                      order
 ==========================  =====================================================================================
 new trial                   searcher.suggest, scheduler.on_trial_add, callback.on_trial_start
-ordinary row                scheduler.on_trial_result (decides), callback.on_trial_result (logs)
+ordinary row                scheduler.on_trial_result, callback.on_trial_result
 scheduler says STOP         the same two, then on_trial_complete of scheduler, searcher and callback
 the trainable says done     callback.on_trial_result alone, then on_trial_complete of all three
 exception or dead worker    scheduler.on_trial_error, searcher.on_trial_complete(error=True), callback.on_trial_error
 ==========================  =====================================================================================
 
-So the callback sees every row, after the decision, and is the one that records.
+So an ordinary row is reported by the scheduler, which gets the verdict, and a trial's last one by the callback.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,52 +28,79 @@ from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from thaw.search.engine.interruption import SearchStopped, StopRequest
+from thaw.search.backends.errors import settle_error
+from thaw.search.engine.interruption import LogUnwritable, SearchStopped, StopRequest
 from thaw.search.engine.state import SearchState
-from thaw.trainables.training.loop import Failure
+from thaw.trainables.training.messages import Report
 
 LOST = ("ActorDiedError", "ActorUnavailableError", "RayActorError", "The actor", "OutOfMemoryError: Task was killed")
 """Marks in Ray's text of an error that a worker or its node was lost; anything else is an error of the trial's own."""
 
 IMPORT_ERROR = re.compile(r"\s*(ImportError|ModuleNotFoundError): ")
 
-ADVICE = {
-    "OutOfMemoryError": "try a smaller batch_size or image_size, or fewer trials on a GPU (resources.gpu)",
-}
-"""Errors for which there is something to try."""
 
+class Driver:
+    """The search's side of all hooks; lives in the driver alone.
 
-class DriverOnly:
-    """A reference to something that lives in the driver alone: Ray pickles its hooks, open files cannot follow."""
+    Ray pickles its hooks, and open files cannot follow: of this nothing travels.
 
-    def __init__(self, value: Any) -> None:
-        self.value = value
+    Args:
+        state: the search.
+        stop: asks for its end.
+
+    Attributes:
+        failure: why the event log cannot be written. Raised inside Tune it would leave workers, so it stops the search
+            at the next step.
+    """
+
+    def __init__(self, state: SearchState | None, stop: StopRequest | None) -> None:
+        self._state, self._stop = state, stop
+        self.failure: LogUnwritable | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return DriverOnly, (None,)
+        return Driver, (None, None)
+
+    @property
+    def state(self) -> SearchState:
+        assert self._state is not None, "a hook was called outside of the driver"
+        return self._state
+
+    @contextmanager
+    def heeding_the_log(self) -> Iterator[None]:
+        """Within, an event log that cannot be written asks for a stop."""
+        try:
+            yield
+        except LogUnwritable as error:
+            self.failure = self.failure or error
+
+    def check(self) -> None:
+        """Raises SearchStopped where the search is to end."""
+        assert self._stop is not None
+        if self.failure:
+            raise SearchStopped(str(self.failure))
+        self._stop.check()
 
 
 class StateSearcher(Searcher):
-    """Proposes trials. It only asks; values are told by the recorder."""
+    """Proposes trials. It only asks; the others report."""
 
-    def __init__(self, state: SearchState, stop: StopRequest, concurrency: int) -> None:
+    def __init__(self, driver: Driver, slots: int) -> None:
         super().__init__()
-        self._driver, self._concurrency = DriverOnly((state, stop)), concurrency
+        self._driver, self._slots = driver, slots
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """A trial's parameters, None for "ask again later", or FINISHED, which Ray's own annotation forgets."""
-        state, stop = self._driver.value
-        proposal = None
-        with stop.heeding_the_log():
-            proposal = state.propose() if len(state.running) < self._concurrency else None
-        if proposal is not None:
+        state, assignment = self._driver.state, None
+        with self._driver.heeding_the_log():
+            assignment = state.propose() if len(state.running) < self._slots else None
+        if assignment is not None:
             # As a text: Ray would copy, flatten and write out a dictionary again and again.
-            return {"trial": proposal.trial, "proposal": json.dumps(asdict(proposal))}
+            return {"trial": assignment.trial, "assignment": assignment.to_json()}
         # None means "not now": Tune asks again, as a running trial may yet come back, or its end promote another.
-        return None if state.running or stop.failure else Searcher.FINISHED
+        return None if state.running or self._driver.failure else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        """The recorder has told the study already."""
+        """The state knows already."""
 
     # Ray's own snapshots are never restored from, so there is nothing to save.
     def save(self, checkpoint_path: str) -> None: ...
@@ -82,28 +109,29 @@ class StateSearcher(Searcher):
     def restore_from_dir(self, checkpoint_dir: str) -> None: ...
 
 
-class RuleScheduler(FIFOScheduler):
-    """Stops the trials that the search's rule wants stopped."""
+class StateScheduler(FIFOScheduler):
+    """Reports ordinary rows, and stops the trials that do not go on."""
 
-    def __init__(self, state: SearchState) -> None:
+    def __init__(self, driver: Driver) -> None:
         super().__init__()
-        self._state = DriverOnly(state)
+        self._driver = driver
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        decision = self._state.value.decide(trial.config["trial"], asdict(result["row"]))
-        return TrialScheduler.STOP if decision.stop else TrialScheduler.CONTINUE
+        goes_on = True
+        with self._driver.heeding_the_log():
+            goes_on = self._driver.state.report(trial.config["trial"], result["report"])
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
 
-class Recorder(Callback):
-    """Records every row and every end."""
+class StateCallback(Callback):
+    """Reports the last row of trials that end by themselves, and errors; ends the search where that is asked for."""
 
-    def __init__(self, state: SearchState, stop: StopRequest) -> None:
-        self._driver = DriverOnly((state, stop))
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
 
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
-        _, stop = self._driver.value
         try:
-            stop.check()
+            self._driver.check()
         except SearchStopped:
             # Tune's own clean-up would wait for workers that are in mid-epoch.
             for trial in trials:
@@ -112,29 +140,18 @@ class Recorder(Callback):
             raise
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any) -> None:
-        state, stop = self._driver.value
-        with stop.heeding_the_log():
-            self._record(state, trial.config["trial"], result)
-
-    @staticmethod
-    def _record(state: SearchState, number: int, result: dict[str, Any]) -> None:
-        if isinstance(result["row"], Failure):
-            state.end(number, "failed", result["row"].reason)
-            return
-        row = {**asdict(result["row"]), "worker": result["worker"]}
-        if result["warning"]:
-            row["warning"] = result["warning"]
-        state.epoch(number, row)
+        report: Report = result["report"]
+        if report.last:
+            with self._driver.heeding_the_log():
+                self._driver.state.report(trial.config["trial"], report)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        state, stop = self._driver.value
-        lines = _error_lines(trial)
-        with stop.heeding_the_log():
+        number, lines = trial.config["trial"], _error_lines(trial)
+        with self._driver.heeding_the_log():
             if not lines or any(mark in line for mark in LOST for line in lines):
-                state.lose(trial.config["trial"], "the worker process died")
-                return
-            advice = [f"; {text}" for name, text in ADVICE.items() if name in lines[-1]]
-            state.end(trial.config["trial"], "failed", "".join([lines[-1].strip(), *advice]))
+                self._driver.state.lose(number, "the worker process died")
+            else:
+                settle_error(self._driver.state, number, lines[-1].strip())
 
 
 def _error_lines(trial: Any) -> list[str]:

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-import thaw.trainables.trainable
 from tests import standins
-from tests.search.sessions.test_resume import check_whole
-from tests.searches import small_config, small_search
+from tests.searches import check_whole, small_config, small_search
 from thaw.analysis.run import Run
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.engine.interruption import RunStopped
 from thaw.search.engine.state import SearchState
-from thaw.search.sessions.resume import resume_search
 from thaw.search.sessions.tuner import run_search
+from thaw.trainables.training.messages import Report
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 TWO: dict[str, Any] = {"space": {"dropout": [0.2, 0.3]}, "training": {"epochs": 3, "patience": 0}}
 
 
-def search_with(standin: type, monkeypatch: pytest.MonkeyPatch, folder: Path, *search: Any, **sections: Any) -> Run:
-    monkeypatch.setattr(thaw.trainables.trainable, "TrialTrainable", standin)
-    return check_whole(small_search(folder, *search, **{**TWO, **sections}).folder)
+def search_with(
+    standin: type[standins.Standin], monkeypatch: pytest.MonkeyPatch, folder: Path, *search: Any, **sections: Any
+) -> Run:
+    standins.install(standin, "ray", monkeypatch)
+    return check_whole(small_search(folder, *search, backend="ray", **{**TWO, **sections}).folder)
 
 
 def pauses(run: Run) -> list[str]:
@@ -54,27 +56,6 @@ def test_a_worker_that_always_dies(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert run.trials.loc[0, "error"] == "the worker process died, 2 times" and run.trials.loc[0, "last_epoch"] == 1
 
 
-def test_out_of_gpu_memory_is_advice_and_no_end(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
-) -> None:
-    run = search_with(
-        standins.RunsOutOfMemory, monkeypatch, tmp_path, squares, cache, search={"concurrency": 1, "algorithm": "grid"}
-    )
-    assert list(run.trials["status"]) == ["failed", "completed"] and not pauses(run)
-    error = run.trials.loc[0, "error"]
-    assert "CUDA out of memory" in error and "try a smaller batch_size" in error
-    workers = [{row["worker"] for row in record.epochs.values()} for record in run.records.values()]
-    assert not workers[0] & workers[1], "the worker was replaced"
-
-
-def test_an_exception_is_not_tried_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
-) -> None:
-    run = search_with(standins.Raises, monkeypatch, tmp_path, squares, cache)
-    assert list(run.trials["status"]) == ["failed", "completed"] and not pauses(run)
-    assert run.trials.loc[0, "error"] == "ArithmeticError: a custom part went wrong"
-
-
 def test_checkpoints_that_cannot_be_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
@@ -86,41 +67,62 @@ def test_checkpoints_that_cannot_be_written(
     )
 
 
-def test_an_event_log_that_cannot_be_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
-) -> None:
-    epoch = SearchState.epoch
-
-    def full_after_two(state: SearchState, number: int, row: dict[str, Any]) -> None:
-        epoch(state, number, row)
-        if sum(len(record.epochs) for record in state.records.values()) == 2:
-            os.dup2(os.open("/dev/full", os.O_WRONLY), state.events._log)
-
-    monkeypatch.setattr(SearchState, "epoch", full_after_two)
-    with pytest.raises(RunStopped, match=r"events.jsonl cannot be written: No space left on device; make room"):
-        run_search(small_config(tmp_path, squares, cache, **TWO))
-    monkeypatch.undo()
-    folder = RunFolder(tmp_path / "results" / "squares")
-    assert sum(event["event"] == "epoch" for event in folder.events()) == 2
-    resume_search(folder.path)
-    assert list(check_whole(folder).trials["status"]) == ["completed", "completed"]
-
-
 def test_what_can_be_made_again_stops_no_search(
     tmp_path: Path, squares: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TensorBoard, tables and mirror cannot be written: warnings, and all is there after the next resume."""
-    epoch = SearchState.epoch
+    report = SearchState.report
 
-    def full_after_one(state: SearchState, number: int, row: dict[str, Any]) -> None:
+    def full_after_one(state: SearchState, number: int, said: Report) -> bool:
         folder = RunFolder(state.events.file.parent)
         if not folder.trials_file.exists():
             # A folder in the place of a file: a lasting error that does not depend on who runs the tests.
             folder.trials_file.mkdir()
-        epoch(state, number, row)
+        return report(state, number, said)
 
-    monkeypatch.setattr(SearchState, "epoch", full_after_one)
+    monkeypatch.setattr(SearchState, "report", full_after_one)
     console = Console(record=True, quiet=False, file=open(os.devnull, "w"), width=200)  # noqa: SIM115
     run = run_search(small_config(tmp_path, squares, cache, **TWO), console)
     assert list(run.trials["status"]) == ["completed", "completed"]
-    assert "warning: TableFiles cannot be kept up to date" in console.export_text()
+    assert "warning: TableFiles is left out from now on: " in console.export_text()
+
+
+def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path, squares: Path, cache: Path) -> None:
+    killed: list[int] = []
+
+    def kill_first_worker() -> None:
+        events = RunFolder(tmp_path / "results" / "squares")
+        for _ in range(600):
+            time.sleep(0.1)
+            rows = list(events.events()) if events.events_file.exists() else []
+            workers = [row["worker"] for row in rows if row["event"] == "epoch" and row["trial"] == 0]
+            if len(workers) > 2:
+                killed.append(int(workers[0].rpartition(":")[2]))
+                os.kill(killed[0], signal.SIGKILL)
+                return
+
+    killer = threading.Thread(target=kill_first_worker)
+    killer.start()
+    run = small_search(
+        tmp_path,
+        squares,
+        cache,
+        backend="ray",
+        space={"epochs": [30, 1, 2]},
+        training={"patience": 0, "epochs": None},
+        search={"algorithm": "grid", "concurrency": 1},
+    )
+    killer.join()
+    assert killed
+    trials = run.trials.set_index("trial")
+    assert list(trials["status"]) == ["completed"] * 3
+    events = list(run.folder.events())
+    paused = [event for event in events if event["event"] == "trial_paused"]
+    assert [(e["trial"], e["status"], e["reason"]) for e in paused] == [(0, "interrupted", "the worker process died")]
+    workers = {event["worker"] for event in events if event["event"] == "epoch" and event["trial"] == 0}
+    assert len(workers) == 2 and run.records[0].failures == 1
+    whole = small_search(
+        tmp_path / "whole", squares, cache, space={"epochs": [30]}, training={"patience": 0, "epochs": None}
+    )
+    for epoch, row in whole.records[0].epochs.items():
+        assert run.records[0].epochs[epoch]["metrics"] == row["metrics"], "it went on to the bit"

@@ -16,9 +16,8 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT
-from tests.search.sessions.test_resume import check_whole
 from tests.search.test_cli import command
-from tests.searches import search_file
+from tests.searches import check_whole, search_file
 from thaw.analysis.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow

@@ -15,8 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.search.sessions.test_resume import check_whole
-from tests.searches import small_config
+from tests.searches import check_whole, small_config
 from thaw.analysis.records import FINISHED
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.sessions.tuner import run_search

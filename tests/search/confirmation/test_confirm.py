@@ -13,7 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from tests.searches import small_config, small_search
+from tests.searches import small_config, small_search, trained
 from thaw.analysis.run import Run, load_run
 from thaw.search.confirmation.confirm import run_confirm
 from thaw.search.confirmation.out_of_fold import read_out_of_fold
@@ -23,11 +23,8 @@ from thaw.search.engine.interruption import SearchStopped, StopRequest
 from thaw.search.prepare.preflight import prepare
 from thaw.search.sessions.resume import resume_search
 from thaw.spaces import ConfigError, TrialConfig
-from thaw.trainables.context import Fold
 from thaw.trainables.evaluation.metrics import epoch_metrics
-from thaw.trainables.training.loop import train
-
-pytestmark = pytest.mark.usefixtures("ray_session")
+from thaw.trainables.fold import Fold
 
 Confirmed = tuple[Run, dict[str, Any]]
 SPACE = {"learning_rate": [0.0003, 0.003], "dropout": [0.0, 0.4]}
@@ -45,12 +42,12 @@ def confirmed(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Pa
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StopRequest, "check", check)
-        assert run_confirm(run.folder.path, top=2, folds=3) == (None, "SIGTERM")
+        assert run_confirm(run.folder.path, top=2, folds=3, backend="inline") == (None, "SIGTERM")
     assert not run.folder.confirm_file.exists()
     with pytest.MonkeyPatch.context() as patch:
         # As a user names it, from the folder above.
         patch.chdir(run.folder.path.parent)
-        found, reason = run_confirm(run.folder.path.name, top=2, folds=3)
+        found, reason = run_confirm(run.folder.path.name, top=2, folds=3, backend="inline")
     assert found is not None and reason == "done"
     return run, found
 
@@ -106,7 +103,7 @@ def test_ray_gives_what_the_plain_loop_gives_on_a_fold(
     leader = plan.leaders[0]
     context = replace(prepared.context, folds=deal_folds(prepared, plan)).on(Fold(0, 2, leader.epochs))
     torch.set_num_threads(1)
-    *_, last = train(TrialConfig(**leader.config), context)
+    *_, last = trained(TrialConfig(**leader.config), context)
     value = next(row["values"][2] for row in found["leaders"] if row["trial"] == leader.trial)
     assert last.epoch == leader.epochs and last.metrics["val_map"] == value  # type: ignore[union-attr]
     predictions = read_out_of_fold(run.folder.confirmed_predictions(leader.trial))
@@ -149,17 +146,17 @@ def test_the_table_says_it_all(confirmed: Confirmed) -> None:
 
 def test_more_seeds_may_follow_and_nothing_else(confirmed: Confirmed) -> None:
     run, found = confirmed
-    again, _ = run_confirm(run.folder.path, top=2, folds=3)
+    again, _ = run_confirm(run.folder.path, top=2, folds=3, backend="inline")
     assert again == found, "asked again, it answers again"
     with pytest.raises(ConfigError, match="a confirmation of other leaders, folds or seeds"):
-        run_confirm(run.folder.path, top=1, folds=3)
+        run_confirm(run.folder.path, top=1, folds=3, backend="inline")
     with pytest.raises(ConfigError, match="a confirmation of other leaders, folds or seeds"):
-        run_confirm(run.folder.path, top=2, folds=4)
+        run_confirm(run.folder.path, top=2, folds=4, backend="inline")
     with pytest.raises(ConfigError, match="threshold: is part of what the run's figures mean"):
-        run_confirm(run.folder.path, top=2, folds=3, overrides=["threshold=0.3"])
+        run_confirm(run.folder.path, top=2, folds=3, overrides=["threshold=0.3"], backend="inline")
     with pytest.raises(ConfigError, match="thaw confirm"):
         resume_search(run.folder.confirm.path)
-    more, _ = run_confirm(run.folder.path, top=2, folds=3, seeds=2)
+    more, _ = run_confirm(run.folder.path, top=2, folds=3, seeds=2, backend="inline")
     assert more is not None
     before = {leader["trial"]: leader["values"] for leader in found["leaders"]}
     for leader in more["leaders"]:
@@ -172,4 +169,4 @@ def test_a_run_without_a_finished_trial_cannot_be_confirmed(tmp_path: Path, squa
     training = {"optimizer": "sgd", "momentum": 0.99, "weight_decay": 1.0, "epochs": 20, "patience": 0}
     run = small_search(tmp_path, squares, cache, space={"learning_rate": [10.0]}, training=training)
     with pytest.raises(ConfigError, match="no trial has finished yet"):
-        run_confirm(run.folder.path)
+        run_confirm(run.folder.path, backend="inline")

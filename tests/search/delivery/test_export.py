@@ -49,9 +49,7 @@ def _export(run: Run, to: Path, **options: Any) -> tuple[dict[str, Any], str]:
 
 
 @pytest.fixture(scope="module")
-def run(
-    tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path, resnet18_file: Path, ray_session: None
-) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path, resnet18_file: Path) -> Run:
     """Two trials of a frozen resnet18 with random weights and two of a ConvNet."""
     folder = tmp_path_factory.mktemp("export")
     space = {"architecture": ["convnet", "resnet18"], "freeze_depth": [5], "learning_rate": [0.003, 0.0003]}

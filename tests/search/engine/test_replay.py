@@ -17,12 +17,14 @@ import yaml
 from thaw.analysis.records import trial_records
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.engine.events import EventLog, seconds_used
-from thaw.search.engine.observers import Watchers
+from thaw.search.engine.observers import Observers
 from thaw.search.engine.proposals import StudyProposer
 from thaw.search.engine.state import SearchState
+from thaw.search.observers.mirror import StudyMirror
 from thaw.search.sessions.tuner import new_state
 from thaw.search.settings.config import SearchConfig, load_config
 from thaw.spaces import METRICS, TrialConfig
+from thaw.trainables.training.messages import EpochRow, Report
 
 SPACE = {
     "learning_rate": {"log": [1e-4, 1e-2]},
@@ -47,6 +49,15 @@ def config(folder: Path, **sections: Any) -> SearchConfig:
     return load_config(folder / "search.yaml")
 
 
+def state_of(config: SearchConfig, folder: RunFolder, *more: Any) -> SearchState:
+    return new_state(config, StudyProposer(config), folder, *more)
+
+
+def mirror_of(state: SearchState, folder: RunFolder) -> StudyMirror:
+    assert isinstance(state.proposer, StudyProposer)
+    return StudyMirror(folder, state.proposer.study)
+
+
 def facts(state: SearchState) -> dict[str, Any]:
     """All that later decisions depend on."""
     assert isinstance(state.proposer, StudyProposer)
@@ -65,7 +76,7 @@ def facts(state: SearchState) -> dict[str, Any]:
 
 
 class Workers:
-    """Plays Ray: runs what the state proposes on two workers, some of which are lost, with values drawn at random."""
+    """Plays a backend: runs proposals on two workers, some of which are lost, with random values."""
 
     def __init__(self, state: SearchState, seed: int) -> None:
         self.state, self.rng = state, random.Random(seed)
@@ -75,10 +86,10 @@ class Workers:
         """One thing happens; False once nothing is left."""
         state = self.state
         if len(state.running) < 2:
-            proposal = state.propose()
-            if proposal is not None:
-                assert proposal.trial not in self.at
-                self.at[proposal.trial] = proposal.logged
+            assignment = state.propose()
+            if assignment is not None:
+                assert assignment.trial not in self.at
+                self.at[assignment.trial] = assignment.logged
                 return True
         if not self.at:
             state.finish()
@@ -93,20 +104,17 @@ class Workers:
             state.end(number, "failed", "the training loss became nan in epoch 3")
         else:
             self.at[number] += 1
-            row = self.row(number, self.at[number])
-            state.decide(number, row)
-            state.epoch(number, row)
-            if number not in state.running:
+            if not state.report(number, Report(self.row(number, self.at[number]), "worker:1")):
                 del self.at[number]
         return True
 
-    def row(self, number: int, epoch: int) -> dict[str, Any]:
+    def row(self, number: int, epoch: int) -> EpochRow:
         # The same value whenever an epoch is trained, as in Thaw.
         values = random.Random(f"{number} {epoch}")
         last = epoch == self.state.records[number].config["epochs"]
         metrics = {f"{split}_{name}": values.random() for split in ("val", "train") for name in METRICS}
         finished = "max_epochs" if last else "patience" if values.random() < 0.05 else ""
-        return {"epoch": epoch, "metrics": metrics, "parameters": 10, "seconds": {"train": 1.0}, "finished": finished}
+        return EpochRow(epoch, metrics, [], 0.01, 1.0, {"train": 1.0}, 10, finished)
 
 
 RULES = ["asha", "asha_promotion", "median", "none"]
@@ -117,7 +125,7 @@ RULES = ["asha", "asha_promotion", "median", "none"]
 def test_any_prefix_gives_the_live_state(rule: str, seed: int, tmp_path: Path) -> None:
     settings = config(tmp_path, scheduler={"type": rule, "reduction_factor": 2})
     (tmp_path / "run").mkdir()
-    state = new_state(settings, folder := RunFolder(tmp_path / "run"))
+    state = state_of(settings, folder := RunFolder(tmp_path / "run"))
     snapshots: list[dict[str, Any]] = []
     apply: Callable[[dict[str, Any]], None] = state._apply
 
@@ -135,7 +143,7 @@ def test_any_prefix_gives_the_live_state(rule: str, seed: int, tmp_path: Path) -
     assert len(events) == len(snapshots) > 30 and {"trial_paused", "trial_continued"} <= {e["event"] for e in events}
     for length in range(seed, len(events) + 1, 5):
         (tmp_path / str(length)).mkdir()
-        rebuilt = new_state(settings, RunFolder(tmp_path / str(length)), 2, events[:length])
+        rebuilt = state_of(settings, RunFolder(tmp_path / str(length)), 2, events[:length])
         if length:
             assert facts(rebuilt) == snapshots[length - 1]
         rebuilt.events.close()
@@ -155,7 +163,7 @@ def test_a_search_killed_anywhere_ends_as_it_should(rule: str, tmp_path: Path) -
             content = folder.events_file.read_bytes()
             whole = content.rindex(b"\n", 0, -1) + 1
             folder.events_file.write_bytes(content[: rng.randint(whole, len(content))])
-        state = new_state(settings, folder, session, list(folder.events()) if session > 1 else ())
+        state = state_of(settings, folder, session, list(folder.events()) if session > 1 else ())
         state.start_session()
         workers = Workers(state, session)
         for _ in range(rng.randint(2, 12)):
@@ -181,8 +189,9 @@ def test_the_mirror_is_the_same_live_and_made_anew(step: int, tmp_path: Path, mo
     monkeypatch.setattr("thaw.search.engine.events.time", SimpleNamespace(time=lambda: float(next(clock))))
     settings = config(tmp_path)
     (tmp_path / "run").mkdir()
-    state = new_state(settings, folder := RunFolder(tmp_path / "run"))
-    state.watchers = Watchers(state.proposer.observers(folder, state.records), warn=pytest.fail)
+    state = state_of(settings, folder := RunFolder(tmp_path / "run"))
+    state.observers = Observers([mirror_of(state, folder)], warn=pytest.fail)
+    state.observers.open(state.records)
     workers = Workers(state, 0)
     while workers.step():
         pass
@@ -197,8 +206,8 @@ def test_the_mirror_is_the_same_live_and_made_anew(step: int, tmp_path: Path, mo
             assert trial.user_attrs["status"] == event["status"] and trial.datetime_complete is not None
             assert trial.datetime_complete.timestamp() == pytest.approx(event["time"], abs=1e-3)
         contents.append([(t.params, t.value, t.intermediate_values, t.state, t.datetime_start) for t in study.trials])
-        again = new_state(settings, folder, 2, list(folder.events()))
-        again.proposer.observers(folder, again.records)
+        again = state_of(settings, folder, 2, list(folder.events()))
+        mirror_of(again, folder).open(again.records)
     assert contents[0] == contents[1] and not list(folder.path.glob(".study*"))
 
 

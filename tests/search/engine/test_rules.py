@@ -6,8 +6,21 @@ import random
 
 import pytest
 
-from thaw.search.engine.rules import RULES, Asha
+from thaw.analysis.tables import TrialRecord
+from thaw.search.engine.rules import RULES, Asha, Decision, Rule
 from thaw.spaces import METRICS, metric
+
+
+def told(rule: Rule, number: int, epoch: int, value: float) -> Decision:
+    """What the rule decides on an epoch, which it then notes."""
+    trial = TrialRecord(number, config={})
+    decision = rule.decide(trial, epoch, value)
+    rule.note(trial, epoch, value, decision.verdict)
+    return decision
+
+
+def goes_on(rule: Rule, number: int, epoch: int, value: float) -> bool:
+    return told(rule, number, epoch, value).verdict == "continue"
 
 
 def test_asha_rungs_lie_below_the_longest_trial() -> None:
@@ -21,13 +34,13 @@ def test_asha_keeps_the_best_third_of_those_that_came() -> None:
     values = [0.5, 0.4, 0.6, 0.55, 0.3, 0.58, 0.57]
     # Ranks are 1 of 1, 2 of 2, 1 of 3, 2 of 4, 5 of 5, 2 of 6, 3 of 7; the best 1, 1, 1, 1, 1, 2, 2 are kept.
     expected = [False, True, False, True, True, False, True]
-    assert [rule.record(i, 1, value).stop for i, value in enumerate(values)] == expected
-    assert not rule.record(0, 2, 0.0).stop, "epoch 2 is no rung"
+    assert [not goes_on(rule, i, 1, value) for i, value in enumerate(values)] == expected
+    assert goes_on(rule, 0, 2, 0.0), "epoch 2 is no rung"
 
 
 def test_asha_minimizes_losses() -> None:
     rule = Asha(metric("val_loss"), 20, 1, 2)
-    assert [rule.record(i, 1, value).stop for i, value in enumerate([1.0, 2.0, 0.5])] == [False, True, False]
+    assert [not goes_on(rule, i, 1, value) for i, value in enumerate([1.0, 2.0, 0.5])] == [False, True, False]
 
 
 def test_asha_stops_about_two_thirds_of_shuffled_trials() -> None:
@@ -36,41 +49,44 @@ def test_asha_stops_about_two_thirds_of_shuffled_trials() -> None:
         values = [i / 27 for i in range(27)]
         random.Random(seed).shuffle(values)
         rule = Asha(metric("val_map"), 20, 1, 3)
-        survivors.append(sum(not rule.record(i, 1, value).stop for i, value in enumerate(values)))
+        survivors.append(sum(goes_on(rule, i, 1, value) for i, value in enumerate(values)))
     assert 7 <= sum(survivors) / 50 <= 12
 
 
 def test_asha_says_why() -> None:
     rule = Asha(metric("val_map"), 20, 1, 3)
-    rule.record(0, 1, 0.5)
-    assert rule.record(1, 1, 0.4).reason == "rank 2 of 2 at the rung of epoch 1, the best 1 went on"
+    told(rule, 0, 1, 0.5)
+    assert told(rule, 1, 1, 0.4).reason == "rank 2 of 2 at the rung of epoch 1, the best 1 went on"
 
 
 def test_median_rule_compares_the_best_with_running_averages() -> None:
     rule = RULES["median"](metric("val_map"), 20, 2, 3)
     for trial, values in enumerate([(0.2, 0.4), (0.4, 0.6), (0.6, 0.8)]):
         for epoch, value in enumerate(values, 1):
-            assert not rule.record(trial, epoch, value).stop
+            assert goes_on(rule, trial, epoch, value)
     # Running averages at epoch 2 are 0.3, 0.5, 0.7: their median is 0.5.
-    assert not rule.record(3, 1, 0.1).stop, "before the grace period"
-    assert rule.record(3, 2, 0.49).stop
-    assert not rule.record(4, 2, 0.5).stop
+    assert goes_on(rule, 3, 1, 0.1), "before the grace period"
+    assert not goes_on(rule, 3, 2, 0.49)
+    assert goes_on(rule, 4, 2, 0.5)
 
 
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("column", ["val_map", "val_loss"])
 def test_contract_of_every_rule(name: str, column: str) -> None:
-    """Replaying a log rebuilds the rule; recording twice changes nothing; better values never fare worse."""
+    """Replaying a log rebuilds the rule; deciding changes nothing; better values never fare worse."""
     assert column.removeprefix("val_") in METRICS
     rng = random.Random(1)
     log = [(trial, epoch, rng.random()) for epoch in range(1, 10) for trial in range(12)]
     first, replayed = (RULES[name](metric(column), 10, 1, 3) for _ in range(2))
-    decisions = [first.record(*row) for row in log]
-    assert any(decision.stop for decision in decisions) == (name != "none")
+    decisions = [told(first, *row) for row in log]
+    assert any(decision.verdict != "continue" for decision in decisions) == (name != "none")
     for row, decision in zip(log, decisions, strict=True):
-        assert replayed.record(*row) == decision
-        assert replayed.record(*row) == decision, "recorded twice"
+        number, epoch, value = row
+        trial = TrialRecord(number, config={})
+        assert replayed.decide(trial, epoch, value) == decision
+        assert replayed.decide(trial, epoch, value) == decision, "deciding changes nothing"
+        replayed.note(trial, epoch, value, decision.verdict)
     best, worst = (1e9, -1e9) if metric(column).maximize else (-1e9, 1e9)
     for epoch in (1, 3, 9):
-        assert first.record(200, epoch, worst) == replayed.record(200, epoch, worst)
-        assert not first.record(100, epoch, best).stop
+        assert told(first, 200, epoch, worst) == told(replayed, 200, epoch, worst)
+        assert goes_on(first, 100, epoch, best)

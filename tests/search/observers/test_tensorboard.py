@@ -30,7 +30,7 @@ LIMIT = 90.0
 
 
 @pytest.fixture(scope="module")
-def run(ray_session: None, tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path) -> Run:
     """Three trials, one of which fails."""
     return small_search(
         tmp_path_factory.mktemp("tensorboard"),

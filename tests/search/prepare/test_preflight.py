@@ -48,7 +48,6 @@ def truncate(photos: Path, number: int) -> None:
     file.write_bytes(file.read_bytes()[:400])
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_a_few_bad_images_are_left_out_and_listed(photos: Path, cache: Path) -> None:
     truncate(photos, 7)
     (photos / "images" / "9.jpg").unlink()

@@ -5,31 +5,20 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
-import signal
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pandas as pd
-import pytest
-import torch
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from tests.searches import HALVING, comparable_history, small_config, small_search
+from tests.searches import HALVING, comparable_history, small_search
 from thaw.analysis.run import Run, load_run
-from thaw.analysis.run_folder import RunFolder
-from thaw.search.prepare.preflight import prepare
 from thaw.search.prepare.resources import this_machine
 from thaw.search.settings.config import load_config
-from thaw.spaces import METRICS, TrialConfig, best_epoch
-from thaw.trainables.training.loop import EpochRow, train
-
-pytestmark = pytest.mark.usefixtures("ray_session")
+from thaw.spaces import METRICS, best_epoch
 
 
 def test_a_grid_tries_every_cell_to_its_end(grid: Run) -> None:
@@ -78,16 +67,6 @@ def test_the_resolved_file_and_provenance_are_complete(grid: Run) -> None:
     assert provenance["packages"]["ray"] and provenance["hardware"]["cpus"]
 
 
-def test_ray_gives_what_the_plain_loop_gives(grid: Run, tmp_path: Path, squares: Path, cache: Path) -> None:
-    context = prepare(small_config(tmp_path, squares, cache)).context
-    torch.set_num_threads(1)
-    record = grid.records[3]
-    rows = list(train(TrialConfig(**record.config), context))
-    assert [row.epoch for row in rows] == [1, 2]
-    for row in rows:
-        assert isinstance(row, EpochRow) and row.metrics == record.epochs[row.epoch]["metrics"]
-
-
 def test_a_grid_gives_the_same_history_in_any_order(grid: Run, tmp_path: Path, squares: Path, cache: Path) -> None:
     """Two at a time in the one, one after another from its end in the other."""
     reversed_lists = {"dropout": [0.4, 0.0], "learning_rate": [0.003, 0.0001]}
@@ -101,7 +80,7 @@ def test_one_trial_at_a_time_gives_the_same_search_twice(
     halving: Run, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
     again = small_search(tmp_path, squares, cache, **HALVING)
-    columns = [name for name in again.trials.columns if name != "seconds"]
+    columns = [name for name in again.trials.columns if not str(name).startswith("seconds")]
     pd.testing.assert_frame_equal(again.trials[columns], halving.trials[columns], check_exact=True)
     pd.testing.assert_frame_equal(comparable_history(again), comparable_history(halving), check_exact=True)
 
@@ -172,67 +151,11 @@ def test_a_loss_that_explodes_fails_its_trial_and_patience_ends_another(
     assert sorted(trial.state.name for trial in study.trials) == ["COMPLETE", "FAIL"]
 
 
-def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path, squares: Path, cache: Path) -> None:
-    killed: list[int] = []
-
-    def kill_first_worker() -> None:
-        events = RunFolder(tmp_path / "results" / "squares")
-        for _ in range(600):
-            time.sleep(0.1)
-            rows = list(events.events()) if events.events_file.exists() else []
-            workers = [row["worker"] for row in rows if row["event"] == "epoch" and row["trial"] == 0]
-            if len(workers) > 2:
-                killed.append(int(workers[0].rpartition(":")[2]))
-                os.kill(killed[0], signal.SIGKILL)
-                return
-
-    killer = threading.Thread(target=kill_first_worker)
-    killer.start()
-    run = small_search(
-        tmp_path,
-        squares,
-        cache,
-        space={"epochs": [30, 1, 2]},
-        training={"patience": 0, "epochs": None},
-        search={"algorithm": "grid", "concurrency": 1},
-    )
-    killer.join()
-    assert killed
-    trials = run.trials.set_index("trial")
-    assert list(trials["status"]) == ["completed"] * 3
-    events = list(run.folder.events())
-    paused = [event for event in events if event["event"] == "trial_paused"]
-    assert [(e["trial"], e["status"], e["reason"]) for e in paused] == [(0, "interrupted", "the worker process died")]
-    workers = {event["worker"] for event in events if event["event"] == "epoch" and event["trial"] == 0}
-    assert len(workers) == 2 and run.records[0].failures == 1
-    whole = small_search(
-        tmp_path / "whole", squares, cache, space={"epochs": [30]}, training={"patience": 0, "epochs": None}
-    )
-    for epoch, row in whole.records[0].epochs.items():
-        assert run.records[0].epochs[epoch]["metrics"] == row["metrics"], "it went on to the bit"
-
-
-def test_the_time_budget_ends_the_search_and_keeps_what_is_done(tmp_path: Path, squares: Path, cache: Path) -> None:
-    run = small_search(
-        tmp_path,
-        squares,
-        cache,
-        training={"epochs": 500, "patience": 0},
-        search={"algorithm": "grid", "time_budget": 6.0},
-    )
-    assert set(run.trials["status"]) == {"interrupted"}
-    *_, last = run.folder.events()
-    assert last["reason"] == "time_budget" and 6 <= last["seconds"] < 30
-    assert run.best is None
-    after = small_search(tmp_path / "after", squares, cache, training={"epochs": 1})
-    assert set(after.trials["status"]) == {"completed"}, "the stopped search left no worker in the way of the next"
-
-
-def test_nothing_of_rays_names_stands_outside_its_folder(grid: Run) -> None:
+def test_the_names_in_a_run_folder(grid: Run) -> None:
     names = {path.name for path in grid.folder.path.iterdir()} - {"again.csv"}
     assert names == {
         "search.yaml", "provenance.json", "events.jsonl", "trials.csv", "history.csv",
-        "rejected.csv", "study.log", "tensorboard", "checkpoints", "ray", ".lock",
+        "rejected.csv", "study.log", "tensorboard", "checkpoints", ".lock",
     }  # fmt: skip
     assert sorted(p.name for p in grid.folder.tensorboard.iterdir()) == [f"trial-{n:04d}" for n in range(4)]
     assert json.loads(grid.folder.events_file.read_text().splitlines()[0])["session"] == 1

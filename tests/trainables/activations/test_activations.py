@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
-from tests.searches import small_config
+from tests.searches import small_config, trained
 from thaw.search.prepare.preflight import prepare
 from thaw.spaces import TrialConfig
 from thaw.trainables.activations import inputs as module
@@ -23,7 +23,8 @@ from thaw.trainables.activations.inputs import plan
 from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
 from thaw.trainables.networks.backbone import resolve
-from thaw.trainables.training.loop import EpochRow, Training, train
+from thaw.trainables.training.loop import Training
+from thaw.trainables.training.messages import EpochRow
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,7 @@ def head(epochs: int, depth: int = 5) -> TrialConfig:
 
 
 def rows(context: RunContext, depth: int, **changes: object) -> list[dict[str, float]]:
-    result = list(train(head(2, depth).model_copy(update=changes), context))
+    result = list(trained(head(2, depth).model_copy(update=changes), context))
     assert all(isinstance(row, EpochRow) for row in result)
     return [row.metrics for row in result if isinstance(row, EpochRow)]
 

@@ -25,7 +25,6 @@ output: "{output}"
 
 
 @needs_photos
-@pytest.mark.usefixtures("ray_session")
 def test_one_epoch_of_a_pretrained_network_beats_the_trivial_predictors(tmp_path: Path, cache: Path) -> None:
     data = thaw_data()
     assert data is not None
@@ -36,7 +35,7 @@ def test_one_epoch_of_a_pretrained_network_beats_the_trivial_predictors(tmp_path
     (tmp_path / "labels.csv").write_text("\n".join(lines))
     text = SEARCH.format(data=data / "coco18", weights=weights, cache=cache, output=tmp_path / "results")
     (tmp_path / "search.yaml").write_text(text)
-    run = run_search(load_config(tmp_path / "search.yaml"))
+    run = run_search(load_config(tmp_path / "search.yaml"), backend="inline")
     assert list(run.trials["status"]) == ["completed"] * 3
     trivial = max(row["map"] for row in run.folder.provenance()["trivial"].values())
     assert (run.trials["val_map"] > 1.3 * trivial).all(), (trivial, list(run.trials["val_map"]))

@@ -26,7 +26,8 @@ from thaw.spaces import ConfigError, TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.training.checkpoint import BestCheckpoint, read, read_best, write, write_best
 from thaw.trainables.training.continuation import Continuation
-from thaw.trainables.training.loop import EpochRow, Training
+from thaw.trainables.training.loop import Training
+from thaw.trainables.training.messages import EpochRow
 
 CPU = torch.device("cpu")
 CONFIGS = {

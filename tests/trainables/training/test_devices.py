@@ -24,7 +24,8 @@ from thaw.trainables.activations import inputs as module
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.augment import AUGMENTS
 from thaw.trainables.evaluation.metrics import epoch_metrics
-from thaw.trainables.training.loop import EpochRow, Training
+from thaw.trainables.training.loop import Training
+from thaw.trainables.training.messages import EpochRow
 
 HEAD = TrialConfig(architecture="resnet18", freeze_depth=5, head_units=16, epochs=3, patience=0, batch_size=16)
 TOLERANCE = {"cpu": 0.0, "cuda": 1e-5}
@@ -169,7 +170,6 @@ def test_metrics_cost_as_many_operations_for_many_images_and_labels_as_for_few()
 
 
 @pytest.mark.gpu
-@pytest.mark.usefixtures("ray_session")
 def test_several_trials_share_a_gpu(tmp_path: Path, squares: Path, resnet18_file: Path) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no GPU here")

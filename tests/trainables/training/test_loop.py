@@ -14,13 +14,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tests.searches import small_config
+from tests.searches import small_config, trained
 from thaw.search.prepare.preflight import prepare
 from thaw.spaces import METRICS, TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.weights import digest
-from thaw.trainables.training.loop import EpochRow, Failure, Training, train
+from thaw.trainables.training.loop import Training
+from thaw.trainables.training.messages import EpochRow, Failure
 
 CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {"architecture": "convnet", "head_units": 16, "epochs": 2, "learning_rate": 0.003}
@@ -42,7 +43,7 @@ def small(**values: Any) -> TrialConfig:
 
 
 def rows_of(config: TrialConfig, context: RunContext) -> list[EpochRow]:
-    rows = list(train(config, context))
+    rows = list(trained(config, context))
     assert all(isinstance(row, EpochRow) for row in rows), rows
     return [row for row in rows if isinstance(row, EpochRow)]
 
@@ -178,7 +179,7 @@ def test_views_come_again(context: RunContext) -> None:
 
 def test_a_loss_that_is_not_finite_is_an_outcome(context: RunContext) -> None:
     exploding = small(optimizer="sgd", learning_rate=10.0, momentum=0.99, weight_decay=1.0, epochs=50, patience=0)
-    *rows, last = train(exploding, context)
+    *rows, last = trained(exploding, context)
     assert isinstance(last, Failure) and last.epoch == len(rows) + 1
     assert f"in epoch {last.epoch}" in last.reason and "smaller learning_rate" in last.reason
 
@@ -199,7 +200,7 @@ def test_a_metric_without_a_value_is_left_out_and_the_objective_has_one(context:
         without = replace(context, labels=labels)
         rows = rows_of(small(epochs=1), replace(without, metric="val_loss"))
         assert f"{prefix}_map" not in rows[0].metrics and all(map(math.isfinite, rows[0].metrics.values()))
-        last = list(train(small(epochs=1), replace(without, metric=f"{prefix}_map")))[-1]
+        last = list(trained(small(epochs=1), replace(without, metric=f"{prefix}_map")))[-1]
         assert last == Failure(1, f"{prefix}_map has no value: none of its images has a label")
 
 

@@ -1,0 +1,61 @@
+"""Trials in this process, in turn: for notebooks, debuggers, tests, and machines where Ray does not start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import torch
+
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.backends.errors import last_line, settle_error
+from thaw.search.engine.interruption import StopRequest
+from thaw.search.engine.state import SearchState
+from thaw.search.settings.schema import ResourcesConfig
+from thaw.trainables.context import RunContext
+from thaw.trainables.training.trial import Trial
+
+T = TypeVar("T")
+
+
+class InlineBackend:
+    """Runs an epoch of each trial in turn, as many trials at a time as there are slots.
+
+    Proposals and rungs see trials side by side, as they would with as many workers, but nothing runs in parallel.
+
+    Args:
+        resources: of one trial; its processors are torch's threads.
+        folder: of the run; nothing is kept in it.
+    """
+
+    def __init__(self, resources: ResourcesConfig, folder: RunFolder) -> None:
+        self.threads = resources.cpu
+        self.device = torch.device("cuda" if resources.gpu and torch.cuda.is_available() else "cpu")
+
+    def run(self, state: SearchState, context: RunContext, slots: int, stop: StopRequest) -> None:
+        torch.set_num_threads(self.threads)
+        images = context.open_images()
+        trials: dict[int, Trial] = {}
+        while True:
+            while len(trials) < slots and (assignment := state.propose()):
+                begin = partial(Trial, assignment, context, images, self.device)
+                trial = _attempt(begin, state, assignment.trial, stop)
+                if trial is not None:
+                    trials[assignment.trial] = trial
+            if not trials:
+                return
+            for number, trial in list(trials.items()):
+                report = _attempt(trial.step, state, number, stop)
+                if report is None or not state.report(number, report):
+                    del trials[number]
+
+
+def _attempt(work: Callable[[], T], state: SearchState, number: int, stop: StopRequest) -> T | None:
+    """What `work` of a trial returns; None where it raised, and the trial is settled."""
+    try:
+        with stop.at_once():
+            return work()
+    except Exception as error:
+        settle_error(state, number, last_line(error))
+        return None

@@ -1,0 +1,39 @@
+"""One trial's life in a worker: it takes up its assignment where it was left, and reports epoch by epoch."""
+
+from __future__ import annotations
+
+import torch
+
+from thaw.trainables.context import RunContext
+from thaw.trainables.data.image_store import ImageStore
+from thaw.trainables.training.continuation import Continuation
+from thaw.trainables.training.loop import Training
+from thaw.trainables.training.messages import Assignment, EpochRow, Failure, Report, this_worker
+
+
+class Trial:
+    """A trial in training, whoever runs it.
+
+    Args:
+        assignment: from the search.
+        context: what all trials of the run share.
+        images: the decoded images.
+        device: where to compute.
+    """
+
+    def __init__(self, assignment: Assignment, context: RunContext, images: ImageStore, device: torch.device) -> None:
+        self.training = Training(assignment.config, context.on(assignment.fold), images, device)
+        self.continuation = Continuation(context.checkpoints, assignment.trial)
+        self._unlogged = self.continuation.restore(self.training, assignment.logged)
+
+    def step(self) -> Report:
+        """Train for one more epoch, unless a checkpoint holds one that never reached the log."""
+        outcome: EpochRow | Failure
+        if self._unlogged is not None:
+            outcome, self._unlogged = self._unlogged, None
+        else:
+            outcome = self.training.epoch()
+            if isinstance(outcome, EpochRow):
+                self.continuation.save(self.training, outcome)
+        warnings = (self.training.activations.warning, self.continuation.warning)
+        return Report(outcome, this_worker(), "; ".join(warning for warning in warnings if warning))
