@@ -19,6 +19,7 @@ from thaw import load_bundle, load_config, load_run, resume_search
 from thaw.analysis.report import write_report
 from thaw.search.best import best_yaml
 from thaw.search.confirmation.confirm import run_confirm
+from thaw.search.engine.proposals import StudyProposer
 from thaw.search.sessions.tuner import new_state
 from thaw.trainables.data.digits import BUILTIN
 
@@ -46,7 +47,8 @@ def test_a_run_loads_with_its_best_trial(old: Path) -> None:
 
 def test_an_event_log_replays_to_the_state_that_wrote_it(old: Path) -> None:
     run = load_run(old / "run-of-0.1.0")
-    state = new_state(load_config(run.folder.search_file), run.folder, 2, list(run.folder.events()))
+    config = load_config(run.folder.search_file)
+    state = new_state(config, StudyProposer(config), run.folder, 2, list(run.folder.events()))
     assert state.records == run.records and not state.running
 
 
@@ -70,13 +72,12 @@ def test_a_bundle_predicts_what_it_predicted(old: Path, cache: Path) -> None:
 
 
 @pytest.mark.slow  # trains ConvNets on about 1,000 images
-@pytest.mark.usefixtures("ray_session")
 def test_a_run_goes_on_and_is_confirmed_again(old: Path) -> None:
     folder = old / "run-of-0.1.0"
     before = load_run(folder).records  # read now, as the log will be longer
-    after = resume_search(folder, ["search.trials=4"]).records
+    after = resume_search(folder, ["search.trials=4"], backend="inline").records
     assert {number: after[number] for number in STATUSES} == before and after[3].ended
     shutil.rmtree(folder / "confirm")
     (folder / "confirm.json").unlink()
-    found, reason = run_confirm(folder, top=1, folds=2, seeds=1)
+    found, reason = run_confirm(folder, top=1, folds=2, seeds=1, backend="inline")
     assert reason == "done" and found is not None

@@ -71,11 +71,11 @@ def resume_search(
     folder = RunFolder(Path(path).resolve()).require()
     check_writable(folder.path)
     with driving(folder):
+        if folder.is_confirmation:
+            raise ConfigError(f"a confirmation; `thaw confirm {folder.path.parent}` goes on with it", file=folder.path)
         config = changed_config(folder, overrides)
         past = list(folder.events())
         config, notes = searched_once(config, past)
-        if folder.is_confirmation:
-            raise ConfigError(f"a confirmation; `thaw confirm {folder.path.parent}` goes on with it", file=folder.path)
         for note in notes:
             console.print(note, highlight=False, soft_wrap=True)
         if _nothing_left(past, config):

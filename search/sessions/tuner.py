@@ -123,11 +123,12 @@ def run_session(
     stop = StopRequest(deadline=started + budget - used if budget is not None else None)
     state.observers = Observers(
         [
+            # First, while the checkpoint of a trial that has ended is still there.
+            *observers,
             TensorBoard(folder, state.metric),
             TableFiles(folder, state.metric),
             CheckpointKeeper(folder, config.checkpoints, state.metric),
             Progress(console, config.search_space, state.metric, state.proposer.trials),
-            *observers,
         ],
         warn=lambda text: console.print(f"warning: {text}", markup=False, highlight=False, soft_wrap=True),
     )

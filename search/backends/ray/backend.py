@@ -33,17 +33,22 @@ class RayBackend:
         # Ray's start may put handlers of its own in the place of ours.
         with running_ray(), noted_signals(stop):
             driver = Driver(state, stop)
-            tuner = self._tuner(driver, context, slots)
-            try:
-                tuner.fit()
-            except SearchStopped:
-                if driver.failure:
-                    raise driver.failure from None
-                raise
-            finally:
-                # The reservations of trials that were stopped go with Tune's objects, which refer to each other.
-                del tuner
-                gc.collect()
+            stopped = self._fit(driver, context, slots)
+            # Tune's objects hold the reservations of trials that were stopped, and refer to each other. Only now that
+            # no exception refers to them can they go.
+            gc.collect()
+            if driver.failure:
+                raise driver.failure
+            if stopped:
+                raise SearchStopped(stop.reason)
+
+    def _fit(self, driver: Driver, context: RunContext, slots: int) -> bool:
+        """Let Tune run to its end; whether that came before all trials had theirs."""
+        try:
+            self._tuner(driver, context, slots).fit()
+        except SearchStopped:
+            return True
+        return False
 
     def _tuner(self, driver: Driver, context: RunContext, slots: int) -> tune.Tuner:
         cpu, gpu = self.resources.cpu, self.resources.gpu or 0

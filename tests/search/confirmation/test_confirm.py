@@ -94,7 +94,7 @@ def test_predictions_are_of_images_that_were_left_out(
     assert not list(run.folder.confirm.checkpoints.rglob("*.safetensors")), "weights need not stay"
 
 
-def test_ray_gives_what_the_plain_loop_gives_on_a_fold(
+def test_a_fold_gives_what_the_plain_loop_gives(
     confirmed: Confirmed, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
     run, found = confirmed

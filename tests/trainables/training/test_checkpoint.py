@@ -267,7 +267,9 @@ def test_the_best_trials_keep_their_weights_within_the_budget(tmp_path: Path) ->
             (folder.checkpoint(number) / name).write_bytes(bytes(1000))
 
     def files(keep: int, budget: int) -> dict[int, int]:
-        CheckpointKeeper(folder, CheckpointsConfig(keep=keep, budget=budget), "val_map", records).ended(records[0])
+        keeper = CheckpointKeeper(folder, CheckpointsConfig(keep=keep, budget=budget), "val_map")
+        keeper.open(records)
+        keeper.ended(records[0])
         return {int(place.name): len(list(place.iterdir())) for place in folder.checkpoints.iterdir()}
 
     # Trials 4 and 5 go on, and 7 and 8 perhaps; of those that ended well, 6, 2, 1, 0 is the order.
