@@ -41,9 +41,8 @@ from thaw.trainables.evaluation.bootstrap import bootstrap
 from thaw.trainables.evaluation.label_sets import fit_label_rule
 from thaw.trainables.evaluation.metrics import epoch_metrics
 from thaw.trainables.evaluation.policies import GROUPS, METRIC_NAMES, PolicyFigures, policy_figures
-from thaw.trainables.fold import Fold
+from thaw.trainables.messages import Failure, Fold
 from thaw.trainables.training.loop import Training
-from thaw.trainables.training.messages import Failure
 
 SPACE = {
     "learning_rate": {"log": [1e-4, 1e-2]},

@@ -21,8 +21,8 @@ from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import SearchConfig, load_config
 from thaw.spaces import TrialConfig
 from thaw.trainables.context import RunContext
+from thaw.trainables.messages import EpochRow, Failure
 from thaw.trainables.training.loop import Training, train
-from thaw.trainables.training.messages import EpochRow, Failure
 
 GRID = {"learning_rate": [0.0001, 0.003], "dropout": [0.0, 0.4]}
 

@@ -13,9 +13,9 @@ import torch
 
 from thaw.analysis.run_folder import RunFolder
 from thaw.trainables.context import RunContext
+from thaw.trainables.messages import Report
 from thaw.trainables.trainable import TrialTrainable
 from thaw.trainables.training import checkpoint
-from thaw.trainables.training.messages import Report
 from thaw.trainables.training.trial import Trial
 
 

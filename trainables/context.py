@@ -14,7 +14,7 @@ from thaw.trainables.data.augment import Augment
 from thaw.trainables.data.grey import White
 from thaw.trainables.data.image_store import ImageStore, open_store
 from thaw.trainables.data.splits import Split
-from thaw.trainables.fold import Fold
+from thaw.trainables.messages import Fold
 from thaw.trainables.seeding import derive_seed
 
 

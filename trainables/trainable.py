@@ -9,7 +9,7 @@ from ray import tune
 
 from thaw.trainables.context import RunContext
 from thaw.trainables.device import default_device
-from thaw.trainables.training.messages import Assignment
+from thaw.trainables.messages import Assignment
 from thaw.trainables.training.trial import Trial
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from thaw.analysis.run_folder import RunFolder
     from thaw.search.engine.backend import Backend
     from thaw.search.settings.schema import ResourcesConfig
+    from thaw.trainables.context import RunContext
 
 BACKENDS = {
     "ray": "thaw.search.backends.ray.backend:RayBackend",
@@ -21,17 +22,18 @@ BACKENDS = {
 DEFAULT = "ray"
 
 
-def build_backend(name: str, resources: ResourcesConfig, folder: RunFolder) -> Backend:
+def build_backend(name: str, resources: ResourcesConfig, folder: RunFolder, context: RunContext) -> Backend:
     """The backend of a session.
 
     Args:
         name: a key of :data:`BACKENDS`.
         resources: of one trial.
         folder: of the run.
+        context: what all trials share.
     """
     check_backend(name)
     module, _, kind = BACKENDS[name].partition(":")
-    backend: Backend = getattr(import_module(module), kind)(resources, folder)
+    backend: Backend = getattr(import_module(module), kind)(resources, folder, context)
     return backend
 
 

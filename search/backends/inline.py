@@ -27,19 +27,20 @@ class InlineBackend:
     Args:
         resources: of one trial; its processors are torch's threads.
         folder: of the run; nothing is kept in it.
+        context: what all trials share.
     """
 
-    def __init__(self, resources: ResourcesConfig, folder: RunFolder) -> None:
-        self.threads = resources.cpu
+    def __init__(self, resources: ResourcesConfig, folder: RunFolder, context: RunContext) -> None:
+        self.threads, self.context = resources.cpu, context
         self.device = torch.device("cuda" if resources.gpu and torch.cuda.is_available() else "cpu")
 
-    def run(self, state: SearchState, context: RunContext, slots: int, stop: StopRequest) -> None:
+    def run(self, state: SearchState, slots: int, stop: StopRequest) -> None:
         torch.set_num_threads(self.threads)
-        images = context.open_images()
+        images = self.context.open_images()
         trials: dict[int, Trial] = {}
         while True:
             while len(trials) < slots and (assignment := state.propose()):
-                begin = partial(Trial, assignment, context, images, self.device)
+                begin = partial(Trial, assignment, self.context, images, self.device)
                 trial = _attempt(begin, state, assignment.trial, stop)
                 if trial is not None:
                     trials[assignment.trial] = trial

@@ -24,7 +24,7 @@ from thaw.spaces import ConfigError, TrialConfig, best_epoch, metric
 from thaw.trainables.data.splits import Split, split_folds
 from thaw.trainables.evaluation.bootstrap import Estimate
 from thaw.trainables.evaluation.trivial import trivial_metrics
-from thaw.trainables.fold import Fold
+from thaw.trainables.messages import Fold
 
 
 @dataclass(frozen=True)

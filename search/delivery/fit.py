@@ -11,10 +11,10 @@ from rich.console import Console
 from thaw.search.delivery.single import only_trial
 from thaw.search.prepare.preflight import Prepared
 from thaw.trainables.device import default_device
+from thaw.trainables.messages import EpochRow, Failure
 from thaw.trainables.training.checkpoint import BestCheckpoint
 from thaw.trainables.training.continuation import best_checkpoint
 from thaw.trainables.training.loop import Training, train
-from thaw.trainables.training.messages import EpochRow, Failure
 
 
 class TrainingFailed(Exception):

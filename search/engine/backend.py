@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from thaw.search.engine.interruption import StopRequest
 from thaw.search.engine.state import SearchState
-
-if TYPE_CHECKING:
-    from thaw.trainables.context import RunContext
 
 
 class Backend(Protocol):
     """Runs what a search proposes. ``search/backends`` has the implementations."""
 
-    def run(self, state: SearchState, context: RunContext, slots: int, stop: StopRequest) -> None:
+    def run(self, state: SearchState, slots: int, stop: StopRequest) -> None:
         """Run assignments until nothing is left.
 
         A backend asks ``state.propose()`` whenever a slot is free, hands every report to ``state.report()``, and frees
@@ -23,7 +20,6 @@ class Backend(Protocol):
 
         Args:
             state: the search.
-            context: what all trials share.
             slots: trials at once.
             stop: is to be heeded at least once an epoch.
 

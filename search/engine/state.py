@@ -7,7 +7,6 @@ computed once, when its epoch is reported; it stands in the epoch's event, and w
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -18,8 +17,7 @@ from thaw.search.engine.observers import Observers
 from thaw.search.engine.proposals import Proposer
 from thaw.search.engine.rules import Rule
 from thaw.spaces import TrialConfig
-from thaw.trainables.fold import Fold
-from thaw.trainables.training.messages import Assignment, EpochRow, Failure, Report
+from thaw.trainables.messages import Assignment, Failure, Fold, Report
 
 FINISH = {"max_epochs": "completed", "patience": "early_stopped"}
 """A trial's own reason to finish → its status."""
@@ -90,9 +88,6 @@ class SearchState:
         if row.epoch in record.epochs:
             # A trial that had to restart comes by the epochs that the log has.
             return True
-        if reason := _not_finite(row):
-            self.end(number, "failed", reason)
-            return False
         if row.finished:
             verdict, reason = "finish", row.finished
         else:
@@ -186,11 +181,3 @@ class SearchState:
             self._open[number] = record
         if event["event"] == "trial_continued" and event["reason"] == "promoted":
             self.rule.promoted(number)
-
-
-def _not_finite(row: EpochRow) -> str:
-    """Why a row cannot be compared with others: a metric that is no finite number; empty if all are."""
-    for name, value in row.metrics.items():
-        if not math.isfinite(value):
-            return f"{name} is {value} after epoch {row.epoch}: no metric can be computed on these images"
-    return ""

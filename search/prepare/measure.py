@@ -12,8 +12,8 @@ from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split
 from thaw.trainables.device import default_device
+from thaw.trainables.messages import EpochRow
 from thaw.trainables.training.loop import Training, train
-from thaw.trainables.training.messages import EpochRow
 
 BATCHES = 3
 WORTHWHILE = 0.9

@@ -137,8 +137,8 @@ def run_session(
         state.start_session(overrides)
         with noted_signals(stop):
             state.observers.open(state.records)
-            runner = build_backend(backend, config.resources, folder)
-            runner.run(state, replace(prepared.context, checkpoints=folder), slots, stop)
+            context = replace(prepared.context, checkpoints=folder)
+            build_backend(backend, config.resources, folder, context).run(state, slots, stop)
         state.finish()
         reason = "done"
     except SearchStopped:

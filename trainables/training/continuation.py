@@ -11,9 +11,9 @@ from dataclasses import asdict
 
 from thaw.spaces import ConfigError
 from thaw.trainables.context import CheckpointFolder
+from thaw.trainables.messages import EpochRow
 from thaw.trainables.training.checkpoint import BestCheckpoint, read, write, write_best
 from thaw.trainables.training.loop import Progress, Training
-from thaw.trainables.training.messages import EpochRow
 
 
 class Continuation:

@@ -16,11 +16,11 @@ from thaw.trainables.activations.inputs import Activations
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.evaluation.metrics import average_precision, epoch_metrics
+from thaw.trainables.messages import EpochRow, Failure
 from thaw.trainables.networks.chunks import chunk_size
 from thaw.trainables.networks.freezing import build_network
 from thaw.trainables.seeding import derive_seed
 from thaw.trainables.training.losses import build_loss, probabilities
-from thaw.trainables.training.messages import EpochRow, Failure
 from thaw.trainables.training.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_learning_rate
 
 EVALUATION_BATCH = 128

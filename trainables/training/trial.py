@@ -6,9 +6,9 @@ import torch
 
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
+from thaw.trainables.messages import Assignment, EpochRow, Failure, Report, this_worker
 from thaw.trainables.training.continuation import Continuation
 from thaw.trainables.training.loop import Training
-from thaw.trainables.training.messages import Assignment, EpochRow, Failure, Report, this_worker
 
 
 class Trial:

@@ -23,17 +23,18 @@ class RayBackend:
     Args:
         resources: of one trial.
         folder: of the run; Ray Tune's own files go into its ``ray/``.
+        context: what all trials share; it travels to each worker once.
     """
 
-    def __init__(self, resources: ResourcesConfig, folder: RunFolder) -> None:
-        self.resources, self.folder = resources, folder
+    def __init__(self, resources: ResourcesConfig, folder: RunFolder, context: RunContext) -> None:
+        self.resources, self.folder, self.context = resources, folder, context
 
-    def run(self, state: SearchState, context: RunContext, slots: int, stop: StopRequest) -> None:
+    def run(self, state: SearchState, slots: int, stop: StopRequest) -> None:
         set_environment(slots)
         # Ray's start may put handlers of its own in the place of ours.
         with running_ray(), noted_signals(stop):
             driver = Driver(state, stop)
-            stopped = self._fit(driver, context, slots)
+            stopped = self._fit(driver, slots)
             # Tune's objects hold the reservations of trials that were stopped, and refer to each other. Only now that
             # no exception refers to them can they go.
             gc.collect()
@@ -42,17 +43,17 @@ class RayBackend:
             if stopped:
                 raise SearchStopped(stop.reason)
 
-    def _fit(self, driver: Driver, context: RunContext, slots: int) -> bool:
+    def _fit(self, driver: Driver, slots: int) -> bool:
         """Let Tune run to its end; whether that came before all trials had theirs."""
         try:
-            self._tuner(driver, context, slots).fit()
+            self._tuner(driver, slots).fit()
         except SearchStopped:
             return True
         return False
 
-    def _tuner(self, driver: Driver, context: RunContext, slots: int) -> tune.Tuner:
+    def _tuner(self, driver: Driver, slots: int) -> tune.Tuner:
         cpu, gpu = self.resources.cpu, self.resources.gpu or 0
-        trainable = tune.with_parameters(TrialTrainable, context=context, threads=cpu)
+        trainable = tune.with_parameters(TrialTrainable, context=self.context, threads=cpu)
         return tune.Tuner(
             tune.with_resources(trainable, {"cpu": cpu, "gpu": gpu}),
             tune_config=tune.TuneConfig(

@@ -31,7 +31,7 @@ from ray.tune.search import Searcher
 from thaw.search.backends.errors import settle_error
 from thaw.search.engine.interruption import LogUnwritable, SearchStopped, StopRequest
 from thaw.search.engine.state import SearchState
-from thaw.trainables.training.messages import Report
+from thaw.trainables.messages import Report
 
 LOST = ("ActorDiedError", "ActorUnavailableError", "RayActorError", "The actor", "OutOfMemoryError: Task was killed")
 """Marks in Ray's text of an error that a worker or its node was lost; anything else is an error of the trial's own."""

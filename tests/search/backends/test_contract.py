@@ -28,7 +28,7 @@ from thaw.search.engine.state import SearchState
 from thaw.search.prepare.preflight import prepare
 from thaw.search.sessions.tuner import run_search
 from thaw.spaces import ConfigError, TrialConfig
-from thaw.trainables.training.messages import EpochRow, Report
+from thaw.trainables.messages import EpochRow, Report
 
 TWO: dict[str, Any] = {"space": {"dropout": [0.2, 0.3]}, "training": {"epochs": 3, "patience": 0}}
 

@@ -18,7 +18,7 @@ from thaw.analysis.run import Run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.engine.state import SearchState
 from thaw.search.sessions.tuner import run_search
-from thaw.trainables.training.messages import Report
+from thaw.trainables.messages import Report
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

@@ -24,7 +24,7 @@ from thaw.search.prepare.preflight import prepare
 from thaw.search.sessions.resume import resume_search
 from thaw.spaces import ConfigError, TrialConfig
 from thaw.trainables.evaluation.metrics import epoch_metrics
-from thaw.trainables.fold import Fold
+from thaw.trainables.messages import Fold
 
 Confirmed = tuple[Run, dict[str, Any]]
 SPACE = {"learning_rate": [0.0003, 0.003], "dropout": [0.0, 0.4]}

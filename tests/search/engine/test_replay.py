@@ -24,7 +24,7 @@ from thaw.search.observers.mirror import StudyMirror
 from thaw.search.sessions.tuner import new_state
 from thaw.search.settings.config import SearchConfig, load_config
 from thaw.spaces import METRICS, TrialConfig
-from thaw.trainables.training.messages import EpochRow, Report
+from thaw.trainables.messages import EpochRow, Report
 
 SPACE = {
     "learning_rate": {"log": [1e-4, 1e-2]},

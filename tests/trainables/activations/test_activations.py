@@ -22,9 +22,9 @@ from thaw.trainables.activations.budget import admit, hold
 from thaw.trainables.activations.inputs import plan
 from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
+from thaw.trainables.messages import EpochRow
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.training.loop import Training
-from thaw.trainables.training.messages import EpochRow
 
 
 @pytest.fixture(autouse=True)

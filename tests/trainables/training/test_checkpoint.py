@@ -24,10 +24,10 @@ from thaw.search.prepare.preflight import prepare
 from thaw.search.settings.schema import CheckpointsConfig
 from thaw.spaces import ConfigError, TrialConfig
 from thaw.trainables.context import RunContext
+from thaw.trainables.messages import EpochRow
 from thaw.trainables.training.checkpoint import BestCheckpoint, read, read_best, write, write_best
 from thaw.trainables.training.continuation import Continuation
 from thaw.trainables.training.loop import Training
-from thaw.trainables.training.messages import EpochRow
 
 CPU = torch.device("cpu")
 CONFIGS = {

@@ -24,8 +24,8 @@ from thaw.trainables.activations import inputs as module
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.augment import AUGMENTS
 from thaw.trainables.evaluation.metrics import epoch_metrics
+from thaw.trainables.messages import EpochRow
 from thaw.trainables.training.loop import Training
-from thaw.trainables.training.messages import EpochRow
 
 HEAD = TrialConfig(architecture="resnet18", freeze_depth=5, head_units=16, epochs=3, patience=0, batch_size=16)
 TOLERANCE = {"cpu": 0.0, "cuda": 1e-5}

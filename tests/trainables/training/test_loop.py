@@ -18,10 +18,10 @@ from tests.searches import small_config, trained
 from thaw.search.prepare.preflight import prepare
 from thaw.spaces import METRICS, TrialConfig
 from thaw.trainables.context import RunContext
+from thaw.trainables.messages import EpochRow, Failure
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.weights import digest
 from thaw.trainables.training.loop import Training
-from thaw.trainables.training.messages import EpochRow, Failure
 
 CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {"architecture": "convnet", "head_units": 16, "epochs": 2, "learning_rate": 0.003}

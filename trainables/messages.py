@@ -12,7 +12,23 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from thaw.spaces import TrialConfig
-from thaw.trainables.fold import Fold
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of one repetition of a confirmation.
+
+    Args:
+        seed: number of the repetition, from 0. Another one deals out other folds, and draws other initial weights,
+            orders and dropout; the views of the images stay.
+        number: of the fold that validates, from 0.
+        epochs: after so many the trial ends, and what it is then is its outcome. Nothing about it, not even when to
+            stop, is chosen by the images that validate it.
+    """
+
+    seed: int
+    number: int
+    epochs: int
 
 
 @dataclass(frozen=True)
