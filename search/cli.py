@@ -15,13 +15,13 @@ from rich.console import Console
 from thaw.search.backends import DEFAULT
 from thaw.search.exit_status import NOTHING_FINISHED, exit_status
 from thaw.search.terminal import outlive_the_terminal
+from thaw.search.version import __version__
 from thaw.spaces import ConfigError
 
 app = typer.Typer(
-    help="Hyperparameter search for transfer learning on images.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # typer's own markup shows flags as options that take a <bool>
 )
 
 File = Annotated[Path, typer.Argument(help="a search file (YAML)", metavar="FILE")]
@@ -52,6 +52,21 @@ def run() -> int:
     """Run the command that the process was started with and return its exit status."""
     # Outside of its standalone mode, Click returns the status of `typer.Exit` instead of raising it.
     return exit_status(lambda: app(standalone_mode=False))
+
+
+def _show_version(requested: bool) -> None:
+    if requested:
+        print(f"thaw {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="show the version and exit", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Hyperparameter search for transfer learning on images."""
 
 
 @contextmanager
@@ -123,7 +138,7 @@ def report(
         Path | None, typer.Option(help="where the page goes: RUN/report, for several runs ./report", metavar="DIR")
     ] = None,
 ) -> None:
-    """Make one page with plots and tables of a run, or of several side by side."""
+    """Make one page of plots and tables of a run, or of several."""
     from thaw.analysis.report import write_report
     from thaw.analysis.run import load_run
 
@@ -145,7 +160,7 @@ def resume(
     address: Address = None,
     backend: Backend = DEFAULT,
 ) -> None:
-    """Go on with an interrupted search, or give a finished one more trials."""
+    """Continue a search, or add trials to a finished one."""
     from thaw.search.backends.ray.cluster import joined
     from thaw.search.sessions.resume import resume_search
     from thaw.search.summary import print_summary
@@ -184,7 +199,7 @@ def confirm(
     set_: Set = [],  # noqa: B006 - typer copies it
     backend: Backend = DEFAULT,
 ) -> None:
-    """Train the leading configurations again by cross-validation: how good are they really?"""
+    """Train the best configurations again by cross-validation."""
     from thaw.search.confirmation.confirm import run_confirm
     from thaw.search.confirmation.table import print_confirmation
 
@@ -202,7 +217,7 @@ def data(
     set_: Set = [],  # noqa: B006 - typer copies it
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")] = False,
 ) -> None:
-    """Show what the data set of a search file holds, and how it was read. Only the labels are needed."""
+    """Show what a data set holds and how it was read. Only the labels are needed."""
     from thaw.search.describe_data import describe_data
     from thaw.search.prepare.data_set import data_facts, load_dataset
     from thaw.search.settings.config import load_config
@@ -225,7 +240,7 @@ def describe(
     freeze_depth: Annotated[int, typer.Option(help="stages frozen, 0 to 5", min=0, max=5, metavar="K")] = 0,
     image_size: Annotated[int, typer.Option(help="side of the images in pixels", min=32, max=1024, metavar="S")] = 224,
 ) -> None:
-    """Show an architecture's stages, what a freeze depth freezes, and what it costs."""
+    """Show an architecture's stages, what is frozen, and its cost."""
     from thaw.search.describe import describe_architecture
 
     describe_architecture(architecture, freeze_depth, image_size, Console(markup=False))
@@ -246,7 +261,7 @@ def export(
     k: AtMost = None,
     set_: Set = [],  # noqa: B006 - typer copies it
 ) -> None:
-    """Take a trained model home: weights, label rule, score on the test split, card."""
+    """Write the best model as a bundle, scored on the test split."""
     from thaw.analysis.run import load_run
     from thaw.search.delivery.export import export_run
     from thaw.search.delivery.winner import LabelGoal

@@ -29,6 +29,7 @@ Generated from the code by `make reference`; do not edit it here. The [README](.
 
 STATUS = """Exit status: 0 done; 1 no trial finished, or the event log cannot be written; 2 the input is wrong and
 nothing was started; 130 and 143 interrupted, `thaw resume` goes on. `python -m thaw` is the same command.
+`thaw --version` shows the version, `thaw --install-completion` teaches your shell the commands and options.
 """
 
 SEARCHED = """A hyperparameter stands under `space` (searched) or under `training` (fixed). It is searched over a list
