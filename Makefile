@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FAST := not slow and not gpu and not soak
 .PHONY: quickstart test test-slow test-gpu test-soak lint structure reference clean
 
 # Made again whenever the list of requirements changes.
@@ -15,7 +16,8 @@ quickstart: $(VENV)/installed
 	$(BIN)/thaw search examples/quickstart.yaml
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -m 'not slow and not gpu and not soak'
+	$(BIN)/python -m pytest -m '$(FAST) and not ray' --numprocesses 2 --dist loadfile --durations 10
+	$(BIN)/python -m pytest -m '$(FAST) and ray' --durations 10
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow

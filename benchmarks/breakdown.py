@@ -15,7 +15,7 @@ from thaw.analysis.run import load_run
 
 STAMPED = """
 import sys, time
-import thaw.search.backends.ray.hooks, thaw.search.observers.tensorboard, thaw.search.sessions.tuner
+import thaw.search.backends.ray.backend, thaw.search.observers.tensorboard, thaw.search.sessions.tuner
 import thaw.trainables.trainable
 from thaw.search.settings.config import load_config
 from thaw.search.backends.ray.session import running_ray, set_environment

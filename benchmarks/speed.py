@@ -20,7 +20,7 @@ from benchmarks.jobs import JOBS, Job, bound
 from benchmarks.machine import Usage, machine, print_table
 from benchmarks.photos import Bench, add_options, bench
 from thaw.analysis.run import Run
-from thaw.search.backends.ray.hooks import Recorder
+from thaw.search.backends.ray.backend import RayBackend
 from thaw.search.backends.ray.session import running_ray, set_environment
 from thaw.search.observers.tensorboard import TensorBoard
 from thaw.search.prepare.preflight import prepare
@@ -30,7 +30,7 @@ from thaw.spaces import TrialConfig
 from thaw.trainables.context import RunContext
 
 # Imported before the clock starts, so that the first arm does not pay for all.
-_LOADED = (Recorder, TensorBoard)
+_LOADED = (RayBackend, TensorBoard)
 
 Rows = list[dict[str, float]]
 """The metrics of one trial by epoch."""

@@ -1,4 +1,4 @@
-"""Who else hears of a search while it runs: the terminal, TensorBoard, tables, trackers, or the user's own class."""
+"""Observers follow a search while it runs: the terminal, TensorBoard, tables, or a class of the user's own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from thaw.analysis.records import TrialRecord
 
 
 class Observer:
-    """Hears of every epoch, pause and end, after the event log has them. Override what you need.
+    """Is called for every epoch, pause and end, after they are in the event log. Override what you need.
 
-    An observer only listens: whatever it raises drops it with one warning, and the search goes on.
+    An observer cannot disturb a search: if it raises an exception, it is dropped with one warning.
 
     ```python
     class Beep(Observer):
@@ -39,10 +39,10 @@ class Observer:
 
 
 class Observers:
-    """Tells several observers, in their order; one that raises is dropped, as all it would show is in the event log.
+    """Calls several observers in order. One that raises is dropped; the event log has all that it would have shown.
 
     Args:
-        observers: called one after another.
+        observers: in the order in which they are called.
         warn: called with a sentence for the user.
     """
 
@@ -50,21 +50,21 @@ class Observers:
         self._observers, self._warn = list(observers), warn
 
     def open(self, records: Mapping[int, TrialRecord]) -> None:
-        self._tell(lambda observer: observer.open(records))
+        self._call(lambda observer: observer.open(records))
 
     def epoch(self, record: TrialRecord, event: Mapping[str, Any]) -> None:
-        self._tell(lambda observer: observer.epoch(record, event))
+        self._call(lambda observer: observer.epoch(record, event))
 
     def paused(self, record: TrialRecord, reason: str) -> None:
-        self._tell(lambda observer: observer.paused(record, reason))
+        self._call(lambda observer: observer.paused(record, reason))
 
     def ended(self, record: TrialRecord) -> None:
-        self._tell(lambda observer: observer.ended(record))
+        self._call(lambda observer: observer.ended(record))
 
     def close(self) -> None:
-        self._tell(lambda observer: observer.close())
+        self._call(lambda observer: observer.close())
 
-    def _tell(self, call: Callable[[Observer], None]) -> None:
+    def _call(self, call: Callable[[Observer], None]) -> None:
         for observer in list(self._observers):
             try:
                 call(observer)

@@ -2,7 +2,7 @@
 
 Each change is an event: appended to the log first, then applied to records, proposer and rule. Applying the events of
 a log from the beginning gives the state that wrote them, which is all there is to resuming. A verdict on a trial is
-computed once, when its epoch is reported; it stands in the epoch's event, and whoever replays the log applies it.
+computed once, when its epoch is reported; it is part of the epoch's event, and replaying the log applies it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SearchState:
 
     Attributes:
         records: number → trial.
-        observers: hear what happens from now on.
+        observers: are called for everything that happens from now on.
     """
 
     def __init__(self, metric: str, events: EventLog, proposer: Proposer, rule: Rule, max_failures: int = 0) -> None:
@@ -86,7 +86,7 @@ class SearchState:
             return False
         row, record = report.outcome, self.records[number]
         if row.epoch in record.epochs:
-            # A trial that had to restart comes by the epochs that the log has.
+            # A trial that restarted without its checkpoint repeats epochs that the log has.
             return True
         if row.finished:
             verdict, reason = "finish", row.finished

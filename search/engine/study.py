@@ -28,7 +28,7 @@ STATES: dict[str, TrialState] = {
 class Study:
     """The study in memory, whose trial numbers are Thaw's own.
 
-    The sampler is built anew before each proposal, seeded by (search seed, trial number), so that what is proposed
+    A new sampler is built for each proposal, seeded by (search seed, trial number), so that what is proposed
     depends only on the finished and running trials and never on a generator's hidden state.
     """
 
@@ -37,17 +37,17 @@ class Study:
         self.study = optuna.create_study(direction=metric(column).direction)
         self._trials: dict[int, optuna.Trial] = {}
         self.ended: list[int] = []
-        """Numbers of the trials that are over, in the order of their end; clocks cannot tell it."""
+        """Numbers of the finished trials in the order in which they ended, which clocks do not give reliably."""
 
-    def ask(self, number: int, wanted: Mapping[str, Value] | None = None) -> tuple[dict[str, Value], dict[str, Any]]:
+    def ask(self, number: int, requested: Mapping[str, Value] | None = None) -> tuple[dict[str, Value], dict[str, Any]]:
         """Searched values of trial `number`, and their distributions as JSON values.
 
         Args:
             number: the next number; trials are asked for in order.
-            wanted: values to try (a grid's cell, or an entry of ``start_with``); the sampler fills in the rest.
+            requested: values to try (a grid's cell, or an entry of ``start_with``); the sampler fills in the rest.
         """
-        if wanted is not None:
-            self.study.enqueue_trial(dict(wanted))
+        if requested is not None:
+            self.study.enqueue_trial(dict(requested))
         self.study.sampler = build_sampler(self.algorithm, derive_seed(self.seed, "proposal", number))
         trial = self._trials[number] = self.study.ask()
         values = self.space.suggest(trial)

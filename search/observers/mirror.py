@@ -34,7 +34,7 @@ class _Journal(JournalFileBackend):
 class StudyMirror(Observer):
     """``study.log``: the finished trials in Optuna's journal format, for optuna-dashboard and any Optuna tool.
 
-    It is made anew when a session begins and never read back. Trials stand in the order of their end, under Optuna's
+    It is rewritten when a session begins and never read back. Trials stand in the order of their end, under Optuna's
     own numbers; the user attribute ``trial`` holds Thaw's number.
     """
 

@@ -69,7 +69,7 @@ class TensorBoard(Observer):
         self._files: dict[int, EventFile] = {}
 
     def open(self, records: Mapping[int, TrialRecord]) -> None:
-        """Write all runs anew: what a former session left may lack whatever could not be written then."""
+        """Rewrite all runs: in a former session some of it may have failed to be written."""
         shutil.rmtree(self.folder.tensorboard, ignore_errors=True)
         for record in records.values():
             for row in record.epochs.values():

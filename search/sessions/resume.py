@@ -59,7 +59,7 @@ def resume_search(
             images, labels and weights lie, nothing else.
         console: where progress is printed; nowhere by default.
         backend: ``ray`` or ``inline``, whichever the run began with.
-        observers: hear of every epoch and every end, too.
+        observers: of your own, see :class:`~thaw.search.engine.observers.Observer`.
 
     Raises:
         ConfigError: it is no run folder, another process drives it, the data have changed, or an override would make

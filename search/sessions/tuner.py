@@ -47,7 +47,7 @@ def run_search(
         config: from :func:`thaw.load_config`.
         console: where progress is printed; nowhere by default.
         backend: ``ray``, or ``inline`` to train in this process.
-        observers: hear of every epoch and every end, too.
+        observers: of your own, see :class:`~thaw.search.engine.observers.Observer`.
 
     Raises:
         ConfigError: the input is wrong; nothing was started.

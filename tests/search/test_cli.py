@@ -79,6 +79,7 @@ def finished(
     return RunFolder(folder / "2026" / "chosen"), done
 
 
+@pytest.mark.ray
 def test_a_search_prints_its_progress_and_nothing_of_rays(
     finished: tuple[RunFolder, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_search_prints_its_progress_and_nothing_of_rays(
     assert not re.search(r"\bray\b|Tune", done.stdout, re.IGNORECASE)
 
 
+@pytest.mark.ray
 def test_options_reach_the_resolved_file(finished: tuple[RunFolder, subprocess.CompletedProcess[str]]) -> None:
     folder, _ = finished
     resolved = folder.settings()
@@ -101,6 +103,7 @@ def test_options_reach_the_resolved_file(finished: tuple[RunFolder, subprocess.C
     assert resolved["name"] == "chosen" and resolved["output"] == str(folder.path.parent)
 
 
+@pytest.mark.ray
 def test_best_prints_a_configuration(
     finished: tuple[RunFolder, subprocess.CompletedProcess[str]], call: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -114,11 +117,10 @@ def test_best_prints_a_configuration(
     assert f"trial {leader['trial']} of chosen: val_map {leader['val_map']:.4f}" in out.splitlines()[0]
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_no_finished_trial_is_status_1(
     tmp_path: Path, squares: Path, cache: Path, call: Callable[..., tuple[int, str, str]]
 ) -> None:
-    status, out, _ = call("search", search_file(tmp_path, squares, cache, **EXPLODING))
+    status, out, _ = call("search", search_file(tmp_path, squares, cache, **EXPLODING), "--backend", "inline")
     assert status == 1
     assert "2 failed" in out and "No trial finished" in out and "try a smaller learning_rate" in out
     status, out, err = call("best", tmp_path / "results" / "squares")
@@ -257,6 +259,7 @@ def killed_at_the_end() -> Iterator[list[subprocess.Popen[Any]]]:
             process.wait()
 
 
+@pytest.mark.ray
 def test_sigterm_is_status_143_and_leaves_no_process(
     tmp_path: Path, squares: Path, cache: Path, killed_at_the_end: list[subprocess.Popen[Any]]
 ) -> None:
@@ -280,6 +283,7 @@ def test_sigterm_is_status_143_and_leaves_no_process(
     assert best.returncode == 1 and not best.stdout
 
 
+@pytest.mark.ray
 def test_a_terminal_shows_a_live_table_and_ctrl_c_is_status_130(
     tmp_path: Path, squares: Path, cache: Path, killed_at_the_end: list[subprocess.Popen[Any]]
 ) -> None:

@@ -216,8 +216,7 @@ class Training:
     def _metrics(self, logits: Tensor, targets: Tensor, loss: float) -> dict[str, float]:
         if not math.isfinite(loss):
             return {"loss": loss}
-        chances = probabilities(logits, self.config.loss)
-        return {"loss": loss, **epoch_metrics(chances, targets, self.context.threshold)}
+        return {"loss": loss, **epoch_metrics(probabilities(logits, self.config.loss), targets, self.context.threshold)}
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.activations.precision == "bf16")

@@ -66,7 +66,7 @@ def set_environment(concurrency: int, loopback: bool = True) -> None:
             ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     # As many workers as will be needed start at once instead of one after another.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(concurrency)
-    # A failed trial is told to the user in one line; Tune would add the whole traceback, twice.
+    # The user reads of a failed trial in one line; Tune would add the whole traceback, twice.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
 
@@ -132,7 +132,7 @@ def session_place() -> str:
 
 
 def job(**options: Any) -> JobConfig:
-    """What Ray is told of this process, by JobConfig's `options`: above all, where workers look for modules.
+    """Ray's configuration of this process, with JobConfig's `options`: above all, where workers look for modules.
 
     Ray puts the current folder and the script's first on the workers' path. A ``random.py`` or ``torch.py`` that the
     user has there would run in each of them. Ours leaves both out. Only a clone of Thaw that is nowhere installed is
