@@ -59,7 +59,7 @@ class Bench:
         Args:
             name: of its run folder.
             folder: name of its cache folder: a new one means that nothing has been decoded or stored.
-            sections: replace or extend those below, key by key.
+            sections: replace or extend those below, key by key; None takes a key away.
         """
         content: dict[str, Any] = {
             "name": name,
@@ -79,7 +79,8 @@ class Bench:
             "output": str(self.work / "runs"),
         }
         for section, values in sections.items():
-            content[section] = {**content.get(section, {}), **values}
+            merged = {**content.get(section, {}), **values}
+            content[section] = {key: value for key, value in merged.items() if value is not None}
         file = self.work / f"{name}.yaml"
         file.write_text(yaml.safe_dump(content))
         return load_config(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -67,6 +68,7 @@ class TrialConfig(BaseModel):
         return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
 
 
+@cache
 def default(name: str) -> Any:
     """The default of one hyperparameter."""
     return TrialConfig.model_fields[name].default
