@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FAST := not slow and not gpu and not soak
-.PHONY: quickstart test test-slow test-gpu test-soak lint structure reference clean
+.PHONY: quickstart init test test-slow test-gpu test-soak lint structure reference clean
 
 # Made again whenever the list of requirements changes.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -14,6 +14,10 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 
 quickstart: $(VENV)/installed
 	$(BIN)/thaw search examples/quickstart.yaml
+
+# A search file for photos of your own: make init PHOTOS=folder
+init: $(VENV)/installed
+	$(BIN)/thaw init "$(PHOTOS)"
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -m '$(FAST) and not ray' --numprocesses 2 --dist loadfile --durations 10

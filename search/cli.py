@@ -91,6 +91,17 @@ def _training() -> Iterator[None]:
 
 
 @app.command()
+def init(
+    photos: Annotated[Path, typer.Argument(help="a folder of photos, with their labels in it or beside it")],
+    to: Annotated[Path, typer.Option("--to", help="a new file", metavar="FILE")] = Path("search.yaml"),
+) -> None:
+    """Look at a folder of photos and write a search file for it."""
+    from thaw.search.init import init as write
+
+    write(photos, to, Console(markup=False))
+
+
+@app.command()
 def search(
     file: File,
     output: Annotated[

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -62,18 +63,21 @@ def _header(bundle: Bundle) -> list[str]:
 
 def _with_probabilities(bundle: Bundle, name: str, prediction: Prediction) -> list[str]:
     probabilities = [f"{probability:.6g}" for probability in prediction.probabilities.values()]
-    return [name, _label_cell(bundle.classes, prediction.labels), *probabilities]
+    labels = prediction.labels
+    cell = SEPARATOR.join(labels) if _plain(bundle.classes) else json.dumps(list(labels), ensure_ascii=False)
+    return [name, cell, *probabilities]
 
 
-def _label_cell(classes: Sequence[str], labels: Sequence[str]) -> str:
-    """Labels with bars between them; JSON lists, in every row, where a reader could take a class for something else."""
+@lru_cache(maxsize=1)
+def _plain(classes: tuple[str, ...]) -> bool:
+    """Whether labels can stand with bars between them; JSON lists where a reader could take one for something else."""
     words = Counter(word for name in classes for word in name.split())
     for name in classes:
         # Words that recur look like labels of their own: polar bear, brown bear.
         list_like = " " in name and any(words[word] > 1 for word in name.split())
         if list_like or not PLAIN.fullmatch(name) or name.lower() in NO_NAMES:
-            return json.dumps(list(labels), ensure_ascii=False)
-    return SEPARATOR.join(labels)
+            return False
+    return True
 
 
 def _as_in_the_label_file(bundle: Bundle, name: str, prediction: Prediction) -> list[str]:

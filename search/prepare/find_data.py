@@ -1,0 +1,155 @@
+"""Looks at a folder as a new user has it: where the images lie, what labels them, what says how they are split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from thaw.spaces import ConfigError
+from thaw.trainables.data.dataset import Dataset, read_dataset
+from thaw.trainables.data.splits import SPLIT_NAMES, given_split
+
+LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt")
+LABEL_FOLDERS = ("annotations", "labels")
+"""Folders in which label files, or VOC files, lie beside the images; upper and lower case are the same."""
+
+IMAGE_FOLDERS = ("images", "imgs", "img", "photos", "pictures", "jpegimages", "data")
+"""Folders that hold all images and are no labels."""
+
+CLASS_FILES = re.compile(r"(class(es)?|class_?names|names|categories|label_?names)\.(json|csv|tsv|txt)", re.IGNORECASE)
+
+SPLIT_COLUMNS = ("split", "set", "subset", "part", "partition", "phase", "is_valid", "is_val", "is_test")
+GROUP_COLUMNS = re.compile(
+    r"(patient|subject|person|individual|lesion|case|group|site|camera|location)(_?id)?", re.IGNORECASE
+)
+"""Columns of which equal values mean images of one thing, which must not be in training and validation both."""
+
+LEAST_FOUND = 0.5
+"""Share of a label file's images that must be there for it to belong to the folder."""
+
+MOST_FILES = 20
+"""Label files that are tried."""
+
+
+@dataclass(frozen=True)
+class FoundData:
+    """A data set in a folder.
+
+    Args:
+        images, labels, classes: as in the search file; None where there is no such file.
+        dataset: what they hold.
+        split_column, group: columns of the label file, see :class:`~thaw.search.settings.schema.SplitConfig`.
+        others: label files that fit, too.
+    """
+
+    images: Path
+    labels: Path | None
+    classes: Path | None
+    dataset: Dataset
+    split_column: str | None
+    group: str | None
+    others: tuple[Path, ...]
+
+
+def find_data(place: Path) -> FoundData:
+    """The data set in or around a folder: the label file of which most images are there, else a folder for each label.
+
+    Raises:
+        ConfigError: there is none; with what was tried.
+    """
+    if not place.is_dir():
+        raise ConfigError(f"{place} is no folder; name the folder of your photos", "PHOTOS")
+    fitting: list[tuple[int, Path, Path, Path | None, Dataset]] = []
+    faults: list[str] = []
+    for labels in _label_files(place):
+        found = _best_root(place, labels, faults)
+        if found is not None:
+            fitting.append(found)
+    if fitting:
+        _, images, file, classes, dataset = max(fitting, key=lambda found: found[0])
+        column = _split_column(dataset)
+        group = None if column else _group_column(dataset)
+        others = tuple(other[2] for other in fitting if other[2] != file)
+        return FoundData(images, file, classes, dataset, column, group, others)
+    for images in [*_named(place, IMAGE_FOLDERS), place]:
+        try:
+            return FoundData(images, None, None, read_dataset(images), None, None, ())
+        except ConfigError as error:
+            faults.append(str(error))
+    tried = "; ".join(faults[-3:])
+    raise ConfigError(
+        f"found no labels in {place}: give each label a folder of its own in it, or put a table of file names and "
+        f"labels beside the images ({tried})",
+        "PHOTOS",
+    )
+
+
+def _named(folder: Path, names: tuple[str, ...]) -> list[Path]:
+    found = [entry for entry in sorted(folder.iterdir()) if entry.name.lower() in names and entry.is_dir()]
+    return sorted(found, key=lambda entry: names.index(entry.name.lower()))
+
+
+def _label_files(place: Path) -> list[Path]:
+    """What may be label files, the nearest first."""
+    found: dict[Path, None] = {}
+    for folder in [place, *_named(place, LABEL_FOLDERS), place.parent, *_named(place.parent, LABEL_FOLDERS)]:
+        if folder != place.parent and any(entry.suffix.lower() == ".xml" for entry in folder.iterdir()):
+            found[folder] = None
+        found |= dict.fromkeys(_files(folder))
+    images = [file for folder in _named(place, IMAGE_FOLDERS) for file in _files(folder)]
+    return list(dict.fromkeys([*found, *images]))[:MOST_FILES]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for file in sorted(folder.iterdir()):
+        usual = file.suffix.lower() in LABEL_SUFFIXES and not file.name.startswith(".")
+        if usual and file.is_file() and not CLASS_FILES.fullmatch(file.name):
+            yield file
+
+
+def _best_root(place: Path, labels: Path, faults: list[str]) -> tuple[int, Path, Path, Path | None, Dataset] | None:
+    """(images there, image folder, label file, class file, data set) for the folder that holds most of its images."""
+    near = labels if labels.is_dir() else labels.parent
+    roots = dict.fromkeys([*_named(near, IMAGE_FOLDERS), *_named(place, IMAGE_FOLDERS), place, near])
+    beside = [file for file in sorted(near.iterdir()) if CLASS_FILES.fullmatch(file.name)]
+    best = None
+    for root in roots:
+        for classes in [*beside, None]:
+            try:
+                dataset = read_dataset(root, labels, classes=classes)
+            except ConfigError as error:
+                faults.append(str(error))
+                continue
+            there = len(dataset.files) - len(dataset.absent())
+            if there >= max(2, LEAST_FOUND * len(dataset.files)) and (best is None or there > best[0]):
+                best = (there, root, labels, classes, dataset)
+            break
+    return best
+
+
+def _split_column(dataset: Dataset) -> str | None:
+    """A column that says which image trains and which validates."""
+    for name in map(str, dataset.columns.columns):
+        values = set(dataset.columns[name].str.strip().str.lower()) - {""}
+        if name.lower() not in SPLIT_COLUMNS and not values <= SPLIT_NAMES.keys():
+            continue
+        try:
+            split = given_split(dataset, np.ones(len(dataset.files), bool), name)
+        except ConfigError:
+            continue
+        if split is not None and len(split.train) and len(split.validation):
+            return name
+    return None
+
+
+def _group_column(dataset: Dataset) -> str | None:
+    """A column whose values name what several images show, at least ten things."""
+    for name in map(str, dataset.columns.columns):
+        different = dataset.columns[name].nunique()
+        if GROUP_COLUMNS.fullmatch(name) and 10 <= different < len(dataset.files):
+            return name
+    return None
