@@ -35,12 +35,11 @@ def commands(start: str) -> Iterator[tuple[str, str]]:
     for page, text in PAGES.items():
         if page == "reference.md":  # generated; its headings name what a command takes
             continue
-        whole = [re.sub(r"\s*\\\n\s*", " ", block).replace(" && ", "\n") for block in blocks(text)]
-        lines = [line for block in whole for line in block.splitlines()]
+        lines = [line for block in blocks(text) for line in re.sub(r"\s*\\\n\s*", " ", block).splitlines()]
         lines += re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE))
         for line in lines:
             if line.startswith(f"{start} ") and "…" not in line.partition("  #")[0].partition("   ")[0]:
-                yield page, re.split(r"\s{2,}|\s#", line)[0]
+                yield from ((page, one) for one in re.split(r"\s{2,}|\s#", line)[0].split(" && "))
 
 
 @pytest.mark.parametrize(("page", "line"), sorted(set(commands("thaw"))))
