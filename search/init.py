@@ -86,7 +86,7 @@ def init(photos: Path, to: Path, console: Console) -> None:
     check_new(to)
     found = find_data(photos.absolute())
     machine = GPU if torch.cuda.is_available() else CPU
-    architectures = _at_hand(machine.architectures, console)
+    architectures = _at_hand(machine, console)
     text = search_text(found, machine, architectures, to.absolute().parent)
     with new_file(to) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -102,12 +102,12 @@ def init(photos: Path, to: Path, console: Console) -> None:
     )
 
 
-def _at_hand(names: tuple[str, ...], console: Console) -> list[str]:
+def _at_hand(machine: Machine, console: Console) -> list[str]:
     """The architectures whose ImageNet weights are on this machine or can be fetched."""
     usable = []
-    for name in names:
+    for name in machine.architectures:
         try:
-            load_pretrained(name, "imagenet")
+            load_pretrained(name, "imagenet", machine.image_size)
             usable.append(name)
         except ConfigError as error:
             message = f"note: without {name}, as its ImageNet weights are neither here nor can they be fetched: {error}"

@@ -31,7 +31,7 @@ IMAGES = 36
 @pytest.fixture(autouse=True)
 def at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine that has the weights of one architecture."""
-    monkeypatch.setattr("thaw.search.init._at_hand", lambda names, console: ["efficientnet_lite0"])
+    monkeypatch.setattr("thaw.search.init._at_hand", lambda machine, console: ["efficientnet_lite0"])
 
 
 def picture(file: Path, number: int, side: int = 100) -> None:
@@ -174,7 +174,7 @@ def test_where_there_is_no_data_set(tmp_path: Path) -> None:
 
 
 def test_without_any_weights_a_network_is_trained_from_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thaw.search.init._at_hand", lambda names, console: [])
+    monkeypatch.setattr("thaw.search.init._at_hand", lambda machine, console: [])
     a_folder_each(tmp_path / "photos")
     config = written(tmp_path)
     assert config.weights == "none" and config.search_space.options("architecture") == ("convnet",)
