@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,7 +16,10 @@ from thaw.search.backends import DEFAULT
 from thaw.search.exit_status import NOTHING_FINISHED, exit_status
 from thaw.search.terminal import outlive_the_terminal
 from thaw.search.version import __version__
-from thaw.spaces import ConfigError
+from thaw.spaces import ConfigError, printable
+
+if TYPE_CHECKING:
+    from thaw.analysis.run import Run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -148,14 +151,42 @@ def report(
     output: Annotated[
         Path | None, typer.Option(help="where the page goes: RUN/report, for several runs ./report", metavar="DIR")
     ] = None,
+    no_photos: Annotated[bool, typer.Option("--no-photos", help="keep photos out of the page")] = False,
 ) -> None:
     """Make one page of plots and tables of a run, or of several."""
     from thaw.analysis.report import write_report
     from thaw.analysis.run import load_run
 
     outlive_the_terminal()
-    page = write_report([load_run(run) for run in runs], output)
-    print(page)
+    loaded = [load_run(run) for run in runs]
+    photos = [] if no_photos else [_gallery(run) for run in loaded]
+    print(write_report(loaded, output, photos))
+
+
+def _gallery(run: Run) -> str:
+    """The photos of a report; empty, with a note, where they cannot be shown: a page without them is still a page."""
+    from thaw.analysis.report.photos import gallery
+    from thaw.search.photos import run_sheets
+
+    try:
+        return gallery(run_sheets(run))
+    except (ConfigError, OSError) as error:
+        print(printable(f"note: no photos: {error}"), file=sys.stderr)
+        return ""
+
+
+@app.command()
+def show(
+    file: File,
+    to: Annotated[Path, typer.Option("--to", help="a new page", metavar="FILE.html")] = Path("photos.html"),
+    set_: Set = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Show training images as the network sees them, clean and augmented."""
+    from thaw.search.photos import show as write
+    from thaw.search.settings.config import load_config
+
+    with _naming(file):
+        write(load_config(file, set_), to, Console(markup=False))
 
 
 @app.command()

@@ -36,15 +36,17 @@ class Section:
     trials: dict[str, Any]
     trials_file: str
     made_with: dict[str, str]
+    photos: str
 
 
-def write_report(runs: Sequence[RunData], output: Path | None = None) -> Path:
+def write_report(runs: Sequence[RunData], output: Path | None = None, photos: Sequence[str] = ()) -> Path:
     """Write the page, and beside it each picture as PNG and SVG and each table as CSV.
 
     Args:
         runs: at least one.
         output: the report's folder; by default ``report`` in the folder of the run, or, for several runs, in the
             current one. An older report in it is replaced.
+        photos: for each run HTML of :func:`thaw.analysis.report.photos.gallery`, which may be empty.
 
     Returns:
         The page.
@@ -59,7 +61,8 @@ def write_report(runs: Sequence[RunData], output: Path | None = None) -> Path:
         sections = []
         for index, (name, run) in enumerate(zip(comparison.names(runs), runs, strict=True), 1):
             folder = f"runs/{index}" if several else ""
-            sections.append(_section(name, run, making, folder))
+            shown = photos[index - 1] if photos else ""
+            sections.append(_section(name, run, making, folder, shown))
         shared: dict[str, Any] = {}
         if several:
             table = comparison.comparison_table(runs)
@@ -70,7 +73,7 @@ def write_report(runs: Sequence[RunData], output: Path | None = None) -> Path:
     return output / PAGE
 
 
-def _section(name: str, run: RunData, output: Path, folder: str) -> Section:
+def _section(name: str, run: RunData, output: Path, folder: str, photos: str) -> Section:
     groups, absent = draw_all(PLOTS, run, output, folder)
     trials_file = str(Path(folder, "tables", "trials.csv"))
     write_table(output / trials_file, run.trials)
@@ -78,7 +81,16 @@ def _section(name: str, run: RunData, output: Path, folder: str) -> Section:
     if found.beside:
         write_table(output / folder / "tables" / "metrics.csv", found.beside.table.reset_index(names="metric"))
     return Section(
-        name, run.metric, found, confirmation(run), groups, absent, trial_rows(run), trials_file, made_with(run)
+        name,
+        run.metric,
+        found,
+        confirmation(run),
+        groups,
+        absent,
+        trial_rows(run),
+        trials_file,
+        made_with(run),
+        photos,
     )
 
 

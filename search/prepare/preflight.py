@@ -51,15 +51,6 @@ class Prepared:
     fingerprint: str
     weights: dict[str, str]
 
-    @property
-    def split_digest(self) -> str:
-        """Hex digest of which images train, validate and test."""
-        split = self.context.split
-        digest = hashlib.blake2b(digest_size=16)
-        for rows in (split.train, split.validation, split.test):
-            digest.update(np.int64(len(rows)).tobytes() + rows.astype(np.int64).tobytes())
-        return digest.hexdigest()
-
 
 def run_folder(config: SearchConfig) -> RunFolder:
     """Where the run will live; checked, but not made.

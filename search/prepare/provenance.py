@@ -33,7 +33,7 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
         "weights": prepared.weights,
         "data": {
             "fingerprint": prepared.fingerprint,
-            "split": prepared.split_digest,
+            "split": split.digest,
             "classes": list(prepared.dataset.classes),
             "images": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
             "rejected": len(prepared.rejected),

@@ -26,7 +26,7 @@ def check_same_inputs(folder: RunFolder, prepared: Prepared) -> None:
             "data",
             folder.search_file,
         )
-    if prepared.split_digest != before.get("split", prepared.split_digest):
+    if before.get("split") not in (None, prepared.context.split.digest):
         raise ConfigError(
             "other images train and validate than when the run began, as a column of the label file that decides it "
             "has changed; restore it, or start a new run",

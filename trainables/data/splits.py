@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,14 @@ class Split:
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of which images train, validate and test."""
+        digest = hashlib.blake2b(digest_size=16)
+        for rows in (self.train, self.validation, self.test):
+            digest.update(np.int64(len(rows)).tobytes() + rows.astype(np.int64).tobytes())
+        return digest.hexdigest()
 
 
 def split_dataset(

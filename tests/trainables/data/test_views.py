@@ -10,8 +10,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from thaw.trainables.data.affine import _splitmix64, affine_matrices
 from thaw.trainables.data.augment import AUGMENTS, Augment
-from thaw.trainables.data.views import _splitmix64, affine_matrices, render, view_parameters
+from thaw.trainables.data.views import render, view_parameters
 
 PLAIN: dict[str, Any] = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}  # keeps the scale of 0 to 255
 PAPER = AUGMENTS["paper"]
@@ -26,7 +27,8 @@ def matrix(
     rotate: float = 0.0, shear: float = 0.0, shift_x: float = 0.0, shift_y: float = 0.0, flip: bool = False
 ) -> torch.Tensor:
     """The matrix of one image with chosen changes."""
-    return affine_matrices(*(np.array([value]) for value in (rotate, shear, shift_x, shift_y, flip)))
+    values = (np.array([value]) for value in (rotate, shear, shift_x, shift_y, flip))
+    return torch.from_numpy(affine_matrices(*values))
 
 
 def assert_shows(rendered: torch.Tensor, expected: torch.Tensor) -> None:
