@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import pandas as pd
 
 from thaw.analysis.records import TrialRecord
-from thaw.spaces import METRICS, TrialConfig, best_epoch
+from thaw.spaces import METRICS, TrialConfig, best_epoch, metric
 from thaw.spaces.metrics import PREFIXES
 
-COLUMNS = tuple(prefix + name for prefix in PREFIXES for name in METRICS)
-"""The metrics' columns, in every table whether or not an epoch was finished."""
+
+def metric_columns(records: Iterable[TrialRecord]) -> list[str]:
+    """The metrics' columns: those of every search, even before its first epoch, and others where they were measured."""
+    found = {column for record in records for row in record.epochs.values() for column in row["metrics"]}
+    columns = [prefix + name for prefix in PREFIXES for name in METRICS]
+    return [column for column in columns if column in found or not metric(column).single_label]
 
 
-def trials_table(records: Iterable[TrialRecord], metric: str) -> pd.DataFrame:
+def trials_table(records: Collection[TrialRecord], objective: str) -> pd.DataFrame:
     """One row a trial.
 
     Columns: trial, status, every hyperparameter, best_epoch and its metrics (``val_map`` …), last_epoch, seconds
@@ -25,17 +29,17 @@ def trials_table(records: Iterable[TrialRecord], metric: str) -> pd.DataFrame:
     for record in records:
         row: dict[str, Any] = {"trial": record.number, "status": record.status, **record.config}
         if record.epochs:
-            best = best_epoch(record.values(metric), metric)
+            best = best_epoch(record.values(objective), objective)
             row |= {"best_epoch": best, **record.epochs[best]["metrics"], "last_epoch": max(record.epochs)}
         row |= {"seconds": round(record.seconds, 3), "parameters": record.parameters, "error": record.error}
         rows.append(row)
-    columns = ["trial", "status", *TrialConfig.model_fields, "best_epoch", *COLUMNS]
+    columns = ["trial", "status", *TrialConfig.model_fields, "best_epoch", *metric_columns(records)]
     table = pd.DataFrame(rows, columns=[*columns, "last_epoch", "seconds", "parameters", "error"])
     whole = ["best_epoch", "last_epoch", "parameters"]
     return table.astype({name: "Int64" for name in whole}).sort_values("trial", ignore_index=True)
 
 
-def history_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
+def history_table(records: Collection[TrialRecord]) -> pd.DataFrame:
     """One row a trial and epoch: metrics, learning rate, gradient norm, and seconds by phase (``seconds_train`` …)."""
     rows = [
         {
@@ -49,6 +53,7 @@ def history_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
         for record in records
         for epoch, row in record.epochs.items()
     ]
-    columns = list(rows[0]) if rows else ["trial", "epoch", *COLUMNS, "learning_rate", "gradient_norm"]
+    phases = [name for name in rows[0] if name.startswith("seconds_")] if rows else []
+    columns = ["trial", "epoch", *metric_columns(records), "learning_rate", "gradient_norm", *phases]
     table = pd.DataFrame(rows, columns=columns)
     return table.sort_values(["trial", "epoch"], ignore_index=True)

@@ -35,7 +35,13 @@ Target = Annotated[
     str, typer.Option(help="what thresholds serve: f1_macro, f1_micro, inclusion_accuracy or precision", metavar="NAME")
 ]
 Floor = Annotated[float, typer.Option(help="least precision of each label, for --target precision", metavar="SHARE")]
-Policy = Annotated[str, typer.Option(help="threshold, never_empty or at_most", metavar="NAME")]
+Policy = Annotated[
+    str | None,
+    typer.Option(
+        help="threshold, never_empty, at_most or exactly_one, which is the default where images have one label each",
+        metavar="NAME",
+    ),
+]
 AtMost = Annotated[int | None, typer.Option("--k", help="labels an image, for --policy at_most", min=1, metavar="K")]
 Set = Annotated[
     list[str], typer.Option("--set", help="replace a key of the file: search.trials=10", metavar="KEY=VALUE")
@@ -299,7 +305,7 @@ def export(
     refit: Annotated[bool, typer.Option("--refit", help="train on training and validation images together")] = False,
     target: Target = "f1_macro",
     floor: Floor = 0.9,
-    policy: Policy = "threshold",
+    policy: Policy = None,
     k: AtMost = None,
     set_: Set = [],  # noqa: B006 - typer copies it
 ) -> None:
@@ -321,7 +327,7 @@ def train(
     onnx: Onnx = False,
     target: Target = "f1_macro",
     floor: Floor = 0.9,
-    policy: Policy = "threshold",
+    policy: Policy = None,
     k: AtMost = None,
     set_: Set = [],  # noqa: B006 - typer copies it
 ) -> None:

@@ -14,7 +14,11 @@ from thaw.search.engine.events import seconds_used
 from thaw.search.engine.signals import SIGNAL_STATUS
 from thaw.spaces import METRICS, best_epoch
 
-SHOWN = ("map", "f1_macro", "f1_micro", "inclusion_accuracy", "top1_accuracy", "hamming_accuracy", "loss")
+SHOWN = {
+    False: ("map", "f1_macro", "f1_micro", "inclusion_accuracy", "top1_accuracy", "hamming_accuracy", "loss"),
+    True: ("accuracy", "balanced_accuracy", "top5_accuracy", "map", "f1_macro", "loss"),
+}
+"""Metrics of data with one label an image (True), and of others."""
 
 
 def print_summary(run: Run, console: Console) -> int:
@@ -66,8 +70,11 @@ def _print_best(run: Run, console: Console) -> None:
     for column in ("validation metric", f"trial {run.best.number}", *trivial):
         first = not table.columns
         table.add_column(column.replace("_", " "), justify="left" if first else "right", no_wrap=first)
-    for name in SHOWN:
-        others = (f"{row[name]:.3f}" for row in trivial.values())
+    for name in SHOWN["val_accuracy" in best]:
+        if f"val_{name}" not in best:
+            continue
+        # A run that 0.1.0 began has no accuracies of the trivial predictors.
+        others = (f"{row[name]:.3f}" if name in row else "–" for row in trivial.values())
         arrow = "↑" if METRICS[name].maximize else "↓"
         table.add_row(f"{name} {arrow}", f"{best[f'val_{name}']:.3f}", *others)
     console.print()

@@ -1,7 +1,7 @@
 """The search space, hyperparameters, metrics and errors. Imports neither torch nor Ray."""
 
 from thaw.spaces.errors import ConfigError, did_you_mean, printable
-from thaw.spaces.metrics import METRICS, Metric, best_epoch, metric
+from thaw.spaces.metrics import METRICS, Metric, best_epoch, measured, metric
 from thaw.spaces.parameters import Choice, Float, Int, Parameter, Value
 from thaw.spaces.space import SearchSpace
 from thaw.spaces.trial import FROM_SCRATCH, STAGES, TrialConfig, pretrained
@@ -21,6 +21,7 @@ __all__ = [
     "Value",
     "best_epoch",
     "did_you_mean",
+    "measured",
     "metric",
     "pretrained",
     "printable",

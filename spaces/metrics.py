@@ -22,12 +22,16 @@ class Metric:
         maximize: whether more is better.
         low, high: the range of possible values.
         meaning: one line for tables and help.
+        single_label: whether it is measured only where every training image has exactly one label.
+        labels: measured from so many labels on.
     """
 
     maximize: bool
     low: float
     high: float
     meaning: str
+    single_label: bool = False
+    labels: int = 1
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
@@ -54,9 +58,43 @@ METRICS: dict[str, Metric] = {
         "share of images whose predicted set is not empty and within the true one (Yue et al. 2019, eq. 13)",
     ),
     "top1_accuracy": Metric(True, 0.0, 1.0, "share of images whose most probable label is a true one"),
+    "accuracy": Metric(
+        True, 0.0, 1.0, "share of images whose most probable label is their only one", single_label=True
+    ),
+    "balanced_accuracy": Metric(
+        True,
+        0.0,
+        1.0,
+        "mean over labels of the share of their images that are right by accuracy (labels without an image left out)",
+        single_label=True,
+    ),
+    "top5_accuracy": Metric(
+        True,
+        0.0,
+        1.0,
+        "share of images whose only label is among the five most probable (from 10 labels on)",
+        single_label=True,
+        labels=10,
+    ),
 }
 
 PREFIXES = ("val_", "train_")
+
+
+def measured(single_label: bool, labels: int) -> tuple[str, ...]:
+    """The metrics that a data set has, in the order of the table.
+
+    Args:
+        single_label: whether every training image has exactly one label.
+        labels: their number.
+
+    Example:
+        >>> [name for name in measured(True, 3) if METRICS[name].single_label]
+        ['accuracy', 'balanced_accuracy']
+    """
+    return tuple(
+        name for name, row in METRICS.items() if labels >= row.labels and (single_label or not row.single_label)
+    )
 
 
 def metric(column: str) -> Metric:

@@ -14,7 +14,7 @@ import yaml
 
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
-from thaw.spaces import METRICS, SearchSpace, metric
+from thaw.spaces import METRICS, SearchSpace, measured, metric
 
 SPACE: dict[str, Any] = {
     "architecture": ["convnet", "mobilenet_v2", "resnet50"],
@@ -169,7 +169,8 @@ class _Events:
         quality = min(max(quality + self.rng.gauss(0, 0.01), 0.01), 0.99)
         metrics: dict[str, float] = {}
         for prefix, factor in (("val_", 1.0), ("train_", 1.05)):
-            for name, row in METRICS.items():
+            for name in measured(False, self.labels):
+                row = METRICS[name]
                 share = min(quality * factor, 0.99)
                 metrics[prefix + name] = 0.02 + 0.7 * (1 - share) if not row.maximize else share
         seconds = self._seconds(config)
@@ -203,7 +204,7 @@ def _provenance(labels: int, seed: int) -> dict[str, Any]:
     ]
     cooccurrence = [[together[min(a, b)][max(a, b)] for b in range(labels)] for a in range(labels)]
     trivial = {
-        name: {metric_name: 2.0 if metric_name == "loss" else value for metric_name in METRICS}
+        name: {metric_name: 2.0 if metric_name == "loss" else value for metric_name in measured(False, labels)}
         for name, value in (("nothing", 0.05), ("most_frequent_label", 0.12), ("label_frequencies", 0.1))
     }
     return {

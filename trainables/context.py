@@ -91,6 +91,7 @@ class RunContext:
         threshold: probability from which a label counts as predicted.
         cache: what is stored of the frozen part's output.
         metric: the objective's column, such as ``val_map``.
+        single_label: whether every training image has exactly one label, so that accuracies are measured.
         checkpoints: where trials leave theirs, on a file system that all nodes share; None to write none.
         folds: of a confirmation, seed by seed.
         fold: the one that the trial at hand is on; None in a search.
@@ -107,6 +108,7 @@ class RunContext:
     threshold: float
     cache: CacheOptions
     metric: str
+    single_label: bool = False
     checkpoints: CheckpointFolder | None = None
     folds: tuple[tuple[Split, ...], ...] = ()
     fold: Fold | None = None

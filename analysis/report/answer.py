@@ -51,7 +51,7 @@ def answer(run: RunData) -> Answer:
     assert table is not None
     searched = {name: value(best.config[name]) for name in run.space.parameters if run.space.active(name, best.config)}
     fixed = {name: value(item) for name, item in best.config.items() if name not in searched}
-    facts = [*_comparison(run, table), *_mattered(run), *spent]
+    facts = [*_accuracy(table), *_comparison(run, table), *_mattered(run), *spent]
     caveats = [*_optimism(run), *_not_beaten(table), *_edges(run), *_unfinished(run), *_failures(run)]
     return Answer(_headline(run, best, searched), facts, caveats, searched, fixed, table)
 
@@ -72,6 +72,17 @@ def _no_headline(run: RunData) -> str:
     if all(record.status == "failed" for record in run.records.values()):
         return f"No trial finished: {counted(len(run.records), 'trial')} failed."
     return "No trial has finished yet."
+
+
+def _accuracy(table: Beside) -> list[str]:
+    """Of data with one label an image, in the words that people use of them."""
+    if "accuracy" not in table.table.index:
+        return []
+    right, by_label = (table.value(name, table.best) for name in ("accuracy", "balanced_accuracy"))
+    return [
+        f"Its most probable label is right for {right:.1%} of the validation images (accuracy), and for {by_label:.1%} "
+        "of a label's images, averaged over the labels (balanced accuracy)."
+    ]
 
 
 def _comparison(run: RunData, table: Beside) -> list[str]:

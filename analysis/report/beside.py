@@ -60,7 +60,8 @@ def beside(run: RunData) -> Beside | None:
     first = next(record for _, record in sorted(run.records.items()) if record.epochs)
     columns = {f"trial {record.number}": metrics_at_best(run, record) for record in (run.best, first)}
     trivial = {name.replace("_", " "): pd.Series(row) for name, row in run.provenance["trivial"].items()}
-    table = pd.DataFrame(columns | trivial).reindex(list(METRICS))
+    names = [name for name in METRICS if f"val_{name}" in run.trials]
+    table = pd.DataFrame(columns | trivial).reindex(names)
     if any(run.best.config[key] != value for key, value in PLAIN_LOSS.items()):
         table.loc["loss", list(trivial)] = None
     return Beside(table, f"trial {run.best.number}", f"trial {first.number}", list(trivial))

@@ -11,13 +11,17 @@ from thaw.analysis.report.pictures import plain
 from thaw.analysis.run_data import RunData
 from thaw.spaces import metric
 
-OTHERS = ("val_loss", "val_f1_macro", "val_top1_accuracy", "val_inclusion_accuracy", "val_hamming_accuracy")
-"""Metrics shown beside the objective; the CSV holds all of them."""
+OTHERS = {
+    False: ("val_loss", "val_f1_macro", "val_top1_accuracy", "val_inclusion_accuracy", "val_hamming_accuracy"),
+    True: ("val_loss", "val_accuracy", "val_balanced_accuracy", "val_top5_accuracy", "val_f1_macro"),
+}
+"""Metrics shown beside the objective, for data of one label an image (True) and others; the CSV holds all of them."""
 
 
 def trial_table(run: RunData) -> pd.DataFrame:
     """One row a trial, best first: trial, status, objective, what was searched, other metrics, cost, error."""
-    metrics = [name for name in OTHERS if name != run.metric]
+    others = OTHERS["val_accuracy" in run.trials]
+    metrics = [name for name in others if name != run.metric and name in run.trials]
     searched = [name for name in run.space.parameters if run.trials[name].nunique() > 1]
     columns = ["trial", "status", run.metric, "best_epoch", *searched, *metrics, "last_epoch", "seconds", "parameters"]
     if run.trials["error"].astype(bool).any():

@@ -116,9 +116,11 @@ def deal_folds(prepared: Prepared, plan: Plan) -> tuple[tuple[Split, ...], ...]:
 
 def trivial_values(prepared: Prepared, folds: Sequence[Sequence[Split]], column: str) -> dict[str, float]:
     """Trivial predictor → its mean value of `column` over the same folds."""
-    labels, threshold = prepared.dataset.labels, prepared.config.threshold
+    labels, context = prepared.dataset.labels, prepared.context
     tables = [
-        trivial_metrics(labels[fold.train], labels[fold.validation], threshold) for seed in folds for fold in seed
+        trivial_metrics(labels[fold.train], labels[fold.validation], context.threshold, context.single_label)
+        for seed in folds
+        for fold in seed
     ]
     name = column.removeprefix("val_")
     return {predictor: float(np.nanmean([table[predictor][name] for table in tables])) for predictor in tables[0]}

@@ -89,13 +89,15 @@ def _size(values: np.ndarray) -> float:
 
 def _label_rule(winner: Winner) -> LabelRule:
     best, goal = winner.best, winner.goal
+    softmax = best.config.loss == "softmax"
+    usual = "exactly_one" if softmax or winner.prepared.context.single_label else "threshold"
     logits, targets = winner.held_out or (best.logits, winner.prepared.dataset.labels[best.rows])
     return fit_label_rule(
         logits,
         targets,
         goal.target,
-        policy=goal.policy,  # type: ignore[arg-type]
+        policy=goal.policy or usual,  # type: ignore[arg-type]
         k=goal.k,
         floor=goal.floor,
-        activation="softmax" if best.config.loss == "softmax" else "sigmoid",
+        activation="softmax" if softmax else "sigmoid",
     )

@@ -24,7 +24,10 @@ def model_card(facts: Mapping[str, Any]) -> str:
         facts: the content of ``bundle.json``, of this version; see ``docs/architecture.md``.
     """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": _number, "estimate": _estimate, "cell": _cell, "metric": _metric, "yaml": _yaml}
+    environment.filters |= {
+        **{"number": _number, "percent": _percent, "estimate": _estimate},
+        **{"cell": _cell, "metric": _metric, "yaml": _yaml},
+    }
     template = (resources.files("thaw.search.delivery") / "model_card.md").read_text(encoding="utf-8")
     counts = facts["provenance"]["data"]["labels"]["counts"]
     rare = [name for name, count in zip(facts["classes"], counts["train"], strict=True) if count < RARE]
@@ -38,6 +41,10 @@ def model_card(facts: Mapping[str, Any]) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"
 
 
 def _estimate(estimate: Mapping[str, float | None]) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from thaw.search.delivery.assemble import Model
 from thaw.search.delivery.winner import Winner
+from thaw.spaces import measured
 from thaw.spaces.json_values import finite
 from thaw.trainables.bundles.predict import store_logits
 from thaw.trainables.device import default_device
@@ -59,13 +60,14 @@ def score_test(winner: Winner, model: Model) -> Score | None:
     rule, threshold = model.rule, context.threshold
     targets, calibrated = labels[rows], model.rule.probabilities(logits)
     truth = torch.from_numpy(targets)
+    names = measured(context.single_label, labels.shape[1])
     plain = probabilities(torch.from_numpy(logits), winner.best.config.loss)
     precisions = average_precision(plain, truth).tolist()
     return Score(
         images=len(targets),
-        metrics=bootstrap(calibrated, rule.label_sets(calibrated), targets),
-        as_searched=epoch_metrics(plain, truth, threshold),
-        trivial=trivial_metrics(labels[context.split.train], targets, threshold),
+        metrics=bootstrap(calibrated, rule.label_sets(calibrated), targets, names=names),
+        as_searched=epoch_metrics(plain, truth, threshold, context.single_label),
+        trivial=trivial_metrics(labels[context.split.train], targets, threshold, context.single_label),
         average_precision=[None if math.isnan(value) else value for value in precisions],
         policies=policy_figures(rule, logits, targets),
     )

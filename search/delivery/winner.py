@@ -22,10 +22,13 @@ from thaw.trainables.training.checkpoint import BestCheckpoint
 
 @dataclass(frozen=True)
 class LabelGoal:
-    """What the label rule is to serve; see :func:`thaw.trainables.evaluation.label_sets.fit_label_rule`."""
+    """What the label rule is to serve; see :func:`thaw.trainables.evaluation.label_sets.fit_label_rule`.
+
+    Without a policy it is ``exactly_one`` where training images have one label each, else ``threshold``.
+    """
 
     target: str = "f1_macro"
-    policy: str = "threshold"
+    policy: str | None = None
     k: int | None = None
     floor: float = 0.9
 

@@ -15,7 +15,7 @@ from thaw.search.prepare.measure import choose_precision
 from thaw.search.prepare.nodes import check_nodes
 from thaw.search.prepare.resources import available, resolve_resources
 from thaw.search.settings.schema import DataConfig, SearchConfig
-from thaw.spaces import ConfigError
+from thaw.spaces import ConfigError, measured, metric
 from thaw.trainables.context import CacheOptions, ImageSource, RunContext
 from thaw.trainables.data.augment import AUGMENTS
 from thaw.trainables.data.dataset import Dataset
@@ -101,6 +101,8 @@ def prepare(
     rejected = [*dataset.rejected, *store.rejected]
     _check_rejected(data, len(dataset.files) + len(dataset.rejected), rejected)
     split = _split(data, dataset, store.usable)
+    single_label = bool((dataset.labels[split.train].sum(axis=1) == 1).all())
+    _check_metric(config, single_label, len(dataset.classes))
     context = RunContext(
         images=source,
         labels=dataset.labels,
@@ -113,11 +115,13 @@ def prepare(
         threshold=config.threshold,
         cache=CacheOptions(config.cache.activations, cache_directory(config) / "activations", config.cache.budget),
         metric=config.search.metric,
+        single_label=single_label,
     )
     if precision is None:
         precision = choose_precision(config, context) if config.precision == "auto" else config.precision
     context = replace(context, precision=precision)
-    trivial = trivial_metrics(dataset.labels[split.train], dataset.labels[split.validation], config.threshold)
+    train, validation = dataset.labels[split.train], dataset.labels[split.validation]
+    trivial = trivial_metrics(train, validation, config.threshold, single_label)
     return Prepared(config, dataset, context, store, rejected, trivial, _fingerprint(dataset, store), weights)
 
 
@@ -173,6 +177,17 @@ def _check_labels(config: SearchConfig, dataset: Dataset) -> None:
         raise ConfigError(
             f"softmax needs exactly one label an image, {others} of {len(counts)} images have none or several; use bce",
             "space.loss" if "loss" in config.space else "training.loss",
+        )
+
+
+def _check_metric(config: SearchConfig, single_label: bool, labels: int) -> None:
+    names = measured(single_label, labels)
+    if config.search.metric.removeprefix("val_") not in names:
+        row = metric(config.search.metric)
+        need = f"{row.labels} labels or more" if single_label else "exactly one label on every training image"
+        known = ", ".join(f"val_{name}" for name in names)
+        raise ConfigError(
+            f"{config.search.metric} needs {need}, which these data do not have; choose one of {known}", "search.metric"
         )
 
 

@@ -36,6 +36,7 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
             "split": split.digest,
             "classes": list(prepared.dataset.classes),
             "images": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+            "single_label": prepared.context.single_label,
             "rejected": len(prepared.rejected),
             "grey": prepared.images.grey.to_dict(),
             "labels": label_facts(prepared.dataset.labels, split),

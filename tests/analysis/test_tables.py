@@ -71,6 +71,17 @@ def test_history_has_one_row_an_epoch_even_if_one_was_logged_twice() -> None:
     assert table.loc[1, "val_map"] == 0.65 and table.loc[1, "seconds_train"] == 2.0
 
 
+def test_accuracies_stand_where_they_were_measured() -> None:
+    """A run that 0.1.0 began on images of one label has them from then on."""
+    assert "val_accuracy" not in history_table(trial_records(EVENTS).values())
+    later = epoch(2, 2, 0.8)
+    later["metrics"] |= {"val_accuracy": 0.9, "train_accuracy": 0.95}
+    records = trial_records([*EVENTS, later]).values()
+    history, trials = history_table(records), trials_table(records, "val_map")
+    assert history["val_accuracy"].isna().tolist() == [True, True, True, True, False]
+    assert trials["val_accuracy"].dropna().tolist() == [0.9] and "val_top5_accuracy" not in trials
+
+
 def test_best_is_a_finished_trial() -> None:
     best = best_record(trial_records(EVENTS).values(), "val_map")
     assert best is not None and best.number == 0, "trial 2 has the better value, but was interrupted"

@@ -6,13 +6,20 @@ import math
 
 import pytest
 
-from thaw.spaces import METRICS, ConfigError, best_epoch, metric
+from thaw.spaces import METRICS, ConfigError, best_epoch, measured, metric
 
 
 def test_columns_lead_to_their_metric() -> None:
     assert metric("val_map") is METRICS["map"] and metric("train_loss") is METRICS["loss"]
     with pytest.raises(ConfigError, match="unknown metric 'val_mpa'; did you mean val_map"):
         metric("val_mpa")
+
+
+def test_accuracies_are_measured_where_they_mean_something() -> None:
+    plain = measured(False, 1000)
+    assert "map" in plain and not any("balanced" in name or name in ("accuracy", "top5_accuracy") for name in plain)
+    assert measured(True, 9) == (*plain, "accuracy", "balanced_accuracy")
+    assert measured(True, 10) == tuple(METRICS)
 
 
 def test_best_epoch_follows_the_direction_and_prefers_the_earlier() -> None:

@@ -62,7 +62,7 @@ def export_onnx(file: Path, classifier: Classifier, rule: LabelRule, classes: Se
 
     Input ``pixels``: uint8 RGB (images, S, S, 3), decoded and resized as the model wants it. Output ``probabilities``:
     float32 (images, L), calibrated. The number of images is free. The file's metadata hold the names of the classes
-    and their thresholds, as JSON lists.
+    and their thresholds, as JSON lists, and the policy that makes label sets of them.
 
     torch's older exporter is used: it manages all architectures in seconds, where the newer one takes a minute for
     some, with the same figures, and needs another package.
@@ -87,7 +87,12 @@ def export_onnx(file: Path, classifier: Classifier, rule: LabelRule, classes: Se
         )
     model = onnx.load(str(file))
     onnx.helper.set_model_props(
-        model, {"classes": json.dumps(list(classes)), "thresholds": json.dumps(rule.thresholds.tolist())}
+        model,
+        {
+            "classes": json.dumps(list(classes)),
+            "thresholds": json.dumps(rule.thresholds.tolist()),
+            "policy": json.dumps(rule.policy),
+        },
     )
     onnx.save(model, str(file))
 

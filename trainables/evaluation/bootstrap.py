@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thaw.spaces import METRICS
-from thaw.trainables.evaluation.label_set_metrics import f1, included
+from thaw.spaces import METRICS, measured
+from thaw.trainables.evaluation.label_set_metrics import among_first, f1, included
 from thaw.trainables.evaluation.trivial import EPSILON
 
 CHUNK = 4_000_000
@@ -32,10 +32,10 @@ def bootstrap(
     resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
-    names: Collection[str] = tuple(METRICS),
+    names: Collection[str] = measured(single_label=False, labels=2),
     images: np.ndarray | None = None,
 ) -> dict[str, Estimate]:
-    """Every metric of :mod:`thaw.spaces.metrics`, with a basic bootstrap interval.
+    """Metrics of :mod:`thaw.spaces.metrics`, each with a basic bootstrap interval.
 
     The images are drawn anew, with replacement, `resamples` times. With v the value on the images as they are, and
     [a, b] the central share `confidence` of the values that the metric takes on the resamples, the interval is
@@ -58,7 +58,7 @@ def bootstrap(
         resamples: >= 2.
         confidence: in (0, 1).
         seed: equal seeds give equal intervals.
-        names: the metrics wanted; ``map`` takes most of the time.
+        names: the metrics, see :func:`thaw.spaces.measured`; ``map`` takes most of the time.
         images: (N,), which image each row is of, where some come several times (repeated cross-validation); all rows of
             an image are drawn together. None: each row is an image of its own.
 
@@ -104,6 +104,8 @@ class _Measure:
             "hamming_accuracy": (self.predicted == self.truth).mean(axis=1),
             "inclusion_accuracy": included(self.predicted, self.truth),
             "top1_accuracy": (top & self.truth).sum(axis=1) / top.sum(axis=1),
+            "accuracy": among_first(self.probabilities, self.truth, 1),
+            "top5_accuracy": among_first(self.probabilities, self.truth, 5),
         }
         self.hits = (self.predicted & self.truth).astype(np.float64)
         # 2 TP + FP + FN of an image and label.
@@ -115,9 +117,17 @@ class _Measure:
         hits, marked = counts @ self.hits, counts @ self.marked
         values["f1_macro"] = f1(hits, marked).mean(axis=1)
         values["f1_micro"] = f1(hits.sum(axis=1), marked.sum(axis=1))
+        if "balanced_accuracy" in self.names:
+            values["balanced_accuracy"] = self._balanced_accuracy(counts)
         if "map" in self.names:
             values["map"] = self._mean_average_precision(counts)
         return {name: values[name] for name in self.names}
+
+    def _balanced_accuracy(self, counts: np.ndarray) -> np.ndarray:
+        right, images = counts @ (self.averages["accuracy"][:, None] * self.truth), counts @ self.truth
+        recall = np.where(images > 0, right / np.maximum(images, 1), 0)
+        labels = (images > 0).sum(axis=1)
+        return np.where(labels > 0, recall.sum(axis=1) / np.maximum(labels, 1), np.nan)
 
     def _mean_average_precision(self, counts: np.ndarray) -> np.ndarray:
         total, labels = np.zeros(len(counts)), np.zeros(len(counts))

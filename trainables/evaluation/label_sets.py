@@ -11,12 +11,13 @@ from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.trainables.evaluation.calibration import Activation, calibrated, fit_calibration, log_odds
 from thaw.trainables.evaluation.thresholds import TARGETS, fit_thresholds
 
-Policy = Literal["threshold", "never_empty", "at_most"]
+Policy = Literal["threshold", "never_empty", "at_most", "exactly_one"]
 
 POLICIES: dict[str, str] = {
     "threshold": "the labels whose probability reaches their threshold",
     "never_empty": "the labels whose probability reaches their threshold, or else the most probable one",
     "at_most": "the k most probable of the labels whose probability reaches their threshold",
+    "exactly_one": "the most probable label, whatever its probability",
 }
 """How label sets are made, each in one line for tables and help."""
 
@@ -63,6 +64,9 @@ class LabelRule:
     def label_sets(self, probabilities: np.ndarray) -> np.ndarray:
         """Which labels each image is given, bool (N, L), by the rule's policy; of equals the first label is taken."""
         passing = probabilities >= self.thresholds
+        if self.policy == "exactly_one":
+            passing[:] = False
+            passing[np.arange(len(passing)), probabilities.argmax(axis=1)] = True
         if self.policy == "never_empty":
             empty = np.flatnonzero(~passing.any(axis=1))
             passing[empty, probabilities[empty].argmax(axis=1)] = True
@@ -109,7 +113,8 @@ def fit_label_rule(
 ) -> LabelRule:
     """Calibration and thresholds from predictions on images that the model was not trained on.
 
-    The thresholds are chosen as for the policy ``threshold``; the others start from its sets.
+    The thresholds are chosen as for the policy ``threshold``; the others start from its sets, but for
+    ``exactly_one``, where they play no part.
 
     Args:
         logits: (N, L).

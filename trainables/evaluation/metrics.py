@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from thaw.spaces import measured
+from thaw.trainables.evaluation.label_set_metrics import among_first
+
 
 def average_precision(probabilities: Tensor, targets: Tensor) -> Tensor:
     """Average precision of each label.
@@ -31,8 +34,10 @@ def average_precision(probabilities: Tensor, targets: Tensor) -> Tensor:
     return (precision * found).sum(dim=1) / hits[:, -1]
 
 
-def epoch_metrics(probabilities: Tensor, targets: Tensor, threshold: float = 0.5) -> dict[str, float]:
-    """Every metric of :mod:`thaw.spaces.metrics` but the loss.
+def epoch_metrics(
+    probabilities: Tensor, targets: Tensor, threshold: float = 0.5, single_label: bool = False
+) -> dict[str, float]:
+    """Every metric of :mod:`thaw.spaces.metrics` that the data set has, but the loss.
 
     With P an image's predicted set, the labels of probability >= `threshold`, and T its true set:
 
@@ -45,17 +50,21 @@ def epoch_metrics(probabilities: Tensor, targets: Tensor, threshold: float = 0.5
     ``inclusion_accuracy``    share of images with P ≠ ∅ and P ⊆ T (Yue et al. 2019, eq. 12 and 13)
     ``top1_accuracy``         share of images whose most probable label is in T (1 - one-error); where several labels
                               are equally most probable, the share of these in T, so that their order plays no part
+    ``accuracy``              share of images whose only label is the most probable one (:func:`among_first`)
+    ``balanced_accuracy``     mean over the labels with an image of the same, within each
+    ``top5_accuracy``         share of images whose only label is among the five most probable
     ========================  ===================================================================================
 
-    An image without true labels can therefore never be right by the last two.
+    An image without true labels can therefore never be right by the last five.
 
     Args:
         probabilities: (N, L) in [0, 1], N >= 1.
         targets: (N, L), bool or 0 and 1.
         threshold: in [0, 1].
+        single_label: measure accuracies, too; see :func:`thaw.spaces.measured`.
 
     Returns:
-        Metric name → value in [0, 1].
+        Metric name → value in [0, 1]; NaN where it has none.
     """
     truth = targets.bool()
     predicted = probabilities >= threshold
@@ -71,8 +80,16 @@ def epoch_metrics(probabilities: Tensor, targets: Tensor, threshold: float = 0.5
         "inclusion_accuracy": (predicted.any(dim=1) & ~(predicted & ~truth).any(dim=1)).double().mean(),
         "top1_accuracy": ((top & truth).sum(dim=1) / top.sum(dim=1)).double().mean(),
     }
+    names = [name for name in measured(single_label, probabilities.shape[1]) if name != "loss"]
+    if single_label:
+        right = among_first(probabilities, truth, 1).double()
+        values |= {
+            "accuracy": right.mean(),
+            "balanced_accuracy": ((right @ truth.double()) / truth.sum(dim=0)).nanmean(),
+            "top5_accuracy": among_first(probabilities, truth, 5).double().mean(),
+        }
     # One look at the device for all of them.
-    return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
+    return dict(zip(names, torch.stack([values[name] for name in names]).tolist(), strict=True))
 
 
 def _f1(both: Tensor, said_or_true: Tensor) -> Tensor:

@@ -88,5 +88,6 @@ def _policies(rule: LabelRule, logits: np.ndarray) -> Iterator[tuple[str, np.nda
         ("never_empty", replace(rule, policy="never_empty", k=None)),
         ("at_most 1", replace(rule, policy="at_most", k=1)),
         ("at_most 2", replace(rule, policy="at_most", k=2)),
+        ("exactly_one", replace(rule, policy="exactly_one", k=None)),
     ):
         yield name, probabilities, variant.label_sets(probabilities)

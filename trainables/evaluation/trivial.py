@@ -35,7 +35,7 @@ TRIVIAL: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def trivial_metrics(
-    train_labels: np.ndarray, validation_labels: np.ndarray, threshold: float = 0.5
+    train_labels: np.ndarray, validation_labels: np.ndarray, threshold: float = 0.5, single_label: bool = False
 ) -> dict[str, dict[str, float]]:
     """What each trivial predictor, made from the training labels, scores on the validation split.
 
@@ -43,6 +43,7 @@ def trivial_metrics(
         train_labels: bool (images, labels), at least one image.
         validation_labels: bool (images, labels), at least one image.
         threshold: probability from which a label counts as predicted.
+        single_label: as for :func:`~.metrics.epoch_metrics`.
 
     Returns:
         Predictor → metric → value: those of :func:`~.metrics.epoch_metrics`, and ``loss``, the binary cross
@@ -54,5 +55,5 @@ def trivial_metrics(
     for name, predict in TRIVIAL.items():
         probabilities = torch.from_numpy(predict(frequencies)).expand_as(targets)
         loss = F.binary_cross_entropy(probabilities.clamp(EPSILON, 1 - EPSILON), targets)
-        table[name] = {"loss": loss.item(), **epoch_metrics(probabilities, targets, threshold)}
+        table[name] = {"loss": loss.item(), **epoch_metrics(probabilities, targets, threshold, single_label)}
     return table

@@ -216,7 +216,8 @@ class Training:
     def _metrics(self, logits: Tensor, targets: Tensor, loss: float) -> dict[str, float]:
         if not math.isfinite(loss):
             return {"loss": loss}
-        return {"loss": loss, **epoch_metrics(probabilities(logits, self.config.loss), targets, self.context.threshold)}
+        context, predicted = self.context, probabilities(logits, self.config.loss)
+        return {"loss": loss, **epoch_metrics(predicted, targets, context.threshold, context.single_label)}
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.activations.precision == "bf16")

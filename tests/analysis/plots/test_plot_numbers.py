@@ -11,7 +11,7 @@ import yaml
 
 from thaw.analysis.plots import PLOTS, NotEnough
 from thaw.analysis.run import Run, load_run
-from thaw.spaces import METRICS, ConfigError, TrialConfig
+from thaw.spaces import ConfigError, TrialConfig, measured
 
 # architecture, freeze depth, learning rate, status, val_map by epoch, seconds of an epoch, worker, trained weights
 TRIALS: list[tuple[str, int, float, str, list[float], float, str, int]] = [
@@ -37,7 +37,7 @@ def write_run(folder: Path, trials: list[Any] = TRIALS, **settings: Any) -> Run:
             metrics = {
                 prefix + name: 1 - value if name == "loss" else value
                 for prefix in ("val_", "train_")
-                for name in METRICS
+                for name in measured(False, 3)
             }
             row = {"trial": number, "epoch": epoch, "metrics": metrics, "label_ap": [value, 0.5, None], "decision": ""}
             row |= {"learning_rate": rate, "gradient_norm": float(epoch), "parameters": parameters, "worker": worker}
@@ -64,7 +64,10 @@ def write_run(folder: Path, trials: list[Any] = TRIALS, **settings: Any) -> Run:
         "cooccurrence": [[10, 2, 1], [2, 4, 0], [1, 0, 2]],
     }
     data = {"classes": ["cat", "dog", "owl"], "images": {"train": 8, "validation": 4, "test": 2}, "labels": labels}
-    trivial = {"nothing": dict.fromkeys(METRICS, 0.1), "label_frequencies": dict.fromkeys(METRICS, 0.25)}
+    trivial = {
+        name: dict.fromkeys(measured(False, 3), value)
+        for name, value in (("nothing", 0.1), ("label_frequencies", 0.25))
+    }
     (folder / "provenance.json").write_text(json.dumps({"data": data, "trivial": trivial}))
     return load_run(folder)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -30,7 +31,7 @@ from thaw.analysis.report.trial_rows import trial_rows
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.words import duration
 from thaw.search.cli import run as command
-from thaw.spaces import METRICS, ConfigError, TrialConfig
+from thaw.spaces import ConfigError, TrialConfig, measured
 
 
 class Elements(HTMLParser):
@@ -62,7 +63,7 @@ class Elements(HTMLParser):
 
 
 def metrics(value: float, **others: float) -> dict[str, float]:
-    row = {name: value for name in METRICS} | {"loss": 1 - value} | others
+    row = {name: value for name in measured(False, 2)} | {"loss": 1 - value} | others
     return {f"{prefix}_{name}": number for prefix in ("val", "train") for name, number in row.items()}
 
 
@@ -77,7 +78,7 @@ def by_hand(folder: Path, confirmed: bool = False) -> Run:
         "scheduler": {"type": "asha", "grace_period": 1, "reduction_factor": 3},
     }
     (folder / "search.yaml").write_text(yaml.safe_dump(settings))
-    trivial = {name: 0.2 for name in METRICS} | {"loss": 0.3, "inclusion_accuracy": 0.9}
+    trivial = {name: 0.2 for name in measured(False, 2)} | {"loss": 0.3, "inclusion_accuracy": 0.9}
     facts = {"classes": ["a"], "images": {"train": 8, "validation": 2, "test": 0}, "fingerprint": "f", "rejected": 0}
     provenance = {
         **{"thaw": "0", "python": "3", "packages": {}, "git_revision": None, "precision": "fp32", "data": facts},
@@ -203,6 +204,25 @@ def test_rows_are_best_first_and_json(tmp_path: Path) -> None:
     assert content["rows"][2][names.index("val_map")] is None and content["rows"][2][-1].startswith("</script>")
     down = {column["name"]: column["descending"] for column in content["columns"]}
     assert down["val_map"] and not down["val_loss"] and not down["seconds"]
+
+
+def test_one_label_an_image_is_spoken_of_as_accuracy(tmp_path: Path) -> None:
+    run = by_hand(tmp_path / "run")
+    assert not any("accuracy)" in fact for fact in answer(run).facts)
+    text = run.folder.events_file.read_text().replace('"val_map"', '"val_accuracy": 0.75, "val_balanced_accuracy": 0.5')
+    text = text.replace('"val_balanced_accuracy": 0.5', '"val_balanced_accuracy": 0.5, "val_map"')
+    run.folder.events_file.write_text(text)
+    single = load_run(run.folder.path)
+    first, *_ = answer(single).facts
+    assert first == (
+        "Its most probable label is right for 75.0% of the validation images (accuracy), and for 50.0% of a label's "
+        "images, averaged over the labels (balanced accuracy)."
+    )
+    columns = [column["name"] for column in trial_rows(single)["columns"]]
+    assert {"val_accuracy", "val_balanced_accuracy"} <= set(columns) and "val_top1_accuracy" not in columns
+    table = beside(single)
+    assert table is not None and table.value("accuracy", table.best) == 0.75
+    assert math.isnan(table.value("accuracy", "nothing")), "a run that 0.1.0 began has none"
 
 
 @pytest.mark.parametrize(

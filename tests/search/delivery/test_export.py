@@ -314,6 +314,24 @@ def test_half_precision_is_no_other_model(
     assert facts["provenance"]["precision"] == "bf16" and (tmp_path / "bundle" / MODEL).is_file()
 
 
+def test_one_label_an_image_makes_a_classifier(tmp_path: Path, squares: Path, cache: Path) -> None:
+    lines = (squares / "labels.csv").read_text().splitlines()
+    (tmp_path / "single.csv").write_text("\n".join(line for line in lines if " " not in line))
+    data, training = {"labels": str(tmp_path / "single.csv")}, {"learning_rate": 0.003, "epochs": 2}
+    search = {"metric": "val_balanced_accuracy"}
+    config = load_config(search_file(tmp_path, squares, cache, data=data, training=training, space={}, search=search))
+    facts = train_config(config, tmp_path / "bundle", Console(quiet=True))
+    assert facts["rule"]["policy"] == "exactly_one" and facts["search"]["metric"] == "val_balanced_accuracy"
+    test = facts["test"]
+    assert test["metrics"]["exact_match"] == test["metrics"]["accuracy"], "the set is the most probable label"
+    assert {"accuracy", "balanced_accuracy"} <= test["as_searched"].keys() & test["trivial"]["nothing"].keys()
+    assert "**Accuracy " in (tmp_path / "bundle" / CARD).read_text()
+    images = sorted((squares / "images").iterdir())[:20]
+    assert all(len(prediction.labels) == 1 for prediction in load_bundle(tmp_path / "bundle").predict(images))
+    sets = train_config(config, tmp_path / "sets", Console(quiet=True), goal=LabelGoal(policy="threshold"))
+    assert sets["rule"]["policy"] == "threshold"
+
+
 def test_the_images_are_opened_once(copied: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened, once = [], ImageSource.open
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from thaw.search.delivery.model_card import model_card
 from thaw.search.delivery.scoring import Score
-from thaw.spaces import TrialConfig
+from thaw.spaces import TrialConfig, measured
 from thaw.trainables.evaluation.bootstrap import bootstrap
 from thaw.trainables.evaluation.label_sets import LabelRule
 from thaw.trainables.evaluation.policies import METRIC_NAMES, policy_figures
@@ -24,7 +25,14 @@ TARGETS = np.array([[1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]], bool)
 def test_policies_on_four_images_by_hand() -> None:
     # At 0.5: {0, 1}, {}, {0}, {1, 2}. With the third label's threshold of 0.25: the third image gains label 2.
     found = {(f.policy, f.group): f for f in policy_figures(RULE, LOGITS, TARGETS)}
-    assert {policy for policy, _ in found} == {"0.5", "threshold", "never_empty", "at_most 1", "at_most 2"}
+    assert {policy for policy, _ in found} == {
+        "0.5",
+        "threshold",
+        "never_empty",
+        "at_most 1",
+        "at_most 2",
+        "exactly_one",
+    }
     one = found["0.5", "one"]
     assert (one.images, one.true_labels, one.given_labels, one.none, one.more) == (2, 1.0, 1.0, 0.5, 0.5)
     assert [one.metrics[name].value for name in METRIC_NAMES[:3]] == [0, 0, pytest.approx(2 / 4)]
@@ -95,7 +103,7 @@ def test_the_card_says_what_a_reader_must_know(facts: dict[str, Any]) -> None:
 
 def test_tables_are_tables(facts: dict[str, Any]) -> None:
     tables = [block.splitlines() for block in model_card(facts).split("\n\n") if block.startswith("|")]
-    assert [len(table) for table in tables] == [2 + len(facts["test"]["metrics"]), 2 + 5 * 3, 2 + 3]
+    assert [len(table) for table in tables] == [2 + len(facts["test"]["metrics"]), 2 + 6 * 3, 2 + 3]
     for table in tables:
         cells = {len(line.replace("\\|", "").split("|")) for line in table}
         assert len(cells) == 1 and set(table[1]) == set("| -"), table
@@ -137,6 +145,19 @@ def test_without_test_images_nothing_is_claimed(facts: dict[str, Any]) -> None:
     card = model_card(facts | {"test": None})
     assert "no test split, so nothing here is an honest estimate" in card
     assert "inclusion accuracy" not in card and "| label | train | validation | threshold |" in card
+
+
+def test_one_label_an_image_is_spoken_of_as_accuracy(facts: dict[str, Any]) -> None:
+    assert "**Accuracy" not in model_card(facts) and "play no part" not in model_card(facts)
+    own = np.eye(3, dtype=bool)[[0, 0, 1, 2]]
+    rule = replace(RULE, policy="exactly_one")
+    calibrated, names = rule.probabilities(LOGITS), measured(True, 3)
+    found = bootstrap(calibrated, rule.label_sets(calibrated), own, names=names)
+    facts["test"]["metrics"] = {name: asdict(estimate) for name, estimate in found.items()}
+    facts["test"]["trivial"] = trivial_metrics(own, own, single_label=True)
+    card = model_card(facts | {"rule": rule.to_dict()})
+    assert "**Accuracy 50.0%**" in card and "is 50.0% (balanced accuracy)" in card and "label has 50.0%." in card
+    assert "| accuracy ↑ | 0.500" in card and "**exactly_one**" in card and "Thresholds play no part" in card
 
 
 def test_a_model_that_was_not_searched_for(facts: dict[str, Any]) -> None:

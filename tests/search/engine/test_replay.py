@@ -23,7 +23,7 @@ from thaw.search.engine.state import SearchState
 from thaw.search.observers.mirror import StudyMirror
 from thaw.search.sessions.tuner import new_state
 from thaw.search.settings.config import SearchConfig, load_config
-from thaw.spaces import METRICS, TrialConfig
+from thaw.spaces import TrialConfig, measured
 from thaw.trainables.messages import EpochRow, Report
 
 SPACE = {
@@ -112,7 +112,7 @@ class Workers:
         # The same value whenever an epoch is trained, as in Thaw.
         values = random.Random(f"{number} {epoch}")
         last = epoch == self.state.records[number].config["epochs"]
-        metrics = {f"{split}_{name}": values.random() for split in ("val", "train") for name in METRICS}
+        metrics = {f"{split}_{name}": values.random() for split in ("val", "train") for name in measured(False, 3)}
         finished = "max_epochs" if last else "patience" if values.random() < 0.05 else ""
         return EpochRow(epoch, metrics, [], 0.01, 1.0, {"train": 1.0}, 10, finished)
 

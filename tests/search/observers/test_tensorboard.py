@@ -20,7 +20,7 @@ import pytest
 
 from tests.searches import small_search
 from thaw.analysis.run import Run
-from thaw.spaces import METRICS, TrialConfig
+from thaw.spaces import TrialConfig, measured
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """``urlopen`` would remember the proxy that another test of this process has set for a while."""
@@ -104,7 +104,7 @@ def test_scalars_are_those_of_the_history(run: Run, server: Server) -> None:
     tags = server.get("plugin/scalars/tags")
     for trial, rows in history.groupby("trial"):
         name = f"trial-{trial:04d}"
-        for metric in METRICS:
+        for metric in measured(False, 3):
             for split in ("val", "train"):
                 points = server.get("plugin/scalars/scalars", run=name, tag=f"{metric}/{split}")
                 assert [step for _, step, _ in points] == list(rows["epoch"])
@@ -120,7 +120,7 @@ def test_hyperparameters_stand_beside_the_best_values(run: Run, server: Server) 
     assert {name for name, kind in types.items() if kind == "DATA_TYPE_STRING"} == text
     assert {kind for name, kind in types.items() if name not in text} == {"DATA_TYPE_FLOAT64"}
     shown = {info["name"]["tag"] for info in experiment["metricInfos"]}
-    assert shown == {f"best/{name}" for name in METRICS}
+    assert shown == {f"best/{name}" for name in measured(False, 3)}
 
     statuses = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
     columns = [{"metric": {"tag": tag, "group": ""}} for tag in sorted(shown)]
@@ -140,7 +140,7 @@ def test_hyperparameters_stand_beside_the_best_values(run: Run, server: Server) 
             assert group["hparams"][name] == table[trial][name], name
         assert group["hparams"]["status"] == table[trial]["status"]
         values = {value["name"]["tag"]: value["value"] for value in group.get("metricValues", [])}
-        for name in METRICS:
+        for name in measured(False, 3):
             expected = float(table[trial][f"val_{name}"])
             assert math.isnan(expected) or values[f"best/{name}"] == pytest.approx(expected, rel=1e-6)
         assert bool(values) == (table[trial]["status"] == "completed")

@@ -21,6 +21,7 @@ from thaw.search.prepare.resources import Available, resolve_resources
 from thaw.spaces import ConfigError
 
 IMAGES = 20
+ACCURACY = {"algorithm": "grid", "metric": "val_accuracy"}
 
 
 @pytest.fixture
@@ -204,3 +205,26 @@ def test_the_scale_of_grey_images_is_recorded(photos: Path, cache: Path) -> None
     assert other.images.grey.scales == {"integer": (100, 2000)} and other.fingerprint != found.fingerprint
     with pytest.raises(ConfigError, match="data.white: must be .black, white. with black below white"):
         prepared(photos, cache, white=[5, 5])
+
+
+def test_one_label_a_training_image_is_noticed_and_measured(photos: Path, cache: Path) -> None:
+    accuracies = ["accuracy", "balanced_accuracy"]
+    found = prepare(small_config(photos, photos, cache, data={"split": {"column": "part"}}, search=ACCURACY))
+    assert found.context.single_label and provenance(found)["data"]["single_label"] is True
+    assert all(list(row)[-2:] == accuracies for row in found.trivial.values())
+    rows = (photos / "labels.csv").read_text()
+    # Images that do not train may have several labels; none of these is then right.
+    (photos / "labels.csv").write_text(rows.replace("3.jpg,green,val", "3.jpg,green red,val"))
+    assert prepare(small_config(photos, photos, cache, data={"split": {"column": "part"}})).context.single_label
+    (photos / "labels.csv").write_text(rows.replace("0.jpg,red,train", "0.jpg,green red,train"))
+    several = prepare(small_config(photos, photos, cache, data={"split": {"column": "part"}}))
+    assert not several.context.single_label and not set(accuracies) & {*several.trivial["nothing"]}
+
+
+def test_accuracy_as_objective_needs_one_label_an_image(photos: Path, cache: Path) -> None:
+    file = photos / "labels.csv"
+    with pytest.raises(ConfigError, match=r"search.metric: val_top5_accuracy needs 10 labels or more.*val_accuracy"):
+        prepare(small_config(photos, photos, cache, search={**ACCURACY, "metric": "val_top5_accuracy"}))
+    file.write_text(file.read_text().replace("0.jpg,red,train", "0.jpg,green red,train"))
+    with pytest.raises(ConfigError, match=r"search.metric: val_accuracy needs exactly one label on every training ima"):
+        prepare(small_config(photos, photos, cache, data={"split": {"column": "part"}}, search=ACCURACY))

@@ -7,9 +7,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, average_precision_score, f1_score, hamming_loss
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    hamming_loss,
+    top_k_accuracy_score,
+)
 
-from thaw.spaces.metrics import METRICS
+from thaw.spaces.metrics import METRICS, measured
 from thaw.trainables.evaluation.metrics import average_precision, epoch_metrics
 
 
@@ -23,7 +30,29 @@ def data(images: int, labels: int, distinct: int, seed: int = 0) -> tuple[torch.
 
 
 def test_the_names_are_those_of_the_table() -> None:
-    assert {"loss", *epoch_metrics(*data(5, 3, 9))} == set(METRICS)
+    assert {"loss", *epoch_metrics(*data(5, 3, 9))} == set(measured(False, 3))
+    assert {"loss", *epoch_metrics(*data(5, 3, 9), single_label=True)} == set(measured(True, 3))
+    assert {"loss", *epoch_metrics(*data(9, 10, 9), single_label=True)} == set(METRICS)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_accuracies_against_scikit_learn(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    probabilities, own = generator.random((80, 12)), generator.integers(0, 11, 80)  # the last label has no image
+    values = epoch_metrics(torch.from_numpy(probabilities), torch.eye(12)[own], single_label=True)
+    assert values["accuracy"] == pytest.approx(accuracy_score(own, probabilities.argmax(axis=1)))
+    with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
+        expected = balanced_accuracy_score(own, probabilities.argmax(axis=1))
+    assert values["balanced_accuracy"] == pytest.approx(expected)
+    assert values["top5_accuracy"] == pytest.approx(top_k_accuracy_score(own, probabilities, k=5, labels=range(12)))
+
+
+def test_an_image_with_no_label_or_several_has_no_class_to_be_right_about() -> None:
+    targets = torch.tensor([[1, 1, 0], [0, 0, 0], [1, 0, 0], [0, 1, 0]])
+    probabilities = torch.tensor([[0.9, 0.8, 0.1], [0.9, 0.0, 0.0], [0.9, 0.1, 0.1], [0.6, 0.3, 0.1]])
+    values = epoch_metrics(probabilities, targets, single_label=True)
+    assert values["accuracy"] == 1 / 4
+    assert values["balanced_accuracy"] == pytest.approx((1 / 2 + 0) / 2)
 
 
 @pytest.mark.parametrize(

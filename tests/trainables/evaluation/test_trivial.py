@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from thaw.spaces.metrics import METRICS
+from thaw.spaces.metrics import measured
 from thaw.trainables.evaluation.trivial import EPSILON, TRIVIAL, trivial_metrics
 
 TRAIN = np.array([[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 1, 0]], dtype=bool)  # frequencies 3/4, 1/2, 0
@@ -17,8 +17,19 @@ VALIDATION = np.array([[1, 0, 0], [1, 1, 0]], dtype=bool)
 def test_every_predictor_has_every_metric() -> None:
     table = trivial_metrics(TRAIN, VALIDATION)
     assert list(table) == list(TRIVIAL) == ["nothing", "most_frequent_label", "label_frequencies"]
-    assert all(set(row) == set(METRICS) for row in table.values())
+    assert all(set(row) == set(measured(False, 3)) for row in table.values())
     assert all(math.isfinite(value) for row in table.values() for value in row.values())
+
+
+def test_accuracies_of_one_label_an_image() -> None:
+    labels = np.eye(12, dtype=bool)[np.array([0, 0, 0, 0, 1, 2])]
+    table = trivial_metrics(labels, labels, single_label=True)
+    assert all(set(row) == set(measured(True, 12)) for row in table.values())
+    most = table["most_frequent_label"]
+    assert most["accuracy"] == pytest.approx(4 / 6) and most["balanced_accuracy"] == pytest.approx(1 / 3)
+    assert table["nothing"]["accuracy"] == pytest.approx(1 / 12), "a draw among all"
+    assert table["nothing"]["top5_accuracy"] == pytest.approx(5 / 12)
+    assert table["label_frequencies"]["top5_accuracy"] == 1
 
 
 def test_nothing() -> None:
