@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from thaw.analysis.csv_text import csv_text
 from thaw.spaces import ConfigError
 from thaw.spaces.files import check_new, replaced_file
 
@@ -205,4 +206,4 @@ class RunFolder:
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
     def write_table(self, file: Path, table: pd.DataFrame) -> None:
-        self.write_text(file, table.to_csv(index=False))
+        self.write_text(file, csv_text(table))

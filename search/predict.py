@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from thaw.spaces import ConfigError, did_you_mean
+from thaw.spaces.csv_cells import guarded
 from thaw.spaces.files import check_new, new_file
 from thaw.trainables.bundles.bundle import Bundle, load_bundle
 from thaw.trainables.bundles.predict import Prediction
@@ -131,18 +132,18 @@ def predict(bundle_folder: Path, places: Sequence[str], to: Path, format: str, c
     with ExitStack() as stack:
         table = _writer(stack, to, chosen.delimiter)
         if chosen.header is not None:
-            table.writerow(chosen.header(bundle))
+            table.writerow(map(guarded, chosen.header(bundle)))
         bar = stack.enter_context(_progress(console))
         task = bar.add_task("", total=len(images))
         for name, prediction in zip(images, bundle.stream(images.values()), strict=True):
             if prediction.rejected:
                 rejected.append((name, prediction.rejected))
             else:
-                table.writerow(chosen.row(bundle, name, prediction))
+                table.writerow(map(guarded, chosen.row(bundle, name, prediction)))
             bar.advance(task)
         if rejected:
             unused = _writer(stack, rejected_file(to), ",")
-            unused.writerows([("file", "reason"), *rejected])
+            unused.writerows(map(guarded, row) for row in [("file", "reason"), *rejected])
     used, seconds = len(images) - len(rejected), time.monotonic() - started
     summary = f"{used} images in {seconds:.1f} s, {used / max(seconds, 1e-9):.0f} a second: {to}"
     console.print(summary, markup=False, highlight=False, soft_wrap=True)

@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
+from thaw.analysis.csv_text import csv_text
 from thaw.analysis.plots import DARK, LIGHT, NotEnough, Plot, Theme
 
 LARGEST_SVG = 150_000
@@ -127,7 +128,7 @@ def _uri(figure: Figure, kind: str) -> str:
 
 def write_table(file: Path, table: pd.DataFrame) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(file, index=False)
+    file.write_text(csv_text(table), encoding="utf-8", errors="backslashreplace")
 
 
 def plain(value: Any, text: Callable[[str], str] = str) -> Any:

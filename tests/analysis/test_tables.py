@@ -93,6 +93,13 @@ def test_empty_tables_keep_their_columns() -> None:
     assert "val_map" in trials_table([], "val_map") and "train_loss" in history_table([])
 
 
+def test_no_cell_of_a_table_is_run_by_a_spreadsheet(tmp_path: Path) -> None:
+    table = pd.DataFrame({"=file": ["@SUM(A1).jpg", "a.jpg", None], "value": [-0.5, 1e-5, float("nan")]})
+    folder = RunFolder(tmp_path)
+    folder.write_table(folder.rejected_file, table)
+    assert folder.rejected_file.read_text() == "'=file,value\n'@SUM(A1).jpg,-0.5\na.jpg,1e-05\n,\n"
+
+
 def test_a_torn_last_line_is_dropped_and_a_damaged_one_named(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     lines = [json.dumps(event) + "\n" for event in EVENTS]

@@ -22,9 +22,11 @@ from tests.bundles import CLASSES, write_bundle
 from thaw.search.cli import run
 from thaw.search.predict import predict
 from thaw.spaces import ConfigError
+from thaw.spaces.csv_cells import unguarded
 from thaw.trainables.bundles import predict as prediction
 from thaw.trainables.bundles.bundle import Bundle, load_bundle
 from thaw.trainables.data.annotations import read_folders
+from thaw.trainables.data.dataset import read_dataset
 from thaw.trainables.data.formats import read_paper
 from thaw.trainables.data.image_places import find_images
 
@@ -86,7 +88,13 @@ def test_labels_with_any_signs_can_be_read_again(images: Path, tmp_path: Path) -
     write_bundle(tmp_path / "model", classes=ODD)
     predict(tmp_path / "model", [str(images)], tmp_path / "out.csv", "probabilities", QUIET)
     header, *rows = rows_of(tmp_path / "out.csv")
-    assert header == ["image", "labels", *ODD[:-2], "probability of image", "probability of Labels"]
+    assert list(map(unguarded, header)) == [
+        "image",
+        "labels",
+        *ODD[:-2],
+        "probability of image",
+        "probability of Labels",
+    ]
     expected = load_bundle(tmp_path / "model").predict([images / row[0] for row in rows])
     assert [json.loads(row[1]) for row in rows] == [list(one.labels) for one in expected]
     assert len({one.labels for one in expected}) > 2
@@ -94,6 +102,26 @@ def test_labels_with_any_signs_can_be_read_again(images: Path, tmp_path: Path) -
     write_bundle(tmp_path / "other", classes=ODD, ids=["two words", *map(str, range(1, len(ODD)))])
     with pytest.raises(ConfigError, match=message):
         predict(tmp_path / "other", [str(images)], tmp_path / "out.txt", "paper", QUIET)
+
+
+@pytest.mark.parametrize(("format", "classes"), [("probabilities", CLASSES), ("paper", ("=SUM(A1)", "-one", "@home"))])
+def test_no_cell_is_run_by_a_spreadsheet_and_every_name_comes_back(
+    images: Path, tmp_path: Path, format: str, classes: tuple[str, ...]
+) -> None:
+    names = {"=1+1.png", "+a.png", "-1.png", "@SUM(A1).png", "'=quoted.png", "plain.png"}
+    for number, name in enumerate(names):
+        (images / f"{number}.png").rename(images / name)
+    (images / "=bad.png").write_text("no image")
+    write_bundle(tmp_path / "signs", classes=classes, ids=classes)
+    predict(tmp_path / "signs", [str(images)], tmp_path / "out.csv", format, QUIET)
+    rows = rows_of(tmp_path / "out.csv", "\t" if format == "paper" else ",")
+    cells = [cell for row in [*rows, *rows_of(tmp_path / "out.rejected.csv")] for cell in row]
+    assert len(cells) > 80 and not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+    data = read_dataset(images, tmp_path / "out.csv", "paper" if format == "paper" else "auto")
+    assert names <= set(data.files) and not data.absent()
+    expected = load_bundle(tmp_path / "signs").predict([images / file for file in data.files])
+    for row, one in zip(data.labels, expected, strict=True):
+        assert {name for name, yes in zip(data.classes, row, strict=True) if yes} == set(one.labels)
 
 
 def test_own_results_among_the_images_are_no_images(images: Path) -> None:

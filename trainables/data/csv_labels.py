@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from thaw.spaces.csv_cells import unguarded
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.label_files import Rows, looks_like_image, text_of
 
@@ -37,7 +38,9 @@ def table_of(path: Path, key: str, separators: str = "\t;,") -> list[list[str]]:
         try:
             # Strict: a quote that is never closed would swallow all rows behind it.
             rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
-            tables[separator] = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]
+            tables[separator] = [
+                [unguarded(cell.strip()) for cell in row] for row in rows if any(cell.strip() for cell in row)
+            ]
         except csv.Error as error:
             faults.append(error)
     several = [separator for separator in tables if max(map(len, tables[separator]), default=0) > 1]
