@@ -195,6 +195,27 @@ def show(
         write(load_config(file, set_), to, Console(markup=False))
 
 
+@app.command("list")
+def list_runs(
+    folder: Annotated[Path, typer.Argument(help="a folder that holds run folders", metavar="[DIR]")] = Path("results"),
+) -> None:
+    """List runs with their state, best value and time."""
+    from thaw.search.runs import print_runs
+
+    print_runs(folder, Console(markup=False))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="run folders, two or more", metavar="RUN RUN [RUN ...]")],
+    output: Annotated[Path, typer.Option(help="where the page goes", metavar="DIR")] = Path("report"),
+) -> None:
+    """Make one page that shows several runs side by side."""
+    if len(runs) < 2:
+        raise ConfigError(f"needs two run folders or more, got {len(runs)}; thaw report shows one", "RUN")
+    report(runs, output)
+
+
 @app.command()
 def resume(
     run: RunArgument,
@@ -349,14 +370,32 @@ def predict(
         list[str],
         typer.Argument(help="folders, patterns, image files, or text files with a path a line", metavar="IMAGES"),
     ],
-    to: Annotated[Path, typer.Option("--to", help="a new file", metavar="FILE.csv")],
+    to: Annotated[Path, typer.Option("--to", help="a new file; - is standard output", metavar="FILE.csv")],
     format: Annotated[str, typer.Option(help="probabilities, or paper: as its label file", metavar="NAME")] = (
         "probabilities"
     ),
+    policy: Annotated[
+        str | None, typer.Option(help="threshold, never_empty or at_most, instead of the bundle's", metavar="NAME")
+    ] = None,
+    k: AtMost = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="one threshold for all labels, instead of the bundle's", metavar="P")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="the K most probable labels, whatever their probabilities", min=1, metavar="K")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="images that the network takes at a time", min=1, metavar="N")
+    ] = None,
 ) -> None:
     """Predict the labels of images."""
+    from thaw.search.predict import LabelChoice
     from thaw.search.predict import predict as predict_to
 
-    outlive_the_terminal()
-    if not predict_to(bundle, images, to, format, Console(markup=False)):
+    on_standard_output = str(to) == "-"
+    if not on_standard_output:
+        outlive_the_terminal()
+    console = Console(markup=False, stderr=on_standard_output)
+    choice = LabelChoice(policy, k, threshold, top_k)
+    if not predict_to(bundle, images, None if on_standard_output else to, format, console, choice, batch):
         raise typer.Exit(NOTHING_FINISHED)

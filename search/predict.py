@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -23,12 +25,16 @@ from thaw.spaces.files import check_new, new_file
 from thaw.trainables.bundles.bundle import Bundle, load_bundle
 from thaw.trainables.bundles.predict import Prediction
 from thaw.trainables.data.image_places import find_images
+from thaw.trainables.evaluation.label_sets import LabelRule, Policy
 
 SEPARATOR = "|"
 """Between the labels of an image: the separator that Thaw's own reader tries first, and rare in labels."""
 
 PLAIN = re.compile(r"\d+|[^\W\d][\w.-]*( [\w.-]+)*")
 """Names that stand between separators as they are: whole numbers and words."""
+
+SMALLEST = float(np.nextafter(0, 1))
+"""A threshold that every probability but 0 reaches."""
 
 NO_NAMES = {"nan", "na", "none", "null", "nil", "inf", "infinity", "true", "false"}
 """Words that readers may take for a missing value, a number, or yes and no."""
@@ -104,7 +110,51 @@ def rejected_file(to: Path) -> Path:
     return to.with_name(f"{to.stem}.rejected.csv")
 
 
-def predict(bundle_folder: Path, places: Sequence[str], to: Path, format: str, console: Console) -> int:
+@dataclass(frozen=True)
+class LabelChoice:
+    """Another way from probabilities to labels than the bundle's own; None keeps what the bundle has.
+
+    Args:
+        policy: a key of ``POLICIES`` in :mod:`thaw.trainables.evaluation.label_sets`.
+        k: the most labels of an image, for ``at_most``.
+        threshold: one threshold for all labels, in (0, 1].
+        top_k: exactly the k most probable labels, whatever their probabilities; excludes the others.
+    """
+
+    policy: str | None = None
+    k: int | None = None
+    threshold: float | None = None
+    top_k: int | None = None
+
+    def rule(self, rule: LabelRule) -> LabelRule:
+        """`rule` with what is chosen here.
+
+        Raises:
+            ConfigError: the choices exclude each other, or one is out of its range.
+        """
+        thresholds, policy, k = rule.thresholds, rule.policy, rule.k
+        if self.top_k is not None:
+            if (self.policy, self.k, self.threshold) != (None, None, None):
+                raise ConfigError("excludes --policy, --k and --threshold; keep one", "--top-k")
+            return replace(rule, thresholds=np.full(len(thresholds), SMALLEST), policy="at_most", k=self.top_k)
+        if self.threshold is not None:
+            if not 0 < self.threshold <= 1:
+                raise ConfigError(f"must be in (0, 1], got {self.threshold}", "--threshold")
+            thresholds = np.full(len(thresholds), self.threshold)
+        if self.policy is not None or self.k is not None:
+            policy, k = cast(Policy, self.policy or "at_most"), self.k
+        return replace(rule, thresholds=thresholds, policy=policy, k=k)
+
+
+def predict(
+    bundle_folder: Path,
+    places: Sequence[str],
+    to: Path | None,
+    format: str,
+    console: Console,
+    choice: LabelChoice = LabelChoice(),
+    batch: int | None = None,
+) -> int:
     """Write predictions for all images, in the order of their names, and return how many could be used.
 
     Nothing appears under the name `to` before all is written.
@@ -112,9 +162,11 @@ def predict(bundle_folder: Path, places: Sequence[str], to: Path, format: str, c
     Args:
         bundle_folder: made by ``thaw export`` or ``thaw train``.
         places: as :func:`thaw.trainables.data.image_places.find_images` takes them.
-        to: a new file.
+        to: a new file; None for standard output, where a row appears as soon as it is known.
         format: a key of `FORMATS`.
         console: where progress is shown.
+        choice: of labels by their probabilities.
+        batch: images that the network takes at a time; by default as many as are fastest.
 
     Raises:
         ConfigError: the input is wrong; nothing was written.
@@ -122,10 +174,11 @@ def predict(bundle_folder: Path, places: Sequence[str], to: Path, format: str, c
     if format not in FORMATS:
         raise ConfigError(f"unknown format {format!r}{did_you_mean(format, FORMATS)}", "--format")
     chosen = FORMATS[format]
-    for file in (to, rejected_file(to)):
+    for file in (to, rejected_file(to)) if to is not None else ():
         check_new(file)
     images = find_images(places)
     bundle = load_bundle(bundle_folder)
+    bundle = replace(bundle, rule=choice.rule(bundle.rule))
     chosen.check(bundle)
     started = time.monotonic()
     rejected: list[tuple[str, str]] = []
@@ -135,27 +188,30 @@ def predict(bundle_folder: Path, places: Sequence[str], to: Path, format: str, c
             table.writerow(map(guarded, chosen.header(bundle)))
         bar = stack.enter_context(_progress(console))
         task = bar.add_task("", total=len(images))
-        for name, prediction in zip(images, bundle.stream(images.values()), strict=True):
+        for name, prediction in zip(images, bundle.stream(images.values(), batch), strict=True):
             if prediction.rejected:
                 rejected.append((name, prediction.rejected))
             else:
                 table.writerow(map(guarded, chosen.row(bundle, name, prediction)))
             bar.advance(task)
-        if rejected:
+        if rejected and to is not None:
             unused = _writer(stack, rejected_file(to), ",")
             unused.writerows(map(guarded, row) for row in [("file", "reason"), *rejected])
     used, seconds = len(images) - len(rejected), time.monotonic() - started
-    summary = f"{used} images in {seconds:.1f} s, {used / max(seconds, 1e-9):.0f} a second: {to}"
+    summary = f"{used} images in {seconds:.1f} s, {used / max(seconds, 1e-9):.0f} a second: {to or 'standard output'}"
     console.print(summary, markup=False, highlight=False, soft_wrap=True)
     if rejected:
         name, reason = rejected[0]
-        more = f"{len(rejected)} cannot be used (first: {name}: {reason}), see {rejected_file(to)}"
+        see = f", see {rejected_file(to)}" if to is not None else ""
+        more = f"{len(rejected)} cannot be used (first: {name}: {reason}){see}"
         console.print(more, markup=False, highlight=False, soft_wrap=True)
     return used
 
 
-def _writer(stack: ExitStack, to: Path, delimiter: str) -> Any:
-    """A CSV writer whose file takes its name when the stack ends well."""
+def _writer(stack: ExitStack, to: Path | None, delimiter: str) -> Any:
+    """A CSV writer to standard output, or to a file that takes its name when the stack ends well."""
+    if to is None:
+        return csv.writer(sys.stdout, delimiter=delimiter, lineterminator="\n")
     temporary = stack.enter_context(new_file(to))
     return csv.writer(
         stack.enter_context(temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="")),

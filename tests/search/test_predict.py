@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmarks import predict as benchmark
 from tests.bundles import CLASSES, write_bundle
 from thaw.search.cli import run
-from thaw.search.predict import predict
+from thaw.search.predict import LabelChoice, predict
 from thaw.spaces import ConfigError
 from thaw.spaces.csv_cells import unguarded
 from thaw.trainables.bundles import predict as prediction
@@ -155,7 +155,7 @@ def test_nothing_is_left_when_it_fails_midway(
 ) -> None:
     stream = Bundle.stream
 
-    def torn(self: Bundle, paths: list[Path]) -> Iterator[prediction.Prediction]:
+    def torn(self: Bundle, paths: list[Path], batch: int | None) -> Iterator[prediction.Prediction]:
         for number, one in enumerate(stream(self, paths)):
             if number == 35:
                 raise OSError("no space left on device")
@@ -291,3 +291,64 @@ def test_the_benchmark_states_both_bounds(
     for arm in ("decoding alone", "network alone", "thaw predict"):
         assert f"| {arm}" in told
     assert "Of the smaller of both alone: " in told
+
+
+def test_rows_go_to_standard_output_and_all_else_to_standard_error(
+    bundle: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "torn.png").write_bytes(b"\x89PNG")
+    monkeypatch.setattr(sys, "argv", ["thaw", "predict", str(bundle), str(images), "--to", "-"])
+    assert run() == 0
+    out, err = capsys.readouterr()
+    header, *rows = csv.reader(out.splitlines())
+    assert header[:2] == ["image", "labels"] and len(rows) == 40
+    assert "40 images in" in err and "1 cannot be used (first: torn.png" in err
+
+
+def labels_by(
+    choice: LabelChoice, bundle: Path, images: Path, to: Path
+) -> tuple[list[set[str]], list[dict[str, float]]]:
+    """Labels and probabilities of all images."""
+    predict(bundle, [str(images)], to, "probabilities", QUIET, choice)
+    _, *rows = rows_of(to)
+    to.unlink()
+    read = [set(json.loads(row[1]) if row[1].startswith("[") else row[1].split("|")) - {""} for row in rows]
+    return read, [dict(zip(CLASSES, map(float, row[2:]), strict=True)) for row in rows]
+
+
+def test_labels_may_be_chosen_otherwise(bundle: Path, images: Path, tmp_path: Path) -> None:
+    to = tmp_path / "out.csv"
+    for k in (1, 2):
+        labels, probabilities = labels_by(LabelChoice(top_k=k), bundle, images, to)
+        assert labels == [set(sorted(CLASSES, key=lambda name: -row[name])[:k]) for row in probabilities]
+    labels, probabilities = labels_by(LabelChoice(threshold=0.4), bundle, images, to)
+    assert labels == [{name for name in CLASSES if row[name] >= 0.4} for row in probabilities]
+    labels, _ = labels_by(LabelChoice(policy="never_empty", threshold=1.0), bundle, images, to)
+    assert all(len(given) == 1 for given in labels)
+    labels, _ = labels_by(LabelChoice(policy="at_most", k=1, threshold=0.01), bundle, images, to)
+    assert all(len(given) <= 1 for given in labels) and any(labels)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (LabelChoice(top_k=1, k=1), "--top-k: excludes"),
+        (LabelChoice(threshold=0.0), "--threshold: must be in"),
+        (LabelChoice(policy="at_most"), "k: at_most needs k"),
+        (LabelChoice(policy="most"), "policy: unknown policy"),
+    ],
+)
+def test_a_wrong_choice_is_refused_before_anything_is_written(
+    bundle: Path, images: Path, tmp_path: Path, choice: LabelChoice, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        predict(bundle, [str(images)], tmp_path / "out.csv", "probabilities", QUIET, choice)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_the_network_may_take_fewer_images_at_a_time(bundle: Path, images: Path, tmp_path: Path) -> None:
+    tables = []
+    for batch in (None, 3):
+        predict(bundle, [str(images)], tmp_path / f"{batch}.csv", "probabilities", QUIET, batch=batch)
+        tables.append(np.array([row[2:] for row in rows_of(tmp_path / f"{batch}.csv")[1:]], float))
+    np.testing.assert_allclose(*tables, atol=1e-5)

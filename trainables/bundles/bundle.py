@@ -52,9 +52,15 @@ class Bundle:
     classifier: Classifier
     device: torch.device
 
-    def stream(self, paths: Iterable[str | Path]) -> Iterator[Prediction]:
-        """One prediction a path, in their order, as they are done; memory does not grow with their number."""
-        return predict_files(self.classifier, self.model, self.rule, self.classes, list(paths), self.device)
+    def stream(self, paths: Iterable[str | Path], batch: int | None = None) -> Iterator[Prediction]:
+        """One prediction a path, in their order, as they are done; memory does not grow with their number.
+
+        Args:
+            paths: image files.
+            batch: images that the network takes at a time; by default as many as are fastest. Another number may change
+                the last bits of the probabilities.
+        """
+        return predict_files(self.classifier, self.model, self.rule, self.classes, list(paths), self.device, batch)
 
     def predict(self, paths: Iterable[str | Path]) -> list[Prediction]:
         """One prediction a path, in their order. An image that cannot be used has a reason in ``rejected``."""

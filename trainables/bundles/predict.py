@@ -52,6 +52,7 @@ def predict_files(
     classes: Sequence[str],
     paths: Sequence[str | Path],
     device: torch.device,
+    batch: int | None = None,
 ) -> Iterator[Prediction]:
     """One prediction a path, in the order of the paths, as they are done.
 
@@ -64,19 +65,22 @@ def predict_files(
         rule: from its logits to label sets.
         classes: names of its labels.
         paths: image files.
+        device: where to compute.
+        batch: images at a time; None for as many as are fastest.
     """
-    for i, outcome in enumerate(_in_order(_logits(classifier, model, paths, device))):
+    size = batch or chunk_size(device.type, model.image_size)
+    for i, outcome in enumerate(_in_order(_logits(classifier, model, paths, device, size))):
         if isinstance(outcome, Rejected):
             yield Prediction(str(paths[i]), (), {}, outcome.reason)
             continue
-        chances = rule.probabilities(outcome[None])
-        chosen = rule.label_sets(chances)[0]
+        probabilities = rule.probabilities(outcome[None])
+        chosen = rule.label_sets(probabilities)[0]
         labels = tuple(name for name, yes in zip(classes, chosen, strict=True) if yes)
-        yield Prediction(str(paths[i]), labels, dict(zip(classes, chances[0].tolist(), strict=True)))
+        yield Prediction(str(paths[i]), labels, dict(zip(classes, probabilities[0].tolist(), strict=True)))
 
 
 def _logits(
-    classifier: Classifier, model: ClassifierFacts, paths: Sequence[str | Path], device: torch.device
+    classifier: Classifier, model: ClassifierFacts, paths: Sequence[str | Path], device: torch.device, size: int
 ) -> Iterator[tuple[int, np.ndarray | Rejected]]:
     """(i, logits (L,) of file i), nearly in order.
 
@@ -90,7 +94,6 @@ def _logits(
             raise Rejected(found)
         return decode_image(path, model.image_size, model.resize, model.grey)
 
-    size = chunk_size(device.type, model.image_size)
     numbers: list[int] = []
     images: list[np.ndarray] = []
     for i, outcome in supervised(decode, len(paths), processors(), TIMEOUT):
