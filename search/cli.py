@@ -14,6 +14,7 @@ from rich.console import Console
 
 from thaw.search.backends import DEFAULT
 from thaw.search.exit_status import NOTHING_FINISHED, exit_status
+from thaw.search.options import Address, AtMost, Backend, File, Floor, Onnx, Policy, RunArgument, Set, Target, To
 from thaw.search.terminal import outlive_the_terminal
 from thaw.search.version import __version__
 from thaw.spaces import ConfigError, printable
@@ -26,35 +27,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # typer's own markup shows flags as options that take a <bool>
 )
-
-File = Annotated[Path, typer.Argument(help="a search file (YAML)", metavar="FILE")]
-RunArgument = Annotated[Path, typer.Argument(help="a run folder, such as results/NAME", metavar="RUN")]
-To = Annotated[Path, typer.Option("--to", help="a new folder for the model", metavar="BUNDLE")]
-Onnx = Annotated[bool, typer.Option("--onnx", help="add model.onnx")]
-Target = Annotated[
-    str, typer.Option(help="what thresholds serve: f1_macro, f1_micro, inclusion_accuracy or precision", metavar="NAME")
-]
-Floor = Annotated[float, typer.Option(help="least precision of each label, for --target precision", metavar="SHARE")]
-Policy = Annotated[
-    str | None,
-    typer.Option(
-        help="threshold, never_empty, at_most or exactly_one, which is the default where images have one label each",
-        metavar="NAME",
-    ),
-]
-AtMost = Annotated[int | None, typer.Option("--k", help="labels an image, for --policy at_most", min=1, metavar="K")]
-Set = Annotated[
-    list[str], typer.Option("--set", help="replace a key of the file: search.trials=10", metavar="KEY=VALUE")
-]
-
-Address = Annotated[
-    str | None, typer.Option(help="auto, or HOST:PORT: join this Ray cluster, from one of its nodes", metavar="ADDR")
-]
-
-Backend = Annotated[
-    str,
-    typer.Option("--backend", help="ray, or inline: in this process, one epoch after another", metavar="NAME"),
-]
 
 
 def run() -> int:
@@ -101,7 +73,9 @@ def _training() -> Iterator[None]:
 
 @app.command()
 def init(
-    photos: Annotated[Path, typer.Argument(help="a folder of photos, with their labels in it or beside it")],
+    photos: Annotated[
+        Path, typer.Argument(help="a folder of photos, with their labels in it or beside it", metavar="PHOTOS")
+    ],
     to: Annotated[Path, typer.Option("--to", help="a new file", metavar="FILE")] = Path("search.yaml"),
 ) -> None:
     """Look at a folder of photos and write a search file for it."""
@@ -187,7 +161,7 @@ def show(
     to: Annotated[Path, typer.Option("--to", help="a new page", metavar="FILE.html")] = Path("photos.html"),
     set_: Set = [],  # noqa: B006 - typer copies it
 ) -> None:
-    """Show training images as the network sees them, clean and augmented."""
+    """Show training images as the network sees them."""
     from thaw.search.photos import show as write
     from thaw.search.settings.config import load_config
 
@@ -375,7 +349,8 @@ def predict(
         "probabilities"
     ),
     policy: Annotated[
-        str | None, typer.Option(help="threshold, never_empty or at_most, instead of the bundle's", metavar="NAME")
+        str | None,
+        typer.Option(help="threshold, never_empty, at_most or exactly_one, not the bundle's", metavar="NAME"),
     ] = None,
     k: AtMost = None,
     threshold: Annotated[

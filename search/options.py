@@ -1,0 +1,37 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+File = Annotated[Path, typer.Argument(help="a search file (YAML)", metavar="FILE")]
+RunArgument = Annotated[Path, typer.Argument(help="a run folder, such as results/NAME", metavar="RUN")]
+To = Annotated[Path, typer.Option("--to", help="a new folder for the model", metavar="BUNDLE")]
+Onnx = Annotated[bool, typer.Option("--onnx", help="add model.onnx")]
+Target = Annotated[
+    str, typer.Option(help="what thresholds serve: f1_macro, f1_micro, inclusion_accuracy or precision", metavar="NAME")
+]
+Floor = Annotated[float, typer.Option(help="least precision of each label, for --target precision", metavar="SHARE")]
+Policy = Annotated[
+    str | None,
+    typer.Option(
+        help="threshold, never_empty, at_most or exactly_one, which is the default where images have one label each",
+        metavar="NAME",
+    ),
+]
+AtMost = Annotated[int | None, typer.Option("--k", help="labels an image, for --policy at_most", min=1, metavar="K")]
+Set = Annotated[
+    list[str], typer.Option("--set", help="replace a key of the file: search.trials=10", metavar="KEY=VALUE")
+]
+
+Address = Annotated[
+    str | None, typer.Option(help="auto, or HOST:PORT: join this Ray cluster, from one of its nodes", metavar="ADDR")
+]
+
+Backend = Annotated[
+    str,
+    typer.Option("--backend", help="ray, or inline: in this process, one epoch after another", metavar="NAME"),
+]
