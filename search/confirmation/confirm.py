@@ -26,6 +26,7 @@ from thaw.search.sessions.lock import driving
 from thaw.search.sessions.resume import changed_config
 from thaw.search.sessions.tuner import decoding, run_session, write_inputs
 from thaw.spaces import ConfigError
+from thaw.spaces.files import check_writable
 from thaw.trainables.evaluation.bootstrap import Estimate, bootstrap
 from thaw.trainables.training.losses import probabilities
 
@@ -77,13 +78,14 @@ def run_confirm(
         The content of ``confirm.json``, None where it was interrupted; and why it ended: ``done`` or a signal's name.
 
     Raises:
-        ConfigError: the input is wrong, or no configuration got through all folds.
+        ConfigError: the input is wrong, the run folder is read-only or full, or no configuration got through all folds.
         RunStopped: the event log could not be written.
     """
     check_backend(backend)
     console = console or Console(quiet=True)
     # Ray takes a relative path for the address of a storage service.
     run = load_run(Path(path).resolve())
+    check_writable(run.folder.path)
     plan = make_plan(run, top, folds, seeds)
     prepared = _prepared(run, plan, overrides, console)
     folder = run.folder.confirm

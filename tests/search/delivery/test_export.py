@@ -21,6 +21,7 @@ from torchvision import models
 from tests.mounts import read_only, small_disk
 from tests.searches import search_file, small_search
 from thaw.analysis.run import Run, load_run
+from thaw.search.confirmation.confirm import run_confirm
 from thaw.search.confirmation.out_of_fold import OutOfFold, write_out_of_fold
 from thaw.search.delivery import export
 from thaw.search.delivery.export import export_run
@@ -352,8 +353,9 @@ def test_a_run_folder_that_cannot_be_written_is_refused_before_anything_is_train
     with read_only(copied.folder.path):
         with pytest.raises(ConfigError, match="must be writable"):
             _export(copied, tmp_path / "bundle")
-        with pytest.raises(ConfigError, match="must be writable"):
-            resume_search(copied.folder.path)
+        for command in (resume_search, run_confirm):
+            with pytest.raises(ConfigError, match="must be writable"):
+                command(copied.folder.path)
     with small_disk(tmp_path / "disk", "100k") as disk, pytest.raises(ConfigError, match="MB are needed"):
         _export(copied, disk / "bundle")
 
