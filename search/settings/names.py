@@ -19,7 +19,8 @@ ALGORITHMS = {
 SCHEDULERS = {
     "asha": "asynchronous successive halving: at each rung a trial stops unless it is among the best "
     "1/reduction_factor of those that have reached it",
-    "asha_promotion": "the same, but trials wait at a rung and go on once they are among the best",
+    "asha_promotion": "the same, but trials wait at a rung and go on once they are among the best; for "
+    "`algorithm: random`, as other algorithms do not learn from trials that wait",
     "median": "a trial stops where its best value is worse than the median of the others' averages at that epoch",
     "none": "every trial trains to its end",
 }

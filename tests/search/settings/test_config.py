@@ -28,7 +28,7 @@ def test_defaults_and_the_way_people_write_numbers(tmp_path: Path) -> None:
     assert config.search.algorithm == "tpe" and config.search.metric == "val_map" and config.trials == 32
     assert config.search.time_budget == 5400
     assert config.space["learning_rate"]["log"] == [1e-5, 1e-2]
-    assert config.data.split.validation == 0.2 and config.scheduler.type == "asha"
+    assert config.data.split.validation == 0.2 and config.scheduler.type == "median"
 
 
 def test_the_resolved_file_loads_to_an_equal_configuration(tmp_path: Path) -> None:
