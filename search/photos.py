@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from thaw.analysis.report.photos import Photo, Sheet, photo_page
 from thaw.analysis.run import Run
+from thaw.search.prepare.data_facts import SAMPLE, spread
 from thaw.search.prepare.data_set import load_dataset
 from thaw.search.settings.config import load_config
 from thaw.search.settings.schema import SearchConfig
@@ -28,10 +29,10 @@ from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.decoding import Rejected, decode_image
 from thaw.trainables.data.grey import Scales, scales_from
 from thaw.trainables.data.image_store import sampled_grey
-from thaw.trainables.data.splits import Split, split_dataset
+from thaw.trainables.data.splits import split_dataset
 
-TRAINING, VIEWS = 6, 2
-"""Training images that are shown, each clean and in so many views."""
+VIEWS = 2
+"""Of each training image, beside the clean one."""
 
 WORST = 12
 """Photos of each other kind."""
@@ -46,7 +47,6 @@ class _Photos:
 
     config: SearchConfig
     dataset: Dataset
-    split: Split
     scales: Scales | None
 
     def pixels(self, row: int) -> np.ndarray | None:
@@ -80,8 +80,17 @@ def show(config: SearchConfig, to: Path, console: Console) -> None:
     check_new(to)
     dataset = load_dataset(config)
     grey = sampled_grey(dataset.root, dataset.files, config.data.white)
-    split = split_dataset(dataset, ~np.isin(dataset.files, dataset.absent()), **config.data.split.model_dump())
-    sheet = training_sheet(_Photos(config, dataset, split, grey.scales))
+    there, chosen = ~np.isin(dataset.files, dataset.absent()), config.data.split
+    split = split_dataset(
+        dataset,
+        there,
+        validation=chosen.validation,
+        test=chosen.test,
+        seed=chosen.seed,
+        column=chosen.column,
+        group=chosen.group,
+    )
+    sheet = training_sheet(_Photos(config, dataset, grey.scales), spread(split.train, SAMPLE))
     if not sheet.photos:
         raise ConfigError(f"none of the images that were looked at in {dataset.root} can be used", "data.images")
     with new_file(to) as temporary:
@@ -96,12 +105,14 @@ def run_sheets(run: Run) -> list[Sheet]:
         ConfigError: the images or labels are no longer what the run had, or not here.
     """
     photos = _photos_of(run)
-    sheets = [training_sheet(photos)]
+    recorded = run.folder.provenance()["data"]
+    sheets = [training_sheet(photos, recorded.get("sample", []))]
     best = run.best
     if best is not None and run.folder.best_file(best.number).is_file():
         logits, rows = _logits(run.folder.best_file(best.number), "validation.logits", "validation.rows")
-        if not np.array_equal(np.sort(rows), photos.split.validation):
-            raise ConfigError("other images validate than in the run; has the label file changed?", "data.labels")
+        within = rows.max() < len(photos.dataset.files)
+        if not within or photos.dataset.labels[rows].sum(axis=0).tolist() != recorded["labels"]["counts"]["validation"]:
+            raise ConfigError("the labels are not those of the run; has the label file changed?", "data.labels")
         sheets += _worst_sheets(photos, rows, _probabilities(logits, str(best.config["loss"])), best.number)
     confirmation = run.folder.confirmation()
     if confirmation is not None and run.folder.confirmed_predictions(confirmation["chosen"]).is_file():
@@ -117,28 +128,26 @@ def _photos_of(run: Run) -> _Photos:
     dataset, recorded = load_dataset(config), run.folder.provenance()["data"]
     if list(dataset.classes) != recorded["classes"]:
         raise ConfigError("the labels are not those of the run; has the label file changed?", "data.labels")
-    rejected = run.folder.rejected_file.read_text(encoding="utf-8") if run.folder.rejected_file.is_file() else ""
-    listed = {line.partition(",")[0].strip('"') for line in rejected.splitlines()[1:]}
-    usable = np.array([file not in listed for file in dataset.files])
-    split = split_dataset(dataset, usable, **config.data.split.model_dump())
-    if recorded.get("split") not in (None, split.digest):
-        raise ConfigError("images or labels have changed since the run", "data")
+    if recorded.get("names") not in (None, dataset.names_digest):
+        raise ConfigError(
+            "the files are not those of the run, or in another order; has the label file changed?", "data"
+        )
     scales = scales_from(recorded["grey"]["scales"]) if "grey" in recorded else None
-    return _Photos(config, dataset, split, scales)
+    return _Photos(config, dataset, scales)
 
 
-def training_sheet(photos: _Photos) -> Sheet:
-    """Some training images, evenly spread, each clean and in the first views."""
-    config, train = photos.config, photos.split.train
+def training_sheet(photos: _Photos, rows: Sequence[int]) -> Sheet:
+    """Some training images, each clean and in the first views."""
+    config = photos.config
     augment = config.data.augment if isinstance(config.data.augment, Augment) else AUGMENTS[config.data.augment]
     views = 0 if augment.is_identity else VIEWS
     shown = []
-    for row in train[np.linspace(0, len(train) - 1, min(TRAINING, len(train))).astype(int)]:
-        pixels = photos.pixels(int(row))
+    for row in rows:
+        pixels = photos.pixels(row)
         if pixels is None:
             continue
         name = photos.dataset.files[row]
-        shown.append(Photo(pixels, name, (photos.labels(int(row)),)))
+        shown.append(Photo(pixels, name, (photos.labels(row),)))
         for view in range(views):
             [matrix] = view_matrices(augment, config.search.seed, view, [row])
             shown.append(Photo(augmented(pixels, matrix), name, (f"augmented, view {view}",)))

@@ -9,6 +9,14 @@ import numpy as np
 
 from thaw.trainables.data.splits import Split
 
+SAMPLE = 6
+"""Training images that a report may show."""
+
+
+def spread(rows: np.ndarray, count: int) -> list[int]:
+    """Some of the rows, evenly spread."""
+    return [int(row) for row in rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]]
+
 
 def label_facts(labels: np.ndarray, split: Split) -> dict[str, Any]:
     """Counts of labels, of labels an image, and of labels together.

@@ -11,7 +11,7 @@ import numpy as np
 
 from thaw.spaces import ConfigError
 from thaw.trainables.data.dataset import Dataset, read_dataset
-from thaw.trainables.data.splits import SPLIT_NAMES, given_split
+from thaw.trainables.data.splits import split_dataset
 
 LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt")
 LABEL_FOLDERS = ("annotations", "labels")
@@ -22,7 +22,6 @@ IMAGE_FOLDERS = ("images", "imgs", "img", "photos", "pictures", "jpegimages", "d
 
 CLASS_FILES = re.compile(r"(class(es)?|class_?names|names|categories|label_?names)\.(json|csv|tsv|txt)", re.IGNORECASE)
 
-SPLIT_COLUMNS = ("split", "set", "subset", "part", "partition", "phase", "is_valid", "is_val", "is_test")
 GROUP_COLUMNS = re.compile(
     r"(patient|subject|person|individual|lesion|case|group|site|camera|location)(_?id)?", re.IGNORECASE
 )
@@ -133,15 +132,13 @@ def _best_root(place: Path, labels: Path, faults: list[str]) -> tuple[int, Path,
 
 def _split_column(dataset: Dataset) -> str | None:
     """A column that says which image trains and which validates."""
+    usable = np.ones(len(dataset.files), bool)
     for name in map(str, dataset.columns.columns):
-        values = set(dataset.columns[name].str.strip().str.lower()) - {""}
-        if name.lower() not in SPLIT_COLUMNS and not values <= SPLIT_NAMES.keys():
-            continue
         try:
-            split = given_split(dataset, np.ones(len(dataset.files), bool), name)
+            split_dataset(dataset, usable, column=name)
         except ConfigError:
             continue
-        if split is not None and len(split.train) and len(split.validation):
+        if dataset.columns[name].nunique() > 1:
             return name
     return None
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from thaw.search.prepare.data_facts import label_facts
+from thaw.search.prepare.data_facts import SAMPLE, label_facts, spread
 from thaw.search.prepare.preflight import Prepared
 from thaw.search.version import __version__
 
@@ -34,6 +34,8 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
         "data": {
             "fingerprint": prepared.fingerprint,
             "split": split.digest,
+            "names": prepared.dataset.names_digest,
+            "sample": spread(split.train, SAMPLE),
             "classes": list(prepared.dataset.classes),
             "images": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
             "single_label": prepared.context.single_label,

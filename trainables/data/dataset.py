@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
 import re
@@ -52,6 +53,12 @@ class Dataset:
     def single_label(self) -> bool:
         """Whether every image has exactly one label."""
         return bool((self.labels.sum(axis=1) == 1).all())
+
+    @property
+    def names_digest(self) -> str:
+        """Hex digest of the file names in their order, so that row numbers can be understood later."""
+        names = "\0".join(self.files).encode(errors="surrogateescape")
+        return hashlib.blake2b(names, digest_size=16).hexdigest()
 
     def absent(self) -> list[str]:
         """The files that do not exist below `root`; every folder is listed once, no file is opened.
