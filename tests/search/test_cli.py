@@ -167,7 +167,10 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = {
         lambda f: {"training": {"architecture": "resnet18"}, "weights": {"resnet18": str(f / "gone.pth")}},
         ("weights.resnet18", "gone.pth"),
     ),
-    "output": (lambda f: {"output": str(f / "search.yaml" / "below")}, ("must be writable", "choose another --output")),
+    "output": (
+        lambda f: {"output": str(f / "search.yaml" / "below")},
+        ("must be writable", "choose another name or --output"),
+    ),
     "too many processors": (lambda _: {"resources": {"cpu": 4096}}, ("resources.cpu", "4096", "ask for less")),
 }
 

@@ -21,9 +21,9 @@ def is_own(folder: Path) -> bool:
 
 def holds_own_results(folder: Path) -> bool:
     """Whether a folder is Thaw's own, or the ``output`` of its searches: it holds some, and no image beside them."""
-    if is_own(folder):
-        return True
     try:
+        if is_own(folder):
+            return True
         entries = list(folder.iterdir())
     except OSError:
         return False  # whoever reads the folder says why it cannot be read

@@ -20,6 +20,7 @@ from PIL import Image
 from tests.conftest import ROOT
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data import image_store, supervision
+from thaw.trainables.data.grey import Extent
 from thaw.trainables.data.image_store import ImageStore, Rejected, decode_image, open_store
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -393,14 +394,14 @@ def test_unreadable_files_are_tried_again_later(images: Path, tmp_path: Path, mo
         return open_store(images, names(images), 16, directory=tmp_path)
 
     with monkeypatch.context() as context:
-        real = image_store.decode_image
+        real = image_store.decode_or_measure
 
-        def denied(path: Path, size: int, resize: str = "crop") -> np.ndarray:
+        def denied(path: Path, size: int, resize: str = "crop") -> np.ndarray | tuple[str, Extent]:
             if path.name == "3.png":
                 raise Rejected("cannot be read: Permission denied", passing=True)
             return real(path, size, resize)
 
-        context.setattr(image_store, "decode_image", denied)
+        context.setattr(image_store, "decode_or_measure", denied)
         assert opened().rejected == (("3.png", "cannot be read: Permission denied"),)
     assert len(opened().rejected) == 1, "the processes of one search agree"
     index = next(tmp_path.glob("images-*/index.json"))
