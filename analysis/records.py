@@ -53,6 +53,7 @@ class TrialRecord:
 
     @property
     def seconds(self) -> float:
+        """Of all phases of all epochs; :mod:`thaw.analysis.cost` says what of it is the trial's own."""
         return sum(sum(row["seconds"].values()) for row in self.epochs.values())
 
 

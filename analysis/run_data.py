@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from thaw.analysis.clock import Clock
+from thaw.analysis.cost import cost_table
 from thaw.analysis.records import TrialRecord, apply_event, best_record
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import history_table, trials_table
@@ -72,6 +73,11 @@ class RunData:
     def history(self) -> pd.DataFrame:
         """One row a trial and epoch; see :func:`thaw.analysis.tables.history_table`."""
         return history_table(self.records.values())
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """One row a trial and epoch; see :func:`thaw.analysis.cost.cost_table`."""
+        return cost_table(self.records.values())
 
     @cached_property
     def best(self) -> TrialRecord | None:

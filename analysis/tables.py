@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from thaw.analysis.cost import cost_table
 from thaw.analysis.records import TrialRecord
 from thaw.spaces import METRICS, TrialConfig, best_epoch, metric
 from thaw.spaces.metrics import PREFIXES
@@ -23,18 +24,22 @@ def trials_table(records: Collection[TrialRecord], objective: str) -> pd.DataFra
     """One row a trial.
 
     Columns: trial, status, every hyperparameter, best_epoch and its metrics (``val_map`` …), last_epoch, seconds
-    (of training and validation), parameters (trained ones), error.
+    (here: of training and validation), seconds_alone (by itself: with the activations that trials share),
+    parameters (trained ones), error.
     """
+    costs = cost_table(records).drop_duplicates("trial", keep="last").set_index("trial").round(3)
     rows = []
     for record in records:
         row: dict[str, Any] = {"trial": record.number, "status": record.status, **record.config}
         if record.epochs:
             best = best_epoch(record.values(objective), objective)
             row |= {"best_epoch": best, **record.epochs[best]["metrics"], "last_epoch": max(record.epochs)}
-        row |= {"seconds": round(record.seconds, 3), "parameters": record.parameters, "error": record.error}
+        for name in ("seconds", "seconds_alone"):
+            row[name] = float(costs[name].get(record.number, 0.0))
+        row |= {"parameters": record.parameters, "error": record.error}
         rows.append(row)
     columns = ["trial", "status", *TrialConfig.model_fields, "best_epoch", *metric_columns(records)]
-    table = pd.DataFrame(rows, columns=[*columns, "last_epoch", "seconds", "parameters", "error"])
+    table = pd.DataFrame(rows, columns=[*columns, "last_epoch", "seconds", "seconds_alone", "parameters", "error"])
     whole = ["best_epoch", "last_epoch", "parameters"]
     return table.astype({name: "Int64" for name in whole}).sort_values("trial", ignore_index=True)
 

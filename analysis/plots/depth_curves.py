@@ -9,13 +9,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from thaw.analysis.equal_epochs import named, standings
 from thaw.analysis.plots.axes import metric_axis, whole_numbers
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import finished_trials
 from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed, number, shortened
-from thaw.spaces import STAGES
+from thaw.spaces import STAGES, metric
 
 PANELS = 4
 MARKERS = "os^Dv*"
@@ -26,7 +27,9 @@ MARKERS = "os^Dv*"
 class DepthCurves:
     """Rows architecture, freeze_depth, trial, epoch, value of the best trials, the best architecture first.
 
-    `best` has one row a curve, best first: architecture, freeze_depth, trial, value (at its best epoch), trials.
+    `best` has one row a curve, best first: architecture, freeze_depth, trial, value (the best within the epochs that
+    are compared), whole (how many trials were trained to the end), settled (none of the others could have done better),
+    stopped (in words, how the others were).
     """
 
     metric: str
@@ -40,10 +43,15 @@ def compute(run: RunData) -> DepthCurves:
     if depths.max() < 2:
         raise NotEnough("no architecture was tried at two freeze depths")
     trials = trials[trials["architecture"].isin(depths.index[depths > 1])]
-    groups = trials.groupby(["architecture", "freeze_depth"], sort=False)
-    best = groups.agg(trial=("trial", "first"), value=(run.metric, "first"), trials=("trial", "size")).reset_index()
+    best = pd.DataFrame(
+        [
+            (*place.key, place.trial, place.best, place.whole, place.settled, place.stopped)
+            for place in standings(run, trials, ["architecture", "freeze_depth"])
+        ],
+        columns=["architecture", "freeze_depth", "trial", "value", "whole", "settled", "stopped"],
+    )
     rows = run.history[["trial", "epoch", run.metric]].rename(columns={run.metric: "value"})
-    curves = best[["architecture", "freeze_depth", "trial"]].merge(rows, on="trial")
+    curves = best[["architecture", "freeze_depth", "trial", "whole"]].merge(rows, on="trial")
     return DepthCurves(run.metric, curves, best)
 
 
@@ -59,7 +67,9 @@ def draw(data: DepthCurves, theme: Theme) -> Figure:
     for axes, name in zip(panels.flat, shown, strict=False):
         of_name = data.curves[data.curves["architecture"] == name]
         for depth, curve in of_name.groupby("freeze_depth"):
-            axes.plot(curve["epoch"], curve["value"], **_style(int(depth), theme))
+            # Dashed: this trial was stopped, and so was every other of that depth.
+            line = "-" if curve["whole"].iloc[0] else "--"
+            axes.plot(curve["epoch"], curve["value"], line, **_style(int(depth), theme))
         axes.set_title(shortened(name, 30))
         whole_numbers(axes)
         metric_axis(axes, data.metric, data.curves["value"].to_numpy())
@@ -70,7 +80,10 @@ def draw(data: DepthCurves, theme: Theme) -> Figure:
         lowest.set_xlabel("epoch")
         lowest.tick_params(labelbottom=True)
     depths = sorted({int(depth) for depth in data.best["freeze_depth"]})
-    theme.legend(figure, [Line2D([], [], label=f"freeze depth {depth}", **_style(depth, theme)) for depth in depths])
+    handles = [Line2D([], [], label=f"freeze depth {depth}", **_style(depth, theme)) for depth in depths]
+    if not data.best["whole"].all():
+        handles.append(Line2D([], [], color=theme.muted, ls="--", label="every trial was stopped"))
+    theme.legend(figure, handles)
     if len(shown) < len(names):
         theme.title(figure, f"{PLOT.title}, the best {len(shown)} of {len(names)} architectures")
     return figure
@@ -83,8 +96,23 @@ def _style(depth: int, theme: Theme) -> dict[str, Any]:
 def finding(data: DepthCurves) -> str:
     name = data.best["architecture"].iloc[0]
     rows = data.best[data.best["architecture"] == name].to_dict("records")
-    parts = [f"{number(row['value'])} with {counted(row['freeze_depth'], 'stage')} frozen" for row in rows]
-    return f"The best trials of {name} reach {data.metric} {listed(parts)}."
+    more = "or more" if metric(data.metric).maximize else "or less"
+    parts = [
+        number(row["value"])
+        + ("" if row["settled"] else f" {more}")
+        + f" with {counted(row['freeze_depth'], 'stage')} frozen"
+        for row in rows
+        if row["whole"]
+    ]
+    unknown = [f"{row['freeze_depth']} ({row['stopped']})" for row in rows if not row["whole"]]
+    text = f"The best trials of {name} reach {data.metric} {listed(parts)}" if parts else ""
+    if unknown:
+        text += f"{'; what it' if text else f'What {name}'} would reach at {_depths(unknown)} is unknown"
+    return f"{text}."
+
+
+def _depths(words: list[str]) -> str:
+    return f"depth{'s' if len(words) > 1 else ''} {named(words)}"
 
 
 def table(data: DepthCurves) -> pd.DataFrame:

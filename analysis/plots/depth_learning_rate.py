@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from thaw.analysis.equal_epochs import named, standings
 from thaw.analysis.plots.axes import logarithmic
 from thaw.analysis.plots.interactive import plotly_figure
 from thaw.analysis.plots.plot import NotEnough, Plot
@@ -25,15 +26,20 @@ SPREAD = 0.32
 
 @dataclass(frozen=True)
 class Interaction:
-    """Rows trial, architecture, freeze_depth, learning_rate, value of trials with pretrained weights, best first."""
+    """Trials with pretrained weights, best first: trial, architecture, freeze_depth, learning_rate, value, whole.
+
+    `whole`: trained to the end; the value of another is that of the epoch at which it was stopped. `unknown`: freeze
+    depth → in words, how its trials were stopped, where none is whole.
+    """
 
     metric: str
     trials: pd.DataFrame
+    unknown: dict[Any, str]
 
     @property
     def best(self) -> pd.DataFrame:
-        """The best trial of each depth, in order of depth."""
-        return self.trials.drop_duplicates("freeze_depth").sort_values("freeze_depth")
+        """The best whole trial of each depth, in order of depth."""
+        return self.trials[self.trials["whole"]].drop_duplicates("freeze_depth").sort_values("freeze_depth")
 
 
 def compute(run: RunData) -> Interaction:
@@ -43,8 +49,10 @@ def compute(run: RunData) -> Interaction:
         raise NotEnough("fewer than two freeze depths were tried")
     if trials["learning_rate"].nunique() < 2:
         raise NotEnough("fewer than two learning rates were tried")
-    columns = ["trial", "architecture", "freeze_depth", "learning_rate", run.metric]
-    return Interaction(run.metric, trials[columns].rename(columns={run.metric: "value"}).astype({"freeze_depth": int}))
+    trials = trials.astype({"freeze_depth": int}).assign(whole=trials["status"] != "pruned")
+    unknown = {place.key[0]: place.stopped for place in standings(run, trials, ["freeze_depth"]) if place.unknown}
+    columns = ["trial", "architecture", "freeze_depth", "learning_rate", run.metric, "whole"]
+    return Interaction(run.metric, trials[columns].rename(columns={run.metric: "value"}), unknown)
 
 
 def draw(data: Interaction, theme: Theme) -> Figure:
@@ -55,8 +63,18 @@ def draw(data: Interaction, theme: Theme) -> Figure:
     heights = trials["freeze_depth"] + _spread(trials["freeze_depth"])
     many = len(trials) > 500
     colours = theme.colours if metric(data.metric).maximize else theme.colours.reversed()
+    whole = trials["whole"]
+    axes.plot(
+        trials["learning_rate"][~whole], heights[~whole], ".", color=theme.muted, ms=3, alpha=0.8, rasterized=many
+    )
     points = axes.scatter(
-        trials["learning_rate"], heights, c=trials["value"], cmap=colours, s=8 if many else 26, lw=0, rasterized=many
+        trials["learning_rate"][whole],
+        heights[whole],
+        c=trials["value"][whole],
+        cmap=colours,
+        s=8 if many else 26,
+        lw=0,
+        rasterized=many,
     )
     best = data.best
     on_top = heights.loc[best.index]
@@ -67,13 +85,15 @@ def draw(data: Interaction, theme: Theme) -> Figure:
     axes.set_ylim(depths[0] - 0.5, depths[-1] + 0.5)
     axes.set_xlabel("learning rate (a step's size, no unit)")
     axes.set_ylabel("freeze depth (stages frozen)")
-    bar = figure.colorbar(points, ax=axes, fraction=0.05, aspect=30)
-    bar.set_label(data.metric)
-    bar.outline.set_visible(False)
+    if whole.any():
+        bar = figure.colorbar(points, ax=axes, fraction=0.05, aspect=30)
+        bar.set_label(data.metric)
+        bar.outline.set_visible(False)
     ring = Line2D(
-        [], [], color=theme.text, lw=0.8, ls=":", marker="o", ms=8, mfc="none", label="best trial of each depth"
+        [], [], color=theme.text, lw=0.8, ls=":", marker="o", ms=8, mfc="none", label="best whole trial of each depth"
     )
-    theme.legend(figure, [ring])
+    dot = Line2D([], [], color=theme.muted, lw=0, marker=".", ms=5, label="stopped early")
+    theme.legend(figure, [ring] if whole.all() else [ring, dot])
     return figure
 
 
@@ -86,18 +106,24 @@ def _spread(depths: pd.Series) -> np.ndarray:
 
 def finding(data: Interaction) -> str:
     best = data.best
-    low, high = best.iloc[0], best.iloc[-1]
+    cannot = [f"{depth} ({words})" for depth, words in sorted(data.unknown.items())]
+    unknown = f"the best learning rate is unknown at freeze depth {named(cannot)}." if cannot else ""
+    if len(best) < 2:
+        return f"The depths' best learning rates cannot be compared; {unknown}"
     winner = best_first(best, data.metric, "value").iloc[0]
     counts = data.trials["freeze_depth"].value_counts()
-    parts = [
-        f"{number(row['learning_rate'])} at freeze depth {row['freeze_depth']} "
-        f"({counted(int(counts[row['freeze_depth']]), 'trial')})"
-        for row in (low, high)
-    ]
-    return (
-        f"The best learning rate was {parts[0]} and {parts[1]}; the best trial of all stands at depth "
-        f"{winner['freeze_depth']} with {number(winner['learning_rate'])}."
+    whole = data.trials[data.trials["whole"]]["freeze_depth"].value_counts()
+    parts = []
+    for row in (best.iloc[0], best.iloc[-1]):
+        depth = int(row["freeze_depth"])
+        some = f"{whole[depth]} of " if whole[depth] < counts[depth] else ""
+        trials = f"{some}{counted(int(counts[depth]), 'trial')}"
+        parts.append(f"{number(row['learning_rate'])} at freeze depth {depth} ({trials})")
+    text = (
+        f"Of the trials trained to the end, the best learning rate was {parts[0]} and {parts[1]}; the best of them "
+        f"stands at depth {winner['freeze_depth']} with {number(winner['learning_rate'])}"
     )
+    return f"{text}; {unknown}" if unknown else f"{text}."
 
 
 def table(data: Interaction) -> pd.DataFrame:

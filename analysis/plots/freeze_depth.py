@@ -1,14 +1,15 @@
-"""The best value of every architecture at every freeze depth, with how many trials that rests on."""
+"""The best value of every architecture at every freeze depth, at equal epochs, with how many trials that rests on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from thaw.analysis.equal_epochs import named, open_rivals, standings
 from thaw.analysis.plots.heatmap import heatmap, name_cells
 from thaw.analysis.plots.interactive import plotly_figure
 from thaw.analysis.plots.plot import NotEnough, Plot
@@ -21,11 +22,16 @@ from thaw.spaces import Choice, Int
 
 @dataclass(frozen=True)
 class Cells:
-    """One row a cell that holds trials, best first: architecture, freeze_depth, best, trial, trials, to_the_end."""
+    """One row a cell that holds trials, the best value seen first.
+
+    Its columns are architecture, freeze_depth, and best, trial, could, trials, whole, stopped_by of
+    :class:`thaw.analysis.equal_epochs.Standing`. `open`: the cells, in words, that could hold a better value.
+    """
 
     metric: str
     cells: pd.DataFrame
     depths: list[int]
+    open: list[str]
 
 
 def compute(run: RunData) -> Cells:
@@ -35,14 +41,12 @@ def compute(run: RunData) -> Cells:
     depths = sorted({int(value) for value in searched | set(trials["freeze_depth"])})
     if len(depths) == 1 and trials["architecture"].nunique() == 1:
         raise NotEnough("neither architecture nor freeze depth was varied")
-    # Trials come best first, so the first row of a group is its best one.
-    cells = trials.groupby(["architecture", "freeze_depth"], sort=False).agg(
-        best=(run.metric, "first"),
-        trial=("trial", "first"),
-        trials=("trial", "size"),
-        to_the_end=("status", lambda statuses: int((statuses != "pruned").sum())),
-    )
-    return Cells(run.metric, cells.reset_index(), depths)
+    best, *others = standings(run, trials, ["architecture", "freeze_depth"])
+    cells = pd.DataFrame([asdict(cell) for cell in (best, *others)])
+    cells[["architecture", "freeze_depth"]] = cells.pop("key").tolist()
+    rivals = [f"{cell.key[0]} at depth {cell.key[1]} ({cell.stopped})" for cell in open_rivals(run, best, others)]
+    names = ["architecture", "freeze_depth", "best", "trial", "could", "trials", "whole", "stopped_by"]
+    return Cells(run.metric, cells[names], depths, rivals)
 
 
 def draw(data: Cells, theme: Theme) -> Figure:
@@ -51,22 +55,31 @@ def draw(data: Cells, theme: Theme) -> Figure:
     words = [["no trial"] * len(data.depths) for _ in names]
     for cell in data.cells.to_dict("records"):
         row, column = names.index(cell["architecture"]), data.depths.index(cell["freeze_depth"])
-        values[row, column] = cell["best"]
         words[row][column] = f"{number(cell['best'])}\nn = {cell['trials']:,}"
-    figure = theme.figure(1.6 + 0.5 * len(names))
+        if cell["whole"]:
+            values[row, column] = cell["best"]
+        else:
+            words[row][column] += f"\nstopped by {cell['stopped_by']}"
+    figure = theme.figure(1.6 + 0.56 * len(names))
     axes = figure.subplots()
     heatmap(figure, axes, theme, values, words, f"best {data.metric}")
     name_cells(axes, [shortened(name) for name in names], [str(depth) for depth in data.depths])
     axes.set_xlabel("freeze depth (stages frozen; 0 trains everything, 5 the head alone); n: trials")
+    if not data.cells["whole"].all():
+        axes.set_title("without a colour: every trial was stopped by that epoch, its outcome is unknown")
     return figure
 
 
 def finding(data: Cells) -> str:
     best = data.cells.iloc[0]
-    text = (
-        f"{best['architecture']} at freeze depth {best['freeze_depth']} is best with {data.metric} "
-        f"{number(best['best'])} ({counted(int(best['trials']), 'trial')} there)"
-    )
+    place = f"{best['architecture']} at freeze depth {best['freeze_depth']}"
+    there = f"({counted(int(best['trials']), 'trial')} there)"
+    if data.open:
+        seen = f"The best {data.metric} seen is {number(best['best'])}, of {place} {there}"
+        return f"{seen}; what is best is unknown, as trials were stopped that could have done better: " + (
+            f"{named(data.open)}."
+        )
+    text = f"{place} is best with {data.metric} {number(best['best'])} {there}"
     others = data.cells[
         (data.cells["architecture"] == best["architecture"]) & (data.cells["freeze_depth"] != best["freeze_depth"])
     ]
@@ -83,7 +96,8 @@ def table(data: Cells) -> pd.DataFrame:
 
 def interactive(data: Cells) -> dict[str, Any]:
     cells = data.cells
-    grid = cells.pivot(index="architecture", columns="freeze_depth", values="best")
+    known = cells.assign(best=cells["best"].where(cells["whole"] > 0))
+    grid = known.pivot(index="architecture", columns="freeze_depth", values="best")
     counts = cells.pivot(index="architecture", columns="freeze_depth", values="trials").fillna(0).astype(int)
     trace = {
         "type": "heatmap",

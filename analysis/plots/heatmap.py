@@ -21,9 +21,7 @@ def heatmap(figure: Figure, axes: Axes, theme: Theme, values: np.ndarray, words:
         words: the cells' words; empty where the colours shall speak alone.
         bar: title of the colour bar.
     """
-    known = values[np.isfinite(values)]
-    low, high = float(known.min()), float(known.max())
-    scale = Normalize(low, high if high > low else low + 1e-9)
+    scale = colour_scale(values[np.isfinite(values)])
     mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap=theme.colours, norm=scale, edgecolors=theme.background)
     axes.set_ylim(len(values), 0)
     axes.grid(False)
@@ -38,6 +36,13 @@ def heatmap(figure: Figure, axes: Axes, theme: Theme, values: np.ndarray, words:
     colour_bar = figure.colorbar(mesh, ax=axes, fraction=0.05, aspect=30)
     colour_bar.set_label(bar)
     colour_bar.outline.set_visible(False)
+
+
+def colour_scale(values: np.ndarray) -> Normalize:
+    """From the smallest to the largest value; around a single one, a range with readable ticks."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.0 if high > low else max(abs(low) * 0.1, 0.01)
+    return Normalize(low - margin, high + margin)
 
 
 def _ink(colour: tuple[float, float, float, float]) -> str:

@@ -1,4 +1,4 @@
-"""Every finished trial as a line through its hyperparameters, coloured by quality."""
+"""Every finished trial as a line through its hyperparameters, coloured by quality if it was trained to the end."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from thaw.analysis.plots.heatmap import colour_scale
 from thaw.analysis.plots.interactive import plotly_figure
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.searched import Searched, searched
@@ -57,11 +57,15 @@ def draw(data: Lines, theme: Theme) -> Figure:
     # The best ones last, on top of the others.
     order = rows.index.to_numpy()[::-1]
     quality = data.trials[data.metric].to_numpy()[order]
+    whole = (data.trials["status"] != "pruned").to_numpy()[order]
     across = np.arange(len(data.columns))
     lines = [np.column_stack([across, line]) for line in data.places[order]]
     colours = theme.colours if metric(data.metric).maximize else theme.colours.reversed()
-    scale = Normalize(quality.min(), max(quality.max(), quality.min() + 1e-9))
-    axes.add_collection(LineCollection(lines, array=quality, cmap=colours, norm=scale, lw=1.0, alpha=0.75))
+    scale = colour_scale(quality[whole] if whole.any() else quality)
+    stopped = [line for line, there in zip(lines, whole, strict=True) if not there]
+    axes.add_collection(LineCollection(stopped, colors=theme.muted, lw=0.5, ls=":", alpha=0.5))
+    lines = [line for line, there in zip(lines, whole, strict=True) if there]
+    axes.add_collection(LineCollection(lines, array=quality[whole], cmap=colours, norm=scale, lw=1.0, alpha=0.75))
     axes.plot(across, data.places[0], color=theme.cycle[1], lw=2)
     for place, column in enumerate(data.columns):
         axes.axvline(place, color=theme.muted, lw=0.8)
@@ -83,7 +87,8 @@ def draw(data: Lines, theme: Theme) -> Figure:
     bar.outline.set_visible(False)
     best = f"orange: the best, trial {data.trials['trial'].iloc[0]}"
     drawn = f"{len(rows):,} of {counted(len(data.trials), 'trial')}" if len(rows) < len(data.trials) else ""
-    axes.set_title("; ".join(part for part in (best, drawn) if part))
+    dotted = "dotted: stopped early" if stopped else ""
+    axes.set_title("; ".join(part for part in (best, dotted, drawn) if part))
     return figure
 
 
@@ -115,11 +120,12 @@ def _marks(column: Searched) -> list[tuple[float, str]]:
 
 
 def finding(data: Lines) -> str:
-    top = max(1, len(data.trials) // 10)
+    whole = (data.trials["status"] != "pruned").to_numpy()
+    top = max(1, whole.sum() // 10)
     same = [
-        f"{column.name} {value(column.values.iloc[0])}"
+        f"{column.name} {value(column.values[whole].iloc[0])}"
         for column in data.columns
-        if isinstance(column.parameter, Choice) and column.values.iloc[:top].nunique(dropna=False) == 1
+        if isinstance(column.parameter, Choice) and column.values[whole].iloc[:top].nunique(dropna=False) == 1
     ]
     best = [
         f"{column.name} {value(column.values.iloc[0])}" for column in data.columns if pd.notna(column.values.iloc[0])
@@ -127,7 +133,7 @@ def finding(data: Lines) -> str:
     text = f"The best of {counted(len(data.trials), 'finished trial')} runs through {listed(best)}"
     if top == 1 or not same:
         return text + "."
-    return f"{text}; all of the best tenth share {listed(same)}."
+    return f"{text}; the best tenth of those trained to the end share {listed(same)}."
 
 
 def table(data: Lines) -> pd.DataFrame:

@@ -20,15 +20,17 @@ from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, metric_label, number
 from thaw.spaces import metric
 
-COSTS = {"seconds": "training and validation (seconds)", "parameters": "trained parameters (number)"}
+COSTS = {"seconds_alone": "one trial by itself (seconds)", "parameters": "trained parameters (number)"}
 MANY = 500
 
 
 @dataclass(frozen=True)
 class Front:
-    """Rows trial, architecture, freeze_depth, value, seconds, parameters, on_seconds, on_parameters; best first.
+    """One row a trial, best first: trial, architecture, freeze_depth, status, value, the costs, and on_… for each cost.
 
-    `on_…`: no other trial is at least as good and cheaper, or better and at most as dear.
+    The costs are seconds_alone (by itself; seconds: here, see :mod:`thaw.analysis.cost`) and trained parameters.
+    `on_…`: no other trial is at least as good and cheaper, or better and at most as dear. A stopped trial counts with
+    what it had reached at the cost that it had by then.
     """
 
     metric: str
@@ -37,7 +39,7 @@ class Front:
 
 def compute(run: RunData) -> Front:
     trials = finished_trials(run)
-    columns = ["trial", "architecture", "freeze_depth", run.metric, *COSTS]
+    columns = ["trial", "architecture", "freeze_depth", "status", run.metric, "seconds", *COSTS]
     rows = trials[columns].rename(columns={run.metric: "value"}).astype({"parameters": float})
     maximize = metric(run.metric).maximize
     for cost in COSTS:
@@ -64,9 +66,10 @@ def draw(data: Front, theme: Theme) -> Figure:
         for name in reversed(kinds.names):
             rows = data.trials[data.trials["architecture"] == name]
             colour, marker = kinds.style(name, theme)
-            axes.plot(
-                rows[cost], rows["value"], ls="", color=colour, marker=marker, mew=0, rasterized=many, **_size(many)
-            )
+            look: dict[str, Any] = {"ls": "", "color": colour, "marker": marker, "rasterized": many, **_size(many)}
+            stopped = rows["status"] == "pruned"
+            axes.plot(rows[cost][stopped], rows["value"][stopped], mfc="none", mew=0.8, **look)
+            axes.plot(rows[cost][~stopped], rows["value"][~stopped], mew=0, **look)
         front = data.trials[data.trials[f"on_{cost}"]].sort_values(cost)
         axes.plot(front[cost], front["value"], drawstyle="steps-post", color=theme.text, lw=1.2)
         axes.plot(front[cost], front["value"], "o", color=theme.text, mfc="none", ms=7)
@@ -74,7 +77,9 @@ def draw(data: Front, theme: Theme) -> Figure:
         axes.set_xlabel(title)
     metric_axis(panels[0], data.metric, data.trials["value"].to_numpy())
     line = Line2D([], [], color=theme.text, lw=1.2, marker="o", mfc="none", label="Pareto front")
-    theme.legend(figure, [*kinds.handles(theme), line])
+    hollow = Line2D([], [], color=theme.muted, lw=0, marker="o", ms=5, mfc="none", label="stopped early")
+    some_stopped = (data.trials["status"] == "pruned").any()
+    theme.legend(figure, [*kinds.handles(theme), *([hollow] if some_stopped else []), line])
     return figure
 
 
@@ -83,16 +88,22 @@ def _size(many: bool) -> dict[str, Any]:
 
 
 def finding(data: Front) -> str:
-    front = data.trials[data.trials["on_seconds"]].sort_values("seconds")
+    front = data.trials[data.trials["on_seconds_alone"]].sort_values("seconds_alone")
     cheap, good = front.iloc[0], front.iloc[-1]
-    text = f"{counted(len(front), 'trial')} of {len(data.trials):,} on the front of quality and time"
-    best = f"trial {good['trial']} with {data.metric} {number(good['value'])} after {number(good['seconds'])} seconds"
+    text = f"{counted(len(front), 'trial')} of {len(data.trials):,} on the front of quality and time by itself"
+    best = f"trial {good['trial']} with {data.metric} {number(good['value'])} for {_time(good)}"
     if len(front) == 1:
         return f"{text}: {best}, the best and the cheapest."
     small = data.trials[data.trials["on_parameters"]].sort_values("parameters").iloc[0]
-    start = f"trial {cheap['trial']} with {number(cheap['value'])} after {number(cheap['seconds'])} seconds"
+    start = f"trial {cheap['trial']} with {number(cheap['value'])} for {_time(cheap)}"
     fewest = f"the fewest trained parameters, {number(small['parameters'])}, give {number(small['value'])}"
     return f"{text}: from {start} to {best}; {fewest}."
+
+
+def _time(trial: pd.Series) -> str:
+    alone, here = float(trial["seconds_alone"]), float(trial["seconds"])
+    apart = f" ({number(here)} here, as activations are shared)" if alone - here >= 0.05 else ""
+    return f"{number(alone)} seconds{apart}"
 
 
 def table(data: Front) -> pd.DataFrame:
@@ -115,14 +126,14 @@ def interactive(data: Front) -> dict[str, Any]:
                 "type": "scatter",
                 "mode": "markers",
                 "name": name,
-                "x": part["seconds"].round(3).tolist(),
+                "x": part["seconds_alone"].round(3).tolist(),
                 "y": part["value"].round(5).tolist(),
                 "text": words,
                 "hovertemplate": "%{text}<br>%{x} s: %{y}<extra></extra>",
                 "marker": {"color": kinds.style(name, BOTH)[0], "size": 7},
             }
         )
-    x = {"type": "log", "title": {"text": COSTS["seconds"]}, "automargin": True}
+    x = {"type": "log", "title": {"text": COSTS["seconds_alone"]}, "automargin": True}
     return plotly_figure(traces, "", metric_label(data.metric), xaxis=x)
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from thaw.analysis.cost import Prefix, own_seconds, shared_seconds
+from thaw.analysis.equal_epochs import NAMED
 from thaw.analysis.plots.fates import FATES
 from thaw.analysis.records import TrialRecord
 from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, duration, listed
 
 STOPPED = ("pruned", "early_stopped")
+
+WORTH_NAMING = 0.5
+"""Seconds of computing activations from which they are named."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,8 @@ class Spending:
     Args:
         trials: status → number of trials.
         epochs: trained and validated ones.
-        training: seconds of all trials together, whether or not they ran at the same time.
+        training: seconds of training and validation of all trials together, whether or not they ran at the same time.
+        activations: network and freeze depth → seconds spent once, for all trials, on what leaves the frozen stages.
         searching: seconds that the search took.
         spared_epochs, spared_seconds: what the stopped trials would have needed to reach their last possible epoch, at
             the pace each of them had.
@@ -29,6 +35,7 @@ class Spending:
     trials: dict[str, int]
     epochs: int
     training: float
+    activations: dict[Prefix, float]
     searching: float
     spared_epochs: int
     spared_seconds: float
@@ -41,11 +48,16 @@ def spending(run: RunData) -> Spending:
     return Spending(
         trials={status: counts[status] for status in FATES if counts[status]},
         epochs=sum(len(record.epochs) for record in records),
-        training=sum(record.seconds for record in records),
+        training=sum(_seconds(record) for record in records),
+        activations={place: sum(epochs.values()) for place, epochs in shared_seconds(records).items()},
         searching=run.clock.total,
         spared_epochs=sum(_missing(record) for record in stopped),
-        spared_seconds=sum(_missing(record) * record.seconds / len(record.epochs) for record in stopped),
+        spared_seconds=sum(_missing(record) * _seconds(record) / len(record.epochs) for record in stopped),
     )
+
+
+def _seconds(record: TrialRecord) -> float:
+    return sum(own_seconds(record, epoch) for epoch in record.epochs)
 
 
 def _missing(record: TrialRecord) -> int:
@@ -60,12 +72,28 @@ def sentences(spent: Spending) -> list[str]:
     fates = listed([f"{count:,} {FATES[status].words}" for status, count in spent.trials.items()])
     told = [
         f"{counted(total, 'trial')}: {fates}.",
-        f"{counted(spent.epochs, 'epoch')} took {duration(spent.training)} of training, "
+        f"{counted(spent.epochs, 'epoch')} took {duration(spent.training)} of training and validation, "
         f"{duration(spent.searching)} of searching.",
     ]
+    told += _activations(spent.activations)
     if spent.spared_epochs:
         told.append(
             f"Stopping early spared up to {counted(spent.spared_epochs, 'epoch')}: about "
             f"{duration(spent.spared_seconds)} of training at the pace of those trials."
         )
     return told
+
+
+def _activations(seconds: dict[Prefix, float]) -> list[str]:
+    """What was computed once and is no trial's own cost; nothing where it is not worth a word."""
+    total = sum(seconds.values())
+    if total < WORTH_NAMING:
+        return []
+    largest = sorted(seconds.items(), key=lambda item: -item[1])[:NAMED]
+    parts = [
+        f"{name} at freeze depth {depth} {duration(part)}" for (name, depth), part in largest if part >= WORTH_NAMING
+    ]
+    return [
+        f"Activations of frozen stages, once for all trials: {duration(total)}"
+        f"{f' ({listed(parts)})' if len(seconds) > 1 and parts else ''}."
+    ]

@@ -23,7 +23,8 @@ def trial_table(run: RunData) -> pd.DataFrame:
     others = OTHERS["val_accuracy" in run.trials]
     metrics = [name for name in others if name != run.metric and name in run.trials]
     searched = [name for name in run.space.parameters if run.trials[name].nunique() > 1]
-    columns = ["trial", "status", run.metric, "best_epoch", *searched, *metrics, "last_epoch", "seconds", "parameters"]
+    cost = ["last_epoch", "seconds", "seconds_alone", "parameters"]
+    columns = ["trial", "status", run.metric, "best_epoch", *searched, *metrics, *cost]
     if run.trials["error"].astype(bool).any():
         columns.append("error")
     return best_first(run.trials, run.metric)[columns]
