@@ -291,7 +291,7 @@ def plot(curves: Mapping[str, Sequence[Outcome]], best: float, title: str, file:
     times = np.geomspace(max(end / 2000, 1e-2), end, 400)
     for arm, outcomes in curves.items():
         regret = [[best - _best_at(outcome, moment) for moment in times] for outcome in outcomes]
-        axes.plot(times, np.maximum(np.nanmedian(regret, axis=0), 1e-4), label=arm)
+        axes.plot(times, np.maximum(np.median(regret, axis=0), 1e-4), label=arm)
     axes.set(xscale="log", yscale="log", xlabel="simulated seconds", ylabel=f"median regret of {METRIC}", title=title)
     for tolerance in TOLERANCES:
         axes.axhline(tolerance, color="grey", linewidth=0.6, linestyle=":")
@@ -300,7 +300,8 @@ def plot(curves: Mapping[str, Sequence[Outcome]], best: float, title: str, file:
 
 
 def _best_at(outcome: Outcome, moment: float) -> float:
-    return max((best for seconds, best in outcome.curve if seconds <= moment), default=math.nan)
+    """The best value at that moment; 0, the least that the objective can be, before there is one."""
+    return max((best for seconds, best in outcome.curve if seconds <= moment), default=0.0)
 
 
 @dataclass(frozen=True)
