@@ -43,8 +43,8 @@ always trained whole. A grid holds each valid combination once, and a space with
 searched once each by every algorithm: a repetition would give the same figures.
 """
 
-TIMM = """`timm:NAME` for convolutional networks of
-[timm](https://huggingface.co/docs/timm) whose parts run in sequence. `thaw describe NAME` shows what each costs.
+TIMM = """`timm:NAME` for nearly every network of
+[timm](https://huggingface.co/docs/timm), transformers included. `thaw describe NAME` shows what each costs.
 """
 
 COLUMNS = """Columns are `val_…` on the validation images after an epoch, and `train_…` over the training batches as

@@ -98,6 +98,10 @@ def read_mapping(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file is absent, unreadable, no UTF-8 text, no YAML, or no mapping.
     """
+    if path.is_dir():
+        raise ConfigError(
+            f"is a folder, not a search file; `thaw init {path}` writes one for the photos in it", file=path
+        )
     try:
         with path.open(encoding="utf-8-sig") as file:
             text = file.read(MAX_CHARACTERS + 1)

@@ -187,6 +187,8 @@ def test_wrong_files_get_a_precise_error(tmp_path: Path, text: str, message: str
 
 
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"is a folder, not a search file; `thaw init {tmp_path}` writes one"):
+        load_config(tmp_path)
     with pytest.raises(ConfigError, match="absent.yaml: must be a readable UTF-8 file"):
         load_config(tmp_path / "absent.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
