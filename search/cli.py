@@ -279,11 +279,24 @@ def data(
 
 @app.command()
 def describe(
-    architecture: Annotated[str, typer.Argument(help="a name such as resnet50, or timm:NAME", metavar="ARCHITECTURE")],
+    architecture: Annotated[
+        str, typer.Argument(help="a name such as resnet50, or timm:NAME", metavar="ARCHITECTURE", show_default=False)
+    ] = "",
     freeze_depth: Annotated[int, typer.Option(help="stages frozen, 0 to 5", min=0, max=5, metavar="K")] = 0,
     image_size: Annotated[int, typer.Option(help="side of the images in pixels", min=32, max=1024, metavar="S")] = 224,
+    all_of: Annotated[
+        Path | None, typer.Option("--all-of", help="try every network of a file, a name a line", metavar="LIST")
+    ] = None,
 ) -> None:
     """Show an architecture's stages, what is frozen, and its cost."""
+    if (all_of is None) == (not architecture):
+        raise ConfigError("needs an architecture, or --all-of with a file of names", "describe")
+    if all_of is not None:
+        from thaw.search.families import describe_all
+
+        if not describe_all(all_of, Console(markup=False)):
+            raise typer.Exit(NOTHING_FINISHED)
+        return
     from thaw.search.describe import describe_architecture
 
     describe_architecture(architecture, freeze_depth, image_size, Console(markup=False))

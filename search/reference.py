@@ -20,7 +20,7 @@ from thaw.search.settings.names import ALGORITHMS, SCHEDULERS, OneOf
 from thaw.search.settings.schema import SearchConfig, section_of
 from thaw.search.settings.units import Bytes, PathText, Seconds
 from thaw.spaces import METRICS, TrialConfig
-from thaw.trainables.networks.table import ARCHITECTURES
+from thaw.trainables.networks.table import NAMES
 
 HEAD = """# Reference
 
@@ -103,7 +103,7 @@ def _search_file() -> Iterator[str]:
     yield "### `space` and `training`\n"
     yield SEARCHED
     yield _keys(TrialConfig, "")
-    yield f"Architectures: {', '.join(f'`{name}`' for name in ARCHITECTURES)}, and {TIMM}\n"
+    yield f"Architectures: {', '.join(f'`{name}`' for name in NAMES)}, and {TIMM}\n"
     for key, names in (
         ("search.algorithm", ALGORITHMS),
         ("scheduler.type", SCHEDULERS),

@@ -17,6 +17,15 @@ FROM_SCRATCH = ("convnet",)
 whose `published` is None, named here so that a search space needs no torch."""
 
 
+HUB = "hf-hub:"
+"""Before the name of a repository of Hugging Face, as timm writes it."""
+
+
+def is_local(weights: object) -> bool:
+    """Whether a choice of weights names a file or a folder; not so the words and a repository."""
+    return isinstance(weights, str) and weights not in ("imagenet", "none") and not weights.startswith(HUB)
+
+
 def pretrained(architecture: str, weights: str | Mapping[str, str]) -> bool:
     """Whether `architecture` starts from pretrained weights, where the search file says `weights`."""
     chosen = weights if isinstance(weights, str) else weights.get(architecture, "imagenet")

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import load_config
-from thaw.trainables.networks.table import ARCHITECTURES
+from thaw.trainables.networks.table import NAMES
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 QUICKSTART = ROOT / "examples" / "quickstart.yaml"
@@ -24,7 +24,7 @@ def test_there_are_examples() -> None:
 def test_every_example_loads(file: Path) -> None:
     config = load_config(file)
     assert config.name == file.stem and config.trials > 1
-    assert set(config.search_space.options("architecture")) <= set(ARCHITECTURES)
+    assert set(config.search_space.options("architecture")) <= set(NAMES)
 
 
 @pytest.mark.skipif(

@@ -11,6 +11,7 @@ from typing import Any
 from thaw.search.prepare.resources import node_name
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import ConfigError
+from thaw.spaces.trial import is_local
 
 ANSWER_SECONDS = 300.0
 """Seconds that a node may take to start a worker and to import torch."""
@@ -57,7 +58,7 @@ def _inputs(config: SearchConfig) -> dict[str, str]:
     """Key → path of what every node reads."""
     images = {"data.images": config.data.images} if config.data.images else {}
     weights = config.weights if isinstance(config.weights, dict) else {}
-    files = {f"weights.{name}": path for name, path in weights.items() if path not in ("imagenet", "none")}
+    files = {f"weights.{name}": path for name, path in weights.items() if is_local(path)}
     return {**images, **files}
 
 

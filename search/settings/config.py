@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from thaw.search.settings.schema import SearchConfig, section_of
 from thaw.search.settings.yaml_file import parse_yaml, read_mapping
 from thaw.spaces import ConfigError, TrialConfig, did_you_mean
+from thaw.spaces.trial import is_local
 
 _PRESETS = resources.files("thaw.spaces") / "presets"
 
@@ -183,7 +184,7 @@ def _absolute_paths(raw: dict[str, Any], folder: Path) -> None:
     if isinstance(data, dict):
         places.append((data, ["images", "labels", "classes"]))
     if isinstance(weights, dict):
-        places.append((weights, [key for key, value in weights.items() if value not in ("imagenet", "none")]))
+        places.append((weights, [key for key, value in weights.items() if is_local(value)]))
     for section, keys in places:
         for key in keys:
             if isinstance(section.get(key), str):

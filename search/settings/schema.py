@@ -172,8 +172,8 @@ class SearchConfig(_Section):
     data: DataConfig = Field(description="the images and their labels")
     weights: Literal["imagenet", "none"] | dict[str, PathText] = Field(
         "imagenet",
-        description="pretrained weights: one word for all architectures, or by architecture `imagenet`, `none` or a "
-        "file (`.pth` state dict or `.safetensors`)",
+        description="pretrained weights: one word for all architectures, or by architecture `imagenet`, `none`, a file "
+        "(`.pth` or `.safetensors`, with or without a classifier), the folder of a snapshot, or `hf-hub:ORG/NAME`",
     )
     space: dict[str, Any] = Field({}, description="the searched hyperparameters")
     training: dict[str, Any] = Field({}, description="the fixed hyperparameters")

@@ -26,8 +26,9 @@ from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.views import render, view_parameters
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.chunks import chunk_size
-from thaw.trainables.networks.cost import Cost, channels_first
+from thaw.trainables.networks.cost import Cost
 from thaw.trainables.networks.freezing import Network, run_prefix
+from thaw.trainables.networks.layout import channels_first
 
 VERSION = 3
 """Part of every key; raise it whenever the same images would give other activations."""

@@ -14,9 +14,9 @@ from thaw.spaces import ConfigError
 from thaw.trainables.data.decoding import RESIZE
 from thaw.trainables.data.grey import Scales, scales_from
 from thaw.trainables.data.views import render
+from thaw.trainables.networks.architecture import RGB
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.folding import fold
-from thaw.trainables.networks.table import RGB
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from thaw.trainables.networks.architecture import Layers, Preprocessing
 from thaw.trainables.networks.cost import Cost, measure_cost
 from thaw.trainables.networks.restoring import empty, restore, skeleton
-from thaw.trainables.networks.table import Layers, Preprocessing, architecture
+from thaw.trainables.networks.table import architecture
 from thaw.trainables.networks.weights import Loaded, chosen_weights, load_pretrained
 
 
@@ -45,7 +46,7 @@ class Backbone:
 
     @cached_property
     def cost(self) -> Cost:
-        return measure_cost(self._cut(self._skeleton()), self.name, self.image_size)
+        return measure_cost(self._cut(self._skeleton), self.name, self.image_size)
 
     @property
     def features(self) -> int:
@@ -56,6 +57,11 @@ class Backbone:
     def digest(self) -> str:
         """Names the weights; ``random`` where there are none."""
         return self._loaded.digest
+
+    @property
+    def note(self) -> str:
+        """How many tensors of the weights file were matched and left, a sentence; empty where there is none."""
+        return self._loaded.note
 
     @cached_property
     def layers(self) -> Layers:
@@ -92,11 +98,12 @@ class Backbone:
     def _build(self) -> nn.Module:
         return self.architecture.build(self.image_size)
 
+    @cached_property
     def _skeleton(self) -> nn.Module:
         return skeleton(self._build)
 
     def _cut(self, network: nn.Module) -> Layers:
-        return self.architecture.cut(network, self._skeleton(), self.image_size)
+        return self.architecture.cut(network, self._skeleton, self.image_size)
 
 
 def resolve(name: str, weights: str | Mapping[str, str], image_size: int) -> Backbone:

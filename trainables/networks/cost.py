@@ -48,11 +48,6 @@ class Cost:
         return math.prod(self.shape(freeze_depth))
 
 
-def channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether features of one image are maps (C, H, W), which lie in memory as channels_last."""
-    return len(shape) == 3 and shape[1] == shape[2]
-
-
 def measure_cost(layers: Mapping[str, nn.Module], name: str, image_size: int) -> Cost:
     """Count what the layers of a backbone do with a square image.
 

@@ -14,6 +14,7 @@ from thaw.spaces import STAGES, ConfigError, TrialConfig
 from thaw.trainables.networks.backbone import Backbone, resolve
 from thaw.trainables.networks.chunks import chunk_size
 from thaw.trainables.networks.folding import fold
+from thaw.trainables.networks.layout import laid_out
 
 CPU = torch.device("cpu")
 
@@ -162,7 +163,7 @@ def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:
         images: (N, 3, H, W), N ≥ 1.
 
     Returns:
-        (N, …): what the last frozen stage gives, or (N, features) where all are frozen.
+        (N, …): what the last frozen stage gives, or (N, features) where all are frozen; as :func:`laid_out`.
     """
     if next(prefix.children(), None) is None:
         return images
@@ -174,4 +175,4 @@ def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:
         if len(chunk) < size:
             full = torch.cat([chunk, chunk[-1:].expand(size - len(chunk), -1, -1, -1)])
         outputs.append(prefix(full.contiguous(memory_format=torch.channels_last))[: len(chunk)])
-    return torch.cat(outputs)
+    return laid_out(torch.cat(outputs))

@@ -59,7 +59,11 @@ def cut(network: Any, shadow: Any, image_size: int, own_pool: bool) -> tuple[lis
     """
     network.eval()
     side = image_size if network.pretrained_cfg.get("fixed_input_size") else PROBE
-    trace = trace_features(network, shadow, side)
+    try:
+        trace = trace_features(network, shadow, side)
+    except RuntimeError:  # too small
+        side = image_size
+        trace = trace_features(network, shadow, side)
     atoms = _atoms(trace, side)
     groups = group(atoms)
     cuts = [atoms_of[-1].end for atoms_of in groups[:-1]]

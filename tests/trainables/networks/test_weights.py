@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import pickle
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import safetensors.torch
+import timm
 import torch
 import yaml
 from torch import Tensor
@@ -124,18 +126,84 @@ def test_what_does_not_fit_is_named(state: dict[str, Tensor], tmp_path: Path) ->
     with pytest.raises(ConfigError, match=rf"weights.{NAME}: there is no weights file {path}"):
         load_pretrained(NAME, {NAME: str(path)}, 64)
     cases = {
-        r"1 tensors are missing \(first: classifier.3.bias\)$": {
-            k: v for k, v in state.items() if k != "classifier.3.bias"
+        r"239 of 240 tensors matched, 1 missing \(first: features.0.1.bias\)": {
+            k: v for k, v in state.items() if k != "features.0.1.bias"
         },
-        r"1 are unexpected \(first: extra\)": {**state, "extra": torch.zeros(1)},
-        r"size mismatch for classifier.3.bias": {**state, "classifier.3.bias": torch.zeros(7)},
-        r"a dictionary with epoch, state_dict": {"epoch": 1, "state_dict": state},
+        r"1 of another shape \(first: features.0.1.bias \(7,\), not \(16,\)\)": {
+            **state,
+            "features.0.1.bias": torch.zeros(7),
+        },
+        r"a dictionary with epoch, step": {"epoch": 1, "step": 2},
         r"got .*list": [torch.zeros(1)],
     }
     for words, content in cases.items():
         torch.save(content, path)
         with pytest.raises(ConfigError, match=words.removesuffix("$")):
             load_pretrained(NAME, {NAME: str(path)}, 64)
+
+
+def other_forms(state: dict[str, Tensor]) -> dict[str, object]:
+    """What people keep the same weights in."""
+    headless = {entry: tensor for entry, tensor in state.items() if not entry.startswith("classifier")}
+    with torch.device("meta"):
+        twin = timm.create_model("mobilenetv3_small_100").state_dict()
+    return {
+        "headless": headless,
+        "another number of labels": {**state, "classifier.3.weight": torch.zeros(5, 1024)},
+        "data parallelism, a training script's": {
+            "epoch": 3,
+            "args": argparse.Namespace(lr=0.1),
+            "state_dict": {f"module.{entry}": tensor for entry, tensor in state.items()},
+        },
+        "averaged": {"model": {entry: tensor + 1 for entry, tensor in state.items()}, "ema": state},
+        "compiled": {"model_state_dict": {f"_orig_mod.backbone.{entry}": tensor for entry, tensor in headless.items()}},
+        "an encoder beside other parts": {
+            **{f"encoder.{entry}": tensor for entry, tensor in headless.items()},
+            "decoder.weight": torch.zeros(2),
+        },
+        "timm's names": dict(zip(twin, headless.values(), strict=False)),
+        "without counters": {k: v for k, v in headless.items() if not k.endswith("num_batches_tracked")},
+    }
+
+
+def test_own_checkpoints_are_taken_in_all_their_forms(state: dict[str, Tensor], tmp_path: Path) -> None:
+    used = [entry for entry in state if not entry.startswith("classifier")]
+    for number, (form, content) in enumerate(other_forms(state).items()):
+        file = tmp_path / f"{number}.pth"
+        torch.save(content, file)
+        loaded = load_pretrained(NAME, {NAME: str(file)}, 64)
+        assert loaded.state is not None and "240 of 240 tensors matched" in loaded.note, form
+        assert all(torch.equal(loaded.state[entry], state[entry]) for entry in used), form
+    assert "left (first: decoder.weight)" in load_pretrained(NAME, {NAME: str(tmp_path / "5.pth")}, 64).note
+
+
+def test_a_snapshot_folder_holds_its_weights(state: dict[str, Tensor], tmp_path: Path) -> None:
+    folder = tmp_path / "snapshot"
+    folder.mkdir()
+    with pytest.raises(ConfigError, match="holds no weights file"):
+        load_pretrained(NAME, {NAME: str(folder)}, 64)
+    (folder / "config.json").write_text("{}")
+    safetensors.torch.save_file(state, folder / "model.safetensors")
+    assert load_pretrained(NAME, {NAME: str(folder)}, 64).digest == digest(state)
+    safetensors.torch.save_file(state, folder / "other.safetensors")
+    with pytest.raises(ConfigError, match="several weights files"):
+        load_pretrained(NAME, {NAME: str(folder)}, 64)
+
+
+def test_position_embeddings_are_resampled_for_another_image_size(tmp_path: Path) -> None:
+    name, file = "timm:test_vit", tmp_path / "vit.pth"
+    whole = timm.create_model("test_vit").state_dict()
+    torch.save(whole, file)
+    loaded = load_pretrained(name, {name: str(file)}, 64)
+    assert loaded.state is not None
+    assert loaded.state["pos_embed"].shape == architecture(name).build(64).state_dict()["pos_embed"].shape
+    assert loaded.state["pos_embed"].shape != whole["pos_embed"].shape
+    assert torch.equal(loaded.state["patch_embed.proj.weight"], whole["patch_embed.proj.weight"])
+
+
+def test_a_repository_that_cannot_be_fetched_is_named(no_network: Path) -> None:
+    with pytest.raises(ConfigError, match=f"weights.{NAME}: cannot get model.safetensors of someone/something"):
+        load_pretrained(NAME, {NAME: "hf-hub:someone/something"}, 64)
 
 
 @pytest.mark.parametrize(

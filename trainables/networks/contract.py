@@ -1,0 +1,52 @@
+"""What a backbone promises, tried on the network itself."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+from thaw.spaces import STAGES
+from thaw.trainables.networks.backbone import Backbone
+from thaw.trainables.networks.freezing import Frozen, Network, parted
+
+IMAGES, LABELS, HALFWAY = 2, 3, 3
+
+
+def check_contract(backbone: Backbone) -> None:
+    """Try a backbone with random weights.
+
+    That its pieces give what the whole network gives is checked whenever one is made. Beyond that: its state dict is
+    strict and restores it by way of ``meta``; at every depth prefix and tail give what the whole gives, to the bit;
+    gradients reach the tail alone, and all of it.
+
+    Raises:
+        ConfigError: it cannot be built or cut.
+        ValueError: which promise is broken.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = backbone.random_layers()
+        images = torch.randn(IMAGES, 3, backbone.image_size, backbone.image_size)
+        head = backbone.head(LABELS, 0, 0.0)
+    whole = nn.Sequential(OrderedDict(layers)).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    restored = nn.Sequential(OrderedDict(backbone.empty_layers()))
+    restored.load_state_dict({name: tensor.clone() for name, tensor in whole.state_dict().items()}, assign=True)
+    features = [images]
+    for layer in layers.values():
+        features.append(layer(features[-1].clone(memory_format=torch.preserve_format)))
+    expected = restored.to(memory_format=torch.channels_last).eval()(images)
+    for depth in range(1, STAGES + 1):
+        frozen, rest = parted(layers, depth)
+        if not torch.equal(
+            nn.Sequential(*rest.values())(features[len(frozen)].clone(memory_format=torch.preserve_format)), expected
+        ):
+            raise ValueError(f"at freeze depth {depth} prefix and tail give other features than the whole")
+    frozen, rest = parted(layers, HALFWAY)
+    network = Network(Frozen(frozen), {**rest, "head": head}, "")
+    network(images).square().sum().backward()
+    if any(weight.grad is not None for weight in network.prefix.parameters()):
+        raise ValueError("gradients reach the frozen part")
+    if idle := [name for name, weight in network.tail.named_parameters() if weight.grad is None]:
+        raise ValueError(f"no gradient reaches {', '.join(idle[:3])}")

@@ -1,0 +1,129 @@
+"""Networks of the package timm, whatever their family, and the image sizes that they take."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from typing import Any
+
+from torch import nn
+
+from thaw.spaces import STAGES, ConfigError, did_you_mean
+from thaw.trainables.networks.architecture import (
+    Architecture,
+    Layers,
+    Preprocessing,
+    Published,
+    global_pool,
+    named_layers,
+)
+from thaw.trainables.networks.restoring import skeleton
+from thaw.trainables.networks.timm_cut import cut, trace_features
+
+FAULTS = (ValueError, RuntimeError, AssertionError, AttributeError, TypeError, IndexError, KeyError)
+"""What code of others raises on images or settings that it cannot take."""
+
+SIZES = range(32, 1025, 32)
+"""Image sizes among which the nearest one is looked for; nearly every network takes some of them."""
+
+TRIES = 8
+
+
+@cache
+def timm_architecture(name: str, model: str, own_pool: bool = False) -> Architecture:
+    """A network of timm.
+
+    Args:
+        name: as in the search file.
+        model: as timm calls it.
+        own_pool: as for :func:`thaw.trainables.networks.timm_cut.cut`.
+
+    Raises:
+        ConfigError: timm has no such network.
+    """
+    import timm
+
+    if not timm.is_model(model):
+        close = difflib.get_close_matches(model, timm.list_models(), n=1)
+        hint = did_you_mean(model, close) if close else "; timm.list_models() lists them"
+        raise ConfigError(f"timm has no model {model!r}{hint}")
+    config = _config(model)
+
+    def build(image_size: int) -> nn.Module:
+        try:
+            network = timm_build(model, image_size)
+        except FAULTS as error:
+            raise _refused_size(name, model, image_size, error) from error
+        if image_size % (patch := _patch(network)):
+            reason = f"the side must be a multiple of its patch of {patch} pixels"
+            raise _refused(name, image_size, reason, max(1, round(image_size / patch)) * patch)
+        return network
+
+    def cut_timm(network: nn.Module, shadow: nn.Module, image_size: int) -> Layers:
+        try:
+            stages, pool = cut(network, shadow, image_size, own_pool)
+        except FAULTS as error:
+            if config.fixed_input_size and image_size != config.input_size[-1] and not _takes(model, image_size):
+                raise _refused_size(name, model, image_size, error) from error
+            rule = f"cannot be cut into {STAGES} stages: a single tensor must go on from each to the next, but"
+            raise ConfigError(f"{name} {rule} {error}; choose another") from error
+        return named_layers(stages, global_pool() if pool is None else pool)
+
+    preprocessing = Preprocessing(
+        tuple(config.mean),
+        tuple(config.std),
+        input_size=config.input_size[-1] if config.fixed_input_size else None,
+    )
+    published = Published("hub", config.hf_hub_id) if config.hf_hub_id else None
+    return Architecture(name, build, cut_timm, preprocessing, published, timm=model)
+
+
+def timm_build(model: str, image_size: int, **options: Any) -> nn.Module:
+    """A network of timm for images of one size, to which position embeddings fit.
+
+    Args:
+        options: more for ``timm.create_model``.
+    """
+    import timm  # half a second that other architectures need not wait for
+
+    config = _config(model)
+    if not config.fixed_input_size:
+        return timm.create_model(model, **options)
+    try:
+        return timm.create_model(model, img_size=image_size, **options)
+    except TypeError:  # no such argument
+        if image_size != config.input_size[-1]:
+            raise
+        return timm.create_model(model, **options)
+
+
+def _config(model: str) -> Any:
+    import timm
+
+    return timm.get_pretrained_cfg(model)
+
+
+def _patch(network: nn.Module) -> int:
+    """Side in pixels of the patches whose number is a whole one; 1 for a network without."""
+    size = getattr(getattr(network, "patch_embed", None), "patch_size", 1)
+    return int(size[0] if isinstance(size, tuple | list) else size)
+
+
+def _takes(model: str, image_size: int) -> bool:
+    try:
+        network = skeleton(lambda: timm_build(model, image_size))
+        return not image_size % _patch(network) and bool(trace_features(network, network, image_size).steps)
+    except FAULTS:
+        return False
+
+
+def _refused_size(name: str, model: str, image_size: int, error: Exception) -> ConfigError:
+    near = sorted({*SIZES, _config(model).input_size[-1]} - {image_size}, key=lambda size: abs(size - image_size))
+    candidates = [*near[:TRIES], _config(model).input_size[-1]]
+    nearest = next((size for size in candidates if _takes(model, size)), None)
+    return _refused(name, image_size, str(error).splitlines()[0] if str(error) else repr(error), nearest)
+
+
+def _refused(name: str, image_size: int, reason: str, nearest: int | None) -> ConfigError:
+    fix = "choose another network" if nearest is None else f"the nearest size that it takes is {nearest}"
+    return ConfigError(f"{name} does not take images of {image_size} pixels: {reason}; {fix}", "data.image_size")
