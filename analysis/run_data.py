@@ -13,7 +13,7 @@ from thaw.analysis.cost import cost_table
 from thaw.analysis.records import TrialRecord, apply_event, best_record
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import history_table, trials_table
-from thaw.spaces import SearchSpace, pretrained
+from thaw.spaces import ConfigError, SearchSpace, pretrained
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,14 @@ class RunData:
     def space(self) -> SearchSpace:
         """What was searched."""
         weights = self.settings["weights"]
-        return SearchSpace.parse(
-            self.settings["space"], self.settings["training"], lambda architecture: pretrained(architecture, weights)
-        )
+        try:
+            return SearchSpace.parse(
+                self.settings["space"],
+                self.settings["training"],
+                lambda architecture: pretrained(architecture, weights),
+            )
+        except OverflowError as error:
+            raise ConfigError(f"damaged: {error}", "space", self.folder.search_file) from None
 
     @cached_property
     def _replayed(self) -> tuple[dict[int, TrialRecord], Clock]:

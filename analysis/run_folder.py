@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from pydantic import TypeAdapter
 
 from thaw.analysis.csv_text import csv_text
+from thaw.analysis.shapes import PROVENANCE, SETTINGS, check, checked
 from thaw.spaces import ConfigError
 from thaw.spaces.files import check_new, replaced_file
-
-EVENT_VERSION = 1
 
 EVENTS_AT_ONCE = 1000
 
@@ -147,34 +148,73 @@ class RunFolder:
             )
         return self
 
+    def refuse_links(self) -> None:
+        """Look for links before anything is written here, cut off or removed; what Ray left is never used again.
+
+        Raises:
+            ConfigError: naming one.
+        """
+        for place, folders, files in os.walk(self.path):
+            if Path(place) == self.path and not self.ray.is_symlink():
+                folders[:] = [name for name in folders if name != self.ray.name]
+            for name in (*folders, *files):
+                if os.path.islink(os.path.join(place, name)):
+                    raise ConfigError(
+                        "a link in a run folder may lead anywhere and is not followed; put a copy in its place",
+                        file=Path(place, name),
+                    )
+
     def events(self) -> Iterator[dict[str, Any]]:
-        """The events in order; a last line that was torn by a crash is dropped."""
+        """The events in order; a last line that was torn by a crash is dropped.
+
+        Raises:
+            ConfigError: one is damaged; those before it have been given.
+        """
+        line = 1
+        try:
+            for event in checked(self._parsed()):
+                yield event
+                line += 1
+        except (OSError, ValueError, RecursionError) as error:
+            raise ConfigError(f"damaged event: {error}", f"line {line}", self.events_file) from None
+
+    def _parsed(self) -> Iterator[Any]:
         with self.events_file.open("rb") as lines:
-            number = 0
             # Parsed together, lines share the texts of their keys: half the memory, and less time.
             while block := list(islice(lines, EVENTS_AT_ONCE)):
                 whole = block if block[-1].endswith(b"\n") else block[:-1]
                 try:
                     events = json.loads(b"[" + b",".join(whole) + b"]")
-                except ValueError:
-                    events = self._one_by_one(whole, number)
+                except (ValueError, RecursionError):
+                    # One by one: those before the damaged one are given.
+                    events = map(json.loads, whole)
                 yield from events
-                number += len(block)
-
-    def _one_by_one(self, lines: list[bytes], before: int) -> Iterator[dict[str, Any]]:
-        """As :meth:`events`, to name the damaged line and give those before it."""
-        for number, line in enumerate(lines, before + 1):
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise ConfigError(f"damaged event: {error}", f"line {number}", self.events_file) from None
 
     def settings(self) -> dict[str, Any]:
-        """The resolved search file as plain values."""
-        return yaml.safe_load(self.search_file.read_text(encoding="utf-8"))
+        """The resolved search file as plain values.
+
+        Raises:
+            ConfigError: it is damaged.
+        """
+        return self._read(self.search_file, yaml.safe_load, SETTINGS)
 
     def provenance(self) -> dict[str, Any]:
-        return json.loads(self.provenance_file.read_text(encoding="utf-8"))
+        """What the run was made with.
+
+        Raises:
+            ConfigError: it is damaged.
+        """
+        return self._read(self.provenance_file, json.loads, PROVENANCE)
+
+    @staticmethod
+    def _read(file: Path, parse: Callable[[str], Any], shape: TypeAdapter[Any]) -> dict[str, Any]:
+        try:
+            content = parse(file.read_text(encoding="utf-8"))
+            check(shape, content)
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"damaged: {reason}; bring it back from a copy of the run", file=file) from None
+        return content
 
     def confirmation(self) -> dict[str, Any] | None:
         """The outcome of `thaw confirm`; None where there is none.
@@ -188,7 +228,7 @@ class RunFolder:
         try:
             outcome = json.loads(self.confirm_file.read_text(encoding="utf-8"))
             pooled = [leader["pooled"] for leader in outcome["leaders"]]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(f"damaged ({error!r}); {again}", file=self.confirm_file) from None
         numbers = [value for value in pooled if value is not None and not isinstance(value, dict)]
         if numbers:

@@ -98,7 +98,13 @@ def standard_streams() -> Iterator[None]:
     """Within, standard output and error take any text; afterwards they and the handling of SIGHUP are as before."""
     before = sys.stdout, sys.stderr
     hangup = signal.getsignal(signal.SIGHUP)
-    # A process can be started without one or both.
+    # A process can be started without one or both. What it opens next must not get their numbers: libraries and the
+    # processes that it starts would write into it.
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     streams: Any = [stream and Stream(stream, needed) for stream, needed in zip(before, (True, False), strict=True)]
     sys.stdout, sys.stderr = streams
     try:

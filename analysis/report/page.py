@@ -20,7 +20,7 @@ from thaw.analysis.report.pictures import Picture, draw_all, write_table
 from thaw.analysis.report.place import MARK, PAGE, taking_the_place_of
 from thaw.analysis.report.trial_rows import trial_rows
 from thaw.analysis.run_data import RunData
-from thaw.spaces import METRICS
+from thaw.spaces import METRICS, ConfigError
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ def write_report(runs: Sequence[RunData], output: Path | None = None, photos: Se
     """
     if output is None:
         output = runs[0].folder.report if len(runs) == 1 else Path("report")
+        if output.is_symlink():
+            raise ConfigError("a link in a run folder is not followed; name its place with --output", file=output)
     several = len(runs) > 1
     with taking_the_place_of(output) as making:
         sections = []

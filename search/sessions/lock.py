@@ -17,9 +17,12 @@ def driving(folder: RunFolder) -> Iterator[None]:
     """Within, this process alone drives the run.
 
     Raises:
-        ConfigError: another process does.
+        ConfigError: another process does, or the folder holds links: whoever made it could lead us to any file.
     """
-    with folder.lock_file.open("a+", encoding="utf-8") as file:
+    folder.refuse_links()
+    # Not following a link that is put there now, either.
+    descriptor = os.open(folder.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -15,13 +15,16 @@ from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import history_table, trials_table
 from thaw.spaces import ConfigError, TrialConfig
 
+AT = {"v": 1, "time": 1.0, "session": 1}
+
 
 def started(trial: int, **config: Any) -> dict[str, Any]:
-    return {"event": "trial_started", "trial": trial, "config": TrialConfig(**config).model_dump()}
+    return {**AT, "event": "trial_started", "trial": trial, "config": TrialConfig(**config).model_dump()}
 
 
 def epoch(trial: int, number: int, value: float) -> dict[str, Any]:
     return {
+        **AT,
         "event": "epoch",
         "trial": trial,
         "epoch": number,
@@ -34,11 +37,11 @@ def epoch(trial: int, number: int, value: float) -> dict[str, Any]:
 
 
 def ended(trial: int, status: str, reason: str = "") -> dict[str, Any]:
-    return {"event": "trial_ended", "trial": trial, "status": status, "reason": reason}
+    return {**AT, "event": "trial_ended", "trial": trial, "status": status, "reason": reason}
 
 
 EVENTS = [
-    {"event": "session_started", "overrides": {}},
+    {**AT, "event": "session_started", "overrides": []},
     started(0, dropout=0.1),
     epoch(0, 1, 0.3),
     started(1, dropout=0.2),
@@ -48,7 +51,7 @@ EVENTS = [
     ended(1, "failed", "the training loss became nan in epoch 1"),
     started(2),
     epoch(2, 1, 0.7),
-    {"event": "session_ended", "reason": "SIGINT", "seconds": 9.0},
+    {**AT, "event": "session_ended", "reason": "SIGINT", "seconds": 9.0},
 ]
 
 
@@ -112,7 +115,7 @@ def test_a_torn_last_line_is_dropped_and_a_damaged_one_named(tmp_path: Path) -> 
 
 def test_a_long_log_keeps_its_order_and_names_its_damaged_line(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    lines = [json.dumps({"event": "session_started", "number": number}) + "\n" for number in range(2500)]
+    lines = [json.dumps({**AT, "event": "session_started", "number": number}) + "\n" for number in range(2500)]
     folder.events_file.write_text("".join(lines) + lines[0][:9])
     assert [event["number"] for event in folder.events()] == list(range(2500))
     lines[1999] = "{oops}\n"

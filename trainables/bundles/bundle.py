@@ -100,7 +100,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
         raise ConfigError(f"not a bundle: it holds no {FACTS}; name a folder that `thaw export` made", file=path)
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"damaged: {error}; export the model again", file=file) from None
     version = facts.get("format") if isinstance(facts, dict) else None
     if type(version) is not int or version < 1:

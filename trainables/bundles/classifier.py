@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +18,9 @@ from thaw.trainables.data.views import render
 from thaw.trainables.networks.architecture import RGB
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.folding import fold
+
+BOUNDS = {"classes": (1, 1_000_000), "head_units": (0, 1_000_000), "image_size": (32, 1024)}
+"""Within these a description is believed before anything is built of it."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,17 @@ class ClassifierFacts:
             mean, std = (tuple(float(value) for value in values[name]) for name in ("mean", "std"))
             grey = None if values.get("grey") is None else scales_from(values["grey"])
             facts = cls(**{**values, "mean": mean, "std": std, "grey": grey})
-            whole = all(type(number) is int for number in (facts.classes, facts.head_units, facts.image_size))
-        except (KeyError, TypeError, ValueError) as error:
+            known = facts.resize in RESIZE
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ConfigError(f"does not describe a model ({error!r}); export it again", "model") from None
-        if not whole or len(mean) != 3 or len(std) != 3 or facts.resize not in RESIZE:
-            raise ConfigError(f"does not describe a model, got {dict(values)}; export it again", "model")
+        for name, (low, high) in BOUNDS.items():
+            number = getattr(facts, name)
+            if type(number) is not int or not low <= number <= high:
+                raise ConfigError(f"must be a whole number from {low} to {high}, got {number!r:.40}", f"model.{name}")
+        if not known or len(mean) != 3 or not all(map(math.isfinite, mean)):
+            raise ConfigError(f"does not describe a model, got {values!r:.200}; export it again", "model")
+        if len(std) != 3 or not all(0 < value < math.inf for value in std):
+            raise ConfigError(f"must be three numbers > 0, got {std}; export the model again", "model.std")
         return facts
 
 

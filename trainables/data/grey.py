@@ -222,7 +222,7 @@ def scales_from(values: Any) -> dict[str, Scale]:
     """
     try:
         scales = {kind: (float(black), float(white)) for kind, (black, white) in values.items()}
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, OverflowError):
         scales = {"": (0.0, 0.0)}
     if not scales.keys() <= set(KINDS.values()):
         raise ConfigError(

@@ -95,7 +95,7 @@ class LabelRule:
         try:
             calibration, thresholds = (np.array(values[name], np.float64) for name in ("calibration", "thresholds"))
             return cls(calibration, thresholds, values["policy"], values["k"], values["activation"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(f"not a label rule: {error!r}; fit it again") from None

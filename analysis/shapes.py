@@ -1,0 +1,226 @@
+"""What the files of a run folder must hold before anything is made of them: they may be damaged, or come from anybody.
+
+Only what is read is listed; other fields may be there. Values are checked and left as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from thaw.spaces import TrialConfig, metric
+
+EVENT_VERSION = 1
+
+Whole = Annotated[int, Field(ge=0, le=10**9)]
+Parameters = Annotated[int, Field(ge=0, lt=2**63)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Figure = float | None
+"""Of a metric. Logs of 0.1.0 may hold NaN."""
+Column = Annotated[str, AfterValidator(lambda name: metric(name) and name)]
+Kind = Literal["train", "validation", "test"]
+
+FIRST_METRICS = (
+    "loss",
+    "map",
+    "f1_micro",
+    "f1_macro",
+    "exact_match",
+    "hamming_accuracy",
+    "inclusion_accuracy",
+    "top1_accuracy",
+)
+"""Metrics that all versions know; a run may lack others."""
+
+strict = with_config(ConfigDict(strict=True))
+
+
+def _config(values: dict[str, Any]) -> dict[str, Any]:
+    TrialConfig.model_validate(values)
+    return values
+
+
+@strict
+class Event(TypedDict):
+    time: Finite
+    session: Annotated[Whole, Field(ge=1)]
+
+
+class SessionEnded(Event):
+    reason: str
+
+
+class TrialEvent(Event):
+    trial: Whole
+
+
+class TrialStarted(TrialEvent):
+    config: Annotated[dict[str, Any], AfterValidator(_config)]
+    fold: NotRequired[dict[str, Whole] | None]
+
+
+class TrialContinued(TrialEvent):
+    reason: str
+
+
+class TrialPaused(TrialEvent):
+    status: Literal["waiting", "interrupted"]
+    reason: str
+
+
+class TrialEnded(TrialEvent):
+    status: Literal["completed", "early_stopped", "pruned", "failed"]
+    reason: str
+
+
+class Epoch(TrialEvent):
+    epoch: Annotated[Whole, Field(ge=1)]
+    metrics: dict[str, Figure]
+    seconds: dict[str, Finite]
+    parameters: Parameters
+    learning_rate: float
+    gradient_norm: NotRequired[Figure]
+    label_ap: NotRequired[list[Figure]]
+    worker: NotRequired[str]
+    decision: NotRequired[str]
+    reason: NotRequired[str]
+    warning: NotRequired[str]
+
+
+EVENTS: dict[str, TypeAdapter[Any]] = {
+    "session_started": TypeAdapter(Event),
+    "session_ended": TypeAdapter(SessionEnded),
+    "trial_started": TypeAdapter(TrialStarted),
+    "trial_continued": TypeAdapter(TrialContinued),
+    "trial_paused": TypeAdapter(TrialPaused),
+    "trial_ended": TypeAdapter(TrialEnded),
+    "epoch": TypeAdapter(Epoch),
+}
+"""Event → its fields. Events of other names pass."""
+OTHER = TypeAdapter(Event)
+
+
+@strict
+class LabelCounts(TypedDict):
+    counts: dict[Kind, list[Whole]]
+    per_image: dict[Kind, dict[Annotated[str, Field(pattern=r"^\d{1,9}$")], Whole]]
+    cooccurrence: list[list[Whole]]
+
+
+@strict
+class Data(TypedDict):
+    fingerprint: str
+    classes: list[str]
+    images: dict[Kind, Whole]
+    rejected: Whole
+    labels: NotRequired[LabelCounts | None]
+
+
+@strict
+class Hardware(TypedDict):
+    processor: str
+    cpus: Whole
+    gpus: list[str]
+
+
+def _has_metrics(row: dict[str, float]) -> dict[str, float]:
+    if absent := sorted({*FIRST_METRICS} - {*row}):
+        raise ValueError(f"must have {', '.join(absent)}")
+    return row
+
+
+@strict
+class Provenance(TypedDict):
+    """Of ``provenance.json``."""
+
+    thaw: str
+    python: str
+    packages: dict[str, str]
+    git_revision: str | None
+    hardware: Hardware
+    precision: str | dict[str, str]
+    data: Data
+    trivial: dict[str, Annotated[dict[str, float], AfterValidator(_has_metrics)]]
+
+
+class Search(TypedDict):
+    metric: Column
+    algorithm: NotRequired[str]
+    seed: NotRequired[int]
+
+
+class Scheduler(TypedDict):
+    type: str
+    grace_period: NotRequired[Whole]
+    reduction_factor: NotRequired[float]
+
+
+@strict
+class Settings(TypedDict):
+    """Of ``search.yaml``, as a search writes it."""
+
+    name: NotRequired[str]
+    search: Search
+    scheduler: Scheduler
+    space: dict[str, Any]
+    training: dict[str, Any]
+    weights: str | dict[str, str]
+
+
+PROVENANCE: TypeAdapter[Any] = TypeAdapter(Provenance)
+SETTINGS: TypeAdapter[Any] = TypeAdapter(Settings)
+
+
+def checked(events: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """The events, each once it is known to be one and to follow from those before it.
+
+    Raises:
+        ValueError: the next one is not; says why, without saying where.
+    """
+    last: dict[int, int] = {}
+    over: set[int] = set()
+    for event in events:
+        _check_event(event)
+        name, trial = event["event"], event.get("trial")
+        if name == "trial_started":
+            if trial in last:
+                raise ValueError(f"trial {trial} starts twice")
+            last[trial] = 0
+        elif name.startswith("trial_") or name == "epoch":
+            if trial not in last or trial in over:
+                raise ValueError(f"{name} of trial {trial}, which {'is over' if trial in over else 'has not started'}")
+            if name == "epoch" and event["epoch"] > last[trial] + 1:
+                raise ValueError(f"epoch {event['epoch']} of trial {trial} follows on epoch {last[trial]}")
+            if name == "epoch":
+                last[trial] = max(last[trial], event["epoch"])
+            elif name == "trial_ended":
+                over.add(trial)
+        yield event
+
+
+def _check_event(event: Any) -> None:
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        raise ValueError(f"must be an object with the name of an event, got {event!r:.60}")
+    version = event.get("v", EVENT_VERSION)
+    if version != EVENT_VERSION:
+        raise ValueError(f"its version v must be {EVENT_VERSION}, got {version!r:.40}; a newer Thaw may read it")
+    check(EVENTS.get(event["event"], OTHER), event)
+
+
+def check(shape: TypeAdapter[Any], content: Any) -> None:
+    """Raises ValueError where `content` does not have this shape; names the place, the rule and what is there."""
+    try:
+        shape.validate_python(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{place}: {first['msg'][:200]}, got {_short(first['input'])}") from None
+
+
+def _short(value: Any) -> str:
+    # Python refuses to write out whole numbers of more than 4,300 digits.
+    text = "a number of many digits" if isinstance(value, int) and value.bit_length() > 200 else repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -1,0 +1,208 @@
+"""Run folders and bundles that are damaged, or made to harm: they are read, or a ConfigError says what is wrong."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.bundles import write_bundle
+from tests.synthetic_runs import synthetic_run
+from thaw.analysis.report.answer import answer
+from thaw.analysis.report.beside import beside
+from thaw.analysis.report.made_with import made_with
+from thaw.analysis.report.trial_rows import trial_rows
+from thaw.analysis.run_data import RunData
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.best import best_yaml
+from thaw.search.sessions.lock import driving
+from thaw.spaces import ConfigError
+from thaw.trainables.bundles.bundle import FACTS, load_bundle
+
+NUMBERS = [-5, 0, 1, 10**9, 10**400, 0.5, math.nan, math.inf]
+HOSTILE: list[Any] = [*NUMBERS, None, True, "", "x", "0", "\ud800", "../../x", [], {}, [[]], {"x": 1}]
+ABSENT = object()
+DEEP = "[" * 100_000
+
+
+def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every value within JSON values."""
+    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
+
+
+def with_value(content: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """A copy in which another value stands at `path`, or none."""
+    if not path:
+        return None if value is ABSENT else value
+    content = copy.deepcopy(content)
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    if value is ABSENT:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return content
+
+
+@st.composite
+def damaged(draw: st.DrawFn, content: Any) -> Any:
+    """`content` with one to three values exchanged or taken away."""
+    for _ in range(draw(st.integers(1, 3))):
+        content = with_value(content, draw(st.sampled_from(places(content))), draw(st.sampled_from([ABSENT, *HOSTILE])))
+    return content
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthetic_run(tmp_path_factory.mktemp("damaged") / "run", 4, epochs=3, labels=3).folder.path
+
+
+def read_all(path: Path) -> None:
+    """All that commands and reports read of a run, pictures aside."""
+    run = RunData(RunFolder(path).require())
+    best_yaml(run)  # type: ignore[arg-type]
+    for read in (answer, beside, made_with, trial_rows):
+        read(run)
+    run.trials.to_csv()
+    run.history.to_csv()
+
+
+def right_or_refused(read: Callable[[], object]) -> None:
+    try:
+        read()
+    except ConfigError as error:
+        # As it is printed.
+        str(error).encode(errors="backslashreplace")
+
+
+PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@PROPERTY
+@given(data=st.data())
+def test_a_damaged_log(whole: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    folder = RunFolder(tmp_path_factory.mktemp("log") / "run")
+    shutil.copytree(whole, folder.path)
+    lines = [json.loads(line) for line in folder.events_file.read_text().splitlines()]
+    at = data.draw(st.integers(0, len(lines) - 1))
+    match data.draw(st.sampled_from(["values", "lost", "twice", "moved", "torn"])):
+        case "values":
+            lines[at] = data.draw(damaged(lines[at]))
+        case "lost":
+            del lines[at]
+        case "twice":
+            lines.insert(data.draw(st.integers(0, len(lines))), lines[at])
+        case "moved":
+            lines.insert(data.draw(st.integers(0, len(lines) - 1)), lines.pop(at))
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    folder.events_file.write_text(text[: data.draw(st.integers(0, len(text)))] if at % 5 == 0 else text)
+    right_or_refused(lambda: read_all(folder.path))
+
+
+@PROPERTY
+@given(data=st.data())
+def test_damaged_settings_and_provenance(
+    whole: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = RunFolder(tmp_path_factory.mktemp("facts") / "run")
+    shutil.copytree(whole, folder.path)
+    if data.draw(st.booleans()):
+        folder.provenance_file.write_text(
+            json.dumps(data.draw(damaged(json.loads(folder.provenance_file.read_text()))))
+        )
+    else:
+        content = data.draw(damaged(yaml.safe_load(folder.search_file.read_text())))
+        folder.search_file.write_text(yaml.safe_dump(content))
+    right_or_refused(lambda: read_all(folder.path))
+
+
+@PROPERTY
+@given(data=st.data())
+def test_a_damaged_bundle(bundle: Path, data: st.DataObject) -> None:
+    facts = json.loads((bundle / "whole.json").read_text())
+    (bundle / FACTS).write_text(json.dumps(data.draw(damaged(facts))))
+    right_or_refused(lambda: load_bundle(bundle, "cpu"))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundles") / "bundle"
+    write_bundle(folder)
+    shutil.copy(folder / FACTS, folder / "whole.json")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("image_size", -5, "model.image_size: must be a whole number from 32 to 1024, got -5"),
+        ("image_size", 10**9, "model.image_size: must be a whole number from 32 to 1024, got 1000000000"),
+        ("std", [0, 0.2, 0.2], "model.std: must be three numbers > 0"),
+        ("std", [10**400, 1, 1], "does not describe a model"),
+        ("mean", [math.nan] * 3, "does not describe a model"),
+    ],
+)
+def test_a_model_that_cannot_be(bundle: Path, key: str, value: Any, message: str) -> None:
+    facts = json.loads((bundle / "whole.json").read_text())
+    facts["model"][key] = value
+    (bundle / FACTS).write_text(json.dumps(facts))
+    with pytest.raises(ConfigError, match=message):
+        load_bundle(bundle, "cpu")
+
+
+def test_nesting_is_refused(bundle: Path, whole: Path, tmp_path: Path) -> None:
+    (bundle / FACTS).write_text(DEEP)
+    with pytest.raises(ConfigError, match="damaged"):
+        load_bundle(bundle, "cpu")
+    for name in ("events.jsonl", "provenance.json", "search.yaml"):
+        folder = shutil.copytree(whole, tmp_path / name)
+        (folder / name).write_text(DEEP + "\n")
+        with pytest.raises(ConfigError, match=rf"{name}.*damaged"):
+            read_all(folder)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[1, 2]", "must be an object with the name of an event"),
+        ('{"v": 2, "event": "epoch"}', "its version v must be 1, got 2; a newer Thaw may read it"),
+        (
+            '{"v":1,"time":1,"session":1,"event":"trial_ended","trial":99,"status":"completed","reason":""}',
+            "not started",
+        ),
+        ('{"v":1,"time":1,"session":1,"event":"trial_paused","trial":0,"status":"odd","reason":""}', "status: "),
+        (f'{{"v":1,"time":1{"0" * 400},"session":1,"event":"session_started"}}', "time: .*a number of many digits"),
+    ],
+)
+def test_a_line_that_is_no_event_is_named(whole: Path, tmp_path: Path, line: str, message: str) -> None:
+    folder = RunFolder(shutil.copytree(whole, tmp_path / "run"))
+    first, rest = folder.events_file.read_text().split("\n", 1)
+    folder.events_file.write_text(f"{first}\n{line}\n{rest}")
+    with pytest.raises(ConfigError, match=rf"events.jsonl: line 2: damaged event: .*{message}"):
+        list(folder.events())
+
+
+@pytest.mark.parametrize("name", [".lock", "events.jsonl", "checkpoints", "tensorboard/trial-0000", "ray"])
+def test_no_link_in_a_run_folder_is_followed(whole: Path, tmp_path: Path, name: str) -> None:
+    folder = RunFolder(shutil.copytree(whole, tmp_path / "run"))
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    link = folder.path / name
+    link.unlink(missing_ok=True)
+    link.parent.mkdir(exist_ok=True)
+    os.symlink(precious, link)
+    with pytest.raises(ConfigError, match=f"{name}: a link in a run folder"), driving(folder):
+        pass
+    assert precious.read_text() == "precious"
