@@ -69,7 +69,7 @@ def synthetic_run(
         "threshold": 0.5,
     }
     place.search_file.write_text(yaml.safe_dump(settings, sort_keys=False))
-    place.provenance_file.write_text(json.dumps(_provenance(labels, seed), indent=2))
+    place.provenance_file.write_text(json.dumps(provenance_of(labels, seed), indent=2))
     events = _Events(SearchSpace.parse(space, training), settings, epochs, labels, failures, seed)
     with place.events_file.open("w", encoding="utf-8") as file:
         for event in events.replay(trials, trials - running, workers):
@@ -188,7 +188,7 @@ class _Events:
         }
 
 
-def _provenance(labels: int, seed: int) -> dict[str, Any]:
+def provenance_of(labels: int, seed: int) -> dict[str, Any]:
     """What plots and reports read of it: classes, split sizes, data facts, trivial predictors."""
     rng = random.Random(seed)
     images = {"train": 700, "validation": 200, "test": 100}

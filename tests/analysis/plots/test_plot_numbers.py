@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.synthetic_runs import provenance_of
 from thaw.analysis.plots import PLOTS, NotEnough
 from thaw.analysis.run import Run, load_run
 from thaw.spaces import ConfigError, TrialConfig, measured
@@ -69,7 +70,8 @@ def write_run(folder: Path, trials: list[Any] = TRIALS, **settings: Any) -> Run:
         name: dict.fromkeys(measured(False, 3), value)
         for name, value in (("nothing", 0.1), ("label_frequencies", 0.25))
     }
-    (folder / "provenance.json").write_text(json.dumps({"data": data, "trivial": trivial}))
+    known = provenance_of(labels=3, seed=0)
+    (folder / "provenance.json").write_text(json.dumps(known | {"data": known["data"] | data, "trivial": trivial}))
     return load_run(folder)
 
 
