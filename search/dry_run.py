@@ -26,8 +26,8 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
     prepared = prepare(config)
-    for note in prepared.images.grey.notes():
-        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    for line in prepared.facts.lines():
+        console.print(line, highlight=False, soft_wrap=True)
     search = prepared.config.search
     images = prepared.context.split
     console.print(

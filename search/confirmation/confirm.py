@@ -27,6 +27,7 @@ from thaw.search.sessions.resume import changed_config
 from thaw.search.sessions.tuner import decoding, run_session, write_inputs
 from thaw.spaces import ConfigError
 from thaw.spaces.files import check_writable
+from thaw.trainables.data.splits import keeps_apart
 from thaw.trainables.evaluation.bootstrap import Estimate, bootstrap
 from thaw.trainables.training.losses import probabilities
 
@@ -88,6 +89,7 @@ def run_confirm(
     check_writable(run.folder.path)
     plan = make_plan(run, top, folds, seeds)
     prepared = _prepared(run, plan, overrides, console)
+    _say_apart(prepared, console)
     folder = run.folder.confirm
     if not folder.path.exists():
         folder.create()
@@ -120,6 +122,18 @@ def _prepared(run: Run, plan: Plan, overrides: Sequence[str], console: Console) 
     prepared = prepare(config, decoding(console), run.folder.provenance()["precision"])
     check_same_inputs(run.folder, prepared)
     return replace(prepared, context=replace(prepared.context, folds=deal_folds(prepared, plan)))
+
+
+def _say_apart(prepared: Prepared, console: Console) -> None:
+    """The user's own parts are not mixed, and that is said."""
+    split = prepared.config.data.split
+    if split.group is None and keeps_apart(prepared.dataset, split.column):
+        console.print(
+            "Your split keeps training and validation images apart, so folds do not mix them: each trains on a share "
+            "of the first and validates on a share of the second. data.split.group would say what belongs together.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _check_same(plan: Plan, past: Sequence[dict[str, Any]], folder: RunFolder) -> None:

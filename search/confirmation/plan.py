@@ -96,10 +96,19 @@ def deal_folds(prepared: Prepared, plan: Plan) -> tuple[tuple[Split, ...], ...]:
     Raises:
         ConfigError: there are too few images or groups, or a fold would train or validate on images without any label.
     """
-    split, data = prepared.context.split, prepared.config.data
-    rows = np.sort(np.concatenate([split.train, split.validation]))
+    chosen = prepared.config.data.split
     dealt = tuple(
-        tuple(split_folds(prepared.dataset, rows, split.test, folds=plan.folds, seed=seed, group=data.split.group))
+        tuple(
+            split_folds(
+                prepared.dataset,
+                prepared.context.split,
+                folds=plan.folds,
+                seed=seed,
+                column=chosen.column,
+                group=chosen.group,
+                alike=prepared.alike,
+            )
+        )
         for seed in range(plan.seeds)
     )
     for seed, folds in enumerate(dealt):

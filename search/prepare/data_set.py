@@ -6,17 +6,20 @@ Light: neither torch nor Ray is loaded, and no image is opened.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from thaw.search.prepare.notes import group_notes
 from thaw.search.settings.schema import SearchConfig
 from thaw.spaces import ConfigError, printable
 from thaw.trainables.data.dataset import Dataset, read_dataset
 from thaw.trainables.data.digits import BUILTIN
-from thaw.trainables.data.splits import Split, given_split
+from thaw.trainables.data.parts import PART_WORDS
+from thaw.trainables.data.reading import Reading
+from thaw.trainables.data.splits import given_places
 
 NAMED = 10
 """Labels that are named in one line."""
@@ -39,8 +42,17 @@ def load_dataset(config: SearchConfig) -> Dataset:
             images, labels = BUILTIN[data.builtin](cache_directory(config) / data.builtin)
             return read_dataset(images, labels)
         assert data.images is not None
-        classes = Path(data.classes) if data.classes else None
-        return read_dataset(Path(data.images), Path(data.labels) if data.labels else None, data.format, classes)
+        columns, split = data.columns, data.split
+        reading = Reading(
+            image=columns.image,
+            labels=columns.labels if isinstance(columns.labels, tuple) else (columns.labels,),
+            separator=data.separator,
+            rows=data.rows,
+            uncertain=data.uncertain,
+            reserved=frozenset(name for name in (split.column, split.group) if name),
+        )
+        written, classes = (Path(path) if path else None for path in (data.labels, data.classes))
+        return read_dataset(Path(data.images), written, data.format, classes, reading)
     except ConfigError as error:
         raise error if error.file else error.within("data") from None
 
@@ -93,19 +105,22 @@ def data_facts(config: SearchConfig, dataset: Dataset, notes: Sequence[str] = ()
     """
     per_image = np.bincount(dataset.labels.sum(axis=1))
     absent = dataset.absent()
+    unreadable = dataset.unreadable()
     unusable = {file for file, _ in dataset.rejected} - set(dataset.files)
     said = list(dataset.notes)
-    if absent:
-        said.append(f"{len(absent)} images are absent from {dataset.root} (first: {', '.join(absent[:3])})")
+    for files, what in ((absent, "are absent from"), ([file for file, _ in unreadable], "cannot be read in")):
+        if files:
+            said.append(f"{len(files)} images {what} {dataset.root} (first: {', '.join(files[:3])})")
     try:
-        split = given_split(dataset, np.ones(len(dataset.files), bool), config.data.split.column)
+        places = given_places(dataset, config.data.split.column)
+        said += group_notes(dataset, config.data.split.group)
     except ConfigError as error:
         raise error.within("data.split") from None
     return DataFacts(
         images=len(dataset.files) + len(unusable),
         labels=dict(zip(dataset.classes, dataset.labels.sum(axis=0).tolist(), strict=True)),
         labels_per_image={number: int(images) for number, images in enumerate(per_image) if images},
-        split=None if split is None else {part.name: len(getattr(split, part.name)) for part in fields(Split)},
-        rejected=len(dataset.rejected) + len(absent),
+        split=None if places is None else {name: int((places == part).sum()) for part, name in enumerate(PART_WORDS)},
+        rejected=len(dataset.rejected) + len(absent) + len(unreadable),
         notes=(*said, *notes),
     )

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.prepare.data_set import cache_directory, load_dataset
+from thaw.search.prepare.data_set import DataFacts, cache_directory, data_facts, load_dataset
 from thaw.search.prepare.measure import choose_precision
 from thaw.search.prepare.nodes import check_nodes
+from thaw.search.prepare.notes import equal_notes, split_notes
 from thaw.search.prepare.resources import available, resolve_resources
 from thaw.search.settings.schema import DataConfig, SearchConfig
 from thaw.spaces import ConfigError, measured, metric
@@ -20,7 +21,7 @@ from thaw.trainables.context import CacheOptions, ImageSource, RunContext
 from thaw.trainables.data.augment import AUGMENTS
 from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.image_store import ImageStore
-from thaw.trainables.data.splits import Split, split_dataset
+from thaw.trainables.data.splits import Split, equal_images, split_dataset
 from thaw.trainables.evaluation.trivial import trivial_metrics
 from thaw.trainables.networks.backbone import resolve
 
@@ -40,6 +41,8 @@ class Prepared:
         trivial: trivial predictor → metrics on the validation split.
         fingerprint: hex digest of pixels and labels.
         weights: architecture → digest of the pretrained weights that it starts from.
+        alike: int (images,), equal numbers for images with equal pixels that stay together; None where there are none.
+        notes: on the split, a sentence each.
     """
 
     config: SearchConfig
@@ -50,6 +53,16 @@ class Prepared:
     trivial: dict[str, dict[str, float]]
     fingerprint: str
     weights: dict[str, str]
+    alike: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> DataFacts:
+        """The facts of the data set as the search uses it."""
+        split = self.context.split
+        sizes = {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)}
+        notes = (*self.dataset.notes, *self.notes, *self.images.grey.notes())
+        return replace(data_facts(self.config, self.dataset), split=sizes, rejected=len(self.rejected), notes=notes)
 
 
 def run_folder(config: SearchConfig) -> RunFolder:
@@ -100,7 +113,11 @@ def prepare(
         raise error.within("cache") from None
     rejected = [*dataset.rejected, *store.rejected]
     _check_rejected(data, len(dataset.files) + len(dataset.rejected), rejected)
-    split = _split(data, dataset, store.usable)
+    _check_folders(dataset, store)
+    alike = equal_images(store.digests, store.usable)
+    together = data.split.duplicates == "together"
+    split = _split(data, dataset, store.usable, alike if together else None)
+    notes = split_notes(dataset, split, data.split.column, data.split.group) + equal_notes(alike, split)
     single_label = bool((dataset.labels[split.train].sum(axis=1) == 1).all())
     _check_metric(config, single_label, len(dataset.classes))
     context = RunContext(
@@ -122,7 +139,18 @@ def prepare(
     context = replace(context, precision=precision)
     train, validation = dataset.labels[split.train], dataset.labels[split.validation]
     trivial = trivial_metrics(train, validation, config.threshold, single_label)
-    return Prepared(config, dataset, context, store, rejected, trivial, _fingerprint(dataset, store), weights)
+    return Prepared(
+        config,
+        dataset,
+        context,
+        store,
+        rejected,
+        trivial,
+        _fingerprint(dataset, store),
+        weights,
+        alike if together else None,
+        tuple(notes),
+    )
 
 
 def check_architectures(config: SearchConfig) -> dict[str, str]:
@@ -146,7 +174,20 @@ def check_architectures(config: SearchConfig) -> dict[str, str]:
     return digests
 
 
-def _split(data: DataConfig, dataset: Dataset, usable: np.ndarray) -> Split:
+def _check_folders(dataset: Dataset, store: ImageStore) -> None:
+    """Where folders are the labels, each has an image that can be used."""
+    bare = ~dataset.labels[store.usable].any(axis=0)
+    if dataset.by_folder and bare.any():
+        label = dataset.classes[int(bare.argmax())]
+        lost = dict(store.rejected)
+        reason = next(lost[dataset.files[i]] for i in np.flatnonzero(dataset.labels[:, bare.argmax()]))
+        raise ConfigError(
+            f"no image in the folder of {label!r} can be used ({reason}); mend its images, or remove the folder",
+            "data.images",
+        )
+
+
+def _split(data: DataConfig, dataset: Dataset, usable: np.ndarray, alike: np.ndarray | None) -> Split:
     chosen = data.split
     try:
         split = split_dataset(
@@ -157,6 +198,7 @@ def _split(data: DataConfig, dataset: Dataset, usable: np.ndarray) -> Split:
             seed=chosen.seed,
             column=chosen.column,
             group=chosen.group,
+            alike=alike,
         )
     except ConfigError as error:
         raise error.within("data.split") from None

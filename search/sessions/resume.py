@@ -111,11 +111,13 @@ def changed_config(folder: RunFolder, overrides: Sequence[str]) -> SearchConfig:
     Raises:
         ConfigError: an override is none of `CHANGEABLE`.
     """
-    before = load_config(folder.search_file)
+    # Runs of 0.1.0 did not look for images with equal pixels.
+    then = [] if "duplicates" in folder.settings()["data"].get("split", {}) else ["data.split.duplicates=apart"]
+    before = load_config(folder.search_file, then)
     names = [override.partition("=")[0].strip() for override in overrides]
     # As many trials at once as the new resources hold, unless it is said.
     fresh = ["search.concurrency=null"] if any(name.split(".")[0] == "resources" for name in names) else []
-    config = load_config(folder.search_file, [*fresh, *overrides])
+    config = load_config(folder.search_file, [*then, *fresh, *overrides])
     old, new = _flat(before.model_dump()), _flat(config.model_dump())
     for key in {**old, **new}:
         if old.get(key) != new.get(key) and not any(f"{key}.".startswith(f"{name}.") for name in CHANGEABLE):

@@ -67,8 +67,8 @@ def run_search(
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
     prepared = prepare(config, decoding(console))
-    for note in prepared.images.grey.notes():
-        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    for line in prepared.facts.lines():
+        console.print(line, highlight=False, soft_wrap=True)
     folder.create()
     with driving(folder):
         write_inputs(folder, prepared)
@@ -167,4 +167,5 @@ def decoding(console: Console) -> Callable[[int, int], None]:
 def write_inputs(folder: RunFolder, prepared: Prepared) -> None:
     folder.write_text(folder.search_file, prepared.config.to_yaml())
     folder.write_text(folder.provenance_file, json.dumps(provenance(prepared), indent=2) + "\n")
-    folder.write_table(folder.rejected_file, pd.DataFrame(prepared.rejected, columns=["file", "reason"]))
+    unused = [*prepared.rejected, *prepared.dataset.ignored]
+    folder.write_table(folder.rejected_file, pd.DataFrame(unused, columns=["file", "reason"]))

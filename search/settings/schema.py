@@ -17,6 +17,7 @@ from thaw.spaces import METRICS, SearchSpace, pretrained
 from thaw.trainables.data.augment import AUGMENTS, Augment
 from thaw.trainables.data.decoding import RESIZE
 from thaw.trainables.data.formats import READERS
+from thaw.trainables.data.reading import REPEATED_ROWS, UNCERTAIN
 
 
 class _Section(BaseModel):
@@ -29,9 +30,27 @@ class SplitConfig(_Section):
     validation: float = Field(0.2, gt=0, lt=1, description="share of the images that trials are compared on")
     test: float = Field(0.1, ge=0, lt=1, description="share of the images that is locked until a model is exported")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the random split, which is stratified over all labels")
-    column: str | None = Field(None, description="column of the label file that names each image's split")
+    column: str | None = Field(
+        None,
+        description="column of the label file that names each image's part (train, val, test and the like), or says "
+        "yes and no under a heading such as `is_valid`",
+    )
     group: str | None = Field(
-        None, description="column of the label file; images with the same value go into the same split"
+        None,
+        description="column of the label file; images with the same value go into the same part, those without a value "
+        "anywhere",
+    )
+    duplicates: Literal["together", "apart"] = Field(
+        "together", description="images with equal pixels: `together` in one part, or dealt out as if they differed"
+    )
+
+
+class ColumnsConfig(_Section):
+    """Which columns of a table of labels hold what. What is not named is recognised by headings and cells."""
+
+    image: str | None = Field(None, description="column of the file names")
+    labels: str | Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        (), description="column of the labels, or a list of columns: of 0 and 1, or of one label each"
     )
 
 
@@ -48,7 +67,27 @@ class DataConfig(_Section):
     format: Annotated[str, OneOf(["auto", *READERS])] = Field(
         "auto", description="format of the labels; `auto` recognises it from the file"
     )
-    classes: PathText | None = Field(None, description="JSON or CSV file that names the label ids")
+    classes: PathText | None = Field(
+        None,
+        description="file that names the labels and gives their order: JSON (`{id: name}`, `{name: id}` or a list), a "
+        "table of ids and names, or a text file with a name a line",
+    )
+    columns: ColumnsConfig = Field(ColumnsConfig(), description="which columns of a table of labels hold what")
+    separator: str = Field(
+        "auto",
+        min_length=1,
+        description="what separates several labels in a cell: `auto` takes `|`, `;`, a comma or blanks where the parts "
+        "recur in other company or alone, `none` takes each cell for one label, any other text is the separator",
+    )
+    rows: Annotated[str, OneOf(REPEATED_ROWS)] = Field(
+        "unique",
+        description="rows of one image: `unique` uses equal rows once and rejects an image with different ones, `add` "
+        "gives it the labels of all its rows (one row a box or a label)",
+    )
+    uncertain: Annotated[str, OneOf(UNCERTAIN)] = Field(
+        "negative",
+        description="what -1 means beside 1, 0 and blanks: `negative`, `positive`, or `drop` to leave the image out",
+    )
     image_size: int = Field(224, ge=32, le=1024, description="side in pixels of the squares that networks see")
     resize: Annotated[str, OneOf(RESIZE)] = Field(
         "crop", description="`crop` scales the short side and crops the centre, `squash` scales both sides and distorts"

@@ -25,10 +25,11 @@ from thaw.spaces import ConfigError
 from thaw.spaces.csv_cells import unguarded
 from thaw.trainables.bundles import predict as prediction
 from thaw.trainables.bundles.bundle import Bundle, load_bundle
-from thaw.trainables.data.annotations import read_folders
 from thaw.trainables.data.dataset import read_dataset
 from thaw.trainables.data.formats import read_paper
 from thaw.trainables.data.image_places import find_images
+from thaw.trainables.data.label_folders import read_folders
+from thaw.trainables.data.reading import Source
 
 QUIET = Console(quiet=True)
 
@@ -73,7 +74,7 @@ def test_a_folder_becomes_a_table(bundle: Path, images: Path, tmp_path: Path) ->
 
 def test_the_label_files_own_format_can_be_read_again(bundle: Path, images: Path, tmp_path: Path) -> None:
     predict(bundle, [str(images / "*.png")], tmp_path / "out.txt", "paper", QUIET)
-    rows = read_paper(images, tmp_path / "out.txt", None)
+    rows = read_paper(Source(images, tmp_path / "out.txt"))
     assert len(rows.files) == 37 and "0.png" in rows.files
     ids = dict(zip(CLASSES, "123", strict=True))
     predictions = load_bundle(bundle).predict([images / file for file in rows.files])
@@ -135,7 +136,7 @@ def test_own_results_among_the_images_are_no_images(images: Path) -> None:
         shutil.copy(images / "0.png", folder)
     assert len(names_of(images)) == 40
     assert names_of(run / "report" / "plots") == ["0.png"], "named outright, a folder is taken as it is"
-    assert read_folders(images, None, None).files == [f"deep/er/{number}.png" for number in (37, 38, 39)]
+    assert read_folders(Source(images, None)).files == [f"deep/er/{number}.png" for number in (37, 38, 39)]
 
 
 def test_bad_images_are_listed_and_end_nothing(bundle: Path, images: Path, tmp_path: Path) -> None:

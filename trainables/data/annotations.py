@@ -1,21 +1,26 @@
-"""Labels beside or around each image: COCO object annotations, Pascal VOC, and a folder for each label."""
+"""Labels in annotations of objects: COCO and Pascal VOC."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from thaw.spaces.errors import ConfigError
-from thaw.trainables.data.label_files import Rows, bytes_of, decoded, json_of, looks_like_image
-from thaw.trainables.data.own_results import holds_own_results
+from thaw.trainables.data.label_files import Rows, bytes_of, json_of
+from thaw.trainables.data.reading import Source
 
 
-def read_coco(images: Path, labels: Path | None, classes: dict[str, str] | None) -> Rows:
-    """COCO object annotations: an image carries the categories of its annotations; one without any has no label."""
+def read_coco(source: Source) -> Rows:
+    """COCO object annotations: an image carries the categories of its annotations; one without any has no label.
+
+    Categories without annotations stay labels, but for those that are the supercategory of others, or have the name of
+    one with annotations. An image that is listed twice under one id and name counts once.
+    """
+    labels = source.labels
     assert labels is not None
     content = json_of(labels, "labels")
 
@@ -45,8 +50,7 @@ def read_coco(images: Path, labels: Path | None, classes: dict[str, str] | None)
 
     categories = [(str(id), str(name)) for id, name in entries("categories", "id", "name")]
     unique((id for id, _ in categories), "categories have the id")
-    unique((name for _, name in categories), "categories are named")
-    listed = [(id, str(file)) for id, file in entries("images", "id", "file_name")]
+    listed = list(dict.fromkeys((id, str(file)) for id, file in entries("images", "id", "file_name")))
     unique((id for id, _ in listed), "images have the id")
     names, files = dict(categories), dict(listed)
     found: dict[Any, set[str]] = {id: set() for id in files}
@@ -56,16 +60,48 @@ def read_coco(images: Path, labels: Path | None, classes: dict[str, str] | None)
                 message = f"an annotation speaks of {id!r}, which is not in {section!r}; add it or drop the annotation"
                 raise ConfigError(f"{labels}: {message}", key="labels")
         found[image].add(str(category))
-    return Rows(list(files.values()), [frozenset(ids) for ids in found.values()], classes=names)
+    used = set().union(*found.values())
+    notes = _drop_empty(names, used, [entry.get("supercategory") for entry in content["categories"]])
+    unique(names.values(), "categories are named")
+    sets = [frozenset(ids) for ids in found.values()]
+    return Rows(list(files.values()), sets, classes=names, notes=tuple(notes))
 
 
-def read_voc(images: Path, labels: Path | None, classes: dict[str, str] | None) -> Rows:
-    """A folder of Pascal VOC annotations: one XML file an image, with ``filename`` and ``object/name``."""
+def _drop_empty(names: dict[str, str], used: set[str], parents: Iterable[Any]) -> list[str]:
+    """Takes categories without annotations out of `names` that are no labels of their own; returns notes."""
+    above, notes = {str(parent) for parent in parents if parent}, []
+    same: dict[str, list[str]] = defaultdict(list)
+    for id, name in names.items():
+        same[name].append(id)
+    for name, ids in same.items():
+        empty = [id for id in ids if id not in used]
+        doubled = empty if len(empty) < len(ids) else empty[1:]
+        if len(ids) > 1 and doubled:
+            notes.append(f"category {name!r} is listed {len(ids)} times; those without annotations are left out")
+        elif len(ids) == 1 and empty and name in above:
+            doubled = empty
+            notes.append(f"category {name!r} is left out: it has no annotations and is the parent of others")
+        for id in doubled:
+            del names[id]
+    return notes
+
+
+def read_voc(source: Source) -> Rows:
+    """A folder of Pascal VOC annotations, its own folders included: one XML file an image, with ``filename`` and
+    ``object/name``.
+
+    A file name counts from the folder of its annotation, so that equal names in different folders stay apart.
+    """
+    labels = source.labels
     assert labels is not None
     if not labels.is_dir():
         raise ConfigError(f"{labels}: format voc needs a folder of XML files, got a file", key="labels")
-    files, sets = [], []
-    for path in sorted(labels.glob("*.xml")):
+    files, sets, ignored = [], [], []
+    for path in _visible(labels):
+        folder = path.parent.relative_to(labels).as_posix()
+        if path.suffix.lower() != ".xml":
+            ignored.append((path.relative_to(labels).as_posix(), "no annotation (.xml)"))
+            continue
         raw = bytes_of(path, "labels")
         # Annotations need no document type, and one can make megabytes of a few lines.
         if b"<!DOCTYPE" in raw.replace(b"\0", b""):
@@ -79,66 +115,19 @@ def read_voc(images: Path, labels: Path | None, classes: dict[str, str] | None) 
         for key, missing in (("filename", not file), ("object/name", "" in names)):
             if missing:
                 raise ConfigError(f"{path}: has no {key!r}; needs Pascal VOC annotations", key="labels")
-        files.append(file)
+        files.append(file if folder == "." or source.files.exact(file) else f"{folder}/{file}")
         sets.append(frozenset(names))
-    return Rows(files, sets)
+    return Rows(files, sets, ignored=tuple(ignored))
 
 
-def read_folders(images: Path, labels: Path | None, classes: dict[str, str] | None) -> Rows:
-    """A folder for each label below the image folder; whatever lies deeper belongs to it.
+def _visible(folder: Path) -> list[Path]:
+    """The visible files below a folder, in the order of their paths; unreadable folders are an error."""
 
-    Links are followed, also to folders elsewhere, and each folder is read once for a label, so that links in a circle
-    end. Hidden files and folders are left out, and so is what Thaw itself has written.
-    """
-    if labels is not None:
-        raise ConfigError(f"format folders takes its labels from data.images, got {labels}; remove it", key="labels")
-    root = _Folder(images)
-    rows: list[tuple[str, str]] = []
-    rejected = [(file, "not in the folder of a label") for file in root.files] + root.faults("")
-    for top in root.folders:
-        label = decoded(os.fsencode(top))
-        seen, waiting = {root.identity}, [top]
-        while waiting:
-            name = waiting.pop()
-            folder = _Folder(images / name)
-            if folder.identity in seen:
-                rejected.append((name, "link to a folder that is read already"))
-                continue
-            seen.add(folder.identity)
-            waiting += [f"{name}/{deeper}" for deeper in reversed(folder.folders)]
-            rows += [(f"{name}/{file}", label) for file in folder.files]
-            rejected += folder.faults(f"{name}/")
-    rows.sort(key=lambda row: row[0].split("/"))
-    return Rows([file for file, _ in rows], [frozenset([label]) for _, label in rows], rejected=tuple(rejected))
+    def fail(error: OSError) -> None:
+        raise ConfigError(f"{error.filename}: cannot be read ({error.strerror}); check the path", key="labels")
 
-
-class _Folder:
-    """What a folder holds, by name: folders, files called like images, and links that lead nowhere; nothing hidden."""
-
-    def __init__(self, path: Path) -> None:
-        self.folders: list[str] = []
-        self.files: list[str] = []
-        self.broken: list[str] = []
-        try:
-            status = os.stat(path)
-            self.identity = (status.st_dev, status.st_ino)
-            with os.scandir(path) as entries:
-                for entry in sorted(entries, key=lambda entry: entry.name):
-                    if not entry.name.startswith("."):
-                        self._add(entry)
-        except OSError as error:
-            rule = f"{path} is no folder that can be read ({error.strerror}), so its images would be missed"
-            raise ConfigError(f"{rule}; correct the path or its permissions", key="images") from error
-
-    def _add(self, entry: os.DirEntry[str]) -> None:
-        link = entry.is_symlink()
-        if link and not os.path.exists(entry):
-            self.broken.append(entry.name)
-        elif os.path.isdir(entry) if link else entry.is_dir():
-            if not holds_own_results(Path(entry)):
-                self.folders.append(entry.name)
-        elif looks_like_image(entry.name):
-            self.files.append(entry.name)
-
-    def faults(self, place: str) -> list[tuple[str, str]]:
-        return [(place + name, "link that leads nowhere") for name in self.broken]
+    found = []
+    for place, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, file) for file in files if not file.startswith(".")]
+    return sorted(found, key=lambda path: path.relative_to(folder).parts)

@@ -1,165 +1,203 @@
-"""Labels in a table: a CSV file in any of its spellings, and the paper's own format."""
+"""Labels in a table: which column means what, and the rows that follow."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from thaw.spaces.csv_cells import unguarded
-from thaw.spaces.errors import ConfigError
+from thaw.spaces.errors import ConfigError, did_you_mean
+from thaw.trainables.data.cells import BINARY, CellError, binary_sets, is_binary, label_sets
 from thaw.trainables.data.label_files import Rows, looks_like_image, text_of
+from thaw.trainables.data.parts import parts_of, speaks_of_split
+from thaw.trainables.data.reading import Source
+from thaw.trainables.data.tables import (
+    FILE_HEADINGS,
+    LABEL_HEADINGS,
+    Table,
+    heading,
+    read_table,
+    split_rows,
+    spread,
+)
 
-FILE_COLUMNS = ("filename", "file_name", "file", "image", "image_name", "image_id", "image_path", "path", "name", "id")
-"""Headings under which label files keep the file name, the most telling first; upper and lower case are the same."""
-
-LABEL_COLUMNS = ("labels", "label", "classes", "class", "tags", "tag", "categories", "category", "targets", "target")
-"""Headings of a column that holds all labels of an image."""
-
-BINARY = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
-"""Cells of a column that stands for one label."""
-
-
-def table_of(path: Path, key: str, separators: str = "\t;,") -> list[list[str]]:
-    """The rows of a CSV file as text, blank lines left out, all of one length (at least 2).
-
-    The separator of columns is the one that gives every row the same number of columns; of several such the one that
-    comes first in the file: ``a.jpg;1,2`` has two columns, and so has ``a.jpg,1;2``.
-    """
-    text = text_of(path, key)
-    if not text.strip():
-        raise ConfigError(f"{path}: holds no rows; give one row an image", key=key)
-    tables, faults = {}, []
-    for separator in separators:
-        try:
-            # Strict: a quote that is never closed would swallow all rows behind it.
-            rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
-            tables[separator] = [
-                [unguarded(cell.strip()) for cell in row] for row in rows if any(cell.strip() for cell in row)
-            ]
-        except csv.Error as error:
-            faults.append(error)
-    several = [separator for separator in tables if max(map(len, tables[separator]), default=0) > 1]
-    if faults and not several:
-        message = f"is not a table of text ({faults[0]}); close every quote, or choose a CSV file"
-        raise ConfigError(f"{path}: {message}", key=key)
-    if not several:
-        raise ConfigError(f"{path}: has one column; needs a file name and labels, by comma, tab or semicolon", key=key)
-    even = [separator for separator in several if len(set(map(len, tables[separator]))) == 1]
-    first_line = next(line for line in text.splitlines() if line.strip())
-    rows = tables[min(even or several, key=lambda sign: (first_line + sign).find(sign))]
-    for number, row in enumerate(rows, 1):
-        if len(row) != len(rows[0]):
-            raise ConfigError(
-                f"{path}: row {number} has {len(row)} columns, row 1 has {len(rows[0])}; all rows need as many: "
-                'put several labels into one column, separated by blanks or quoted ("1,2")',
-                key=key,
-            )
-    return rows
+ENOUGH = 10
+"""Rows from which on it is no accident that some columns hold exactly one 1 a row."""
 
 
-def _file_column(rows: Sequence[Sequence[str]], header: Sequence[str]) -> int:
-    """By its heading, else the first column whose cells end like image files, else the first."""
-    headings = [cell.lower() for cell in header]
-    images = [i for i in range(len(rows[0])) if looks_like_image(rows[-1][i])]
-    named = [headings.index(name) for name in FILE_COLUMNS if name in headings]
-    return next(iter([i for i in named if i in images] + named + images), 0)
-
-
-def _has_header(rows: Sequence[Sequence[str]]) -> bool:
-    """The first row is a header if it holds a usual heading, or no image file although the last row does."""
-    first = [cell.lower() for cell in rows[0]]
-    if any(cell in FILE_COLUMNS + LABEL_COLUMNS for cell in first):
-        return True
-    return any(map(looks_like_image, rows[-1])) and not any(map(looks_like_image, rows[0]))
-
-
-def split_labels(cells: Sequence[str], whole: frozenset[str] = frozenset()) -> list[frozenset[str]]:
-    """Several labels in one cell, separated by the strongest sign that occurs in any: bar, semicolon, comma, blank.
-
-    Args:
-        whole: labels known beforehand; where every cell is one of them, none is taken apart at its blanks.
-    """
-    sign = next((sign for sign in "|;," if any(sign in cell for cell in cells)), None)
-    if sign is None and all(cell in whole for cell in cells if cell):
-        return [frozenset([cell] if cell else []) for cell in cells]
-    return [frozenset(label.strip() for label in cell.split(sign) if label.strip()) for cell in cells]
-
-
-def _binary(column: pd.Series) -> bool:
-    values = set(column.str.lower()) - {""}
-    return bool(values) and values <= BINARY.keys()
-
-
-def read_csv(images: Path, labels: Path | None, classes: dict[str, str] | None) -> Rows:
+def read_csv(source: Source) -> Rows:
     """A file name and, beside it, all labels in one column, or a 0/1 column for each label.
 
-    With `classes` given, the 0/1 columns are those it lists; else every column that holds nothing but 0 and 1.
+    The columns are those that ``data.columns`` names, else what headings and cells say. With ``data.classes`` the 0/1
+    columns are those it lists.
     """
-    assert labels is not None
-    rows = _read_table(labels, classes)
-    for number, (file, names) in enumerate(zip(rows.files, rows.labels, strict=True), 1):
-        if any("\n" in text or "\r" in text for text in (file, *names)):
-            message = f"file name or labels of row {number} run over several lines; close the quote before it"
-            raise ConfigError(f"{labels}: {message}", key="labels")
-    return rows
+    assert source.labels is not None
+    return rows_of(read_table(source.labels, "labels", _is_file(source), source.reading.named), source)
 
 
-def _read_table(labels: Path, classes: dict[str, str] | None) -> Rows:
-    rows = table_of(labels, "labels")
-    known = frozenset(classes or ()) | frozenset((classes or {}).values())
-    if not _has_header(rows):
-        if len(rows[0]) > 2:
-            message = f"has {len(rows[0])} columns without headings; name them in a first row, such as filename,labels"
-            raise ConfigError(f"{labels}: {message}", key="labels")
-        file = _file_column(rows, [])
-        return Rows([row[file] for row in rows], split_labels([row[1 - file] for row in rows], known))
-
-    header, rows = rows[0], rows[1:]
-    if not rows:
-        raise ConfigError(f"{labels}: holds a header and no rows; give one row an image", key="labels")
-    twice = [name for name, times in Counter(header).items() if times > 1]
-    if twice:
-        raise ConfigError(f"{labels}: two columns are named {twice[0]!r}; name each differently", key="labels")
-    table = pd.DataFrame(rows, columns=header, dtype=str)
-    files = table.pop(header[_file_column(rows, header)]).tolist()
-    others = [name for name in header if name in table]
-
-    one = next((name for wanted in LABEL_COLUMNS for name in others if name.lower() == wanted), None)
-    if one is None and len(others) == 1 and not set(table[others[0]].str.lower()) <= BINARY.keys():
-        one = others[0]
-    if one is not None:
-        sets = split_labels(table.pop(one).tolist(), known)
-        return Rows(files, sets, columns=table)
-
-    columns = [name for name in others if name in known]
-    columns = columns or [name for name in others if name and _binary(table[name])]
-    if not columns:
-        message = f"no column of labels among {', '.join(header)}; name it labels, or give a 0/1 column for each label"
-        raise ConfigError(f"{labels}: {message}", key="labels")
-    present = pd.DataFrame({name: table.pop(name).str.lower().map(BINARY) for name in columns})
-    for name in columns:
-        if present[name].isna().any():
-            row = int(present[name].isna().to_numpy().argmax())
-            message = f"column {name!r} must be 0 or 1, got {rows[row][header.index(name)]!r} in row {row + 2}"
-            raise ConfigError(f"{labels}: {message}", key="labels")
-    matrix = present.to_numpy(bool)
-    return Rows(
-        files,
-        [frozenset(name for name, yes in zip(columns, row, strict=True) if yes) for row in matrix],
-        classes=None if classes else {name: name for name in columns},
-        columns=table,
-    )
-
-
-def read_paper(images: Path, labels: Path | None, classes: dict[str, str] | None) -> Rows:
+def read_paper(source: Source) -> Rows:
     """The label file of Yue et al. (2019): no header, ``0.jpg<TAB>13,18``."""
-    assert labels is not None
-    rows = table_of(labels, "labels", separators="\t")
+    path = source.labels
+    assert path is not None
+    rows, notes = split_rows(text_of(path, "labels"), path, "labels", separators="\t")
     if len(rows[0]) != 2:
-        raise ConfigError(f"{labels}: needs two columns by tab, got {len(rows[0])}; try format: csv", key="labels")
-    return Rows([row[0] for row in rows], split_labels([row[1] for row in rows]))
+        raise ConfigError(f"{path}: needs two columns by tab, got {len(rows[0])}; try format: csv", key="labels")
+    cells = [row[1] for row in rows]
+    separator = "," if source.reading.separator == "auto" and any("," in cell for cell in cells) else "auto"
+    return Rows([row[0].strip() for row in rows], label_sets("labels", cells, source.known, separator, notes))
+
+
+def rows_of(table: Table, source: Source) -> Rows:
+    """The rows of a table of labels.
+
+    Raises:
+        ConfigError: it does not say which column holds what, or a column of labels holds no labels.
+    """
+    path = source.place
+    roles = _roles(table, source)
+    notes = [*table.notes, *roles.notes]
+    files = [cell.strip() for cell in table.columns[roles.image]]
+    rejected: tuple[tuple[str, str], ...] = ()
+    classes = None
+    try:
+        if roles.binary:
+            columns = {name: table.columns[name] for name in roles.labels}
+            sets, dropped = binary_sets(columns, source.reading.uncertain, table.line, notes)
+            rejected = tuple((files[row], f"label {label!r} is uncertain") for row, label in dropped.items())
+            if dropped:
+                kept = [row for row in range(len(files)) if row not in dropped]
+                files, sets = [files[row] for row in kept], [sets[row] for row in kept]
+                table.columns = {name: [cells[row] for row in kept] for name, cells in table.columns.items()}
+            classes = None if source.known else {name: name for name in roles.labels}
+        else:
+            each = [
+                label_sets(name, table.columns[name], source.known, source.reading.separator, notes)
+                for name in roles.labels
+            ]
+            sets = each[0] if len(each) == 1 else [frozenset().union(*row) for row in zip(*each, strict=True)]
+    except CellError as error:
+        raise ConfigError(f"{path}: {error.message}", key="labels") from None
+    torn = next((row for row, file in enumerate(files) if "\n" in file or "\r" in file), None)
+    if torn is not None:
+        message = f"the file name in row {table.line(torn)} runs over several lines; close the quote before it"
+        raise ConfigError(f"{path}: {message}", key="labels")
+    others = {
+        name: [cell.strip() for cell in cells]
+        for name, cells in table.columns.items()
+        if name != roles.image and name not in roles.labels
+    }
+    return Rows(files, sets, classes, pd.DataFrame(others, dtype=object), rejected, tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """Which column holds the file names, which hold labels, and whether those are 0/1 columns."""
+
+    image: str
+    labels: tuple[str, ...]
+    binary: bool
+    notes: list[str]
+
+
+def _is_file(source: Source) -> Callable[[str], bool]:
+    """Whether a cell names an image: by its ending, or because the image folder holds it."""
+    prefix = f"{source.base}/" if source.base else ""
+    return lambda cell: bool(cell) and (looks_like_image(cell) or source.files.knows(prefix + cell))
+
+
+def _roles(table: Table, source: Source) -> _Roles:
+    reading, names = source.reading, list(table.columns)
+    for key, asked in (("columns.image", [reading.image] if reading.image else []), ("columns.labels", reading.labels)):
+        for name in asked:
+            if name not in table.columns:
+                raise ConfigError(f"{source.place}: has no column {name!r}{did_you_mean(name, names)}", key=key)
+    notes: list[str] = []
+    image = reading.image or _image_column(table, source)
+    if reading.image is None and heading(image) not in FILE_HEADINGS and table.headed:
+        notes.append(f"file names are in column {image!r}")
+    others = [name for name in names if name != image]
+    if reading.labels:
+        binary = len(reading.labels) > 1 and all(is_binary(table.columns[name]) for name in reading.labels)
+        return _Roles(image, reading.labels, binary, notes)
+    free = [name for name in others if name not in reading.reserved]
+    for name in free:
+        if speaks_of_split(name) and parts_of(name, map(str.strip, set(table.columns[name]))) is not None:
+            notes.append(f"column {name!r} speaks of a split and is not used; data.split.column: {name} would")
+    free = [name for name in free if not speaks_of_split(name)]
+    if not table.headed and len(others) > 1:
+        raise ConfigError(
+            f"{source.place}: has {len(names)} columns without headings; name them in a first row, such as "
+            "filename,labels",
+            key="labels",
+        )
+    one = next((name for usual in LABEL_HEADINGS for name in free if heading(name) == usual), None)
+    measured = [name for name in free if not _counts_rows(table, name)]
+    if one is None and len(measured) == 1 and (not table.headed or not is_binary(table.columns[measured[0]])):
+        one = measured[0]
+        if table.headed:
+            notes.append(f"labels are in column {one!r}")
+    if one is not None:
+        return _Roles(image, (one,), False, notes)
+    listed = [name for name in free if name in source.known]
+    binary_columns = listed or _one_hot([name for name in free if is_binary(table.columns[name])], table, notes)
+    if not binary_columns:
+        raise ConfigError(
+            f"{source.place}: no column of labels among {', '.join(names)}; name it labels, or under "
+            "data.columns.labels, or give a 0/1 column for each label",
+            key="labels",
+        )
+    return _Roles(image, tuple(binary_columns), True, notes)
+
+
+def _image_column(table: Table, source: Source) -> str:
+    """By its heading, if its cells name images; else the first column whose cells do; else by its heading alone."""
+    is_file = _is_file(source)
+    reserved = {*source.reading.labels, *source.reading.reserved}
+    names = [name for name in table.columns if name not in reserved] or list(table.columns)
+    usual = [name for word in FILE_HEADINGS for name in names if table.headed and heading(name) == word]
+    ending = [name for name in names if all(looks_like_image(cell.strip()) for cell in spread(table.columns[name]))]
+    # Most, as some images may be absent.
+    known = [] if ending else [name for name in names if _most(is_file, table.columns[name])]
+    last = [name for name in names if looks_like_image(table.columns[name][-1].strip())]
+    filed = ending or known or last
+    return next(iter([name for name in usual if name in filed] + filed + usual + names))
+
+
+def _most(is_file: Callable[[str], bool], cells: Sequence[str]) -> bool:
+    found = [is_file(cell.strip()) for cell in spread(cells)]
+    return sum(found) > len(found) / 2
+
+
+def _counts_rows(table: Table, name: str) -> bool:
+    """Whether a column is pandas' index: without a heading of its own, or `Unnamed: 0`, and it counts the rows."""
+    if not (name.startswith("column ") or name.startswith("Unnamed:") or heading(name) == "index"):
+        return False
+    cells = table.columns[name]
+    return table.headed and all(cell.strip() in (str(row), str(row + 1)) for row, cell in enumerate(cells))
+
+
+def _one_hot(columns: list[str], table: Table, notes: list[str]) -> list[str]:
+    """The 0/1 columns that are labels.
+
+    Where most of them, side by side, hold exactly one 1 in every row, they are the whole table of labels, and the
+    others mean something else.
+    """
+    if len(columns) > 2 and len(table) >= ENOUGH:
+        yes = [cell for cell, value in BINARY.items() if value == 1]
+        ones = np.array([[cell.strip().lower() in yes for cell in table.columns[name]] for name in columns])
+        for size in range(len(columns) - 1, len(columns) // 2, -1):
+            for start in range(len(columns) - size + 1):
+                if (ones[start : start + size].sum(axis=0) == 1).all():
+                    run = columns[start : start + size]
+                    rest = ", ".join(name for name in columns if name not in run)
+                    notes.append(
+                        f"0/1 columns left out: {rest}; {', '.join(run[:10])} already make one label an image "
+                        "(data.columns.labels says otherwise)"
+                    )
+                    return run
+    if columns:
+        more = f" and {len(columns) - 10} more" if len(columns) > 10 else ""
+        notes.append(f"labels are the 0/1 columns {', '.join(columns[:10])}{more}")
+    return columns

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import posixpath
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,17 @@ import numpy as np
 import pandas as pd
 
 from thaw.spaces.errors import ConfigError, did_you_mean
-from thaw.trainables.data.csv_labels import table_of
-from thaw.trainables.data.formats import READERS, detect_format
-from thaw.trainables.data.label_files import Rows, json_of
+from thaw.trainables.data.class_names import ClassNames, read_class_names
+from thaw.trainables.data.decoding import Rejected, decode_image
+from thaw.trainables.data.formats import FROM_IMAGES, READERS, detect_format
+from thaw.trainables.data.label_files import Rows, looks_like_image
+from thaw.trainables.data.names import listing, match_names
+from thaw.trainables.data.reading import Reading, Source
 
 __all__ = ["READERS", "Dataset", "read_dataset"]
+
+CONTRADICTING = "rows with contradicting labels"
+"""Why an image with several rows is rejected."""
 
 MAX_CELLS = 10**9
 """Labels times images that the label matrix may hold, a byte each: a column of remarks has a label for each image."""
@@ -38,6 +43,9 @@ class Dataset:
         columns: the other columns of the label file as text, one row an image.
         rejected: (file, reason) of the label rows that cannot be used.
         notes: what was guessed, what was left out, and what looks wrong, a sentence each.
+        ignored: (file, reason) of visible files beside the images that are none.
+        parts: int8 (images,), where each image belongs (``parts.TRAIN`` …), where folders say it; else None.
+        by_folder: each label is a folder, so one without any usable image is a fault.
     """
 
     root: Path
@@ -48,6 +56,9 @@ class Dataset:
     columns: pd.DataFrame
     rejected: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    ignored: tuple[tuple[str, str], ...] = ()
+    parts: np.ndarray | None = None
+    by_folder: bool = False
 
     @property
     def single_label(self) -> bool:
@@ -65,27 +76,46 @@ class Dataset:
 
         A folder that must not be listed counts as complete: why its files cannot be read is said when they are.
         """
-        folders = {folder: _listing(self.root / folder) for folder in set(map(posixpath.dirname, self.files))}
+        folders = {folder: listing(self.root / folder) for folder in set(map(posixpath.dirname, self.files))}
         return [
             file
             for file in self.files
             if (names := folders[posixpath.dirname(file)]) is not None and posixpath.basename(file) not in names
         ]
 
+    def unreadable(self) -> list[tuple[str, str]]:
+        """(file, reason) of files that are not called like an image and are none that can be read here.
+
+        Only these are opened; they are few. What is called like an image is seen when it is decoded.
+        """
+        found = []
+        for file in self.files:
+            if not looks_like_image(file) and (self.root / file).is_file():
+                try:
+                    decode_image(self.root / file, 8)
+                except Rejected as rejected:
+                    found.append((file, rejected.reason))
+        return found
+
 
 def read_dataset(
-    images: Path, labels: Path | None = None, format: str = "auto", classes: Path | None = None
+    images: Path,
+    labels: Path | None = None,
+    format: str = "auto",
+    classes: Path | None = None,
+    reading: Reading | None = None,
 ) -> Dataset:
     """Reads the labels; the images need not be there, unless the folders they lie in are the labels.
 
-    A file in several rows with the same labels is used once; with different labels, not at all.
+    What is guessed on the way stands in the notes of the result.
 
     Args:
         images: the image folder.
-        labels: label file, or folder of annotation files; none where each label is a folder below `images`.
+        labels: label file, or folder of annotation files; none where the image folder says it all.
         format: a key of `READERS`, or ``auto``.
-        classes: names for label ids, and the order of labels: JSON ``{id: name}`` or ``[name, …]``, or a CSV of id and
-            name. Without it, labels are sorted: by number where all are whole numbers, else by letter.
+        classes: a file that names label ids and gives the order of labels, see :mod:`class_names`. Without it, labels
+            are sorted: by number where all are whole numbers, else by letter.
+        reading: what else the search file says.
 
     Raises:
         ConfigError: the labels cannot be read, a label is not among `classes`, or there are fewer than two labels.
@@ -94,34 +124,61 @@ def read_dataset(
         _check_there(labels)
     if format not in ("auto", *READERS):
         raise ConfigError(f"unknown format {format!r}{did_you_mean(format, ['auto', *READERS])}", key="format")
-    if labels is None and format not in ("auto", "folders"):
+    if labels is None and format not in ("auto", *FROM_IMAGES):
         raise ConfigError(f"format {format} needs a label file; add data.labels", key="labels")
-    listed = None if classes is None else _read_classes(classes)
-    rows = READERS[detect_format(labels) if format == "auto" else format](images, labels, listed)
+    listed = None if classes is None else read_class_names(classes)
+    source = Source(images, labels, listed.known if listed else frozenset(), reading or Reading())
+    if format == "auto":
+        format = detect_format(source)
+    rows = READERS[format](source)
+    place, key = source.place, "labels" if labels else "images"
     if not rows.files:
-        place = f"{labels}: holds no rows" if labels else f"{images}: holds no image in the folder of a label"
-        raise ConfigError(f"{place}; give one or more for every image", key="labels" if labels else "images")
-
-    names = listed or rows.classes
-    ids = rows.labels if names is None else _named(rows.labels, names, source=classes or labels)
-    files, kept, rejected = _unique(rows, ids)
-    if not files:
-        file, reason = rejected[0]
-        raise ConfigError(f"{labels or images}: no row can be used (first: {file}: {reason}); mend them", key="labels")
-    order = _sorted_labels(label for i in kept for label in ids[i]) if names is None else list(names.values())
+        holds = "holds no rows" if labels else "holds no image in the folder of a label"
+        raise ConfigError(f"{place}; {holds}; give one or more for every image".replace("; ", ": ", 1), key=key)
+    notes = list(rows.notes)
+    ids, names = _named(rows, listed, classes or labels, notes)
+    meant, said = match_names(rows.files, source.files, source.base, place)
+    notes += said
+    joined = _join(rows.files, ids, meant, source.reading.rows)
+    notes += joined.notes
+    rejected = (*rows.rejected, *joined.rejected)
+    if not joined.labels:
+        first = f"{rejected[0][0]}: {rejected[0][1]}" if rejected else "none"
+        raise ConfigError(f"{place}: no row can be used (first: {first}); {joined.advice}", key="labels")
+    order = (
+        _sorted_labels({label for one in set(joined.labels) for label in one}) if names is None else [*names.values()]
+    )
     if len(order) < 2:
         raise ConfigError(
-            f"{labels or images}: needs two labels or more, got {', '.join(order) or 'none'}; "
+            f"{place}: needs two labels or more, got {', '.join(order) or 'none'}; "
             "for one label against the rest, label the others too (for instance with none)",
-            key="labels" if labels else "images",
+            key=key,
         )
-    _check_order(order, len(kept), labels or images)
+    _check_order(order, len(joined.labels), place)
+    kept = joined.rows
+    return Dataset(
+        root=images,
+        files=joined.files,
+        labels=_matrix(joined.labels, order),
+        classes=tuple(order),
+        ids=tuple(names or order),
+        columns=rows.columns.reindex(kept).reset_index(drop=True),
+        rejected=rejected,
+        notes=tuple(notes),
+        ignored=rows.ignored,
+        parts=None if rows.parts is None else np.array(rows.parts, np.int8)[kept],
+        by_folder=format == "folders",
+    )
+
+
+def _matrix(labels: Sequence[frozenset[str]], order: Sequence[str]) -> np.ndarray:
+    """bool (images, labels)."""
     column = {label: number for number, label in enumerate(order)}
-    matrix = np.zeros((len(kept), len(order)), bool)
-    for row, i in enumerate(kept):
-        matrix[row, [column[label] for label in ids[i]]] = True
-    columns = rows.columns.reindex(kept).reset_index(drop=True)
-    return Dataset(images, files, matrix, tuple(order), tuple(names or order), columns, rejected)
+    columns = {one: [column[label] for label in one] for one in set(labels)}
+    matrix = np.zeros((len(labels), len(order)), bool)
+    for row, one in enumerate(labels):
+        matrix[row, columns[one]] = True
+    return matrix
 
 
 def _check_there(labels: Path) -> None:
@@ -147,36 +204,25 @@ def _check_order(order: Sequence[str], images: int, source: Path) -> None:
         )
 
 
-def _read_classes(path: Path) -> dict[str, str]:
-    """Label id → name, in listed order."""
-    if path.suffix.lower() == ".json":
-        content = json_of(path, "classes")
-        if not isinstance(content, dict | list):
-            kind = type(content).__name__
-            raise ConfigError(f"{path}: must be {{id: name}} or [name, …], got {kind}", key="classes")
-        pairs = list(content.items()) if isinstance(content, dict) else [(name, name) for name in content]
-        pairs = [(str(id), str(name)) for id, name in pairs]
-    else:
-        rows = table_of(path, "classes")
-        if [cell.lower() for cell in rows[0][-1:]] in (["name"], ["label"], ["class"]):
-            rows = rows[1:]
-        pairs = [(row[0], row[1]) for row in rows]
-    for position, what in ((0, "id"), (1, "name")):
-        seen = Counter(pair[position] for pair in pairs)
-        twice = next((word for word, times in seen.items() if times > 1), None)
-        if twice is not None:
-            raise ConfigError(f"{path}: lists the {what} {twice!r} twice; every label needs its own", key="classes")
-    return dict(pairs)
+def _named(
+    rows: Rows, listed: ClassNames | None, source: Path | None, notes: list[str]
+) -> tuple[list[frozenset[str]], dict[str, str] | None]:
+    """The labels of each row by their names, and id → name where ids are listed.
 
-
-def _named(labels: list[frozenset[str]], names: dict[str, str], source: Path | None) -> list[frozenset[str]]:
-    """Names for ids; a label file may use the names themselves, too."""
+    A label file may use the names themselves, too.
+    """
+    different = set(rows.labels)
+    used = {label for one in different for label in one}
+    names = listed.ids_for(used, notes) if listed else rows.classes
+    if names is None:
+        return rows.labels, None
     known = {name: name for name in names.values()} | names
-    unknown = sorted({label for row in labels for label in row if label not in known})
+    unknown = sorted(used - known.keys())
     if unknown:
         message = f"label {unknown[0]!r} is not listed in {source}; add it there, or correct the label file"
         raise ConfigError(message, key="classes")
-    return [frozenset(known[label] for label in row) for row in labels]
+    translated = {one: frozenset(known[label] for label in one) for one in different}
+    return [translated[one] for one in rows.labels], names
 
 
 def _sorted_labels(labels: Iterable[str]) -> list[str]:
@@ -184,38 +230,52 @@ def _sorted_labels(labels: Iterable[str]) -> list[str]:
     return sorted(different, key=int) if all(re.fullmatch(r"-?[0-9]+", label) for label in different) else different
 
 
-def _listing(folder: Path) -> set[str] | None:
-    """What a folder holds; None where that cannot be found out."""
-    try:
-        return set(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
-    except (OSError, ValueError):
-        return None
+@dataclass(frozen=True)
+class _Joined:
+    """One entry for each file that can be used: its labels, and the first of its rows; what could not; and notes."""
+
+    files: tuple[str, ...]
+    labels: list[frozenset[str]]
+    rows: list[int]
+    rejected: tuple[tuple[str, str], ...]
+    notes: list[str]
+    advice: str
 
 
-def _inside(name: str) -> str | None:
-    """The name below the image folder in one spelling (``./a//b.jpg``, ``a\\b.jpg`` → ``a/b.jpg``); None if outside."""
-    path = posixpath.normpath(name.replace("\\", "/"))
-    outside = path.startswith("/") or path.split("/", 1)[0] == ".." or re.match(r"[A-Za-z]:/", path)
-    return None if outside else path
+def _join(files: Sequence[str], labels: Sequence[frozenset[str]], meant: dict[str, str], repeated: str) -> _Joined:
+    """Brings the rows of each file together.
 
-
-def _unique(rows: Rows, labels: list[frozenset[str]]) -> tuple[tuple[str, ...], list[int], tuple[tuple[str, str], ...]]:
-    """(files, their row numbers, rejected): one row for each file that can be used."""
+    Args:
+        files: the name in each row.
+        labels: of each row.
+        meant: name → file; names that are absent lead outside the image folder.
+        repeated: a key of ``reading.REPEATED_ROWS``.
+    """
     numbers: dict[str, list[int]] = defaultdict(list)
-    rejected = list(rows.rejected)
-    for i, name in enumerate(rows.files):
-        path = _inside(name)
+    rejected = []
+    for i, name in enumerate(files):
+        path = meant.get(name)
         if path is None or path == ".":
             rejected.append((name, "no file name" if path else "outside the image folder"))
         else:
             numbers[path].append(i)
-    kept = {}
+    kept: dict[str, frozenset[str]] = {}
+    repeats, contradicted = 0, []
     for path, same in numbers.items():
-        if len({labels[i] for i in same}) == 1:
-            kept[path] = same[0]
-            rejected += [(path, "duplicate row")] * (len(same) - 1)
+        different = {labels[i] for i in same}
+        if len(different) == 1 or repeated == "add":
+            kept[path] = labels[same[0]] if len(different) == 1 else frozenset().union(*different)
+            repeats += len(same) - 1
         else:
-            rejected += [(path, "rows with contradicting labels")] * len(same)
-    return tuple(kept), list(kept.values()), tuple(rejected)
+            contradicted.append(path)
+    rejected += [(path, CONTRADICTING) for path in contradicted]
+    notes = []
+    if repeats:
+        what = "added to the first" if repeated == "add" else "the same labels, so each image is used once"
+        notes.append(f"{repeats} rows repeat an image: {what}")
+    advice = "correct them"
+    if contradicted:
+        advice = "data.rows: add gives an image the labels of all its rows"
+        notes.append(f"{len(contradicted)} images have rows with different labels (first: {contradicted[0]}); {advice}")
+    rows = [numbers[path][0] for path in kept]
+    return _Joined(tuple(kept), list(kept.values()), rows, tuple(rejected), notes, advice)

@@ -8,29 +8,42 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
-from thaw.trainables.data.annotations import read_coco, read_folders, read_voc
+from thaw.trainables.data.annotations import read_coco, read_voc
 from thaw.trainables.data.csv_labels import read_csv, read_paper
-from thaw.trainables.data.label_files import Rows, text_of
+from thaw.trainables.data.label_files import Rows, bytes_of, text_of
+from thaw.trainables.data.label_folders import metadata_files, read_folders, read_imagefolder
+from thaw.trainables.data.reading import Source
+from thaw.trainables.data.tables import PARQUET
 
-READERS: dict[str, Callable[[Path, Path | None, dict[str, str] | None], Rows]] = {
+READERS: dict[str, Callable[[Source], Rows]] = {
     "csv": read_csv,
     "paper": read_paper,
     "coco": read_coco,
     "voc": read_voc,
     "folders": read_folders,
+    "imagefolder": read_imagefolder,
 }
-"""``data.format`` → reader of (image folder, label file or folder, listed classes)."""
+"""``data.format`` → reader."""
+
+FROM_IMAGES = ("folders", "imagefolder")
+"""Formats that need no label file."""
 
 
-def detect_format(labels: Path | None) -> str:
+def detect_format(source: Source) -> str:
     """What ``format: auto`` takes the labels for."""
+    labels = source.labels
     if labels is None:
-        return "folders"
+        return "imagefolder" if metadata_files(source.images) else "folders"
     if labels.is_dir():
         return "voc"
-    if labels.suffix.lower() == ".json":
+    if bytes_of(labels, "labels")[:4] == PARQUET:
+        return "csv"
+    text = text_of(labels, "labels").strip()
+    first_line, _, more = text.partition("\n")
+    lines = first_line.startswith("{") and first_line.rstrip().endswith("}") and more
+    if lines or re.match(r"\[\s*\{", text) or labels.suffix.lower() in (".jsonl", ".ndjson"):
+        return "csv"
+    if text.startswith("{") or labels.suffix.lower() == ".json":
         return "coco"
-    first_line = text_of(labels, "labels").lstrip().partition("\n")[0]
     return "paper" if re.fullmatch(r"[^\t]+\.\w+\t\d+(,\d+)*\s*", first_line) else "csv"

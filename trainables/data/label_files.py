@@ -31,6 +31,9 @@ class Rows:
         classes: label id → name, in listed order, where the label file itself lists its labels.
         columns: the other columns, one row a row.
         rejected: (file, reason) of what the format itself cannot use.
+        notes: what was guessed, left out or looks wrong, a sentence each.
+        ignored: (file, reason) of visible files that are no images.
+        parts: the part of the split of each row, where folders say it.
     """
 
     files: list[str]
@@ -38,6 +41,9 @@ class Rows:
     classes: dict[str, str] | None = None
     columns: pd.DataFrame = field(default_factory=pd.DataFrame)
     rejected: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    ignored: tuple[tuple[str, str], ...] = ()
+    parts: list[int] | None = None
 
 
 def bytes_of(path: Path, key: str) -> bytes:

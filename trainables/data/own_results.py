@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from thaw.trainables.data.label_files import looks_like_image
@@ -16,7 +17,8 @@ SIGNATURES = (
 
 def is_own(folder: Path) -> bool:
     """Whether Thaw has made this folder: a run, an exported model or a report."""
-    return any(all((folder / name).exists() for name in names) for names in SIGNATURES)
+    # What must not be looked into is nobody's: whoever reads it says so.
+    return any(all(os.path.exists(folder / name) for name in names) for names in SIGNATURES)
 
 
 def holds_own_results(folder: Path) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from thaw.search.confirmation.cross_validation import Leader, confirmation, corrected_interval
 from thaw.spaces import METRICS, ConfigError
 from thaw.trainables.data.dataset import Dataset
-from thaw.trainables.data.splits import split_dataset, split_folds
+from thaw.trainables.data.splits import Split, split_dataset, split_folds
 
 
 def dataset(images: int = 200, groups: int = 40) -> Dataset:
@@ -23,12 +23,18 @@ def dataset(images: int = 200, groups: int = 40) -> Dataset:
     return Dataset(Path("."), tuple(map(str, range(images))), labels, names, names, columns)
 
 
+def halves(images: int) -> Split:
+    """Half of the images train, the others validate."""
+    rows = np.arange(images)
+    return Split(rows[: images // 2], rows[images // 2 :], rows[:0])
+
+
 @pytest.mark.parametrize("group", [None, "patient"])
 def test_every_row_validates_once_and_the_test_rows_never(group: str | None) -> None:
     data = dataset()
     split = split_dataset(data, np.ones(200, bool), group=group)
     pool = np.sort(np.concatenate([split.train, split.validation]))
-    parts = split_folds(data, pool, split.test, folds=5, group=group)
+    parts = split_folds(data, split, folds=5, group=group)
     np.testing.assert_array_equal(np.sort(np.concatenate([part.validation for part in parts])), pool)
     for part in parts:
         np.testing.assert_array_equal(np.sort(np.concatenate([part.train, part.validation])), pool)
@@ -41,9 +47,35 @@ def test_every_row_validates_once_and_the_test_rows_never(group: str | None) -> 
             assert not set(patients[part.validation]) & set(patients[np.concatenate([part.train, part.test])])
 
 
+def test_what_the_user_kept_apart_is_not_mixed() -> None:
+    data = dataset()
+    data.columns["part"] = [
+        "val" if number % 4 == 0 else "test" if number % 9 == 0 else "train" for number in range(200)
+    ]
+    split = split_dataset(data, np.ones(200, bool), column="part")
+    parts = split_folds(data, split, folds=4, column="part")
+    for part in parts:
+        assert set(part.train) < set(split.train) and set(part.validation) < set(split.validation)
+        assert len(part.train) == pytest.approx(len(split.train) * 3 / 4, abs=3)
+    np.testing.assert_array_equal(np.sort(np.concatenate([part.validation for part in parts])), split.validation)
+    # A group says what belongs together, so the others may change places.
+    grouped = split_folds(data, split, folds=4, column="part", group="patient")
+    assert not set(grouped[0].train) <= set(split.train)
+    patients = data.columns["patient"].to_numpy()
+    assert not set(patients[grouped[0].train]) & set(patients[grouped[0].validation])
+
+
+def test_images_with_equal_pixels_stay_in_one_fold() -> None:
+    data, alike = dataset(), np.arange(200) // 4
+    for part in split_folds(data, halves(200), folds=5, alike=alike):
+        assert not set(alike[part.train]) & set(alike[part.validation])
+    for part in split_folds(data, halves(200), folds=5, alike=alike, group="patient"):
+        assert not set(alike[part.train]) & set(alike[part.validation])
+
+
 def test_seeds_deal_differently_and_repeatably() -> None:
-    data, rows = dataset(), np.arange(180)
-    first, again, other = (split_folds(data, rows, rows[:0], folds=4, seed=seed) for seed in (0, 0, 1))
+    data = dataset()
+    first, again, other = (split_folds(data, halves(180), folds=4, seed=seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first[0].validation, again[0].validation)
     assert not np.array_equal(first[0].validation, other[0].validation)
 
@@ -51,9 +83,9 @@ def test_seeds_deal_differently_and_repeatably() -> None:
 def test_too_many_folds_are_refused() -> None:
     data = dataset(groups=3)
     with pytest.raises(ConfigError, match="3 groups of patient do not fill 5 folds; use fewer"):
-        split_folds(data, np.arange(200), np.arange(0), folds=5, group="patient")
+        split_folds(data, halves(200), folds=5, group="patient")
     with pytest.raises(ConfigError, match="4 images do not fill 6 folds"):
-        split_folds(data, np.arange(4), np.arange(0), folds=6)
+        split_folds(data, halves(4), folds=6)
 
 
 def test_the_interval_by_hand() -> None:

@@ -112,7 +112,7 @@ IMAGES = [
     ImageFault("Unicode in the name", "häuser/写真 📷.jpg", saved("JPEG"), "used"),
     ImageFault("brackets and escapes in the name", "[/red]\x1b[31m.jpg", saved("JPEG"), "used"),
     ImageFault(
-        "Unicode composed differently on disk", "e\u0301.jpg", lambda p: saved("JPEG")(p.parent / "é.jpg"), "absent"
+        "Unicode composed differently on disk", "e\u0301.jpg", lambda p: saved("JPEG")(p.parent / "é.jpg"), "used"
     ),
     ImageFault("absent", "nowhere.jpg", nothing, "absent"),
     ImageFault("`../` in the name", "../outside.jpg", saved("JPEG"), OUTSIDE),
@@ -165,6 +165,7 @@ def outcomes(prepared: Prepared) -> dict[str, str]:
 @pytest.mark.parametrize("fault", IMAGES, ids=lambda fault: fault.what)
 def test_every_bad_image_has_its_outcome(prepared: Prepared, fault: ImageFault) -> None:
     name = "." if fault.name == "a/.." else fault.name
+    name = "é.jpg" if fault.name == "e\u0301.jpg" else name  # as it is called on disk
     found = outcomes(prepared).get(name) or outcomes(prepared)[fault.name]
     assert found.startswith(fault.outcome)
 
@@ -203,7 +204,7 @@ LABELS = [
     LabelFault("CR alone", GOOD_ROWS.replace("\n", "\r"), "used"),
     LabelFault("blank lines", "\n\n" + GOOD_ROWS + "\n , \n", "used"),
     LabelFault("rows without labels", GOOD_ROWS + "c.jpg,\n", "used"),
-    LabelFault("duplicate rows, equal labels", GOOD_ROWS + "a.jpg,2 1\n", "a.jpg: duplicate row"),
+    LabelFault("duplicate rows, equal labels", GOOD_ROWS + "a.jpg,2 1\n", "used"),
     LabelFault(
         "duplicate rows, contradicting labels",
         "c.jpg,1\n" + GOOD_ROWS + "c.jpg,2\n",

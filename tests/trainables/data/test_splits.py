@@ -113,16 +113,22 @@ def test_one_large_group_trains() -> None:
         ({"validation": 0.6, "test": 0.4}, "together below 1, got 0.6 and 0.4"),
         ({"test": -0.1}, "0 <= test"),
         ({"column": "prat"}, "has no column 'prat' .*did you mean part"),
-        ({"column": "part"}, "must say train, validation or test, got 'held out'"),
+        ({"column": "part"}, "must say train, validation or test, .* got 'spare'"),
         ({"group": "nobody"}, "has no column 'nobody'"),
-        ({"group": "part", "column": "part"}, "remove one"),
+        ({"group": "same", "column": "half"}, "group 'train' of same .* lies in several parts"),
         ({"group": "same"}, "validation split is empty, of 1 groups"),
-        ({"column": "same"}, "validation split is empty"),
+        ({"column": "tested"}, "train split is empty"),
         ({"validation": 0.01}, "validation split is empty, of 8 usable images in 8"),
     ],
 )
 def test_errors(options: dict[str, object], message: str) -> None:
-    data = dataset(random_labels(8), part=["train"] * 7 + ["held out"], same=["train"] * 8)
+    data = dataset(
+        random_labels(8),
+        part=["train"] * 7 + ["spare"],
+        same=["train"] * 8,
+        tested=["test"] * 8,
+        half=["train", "val"] * 4,
+    )
     with pytest.raises(ConfigError, match=message):
         split_dataset(data, everything(data), **options)  # type: ignore[arg-type]
 

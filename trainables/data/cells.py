@@ -1,0 +1,292 @@
+"""Cells of a label column → labels: list literals, separators, missing values, tables of 0 and 1."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from thaw.spaces.errors import ConfigError
+
+MISSING = frozenset(
+    ("", "nan", "NaN", "NAN", "-nan", "-NaN", "None", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "null", "NULL", "NaT")
+)
+"""How tables write that there is no value. ``none`` is not among them: it may be the name of a label."""
+
+SIGNS = "|;,"
+"""What may separate labels, before blanks, in this order."""
+
+UNCERTAIN = 2
+"""What -1 says beside 1 and 0."""
+
+BINARY = {
+    **dict.fromkeys(("0", "0.0", "false", "no"), 0),
+    **dict.fromkeys(("1", "1.0", "true", "yes"), 1),
+    **dict.fromkeys(("-1", "-1.0"), UNCERTAIN),
+}
+"""Cells of a column that stands for one label, in upper or lower case."""
+
+FEW = 20
+"""Images from which on it means something that nearly every one has a label of its own."""
+
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"|([^\s,\[\]()'\"]+)")
+
+
+class CellError(ConfigError):
+    """A column cannot be labels; the text begins with the column."""
+
+
+def label_sets(
+    column: str, cells: Sequence[str], known: frozenset[str], separator: str, notes: list[str]
+) -> list[frozenset[str]]:
+    """The labels of each cell.
+
+    Args:
+        column: its heading, for notes and errors.
+        known: labels known beforehand; where every cell is one of them, none is taken apart.
+        separator: ``auto``, ``none``, or the sign between labels.
+        notes: what was guessed is added.
+
+    Raises:
+        CellError: the column holds vectors, numbers that are no class, or remarks.
+    """
+    times = Counter(cells)
+    missing = {cell for cell in times if cell.strip() in MISSING and cell.strip() not in known}
+    if spelled := sorted({cell.strip() for cell in missing} - {""}):
+        count = sum(times[cell] for cell in missing)
+        notes.append(f"{count} cells of {column!r} mean no label: {', '.join(spelled)}, or empty")
+    sets: dict[str, list[str]] = {cell: [] for cell in missing}
+    plain = []
+    for cell in times:
+        if cell in missing:
+            continue
+        listed = _literal(cell.strip(), column) if separator == "auto" and cell.strip() not in known else None
+        if listed is None:
+            plain.append(cell)
+        else:
+            sets[cell] = listed
+    if len(sets) > len(missing):
+        notes.append(f"cells of {column!r} are read as lists")
+        _refuse_vectors([sets[cell] for cell in sets if cell not in missing], column)
+    if any("\n" in cell or "\r" in cell for cell in plain):
+        raise CellError(f"labels in column {column!r} run over several lines; close the quote before them")
+    stripped = {cell: cell.strip() for cell in plain}
+    sign = _separator(column, set(stripped.values()), known, separator, notes)
+    whole = []
+    for cell, text in stripped.items():
+        sets[cell] = [text] if sign is None else [part for part in _split(text, sign) if part]
+        if sign is None or len(sets[cell]) == 1:
+            whole.append(cell)
+    if separator == "auto" and sign is not None and len(stripped) == len(plain) and plain:
+        _refuse_vectors([sets[cell] for cell in plain], column)
+    labels = {label for parts in sets.values() for label in parts}
+    _say_variants(labels | set(whole), notes)
+    if not labels <= known:
+        _refuse_numbers(column, labels)
+        images = sum(times[cell] for cell in times if cell not in missing)
+        if images >= FEW and len(labels) > images / 2:
+            raise CellError(
+                f"column {column!r} holds {len(labels)} different labels for {images} images; is this the column of "
+                "labels? Name it by data.columns.labels"
+            )
+    made = {cell: frozenset(parts) for cell, parts in sets.items()}
+    return [made[cell] for cell in cells]
+
+
+def _split(text: str, sign: str) -> list[str]:
+    if sign == " ":
+        return text.split()
+    return [part.strip() for part in text.split(sign)]
+
+
+def _literal(cell: str, column: str) -> list[str] | None:
+    """The labels of a cell that holds a list as Python, JSON or NumPy writes it; None for any other cell."""
+    if not (cell[:1] + cell[-1:] in ("[]", "()", "{}") and len(cell) > 1):
+        return None
+    value: Any = None
+    # NumPy leaves the commas out, and Python would join ['a' 'b'] to one text.
+    if "," not in cell and len(cell.split()) > 1 and cell[0] == "[":
+        value = [next(filter(None, groups), "") for groups in _QUOTED.findall(cell[1:-1])]
+    else:
+        # A bare nan is no Python, though pandas writes it.
+        for parse, text in ((json.loads, cell), (ast.literal_eval, re.sub(r"\bnan\b", "None", cell))):
+            try:
+                value = parse(text)
+                break
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+    if isinstance(value, dict) or (isinstance(value, list | tuple | set) and any(map(_nested, value))):
+        raise CellError(f"column {column!r} holds nested values such as {cell[:60]!r}; give lists of labels")
+    if not isinstance(value, list | tuple | set):
+        return None
+    return [str(part).strip() for part in value if part is not None and part == part]
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, dict | list | tuple | set)
+
+
+def _refuse_vectors(lists: list[list[str]], column: str) -> None:
+    """Lists of 0 and 1, all of one length, or of decimal numbers, are vectors and no labels."""
+    lengths = {len(one) for one in lists if one}
+    if len(lengths) == 1 and max(lengths) > 1:
+        binary = all(part.lower() in BINARY for one in lists for part in one)
+        if binary or any(_decimal(part) for one in lists for part in one):
+            raise CellError(
+                f"column {column!r} holds vectors such as [{', '.join(lists[0][:5])}]; give the names of the labels, "
+                "or a 0/1 column for each"
+            )
+
+
+def _decimal(text: str) -> bool:
+    return bool(re.fullmatch(r"[-+]?(\d*\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+)", text)) and not float(text).is_integer()
+
+
+def _refuse_numbers(column: str, labels: set[str]) -> None:
+    if not any(map(_decimal, labels)):
+        return
+    try:
+        [float(label) for label in labels]
+    except ValueError:
+        return
+    example = next(filter(_decimal, sorted(labels)))
+    raise CellError(
+        f"column {column!r} holds numbers such as {example}, which name no class; choose another by data.columns.labels"
+    )
+
+
+def _say_variants(labels: Iterable[str], notes: list[str]) -> None:
+    """Labels that differ in case, Unicode composition or outer blanks only are said."""
+    same: dict[str, set[str]] = defaultdict(set)
+    for label in labels:
+        same[" ".join(unicodedata.normalize("NFKC", label).casefold().split())].add(label)
+    for variants in list(filter(lambda found: len(found) > 1, same.values()))[:5]:
+        written = ", ".join(map(repr, sorted(variants)))
+        notes.append(f"labels differ in case or blanks only: {written}; outer blanks are dropped, case counts")
+
+
+def _separator(column: str, cells: set[str], known: frozenset[str], separator: str, notes: list[str]) -> str | None:
+    """The sign that separates labels in these different cells; None where each is one label."""
+    if separator != "auto":
+        return None if separator == "none" else separator
+    if known and cells <= known:
+        return None
+    for sign in [*SIGNS, " "]:
+        parts = {cell: [part for part in _split(cell, sign) if part] for cell in cells if sign in cell}
+        if not parts:
+            continue
+        shown = "blanks" if sign == " " else repr(sign)
+        if known and all(part in known for found in parts.values() for part in found):
+            listed = True
+        else:
+            listed = _behave_like_lists(parts, cells, sign)
+        if listed:
+            notes.append(f"labels in {column!r} are separated by {shown}")
+            return sign
+        notes.append(
+            f"{shown} in {column!r} belong to names such as {min(parts)!r}, as their parts do not behave like a list; "
+            f"data.separator says otherwise"
+        )
+        return None
+    return None
+
+
+def _behave_like_lists(parts: dict[str, list[str]], cells: set[str], sign: str) -> bool:
+    """Whether the parts of the cells that hold `sign` are labels of their own: they recur alone or in other company.
+
+    Blanks and commas stand in names, too, and names share words (polar bear, brown bear). There one part that recurs
+    proves little: either the parts make no more labels than the cells did, or at least half of the cells hold a part
+    that stands alone elsewhere, changes its place, or recurs as all parts beside it do.
+    """
+    several = {cell: found for cell, found in parts.items() if len(found) > 1}
+    if not several:
+        return True
+    if all(re.fullmatch(r"-?\d+", part) for found in parts.values() for part in found):
+        return True
+    alone = (cells - parts.keys()) | {found[0] for found in parts.values() if len(found) == 1}
+    companies = Counter(part for found in several.values() for part in set(found))
+
+    def recurs(part: str) -> bool:
+        return part in alone or companies[part] > 1
+
+    if sign == "|":
+        return True  # names hold no bars
+    if not any(recurs(part) for found in several.values() for part in found):
+        return False
+    if sign == ";":
+        return True
+    repeated = sum(len(set(found)) < len(found) for found in several.values())
+    if repeated > len(several) / 10:
+        return False
+    vocabulary = {part for found in several.values() for part in found} | alone
+    if len(vocabulary) <= len(cells):
+        return True
+    places: dict[str, set[str]] = defaultdict(set)
+    for found in several.values():
+        for i, part in enumerate(found):
+            places[part].add("first" if i == 0 else "last" if i == len(found) - 1 else f"middle {i} {found[0]}")
+    explained = sum(
+        all(map(recurs, found)) or any(part in alone or len(places[part]) > 1 for part in found)
+        for found in several.values()
+    )
+    return explained >= len(several) / 2
+
+
+def is_binary(cells: Iterable[str]) -> bool:
+    """Whether a column says yes and no, with blanks and -1 where it says neither."""
+    different = {cell.strip() for cell in set(cells)} - MISSING
+    return bool(different) and all(cell.lower() in BINARY for cell in different)
+
+
+def binary_sets(
+    columns: dict[str, list[str]], uncertain: str, line: Callable[[int], int], notes: list[str]
+) -> tuple[list[frozenset[str]], dict[int, str]]:
+    """The labels of each row of a table with a column of yes and no for each label.
+
+    A table of 1 and -1 alone means yes and no by them. Beside 0 or blanks, -1 is uncertain.
+
+    Args:
+        columns: label → cells.
+        uncertain: a key of ``reading.UNCERTAIN``.
+        line: row → its number in the file, for errors.
+        notes: what was guessed is added.
+
+    Returns:
+        The labels, and row → label for rows to be left out because that label is uncertain.
+
+    Raises:
+        CellError: a cell says something else.
+    """
+    words = {name: {cell: cell.strip().lower() for cell in set(cells)} for name, cells in columns.items()}
+    seen = {word for found in words.values() for word in found.values()}
+    blank = seen & {word.lower() for word in MISSING}
+    values = {BINARY.get(word) for word in seen - blank}
+    signed = UNCERTAIN in values and 0 not in values and not blank
+    if signed:
+        notes.append("1 and -1 are read as yes and no")
+    elif UNCERTAIN in values:
+        count = sum(BINARY.get(words[name][cell]) == UNCERTAIN for name, cells in columns.items() for cell in cells)
+        meaning = {"negative": "absent", "positive": "present", "drop": "a reason to leave the image out"}[uncertain]
+        notes.append(f"{count} cells are -1, uncertain: read as {meaning} (data.uncertain)")
+    if blank:
+        notes.append("blank cells of the 0/1 columns mean no label")
+    sets: list[list[str]] = [[] for _ in next(iter(columns.values()))]
+    dropped: dict[int, str] = {}
+    for name, cells in columns.items():
+        said = {}
+        for cell, word in words[name].items():
+            value = 0 if word in blank else BINARY.get(word)
+            if value is None:
+                raise CellError(f"column {name!r} must be 0 or 1, got {cell!r} in row {line(cells.index(cell))}")
+            said[cell] = 0 if value == UNCERTAIN and (signed or uncertain == "negative") else value
+        for row, cell in enumerate(cells):
+            if said[cell] == UNCERTAIN and uncertain == "drop":
+                dropped.setdefault(row, name)
+            elif said[cell]:
+                sets[row].append(name)
+    shared: dict[frozenset[str], frozenset[str]] = {}
+    return [shared.setdefault(one, one) for one in map(frozenset, sets)], dropped

@@ -1,0 +1,124 @@
+"""``data.classes``: which labels there are, in which order, and what they are called."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from thaw.spaces.errors import ConfigError
+from thaw.trainables.data.label_files import json_of, text_of
+from thaw.trainables.data.tables import heading, split_rows
+
+NAME_WORDS = ("name", "names", "label", "labels", "class", "classes", "title", "description", "category", "display")
+ID_WORDS = ("id", "ids", "index", "idx", "number", "code", "key")
+"""Words in the headings of a table of names and ids."""
+
+
+def read_class_names(path: Path) -> ClassNames:
+    """The labels that a file lists: JSON ``{id: name}``, ``{name: id}`` or ``[name, …]``, a table of ids and names with
+    any header or none, or a text file with a name a line.
+
+    Raises:
+        ConfigError: it lists nothing of this kind, or one id or name twice.
+    """
+    if path.suffix.lower() == ".json":
+        pairs, listed = _from_json(path)
+    else:
+        pairs, listed = _from_text(path)
+    for position, what in ((0, "id"), (1, "name")):
+        seen = Counter(pair[position] for pair in pairs)
+        twice = next((word for word, times in seen.items() if times > 1), None)
+        if twice is not None:
+            raise ConfigError(f"{path}: lists the {what} {twice!r} twice; every label needs its own", key="classes")
+    return ClassNames(dict(pairs), listed)
+
+
+class ClassNames:
+    """Labels in their listed order.
+
+    Args:
+        names: id → name; equal where the file lists names alone.
+        listed: the file lists names alone, so that their places may serve as ids.
+    """
+
+    def __init__(self, names: dict[str, str], listed: bool = False) -> None:
+        self.names, self.listed = names, listed
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Ids and names."""
+        return frozenset(self.names) | frozenset(self.names.values())
+
+    def ids_for(self, used: Iterable[str], notes: list[str]) -> dict[str, str]:
+        """Id → name for the labels of a label file: the places of listed names where it holds numbers.
+
+        Places count from 0, unless the numbers used reach the number of names and never 0.
+        """
+        used = set(used)
+        if not self.listed or not used or not all(re.fullmatch(r"\d+", label) for label in used) or used & self.known:
+            return self.names
+        numbers = {int(label) for label in used}
+        first = 1 if 0 not in numbers and max(numbers) == len(self.names) else 0
+        notes.append(f"labels are numbers of the listed names, from {first}")
+        return {str(place): name for place, name in enumerate(self.names.values(), first)}
+
+
+def _from_json(path: Path) -> tuple[list[tuple[str, str]], bool]:
+    content = json_of(path, "classes")
+    if isinstance(content, list) and content and all(isinstance(one, dict) for one in content):
+        if not all({"id", "name"} <= one.keys() for one in content):
+            raise ConfigError(f"{path}: every class needs an id and a name", key="classes")
+        return [(str(one["id"]), str(one["name"])) for one in content], False
+    if isinstance(content, list):
+        return [(str(name), str(name)) for name in content], True
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise ConfigError(f"{path}: must be {{id: name}} or [name, …], got {kind}", key="classes")
+    pairs = [(str(id), str(name)) for id, name in content.items()]
+    if all(map(_whole, content.values())) and not all(map(_whole, content)):
+        return [(id, name) for name, id in sorted(pairs, key=lambda pair: int(pair[1]))], False
+    return pairs, False
+
+
+def _whole(value: object) -> bool:
+    return not isinstance(value, bool) and bool(re.fullmatch(r"-?\d+", str(value)))
+
+
+def _from_text(path: Path) -> tuple[list[tuple[str, str]], bool]:
+    text = text_of(path, "classes")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise ConfigError(f"{path}: holds no names; write one a line", key="classes")
+    numbered = [re.fullmatch(r"(\d+)\s*[:=\s]\s*(.+)", line) for line in lines]
+    if all(numbered):
+        return [(match[1], match[2]) for match in numbered if match], False
+    try:
+        rows = [] if path.suffix.lower() in (".txt", ".names", ".lst") and "\t" not in text else _rows(text, path)
+    except ConfigError:
+        rows = []
+    if not rows:
+        first = 1 if heading(lines[0]) in (*NAME_WORDS, "class_name", "label_name") and len(lines) > 1 else 0
+        return [(line.strip("\"'"), line.strip("\"'")) for line in lines[first:]], True
+    return _pairs(rows), False
+
+
+def _rows(text: str, path: Path) -> list[list[str]]:
+    rows, notes = split_rows(text, path, "classes", separators="\t;,")
+    return [] if notes else [[cell.strip() for cell in row] for row in rows]
+
+
+def _pairs(rows: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+    """(id, name) of each row: by the headings where there are any, else numbers are the ids, else ids come first."""
+    columns = range(len(rows[0]))
+    words = [set(heading(cell).split("_")) for cell in rows[0]]
+    numbers = [i for i in columns if all(_whole(row[i]) for row in rows[1:] or rows)]
+    named = [i for i in columns if words[i] & set(NAME_WORDS) and not words[i] & set(ID_WORDS)]
+    keyed = [i for i in columns if words[i] & set(ID_WORDS)]
+    headed = any(not _whole(rows[0][i]) for i in numbers) or bool(named and (keyed or named == [columns[-1]]))
+    if not headed:
+        named, keyed = [], []
+    id = next(iter([i for i in numbers if i in keyed] + keyed + numbers), 0)
+    name = next((i for i in [*named, *columns] if i != id), 0)
+    return [(row[id], row[name]) for row in rows[headed:]]

@@ -1,0 +1,206 @@
+"""A folder for each label, with folders for train, validation and test above them where there are any."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from thaw.spaces.errors import ConfigError
+from thaw.trainables.data.csv_labels import read_csv
+from thaw.trainables.data.label_files import Rows, decoded, looks_like_image
+from thaw.trainables.data.own_results import holds_own_results
+from thaw.trainables.data.parts import PART_WORDS, part_of
+from thaw.trainables.data.reading import Source
+
+NO_IMAGES = (
+    *(".cfg", ".csv", ".db", ".doc", ".docx", ".html", ".ini", ".ipynb", ".json", ".jsonl", ".lnk", ".log", ".md"),
+    *(".npy", ".npz", ".parquet", ".pdf", ".pkl", ".pt", ".pth", ".py", ".safetensors", ".sh", ".toml", ".tsv"),
+    *(".txt", ".url", ".xls", ".xlsx", ".xml", ".yaml", ".yml", ".zip"),
+)
+"""Endings of files that lie beside images and are none. Any other ending may be an image that cannot be read here."""
+
+METADATA = tuple(f"metadata.{ending}" for ending in ("csv", "jsonl", "parquet"))
+"""Names of the table that the `imagefolder` format of Hugging Face puts beside the images."""
+
+
+def metadata_files(images: Path) -> list[Path]:
+    """The tables of an `imagefolder`: in the image folder itself, or in its folders for train, validation and test."""
+    try:
+        parts = sorted(name for name in os.listdir(images) if part_of(name) is not None)
+    except OSError:
+        return []
+    return [images / place / name for place in ("", *parts) for name in METADATA if (images / place / name).is_file()]
+
+
+def read_imagefolder(source: Source) -> Rows:
+    """Images with ``metadata.csv``, ``.jsonl`` or ``.parquet`` beside them, as Hugging Face's `imagefolder` has it.
+
+    ``file_name`` counts from the folder of its table. Tables in folders for train, validation and test are a split.
+    """
+    tables = metadata_files(source.images)
+    if not tables:
+        needed = " or ".join(METADATA)
+        raise ConfigError(f"{source.images}: format imagefolder needs {needed} in it", key="images")
+    every = []
+    for path in tables:
+        place = path.parent.relative_to(source.images).as_posix()
+        prefix = "" if place == "." else f"{place}/"
+        rows = read_csv(Source(source.images, path, source.known, source.reading))
+        files = [prefix + file for file in rows.files]
+        every.append((Rows(files, rows.labels, rows.classes, rows.columns, rows.rejected, rows.notes), part_of(place)))
+    parts = [part for rows, part in every for _ in rows.files]
+    return Rows(
+        files=[file for rows, _ in every for file in rows.files],
+        labels=[labels for rows, _ in every for labels in rows.labels],
+        classes=every[0][0].classes,
+        columns=pd.concat([rows.columns for rows, _ in every], ignore_index=True).fillna(""),
+        rejected=tuple(row for rows, _ in every for row in rows.rejected),
+        notes=tuple(dict.fromkeys(note for rows, _ in every for note in rows.notes)),
+        parts=None if None in parts else [part for part in parts if part is not None],
+    )
+
+
+def read_folders(source: Source) -> Rows:
+    """A folder for each label below the image folder; whatever lies deeper belongs to it.
+
+    Where the folders on top are called train, val, test or the like, they are the split, and the folders in them are
+    the labels. Links are followed, also to folders elsewhere, and each folder is read once for a label, so that links
+    in a circle end. Hidden files and folders are left out, and so is what Thaw wrote.
+
+    Raises:
+        ConfigError: a folder cannot be read, or a label has no file.
+    """
+    images = source.images
+    if source.labels is not None:
+        raise ConfigError(
+            f"format folders takes its labels from data.images, got {source.labels}; remove it", key="labels"
+        )
+    root = _Folder(images)
+    walk = _Walk(source)
+    walk.add_loose(root, "")
+    tops = [name for name in root.folders if not walk.leaves_out(name)]
+    named = {name: part for name in tops if (part := part_of(name)) is not None}
+    split = bool(named) and (len(named) == len(tops) or len(set(named.values())) > 1)
+    if split and not any(_Folder(images / name).folders for name in named):
+        split = False
+    labels: list[tuple[str, str, int | None]] = [(name, name, None) for name in tops]
+    if split:
+        labels = []
+        for name in tops:
+            if name in named:
+                top = _Folder(images / name)
+                walk.add_loose(top, f"{name}/")
+                labels += [(f"{name}/{label}", label, named[name]) for label in top.folders]
+            else:
+                walk.rejected.append((name, f"folder beside {' and '.join(sorted(named))}"))
+        words = ", ".join(f"{name} ({PART_WORDS[part]})" for name, part in named.items())
+        walk.notes.append(f"the folders {words} are the split")
+    for folder, label, part in labels:
+        walk.add_label(folder, decoded(os.fsencode(label)), part, root.identity)
+    return walk.rows()
+
+
+@dataclass
+class _Walk:
+    """What is found on the way through the folders."""
+
+    source: Source
+    found: list[tuple[str, str, int | None]] = field(default_factory=list)
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+    ignored: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    empty: dict[str, str] = field(default_factory=dict)
+
+    def leaves_out(self, name: str) -> bool:
+        """Whether Thaw wrote this folder, or it is a system's own (``__MACOSX``) and holds no image."""
+        path = self.source.images / name
+        reason = "written by Thaw" if holds_own_results(path) else ""
+        if not reason and name.startswith(("__", "@")) and not _Folder(path).files:
+            reason = "a folder of the system"
+        if reason:
+            self.ignored.append((name, reason))
+        return bool(reason)
+
+    def add_loose(self, folder: _Folder, prefix: str) -> None:
+        self.rejected += [(prefix + file, "not in the folder of a label") for file in folder.files]
+        self.ignored += [(prefix + file, "no image in the folder of a label") for file in folder.others]
+        self.rejected += folder.faults(prefix)
+
+    def add_label(self, top: str, label: str, part: int | None, root: tuple[int, int]) -> None:
+        before = len(self.found)
+        seen, waiting = {root}, [top]
+        while waiting:
+            name = waiting.pop()
+            folder = _Folder(self.source.images / name)
+            if folder.identity in seen:
+                self.rejected.append((name, "link to a folder that is read already"))
+                continue
+            seen.add(folder.identity)
+            deeper = [f"{name}/{inner}" for inner in reversed(folder.folders)]
+            waiting += [inner for inner in deeper if not self.leaves_out(inner)]
+            self.found += [(f"{name}/{file}", label, part) for file in folder.files]
+            for file in folder.others:
+                if os.path.splitext(file)[1].lower() in NO_IMAGES:
+                    self.ignored.append((f"{name}/{file}", "no image"))
+                else:
+                    self.found.append((f"{name}/{file}", label, part))
+            self.rejected += folder.faults(f"{name}/")
+        if len(self.found) == before and not any(file.split("/", 1)[0] == top for file, _ in self.rejected):
+            self.empty[label] = top
+
+    def rows(self) -> Rows:
+        self.found.sort(key=lambda row: row[0].split("/"))
+        labels = {label for _, label, _ in self.found}
+        bare = [folder for label, folder in self.empty.items() if label not in labels]
+        if bare and labels:
+            raise ConfigError(
+                f"{self.source.images}: the folder {bare[0]} holds no image; add images of this label, or remove it",
+                key="images",
+            )
+        sets = {label: frozenset([label]) for label in labels}
+        parts = [part for _, _, part in self.found if part is not None]
+        return Rows(
+            [file for file, _, _ in self.found],
+            [sets[label] for _, label, _ in self.found],
+            rejected=tuple(self.rejected),
+            notes=tuple(self.notes),
+            ignored=tuple(self.ignored),
+            parts=parts or None,
+        )
+
+
+class _Folder:
+    """What a folder holds, by name: folders, images, other files, and links that lead nowhere; no hidden ones."""
+
+    def __init__(self, path: Path) -> None:
+        self.folders: list[str] = []
+        self.files: list[str] = []
+        self.others: list[str] = []
+        self.broken: list[str] = []
+        try:
+            status = os.stat(path)
+            self.identity = (status.st_dev, status.st_ino)
+            with os.scandir(path) as entries:
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    if not entry.name.startswith("."):
+                        self._add(entry)
+        except OSError as error:
+            rule = f"{path} is no folder that can be read ({error.strerror}), so its images would be missed"
+            raise ConfigError(f"{rule}; correct the path or its permissions", key="images") from error
+
+    def _add(self, entry: os.DirEntry[str]) -> None:
+        link = entry.is_symlink()
+        if link and not os.path.exists(entry):
+            self.broken.append(entry.name)
+        elif os.path.isdir(entry) if link else entry.is_dir():
+            self.folders.append(entry.name)
+        elif looks_like_image(entry.name):
+            self.files.append(entry.name)
+        else:
+            self.others.append(entry.name)
+
+    def faults(self, place: str) -> list[tuple[str, str]]:
+        return [(place + name, "link that leads nowhere") for name in self.broken]

@@ -1,0 +1,66 @@
+"""The words for the three parts of a split, in folders and columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+TRAIN, VALIDATION, TEST = range(3)
+
+PART_WORDS = ("train", "validation", "test")
+"""Part → its word."""
+
+PART_NAMES = {
+    **dict.fromkeys(("train", "training", "trn"), TRAIN),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "devel", "development", "eval"), VALIDATION),
+    **dict.fromkeys(("test", "testing", "tst", "holdout", "heldout"), TEST),
+}
+"""What a part is called, in upper or lower case, with or without ``-``, ``_`` or a blank (``hold-out``), and with or
+without ``set``, ``split`` or ``data`` behind it."""
+
+FLAGS = {**dict.fromkeys(("1", "1.0", "true", "yes"), True), **dict.fromkeys(("0", "0.0", "false", "no"), False)}
+"""What a column such as ``is_valid`` may say, in upper or lower case."""
+
+SPLIT_WORDS = ("split", "subset", "partition", "fold", "phase", "usage")
+"""Other words of headings that speak of a split."""
+
+
+def part_of(name: str) -> int | None:
+    """The part that a folder or cell names; None for any other text."""
+    word = re.sub(r"[\s_.-]+", "", name).casefold()
+    return PART_NAMES.get(word, PART_NAMES.get(re.sub(r"(set|split|data)$", "", word)))
+
+
+def flagged_part(heading: str) -> int | None:
+    """The part that a column of yes and no speaks of: ``is_valid`` → validation; None where its heading names none."""
+    words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", heading).casefold())
+    named = {part for word in words if (part := PART_NAMES.get(word)) is not None}
+    if len(named) != 1 or any(word not in PART_NAMES and word not in _BESIDE for word in words):
+        return None
+    return named.pop()
+
+
+_BESIDE = ("is", "in", "img", "image", "images", "set", "split", "data", "flag", "hold", "out", "held")
+
+
+def speaks_of_split(heading: str) -> bool:
+    """Whether a column is about a split by its heading."""
+    words = re.findall(r"[a-z]+", heading.casefold())
+    return flagged_part(heading) is not None or any(word in SPLIT_WORDS for word in words)
+
+
+def parts_of(heading: str, cells: Iterable[str]) -> dict[str, int] | None:
+    """Cell → part, for a column that says where each image belongs; None where a cell says something else.
+
+    Either the cells name parts, or they say yes and no to the part that the heading names. What is not in the
+    validation or test part trains; what is not in the training part validates.
+    """
+    different = set(cells)
+    named = {cell: part for cell in different if (part := part_of(cell)) is not None}
+    if len(named) == len(different):
+        return named
+    part = flagged_part(heading)
+    if part is None or any(cell.casefold() not in FLAGS for cell in different):
+        return None
+    other = VALIDATION if part == TRAIN else TRAIN
+    return {cell: part if FLAGS[cell.casefold()] else other for cell in different}
