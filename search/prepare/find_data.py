@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from thaw.spaces import ConfigError
 from thaw.trainables.data.dataset import Dataset, read_dataset
-from thaw.trainables.data.splits import split_dataset
+from thaw.trainables.data.splits import keeps_apart
 
 LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt")
 LABEL_FOLDERS = ("annotations", "labels")
@@ -132,14 +131,10 @@ def _best_root(place: Path, labels: Path, faults: list[str]) -> tuple[int, Path,
 
 def _split_column(dataset: Dataset) -> str | None:
     """A column that says which image trains and which validates."""
-    usable = np.ones(len(dataset.files), bool)
     for name in map(str, dataset.columns.columns):
-        try:
-            split_dataset(dataset, usable, column=name)
-        except ConfigError:
-            continue
-        if dataset.columns[name].nunique() > 1:
-            return name
+        with contextlib.suppress(ConfigError):
+            if keeps_apart(dataset, name):
+                return name
     return None
 
 
