@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests import mounts
 from tests.conftest import ROOT
 from tests.search.test_cli import command
 from tests.searches import check_whole, search_file
@@ -120,13 +121,8 @@ def test_a_node_is_lost(start: Any, tmp_path: Path, squares: Path, cache: Path) 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 24 MB."""
-    place = tmp_path / "results"
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], capture_output=True)
-    if done.returncode:
-        pytest.skip("mounting a small file system takes the right to do so")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with mounts.small_disk(tmp_path / "results", "24m") as place:
+        yield place
 
 
 def test_the_disk_is_full(start: Any, small_disk: Path, tmp_path: Path, squares: Path, cache: Path) -> None:
