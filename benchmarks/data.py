@@ -1,0 +1,67 @@
+"""Time and memory of `thaw data` on a label file with many rows and labels.
+
+    python -m benchmarks.data --images 1000000 --labels 1000
+
+The images are empty files in folders of 10,000: `thaw data` looks for them by name and opens none that is called like
+an image, but for a sample of 256 or fewer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+
+def write_data(folder: Path, images: int, labels: int) -> Path:
+    """A search file with its label file, one to three labels an image, and empty image files."""
+    generator = random.Random(0)
+    lines = ["filename,labels"]
+    for number in range(images):
+        name = f"{number // 10_000:03d}/{number:07d}.jpg"
+        file = folder / "images" / name
+        if number % 10_000 == 0:
+            file.parent.mkdir(parents=True)
+        file.touch()
+        chosen = generator.sample(range(labels), generator.choice((1, 1, 2, 3)))
+        lines.append(f"{name},{'|'.join(f'label {label}' for label in chosen)}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    search = {
+        "name": "many",
+        "data": {"images": "images", "labels": "labels.csv"},
+        "weights": "none",
+        "training": {"architecture": "convnet"},
+        "space": {"learning_rate": [0.001, 0.01]},
+        "search": {"algorithm": "grid"},
+    }
+    (folder / "search.yaml").write_text(yaml.safe_dump(search))
+    return folder / "search.yaml"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=1_000_000)
+    parser.add_argument("--labels", type=int, default=1_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        file = write_data(Path(name), options.images, options.labels)
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "thaw", "data", str(file), "--json"], check=True, stdout=subprocess.DEVNULL
+        )
+        seconds, usage = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(
+        f"{options.images} images, {options.labels} labels: {seconds:.1f} s, of the processor "
+        f"{usage.ru_utime + usage.ru_stime:.1f} s, at most {usage.ru_maxrss / 1e6:.2f} GB"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,461 @@
+"""Shapes in which people have labels, and what becomes of each; docs/reliability.md shows the same table."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from thaw.spaces import ConfigError
+from thaw.trainables.data.dataset import Dataset, read_dataset
+from thaw.trainables.data.reading import Reading
+from thaw.trainables.data.splits import given_places
+
+DOCS = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+ROWS = 24
+FILES = [f"p{number:02d}.jpg" for number in range(ROWS)]
+
+
+def cycled(values: Sequence[Any]) -> list[Any]:
+    return [values[number % len(values)] for number in range(ROWS)]
+
+
+def table(header: str, *columns: Sequence[object], sign: str = ",") -> str:
+    rows = [sign.join(map(str, row)) for row in zip(FILES, *map(cycled, columns), strict=True)]
+    return "\n".join([*([header] if header else []), *rows]) + "\n"
+
+
+def quoted(values: Sequence[str]) -> list[str]:
+    return ['"' + value.replace('"', '""') + '"' for value in values]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is written, and what becomes of it.
+
+    Args:
+        what: its name in the table of the documentation.
+        outcome: its outcome there.
+        text: of the label file.
+        sets: labels of the images, repeated; None where it is refused.
+        says: words of the notes, or of the error.
+        name: of the label file.
+        files: of the images; empty files.
+        reading: what the search file says.
+        classes: name and text of ``data.classes``.
+        split: column of the split, and how many train, validate and test.
+    """
+
+    what: str
+    outcome: str
+    text: str
+    sets: list[str] | None
+    says: tuple[str, ...] = ()
+    name: str = "labels.csv"
+    files: list[str] = field(default_factory=lambda: FILES)
+    reading: Reading = field(default_factory=Reading)
+    classes: tuple[str, str] | None = None
+    split: tuple[str, list[int]] | None = None
+
+
+GENRES = ["Drama", "Comedy|Romance", "Sci-Fi", "Drama|Romance", "Comedy"]
+LISTS = [value.split("|") for value in GENRES]
+ANIMALS = ["polar bear", "red fox", "sea otter", "moose"]
+SHARED = ["polar bear", "brown bear", "red fox", "arctic fox"]
+INVERTED = ["bittern, great", "egret, little", "heron"]
+IDS = ["0", "1", "2"]
+INSECTS = ["ant", "bee", "wasp"]
+
+SHAPES = [
+    Shape("names with blanks", "whole", table("filename,label", ANIMALS), ANIMALS, ("blanks", "belong to names")),
+    Shape("names with blanks that share words", "whole", table("filename,label", SHARED), SHARED),
+    Shape("names with commas", "whole", table("filename,label", quoted(INVERTED)), INVERTED),
+    Shape(
+        "names with slashes and other scripts",
+        "whole",
+        table("filename,label", ["a/b", "猫", "Hündin"]),
+        ["a/b", "猫", "Hündin"],
+    ),
+    Shape(
+        "`data.separator: none`",
+        "whole",
+        table("f,label", quoted(["a, b", "a, c", "b"])),
+        ["a, b", "a, c", "b"],
+        reading=Reading(separator="none"),
+    ),
+    Shape(
+        "`data.separator` given",
+        "parts",
+        table("f,tags", ["sea otter; moose", "red fox"]),
+        ["sea otter|moose", "red fox"],
+        reading=Reading(separator=";"),
+    ),
+    Shape(
+        "lists by blanks",
+        "parts",
+        table("f,tags", ["haze primary", "clear primary", "clear"]),
+        ["haze|primary", "clear|primary", "clear"],
+        ("separated by blanks",),
+    ),
+    Shape("lists by bars", "parts", table("f,labels", GENRES), GENRES),
+    Shape("lists by semicolons", "parts", table("f,labels", [value.replace("|", ";") for value in GENRES]), GENRES),
+    Shape(
+        "lists by commas", "parts", table("f,labels", quoted([value.replace("|", ", ") for value in GENRES])), GENRES
+    ),
+    Shape("Python lists", "parts", table("Id,Genre", quoted([repr(one) for one in LISTS])), GENRES, ("read as lists",)),
+    Shape("JSON lists", "parts", table("image,labels", quoted([json.dumps(one) for one in LISTS])), GENRES),
+    Shape(
+        "NumPy lists",
+        "parts",
+        table("image,labels", quoted([f"[{' '.join(map(repr, one))}]" for one in LISTS])),
+        GENRES,
+    ),
+    Shape("lists of one", "parts", table("image,labels", quoted(["['N']", "['D']"])), ["N", "D"]),
+    Shape(
+        "vectors",
+        "refused: names the column",
+        table("f,target", quoted(["[1, 0, 1]", "[0, 1, 0]"])),
+        None,
+        ("'target' holds vectors",),
+    ),
+    Shape(
+        "decimal numbers",
+        "refused: names the column",
+        table("f,label", ["0.25", "0.5", "1.0"]),
+        None,
+        ("'label' holds numbers such as 0.25",),
+    ),
+    Shape(
+        "remarks",
+        "refused: names the column",
+        table("f,label", [f"seen at {n}" for n in range(ROWS)]),
+        None,
+        ("'label' holds 24 different labels",),
+    ),
+    Shape(
+        "missing values",
+        "no label",
+        table("f,label", ["cat", "dog", "nan", "NaN", "None", "NA", "<NA>", ""]),
+        ["cat", "dog", "", "", "", "", "", ""],
+        ("NaN",),
+    ),
+    Shape(
+        "labels that differ in case or blanks",
+        "kept apart, said",
+        table("f,label", ["Cat", "cat", "dog", "cat "]),
+        ["Cat", "cat", "dog", "cat"],
+        ("'Cat'", "'cat'", "'cat '"),
+    ),
+    Shape("unusual headings", "by the cells", table("picture,creature", ["pug", "husky"]), ["pug", "husky"]),
+    Shape("no headings", "by the cells", table("", ["class", "name"]), ["class", "name"]),
+    Shape(
+        "`sep=;` in the first line", "read", "sep=;\n" + table("f;labels", ["pug", "husky"], sign=";"), ["pug", "husky"]
+    ),
+    Shape(
+        "pandas' index",
+        "left out",
+        "".join(
+            f"{n - 1 if n else ''},{line}\n"
+            for n, line in enumerate(table("img,animal", ["pug", "husky"]).splitlines())
+        ),
+        ["pug", "husky"],
+    ),
+    Shape(
+        "columns named by `data.columns`",
+        "read",
+        table("a,b,c", ["x", "y"], ["pug", "husky"]),
+        ["pug", "husky"],
+        reading=Reading(image="a", labels=("c",)),
+    ),
+    Shape(
+        "`data.columns` names no column",
+        "refused",
+        table("a,b,c", ["x"], ["y"]),
+        None,
+        ("has no column 'd'",),
+        reading=Reading(labels=("d",)),
+    ),
+    Shape(
+        "table of 1, 0, -1 and blanks",
+        "-1 by `data.uncertain`",
+        table("Path,Edema,Mass", ["1.0", "", "0.0", "-1.0"], ["", "1.0", "1.0", "0.0"]),
+        ["Edema", "Mass", "Mass", ""],
+        ("-1",),
+    ),
+    Shape(
+        "`data.uncertain: positive`",
+        "a label",
+        table("Path,Edema,Mass", ["1", "0", "-1"], ["0", "1", "0"]),
+        ["Edema", "Mass", "Edema"],
+        reading=Reading(uncertain="positive"),
+    ),
+    Shape(
+        "table of 1 and -1 with a count",
+        "read",
+        f"{ROWS}\nBald Smiling\n" + table("", ["1", "-1", "-1"], ["-1", "1", "-1"], sign="  "),
+        ["Bald", "Smiling", ""],
+        name="attr.txt",
+    ),
+    Shape("list by blanks", "read", table("", IDS, sign=" "), IDS, name="train.txt"),
+    Shape(
+        "list with the label first",
+        "read",
+        "".join(f"{label} {file}\n" for file, label in zip(FILES, cycled(IDS), strict=True)),
+        IDS,
+        name="train.txt",
+    ),
+    Shape(
+        "JSON lines",
+        "read",
+        "".join(
+            json.dumps({"file_name": f, "label": v}) + "\n" for f, v in zip(FILES, cycled(["ok", "bad"]), strict=True)
+        ),
+        ["ok", "bad"],
+        name="x.jsonl",
+    ),
+    Shape(
+        "0/1 columns beside a whole table",
+        "left out, said",
+        table("f,cat,dog,indoors", ["1", "0"], ["0", "1"], ["1", "1", "0"]),
+        ["cat", "dog"],
+        ("left out: indoors",),
+    ),
+    Shape(
+        "split column of yes and no among 0/1 columns",
+        "split",
+        table("f,cat,dog,is_valid", ["1", "0"], ["0", "1"], ["1", "0", "0", "0"]),
+        ["cat", "dog"],
+        reading=Reading(reserved=frozenset(["is_valid"])),
+        split=("is_valid", [18, 6, 0]),
+    ),
+    Shape(
+        "split column of true and false",
+        "split",
+        table("f,label,isTest", ["a", "b"], ["True", "false", "FALSE", "False"]),
+        ["a", "b"],
+        split=("isTest", [18, 0, 6]),
+    ),
+    Shape(
+        "split column of other words",
+        "split",
+        table("f,label,part", ["a", "b"], ["Training", "dev", "hold-out", "TRAIN"]),
+        ["a", "b"],
+        split=("part", [12, 6, 6]),
+    ),
+    Shape(
+        "one row a label, `data.rows: add`",
+        "joined",
+        table("f,label", ["x", "y"]) + table("", ["x", "z"]),
+        ["x", "y|z"],
+        ("24 rows repeat",),
+        reading=Reading(rows="add"),
+    ),
+    Shape(
+        "one row a label",
+        "refused: proposes `data.rows: add`",
+        table("f,label", ["x", "y"]) + table("", ["y", "x"]),
+        None,
+        ("data.rows: add",),
+    ),
+    Shape(
+        "one row a box, equal labels",
+        "used once",
+        table("f,label", ["x", "y"]) * 1 + table("", ["x", "y"]),
+        ["x", "y"],
+        ("24 rows repeat",),
+    ),
+    Shape(
+        "names without ending",
+        "unique match",
+        table("f,label", ["a", "b"]).replace(".jpg", ""),
+        ["a", "b"],
+        ("without their ending",),
+    ),
+    Shape(
+        "names in another case",
+        "unique match",
+        table("f,label", ["a", "b"]),
+        ["a", "b"],
+        ("another case",),
+        files=[file.upper() for file in FILES],
+    ),
+    Shape(
+        "files below a folder",
+        "unique match",
+        table("f,label", ["a", "b"]),
+        ["a", "b"],
+        ("below a folder",),
+        files=[f"s{n % 2}/{file}" for n, file in enumerate(FILES)],
+    ),
+    Shape(
+        "image folder in front of names",
+        "unique match",
+        table("f,label", ["a", "b"]).replace("\np", "\nimages/p"),
+        ["a", "b"],
+        ("folder in front",),
+    ),
+    Shape(
+        "backslashes in names",
+        "read as /",
+        table("f,label", ["a", "b"]).replace("\np", "\ns\\p"),
+        ["a", "b"],
+        ("backslashes",),
+        files=[f"s/{file}" for file in FILES],
+    ),
+    Shape(
+        "names that several files match",
+        "refused",
+        table("f,label", ["a", "b"]),
+        None,
+        ("may be 2 files",),
+        files=[f"{s}/{file}" for s in "xy" for file in FILES],
+    ),
+    Shape(
+        "classes: table with any header",
+        "named",
+        table("f,label", IDS),
+        INSECTS,
+        classes=("c.csv", "attribute_id,attribute_name\n0,ant\n1,bee\n2,wasp\n"),
+    ),
+    Shape(
+        "classes: name to number",
+        "named",
+        table("f,label", IDS),
+        INSECTS,
+        classes=("c.json", '{"ant": 0, "bee": 1, "wasp": 2}'),
+    ),
+    Shape("classes: a name a line", "named", table("f,label", IDS), INSECTS, classes=("c.txt", "ant\nbee\nwasp\n")),
+    Shape(
+        "classes: a name a line, numbers from 1",
+        "named",
+        table("f,label", ["1", "2", "3"]),
+        INSECTS,
+        ("from 1",),
+        classes=("c.txt", "ant\nbee\nwasp\n"),
+    ),
+]
+
+
+def read(shape: Shape, folder: Path) -> Dataset:
+    for file in shape.files:
+        path = folder / "images" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (folder / shape.name).write_text(shape.text, encoding="utf-8")
+    classes = None
+    if shape.classes is not None:
+        classes = folder / shape.classes[0]
+        classes.write_text(shape.classes[1])
+    return read_dataset(folder / "images", folder / shape.name, classes=classes, reading=shape.reading)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.what)
+def test_every_shape_has_its_outcome(tmp_path: Path, shape: Shape) -> None:
+    assert f"| {shape.what} | {shape.outcome} |" in DOCS
+    if shape.sets is None:
+        with pytest.raises(ConfigError) as caught:
+            read(shape, tmp_path)
+        said = str(caught.value)
+        assert shape.name in said
+    else:
+        dataset = read(shape, tmp_path)
+        expected = Counter(label for text in cycled(shape.sets) for label in text.split("|") if label)
+        assert dict(zip(dataset.classes, dataset.labels.sum(axis=0).tolist(), strict=True)) == expected
+        assert sorted(dataset.files) == sorted(shape.files) and dataset.rejected == ()
+        said = " ".join(dataset.notes)
+        if shape.split is not None:
+            places = given_places(dataset, shape.split[0])
+            assert places is not None and [int((places == part).sum()) for part in range(3)] == shape.split[1]
+    assert all(word in said for word in shape.says), said
+
+
+def touched(folder: Path, names: Sequence[str]) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
+def counts(dataset: Dataset) -> dict[str, int]:
+    return dict(zip(dataset.classes, dataset.labels.sum(axis=0).tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "words", [("train", "val", "test"), ("Training", "dev", "hold-out"), ("TRAIN", "valid", "testing")]
+)
+def test_folders_of_a_split_are_no_labels(tmp_path: Path, words: Sequence[str]) -> None:
+    sizes = dict(zip(words, (6, 2, 1), strict=True))
+    names = [f"{part}/{label}/{n}.jpg" for part, size in sizes.items() for label in INSECTS for n in range(size)]
+    dataset = read_dataset(touched(tmp_path, names))
+    assert counts(dataset) == dict.fromkeys(INSECTS, 9)
+    assert dataset.parts is not None and [int((dataset.parts == part).sum()) for part in range(3)] == [18, 6, 3]
+    assert "are the split" in " ".join(dataset.notes)
+
+
+def test_a_label_may_be_called_train(tmp_path: Path) -> None:
+    dataset = read_dataset(touched(tmp_path, ["train/1.jpg", "bus/1.jpg"]))
+    assert counts(dataset) == {"bus": 1, "train": 1} and dataset.parts is None
+
+
+def test_every_file_in_a_label_folder_is_used_or_listed(tmp_path: Path) -> None:
+    folder = touched(tmp_path, ["gull/1.jpg", "egret/1.jpg", "gull/notes.txt", "gull/2.psd", "egret/3.CR2", "top.json"])
+    dataset = read_dataset(folder)
+    assert counts(dataset) == {"egret": 2, "gull": 2}
+    assert {file for file, _ in dataset.unreadable()} == {"gull/2.psd", "egret/3.CR2"}
+    assert {file for file, _ in dataset.ignored} == {"gull/notes.txt", "top.json"}
+
+
+def test_a_label_folder_without_images_is_refused(tmp_path: Path) -> None:
+    touched(tmp_path, ["gull/1.jpg", "egret/1.jpg", "heron/notes.txt"])
+    with pytest.raises(ConfigError, match="the folder heron holds no image"):
+        read_dataset(tmp_path)
+
+
+def test_annotations_in_deeper_folders_and_in_upper_case(tmp_path: Path) -> None:
+    for number, place in enumerate(("a.xml", "b.XML", "batch/c.xml", "batch/d.Xml")):
+        file = touched(tmp_path / "ann", [place]) / place
+        name = f"<filename>{number}.jpg</filename>"
+        file.write_text(f"<annotation>{name}<object><name>{'xy'[number % 2]}</name></object></annotation>")
+    touched(tmp_path / "images", [f"{number}.jpg" for number in range(4)])
+    dataset = read_dataset(tmp_path / "images", tmp_path / "ann")
+    assert counts(dataset) == {"x": 2, "y": 2} and dataset.absent() == []
+
+
+def test_categories_that_are_only_parents_are_no_labels(tmp_path: Path) -> None:
+    categories = [("0", "defects", None), ("1", "crack", "defects"), ("2", "void", "defects"), ("3", "void", None)]
+    content = {
+        "images": [{"id": n, "file_name": file} for n, file in enumerate(FILES)],
+        "categories": [{"id": int(id), "name": name, "supercategory": above} for id, name, above in categories],
+        "annotations": [{"image_id": n, "category_id": 1 + n % 2, "iscrowd": n % 2} for n in range(ROWS)],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    dataset = read_dataset(touched(tmp_path / "images", FILES), tmp_path / "a.json")
+    assert counts(dataset) == {"crack": 12, "void": 12}
+    assert "'defects' is left out" in " ".join(dataset.notes)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_imagefolder_with_metadata(tmp_path: Path, ending: str) -> None:
+    import pandas as pd
+
+    for part, size in (("train", 6), ("test", 2)):
+        names = [f"{number}.jpg" for number in range(size)]
+        rows = pd.DataFrame({"file_name": names, "label": ["ok", "bad"] * (size // 2)})
+        touched(tmp_path / part, names)
+        path = tmp_path / part / f"metadata.{ending}"
+        if ending == "csv":
+            rows.to_csv(path, index=False)
+        elif ending == "jsonl":
+            rows.to_json(path, orient="records", lines=True)
+        else:
+            rows.to_parquet(path)
+    dataset = read_dataset(tmp_path)
+    assert counts(dataset) == {"bad": 4, "ok": 4} and dataset.absent() == []
+    assert dataset.parts is not None and dataset.parts.tolist().count(2) == 2
