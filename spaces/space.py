@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -24,6 +24,8 @@ CONDITIONS: dict[str, Condition] = {
     "momentum": {"optimizer": ("sgd",)},
     "positive_weight": {"loss": ("bce", "focal", "asymmetric")},
     "backbone_lr_scale": {"freeze_depth": tuple(range(STAGES))},
+    "layer_decay": {"freeze_depth": tuple(range(STAGES))},
+    "tune": {"freeze_depth": tuple(range(STAGES))},
 }
 """Conditions that follow from what the hyperparameters mean. An inactive one is not searched and keeps its default."""
 
@@ -237,6 +239,7 @@ def _parse_parameter(name: str, written: Any) -> Parameter | Value:
 def _parse_range(name: str, kind: str, written: Mapping[str, Any]) -> Parameter:
     bounds = written[kind]
     annotation = TrialConfig.model_fields[name].annotation
+    annotation = next((kind for kind in get_args(annotation) if kind in (int, float)), annotation)
     fitting = {int: ("int", "log"), float: ("float", "log")}.get(annotation, ())  # type: ignore[arg-type]
     if kind not in fitting:
         fix = f"use {' or '.join(fitting)} with [low, high]" if fitting else "list its values"

@@ -17,6 +17,9 @@ FROM_SCRATCH = ("convnet",)
 whose `published` is None, named here so that a search space needs no torch."""
 
 
+ADDED = ("layer_decay", "tune", "clip_norm", "decay")
+"""Hyperparameters that came after 0.1.0."""
+
 HUB = "hf-hub:"
 """Before the name of a repository of Hugging Face, as timm writes it."""
 
@@ -71,10 +74,38 @@ class TrialConfig(BaseModel):
     batch_size: int = Field(32, ge=2, le=65536, description="images per step")
     epochs: int = Field(10, ge=1, description="largest number of epochs")
     patience: int = Field(3, ge=0, description="epochs without a better val_loss after which the trial stops; 0: never")
+    layer_decay: float = Field(
+        1.0,
+        ge=0.5,
+        le=1,
+        description="factor on the learning rate from each block to the one below it; usual for transformers: 0.65 to 0.9",
+    )
+    tune: Literal["all", "norm", "bias", "lora"] = Field(
+        "all",
+        description="what is trained of the thawed stages: all weights, those of norms, biases, or low-rank changes of "
+        "attention and dense layers",
+    )
+    clip_norm: float | None = Field(
+        None,
+        ge=0,
+        description="largest norm of a step's gradients; 0 never clips; unless given, 1 for transformers, 0 for others",
+    )
+    decay: Literal["auto", "all", "matrices"] = Field(
+        "auto",
+        description="which weights decay: all, or matrices and kernels but no norms, biases and embeddings; `auto`: "
+        "matrices for transformers, all for others",
+    )
 
     def canonical(self) -> str:
-        """The configuration as text, the same for equal configurations; seeds are derived from it."""
-        return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
+        """The configuration as text, the same for equal configurations; seeds are derived from it.
+
+        A hyperparameter that came after 0.1.0 enters where it differs from its default, so that seeds stay.
+        """
+        values = self.model_dump()
+        for name in ADDED:
+            if values[name] == default(name):
+                del values[name]
+        return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
 @cache

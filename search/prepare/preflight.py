@@ -23,7 +23,8 @@ from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split, equal_images, split_dataset
 from thaw.trainables.evaluation.trivial import trivial_metrics
-from thaw.trainables.networks.backbone import resolve
+from thaw.trainables.networks.backbone import Backbone, resolve
+from thaw.trainables.networks.tuning import NEEDS
 
 MIN_TRAINING = 2
 
@@ -167,11 +168,21 @@ def check_architectures(config: SearchConfig) -> dict[str, str]:
         try:
             backbone = resolve(name, config.weights, config.data.image_size)
             backbone.check()
+            _check_tune(config, backbone)
             digests[name] = backbone.digest
         except ConfigError as error:
             section = "space" if "architecture" in config.space else "training"
             raise error if error.key else error.within(f"{section}.architecture") from None
     return digests
+
+
+def _check_tune(config: SearchConfig, backbone: Backbone) -> None:
+    for tune in map(str, config.search_space.options("tune")):
+        if tune in NEEDS and not any(NEEDS[tune](layer) for layer in backbone.empty_layers().values()):
+            raise ConfigError(
+                f"{backbone.name} has no weights that {tune!r} trains; take all, or another network",
+                f"{'space' if 'tune' in config.space else 'training'}.tune",
+            )
 
 
 def _check_folders(dataset: Dataset, store: ImageStore) -> None:

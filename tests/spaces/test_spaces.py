@@ -180,3 +180,14 @@ def test_canonical_text_depends_on_values_alone() -> None:
         == TrialConfig(epochs=3, dropout=0.1).canonical()
         != TrialConfig(epochs=4, dropout=0.1).canonical()
     )
+
+
+def test_seeds_of_former_configurations_stay() -> None:
+    # Text of 0.1.0: what came later enters only where it differs from its default.
+    assert not any(name in TrialConfig().canonical() for name in ("layer_decay", "tune", "clip_norm", '"decay"'))
+    assert '"layer_decay":0.9' in TrialConfig(layer_decay=0.9).canonical()
+
+
+def test_a_hyperparameter_without_a_default_value_has_ranges() -> None:
+    space = SearchSpace.parse({"clip_norm": {"log": [0.1, 10]}, "layer_decay": {"float": [0.6, 1.0]}}, {})
+    assert space.config({}).clip_norm is None and 3.0 in space.parameters["clip_norm"]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from thaw.spaces import ConfigError
+from thaw.trainables.networks.layout import channels_first
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Cost:
 
     stages: tuple[StageCost, ...]
     features: int
+
+    @property
+    def transformer(self) -> bool:
+        """Whether features are tokens or maps with the channels last, as in transformers and their like."""
+        return any(not channels_first(stage.shape) for stage in self.stages)
 
     def shape(self, freeze_depth: int) -> tuple[int, ...]:
         """Of what leaves a prefix of 1 to all stages; the pool goes with the last."""

@@ -15,6 +15,7 @@ from thaw.trainables.networks.backbone import Backbone, resolve
 from thaw.trainables.networks.chunks import chunk_size
 from thaw.trainables.networks.folding import fold
 from thaw.trainables.networks.layout import laid_out
+from thaw.trainables.networks.tuning import merged, tune_only
 
 CPU = torch.device("cpu")
 
@@ -61,12 +62,16 @@ class Network(nn.Module):
         return list(self.tail[-1].parameters())
 
     def backbone_parameters(self) -> list[nn.Parameter]:
-        """Parameters of the thawed groups."""
-        return list(self.tail[:-1].parameters())
+        """Trained parameters of the thawed stages."""
+        return [weight for weight in self.tail[:-1].parameters() if weight.requires_grad]
 
     def trained_state(self) -> dict[str, Tensor]:
         """A copy of all that training changes: parameters and buffers of the tail, by names such as ``stage5.…``."""
         return {name: tensor.detach().clone() for name, tensor in self.tail.state_dict().items()}
+
+    def merged_state(self) -> dict[str, Tensor]:
+        """As :meth:`trained_state`, under the names of the plain network: low-rank changes are added to its weights."""
+        return {name: tensor.detach().clone() for name, tensor in merged(self.tail).items()}
 
     def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
         """Take up what :meth:`trained_state` gave, of a network of the same configuration."""
@@ -87,7 +92,7 @@ def build_network(
     share.
 
     Args:
-        config: architecture, freeze_depth, head_units and dropout are used.
+        config: architecture, freeze_depth, tune, head_units and dropout are used.
         classes: number of labels.
         image_size: side in pixels.
         weights: as in the search file.
@@ -110,6 +115,7 @@ def build_network(
         prefix, rest = Frozen({}), backbone.random_layers()
     digest = backbone.digest
     built = Network(prefix, {**rest, "head": head}, digest)
+    tune_only(built.tail[:-1], config.tune)
     built.tail.to(device).to(memory_format=torch.channels_last)
     for module in built.tail[:-1].modules():
         if isinstance(module, nn.Dropout):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from thaw.spaces import ConfigError
+from thaw.spaces import ConfigError, TrialConfig
 from thaw.trainables.context import CheckpointFolder
 from thaw.trainables.messages import EpochRow
 from thaw.trainables.training.checkpoint import BestCheckpoint, read, write, write_best
@@ -62,6 +62,8 @@ class Continuation:
         try:
             tensors, facts = read(file)
             progress = Progress(**facts["progress"])
+            # A hyperparameter that did not exist then had its default.
+            facts["config"] = TrialConfig().model_dump() | facts["config"]
             if any(facts[name] != value for name, value in _origin(training).items()):
                 raise ConfigError("belongs to another configuration", file=file)
             if progress.completed > logged + 1:
@@ -84,7 +86,7 @@ def best_checkpoint(training: Training, row: EpochRow) -> BestCheckpoint:
         epoch=row.epoch,
         config=training.config,
         metrics=row.metrics,
-        state=training.network.trained_state(),
+        state=training.network.merged_state(),
         logits=training.validation_logits.cpu().numpy(),
         rows=training.context.split.validation,
     )

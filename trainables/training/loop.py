@@ -17,11 +17,13 @@ from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.evaluation.metrics import average_precision, epoch_metrics
 from thaw.trainables.messages import EpochRow, Failure
+from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.chunks import chunk_size
 from thaw.trainables.networks.freezing import build_network
 from thaw.trainables.seeding import derive_seed
+from thaw.trainables.training.groups import largest_norm, parameter_groups
 from thaw.trainables.training.losses import build_loss, probabilities
-from thaw.trainables.training.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_learning_rate
+from thaw.trainables.training.optim import load_optimizer_tensors, optimizer_over, optimizer_tensors, set_learning_rate
 
 EVALUATION_BATCH = 128
 """Validation images at a time, where it is no matter of a processor's caches."""
@@ -81,8 +83,10 @@ class Training:
         self.activations = Activations(config, network, context, images, device)
         self.targets = torch.from_numpy(context.labels).to(device, torch.float32)
         self.loss = build_loss(config)
-        self.optimizer = build_optimizer(config, network.head_parameters(), network.backbone_parameters())
-        self.trained = list(network.tail.parameters())
+        transformer = resolve(config.architecture, context.weights, context.images.size).cost.transformer
+        self.optimizer = optimizer_over(config, parameter_groups(config, network, transformer))
+        self.largest_norm = largest_norm(config, transformer)
+        self.trained = [weight for weight in network.tail.parameters() if weight.requires_grad]
         self.steps = math.ceil(len(context.split.train) / config.batch_size)
         self.length, self.patience = config.epochs, config.patience
         if context.fold is not None:
@@ -178,9 +182,11 @@ class Training:
             loss = self.loss(batch_logits, targets[first : first + len(rows)])
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            self.optimizer.step()
             # Kept on the device and looked at once an epoch: a look at each step would wait for the device each time.
             norms.append(torch.nn.utils.get_total_norm([p.grad for p in self.trained if p.grad is not None]))
+            if self.largest_norm:
+                torch.nn.utils.clip_grads_with_norm_(self.trained, self.largest_norm, norms[-1])
+            self.optimizer.step()
             losses.append(loss.detach() * len(rows))
             logits.append(batch_logits.detach())
         all_logits = torch.cat(logits)
