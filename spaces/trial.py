@@ -78,7 +78,7 @@ class TrialConfig(BaseModel):
         1.0,
         ge=0.5,
         le=1,
-        description="factor on the learning rate from each block to the one below it; usual for transformers: 0.65 to 0.9",
+        description="factor on the learning rate from a block to the one below it; usual for transformers: 0.65 to 0.9",
     )
     tune: Literal["all", "norm", "bias", "lora"] = Field(
         "all",
