@@ -37,13 +37,20 @@ def step(network: Network) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("tune", "words"), [("norm", ("norm",)), ("bias", ("bias",)), ("lora", (".down", ".up")), ("all", ("",))]
+    ("tune", "words"), [("norm", ("",)), ("bias", ("bias",)), ("lora", (".down", ".up")), ("all", ("",))]
 )
 def test_only_what_is_tuned_changes(weights: dict[str, str], tune: str, words: tuple[str, ...]) -> None:
     network = build(weights, tune=tune, freeze_depth=2)
     changed = step(network)
     backbone = {name for name in changed if not name.startswith("head.")}
     assert backbone and all(any(word in name for word in words) for name in backbone), backbone
+    norms = {
+        f"{path}.{name}"
+        for path, module in network.tail.named_modules()
+        if isinstance(module, nn.LayerNorm)
+        for name, _ in module.named_parameters()
+    }
+    assert (backbone == norms) == (tune == "norm")
     assert {name for name in changed if name.startswith("head.")} == {
         f"head.{name}" for name, _ in network.tail[-1].named_parameters()
     }
