@@ -23,10 +23,12 @@ def is_own(folder: Path) -> bool:
 
 def holds_own_results(folder: Path) -> bool:
     """Whether a folder is Thaw's own, or the ``output`` of its searches: it holds some, and no image beside them."""
+    if is_own(folder):
+        return True
     try:
-        if is_own(folder):
-            return True
-        entries = list(folder.iterdir())
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.is_dir()) for entry in entries]
     except OSError:
         return False  # whoever reads the folder says why it cannot be read
-    return any(map(is_own, entries)) and not any(looks_like_image(entry.name) for entry in entries)
+    own = any(is_own(folder / name) for name, is_folder in found if is_folder)
+    return own and not any(looks_like_image(name) for name, _ in found)

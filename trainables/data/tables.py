@@ -103,7 +103,9 @@ def split_rows(text: str, path: Path, key: str, separators: str = "\t;,|") -> tu
             # Strict: a quote that is never closed would swallow all rows behind it.
             lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
             rows = [row for row in lines if any(cell.strip() for cell in row)]
-            tables[separator] = _evened([[unguarded(cell) for cell in row] for row in rows])
+            # Few files hold apostrophes, and asking every cell takes seconds.
+            plain = [[unguarded(cell) for cell in row] for row in rows] if "'" in text else rows
+            tables[separator] = _evened(plain)
         except csv.Error as error:
             fault = error
     several = [separator for separator in tables if max(map(len, tables[separator]), default=0) > 1]
@@ -134,9 +136,11 @@ def split_rows(text: str, path: Path, key: str, separators: str = "\t;,|") -> tu
 def has_header(rows: Sequence[Sequence[str]], is_file: Callable[[str], bool]) -> bool:
     """The first row is a header if it names no file where the rows below do, or holds a usual heading."""
     below = spread(rows[1:])
-    columns = [i for i in range(len(rows[0])) if below and all(is_file(row[i].strip()) for row in below)]
-    if columns:
-        return not any(is_file(rows[0][i].strip()) for i in columns)
+    # Looking for files takes time where there are many, so endings are asked first.
+    for names_file in (looks_like_image, is_file):
+        columns = [i for i in range(len(rows[0])) if below and all(names_file(row[i].strip()) for row in below)]
+        if columns:
+            return not any(names_file(rows[0][i].strip()) for i in columns)
     return any(heading(cell) in USUAL_HEADINGS for cell in rows[0])
 
 
