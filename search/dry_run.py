@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -55,7 +57,8 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     assert search.trials is not None and search.concurrency is not None
     # Architectures are drawn first, then depths.
     means = [np.mean([cost for (name, _), cost in costs.items() if name == architecture]) for architecture in names]
-    seconds = float(np.mean(means)) * search.trials * epochs / search.concurrency
+    # Trials come in rounds: fewer than fit at once take as long as one.
+    seconds = float(np.mean(means)) * epochs * math.ceil(search.trials / search.concurrency)
     console.print(f"At most about {_duration(seconds)}, if every trial trains {epochs:g} epochs", highlight=False)
     if prepared.config.scheduler.type != "none":
         console.print("Trials that are stopped early make it shorter: often to a third or less.")
@@ -79,7 +82,7 @@ def _print_storage(prepared: Prepared, console: Console) -> None:
 def _duration(seconds: float) -> str:
     minutes = seconds / 60
     return (
-        f"{seconds:.0f} seconds"
+        f"{max(2, seconds):.0f} seconds"
         if seconds < 120
         else f"{minutes:.0f} minutes"
         if minutes < 120

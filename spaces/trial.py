@@ -72,8 +72,10 @@ class TrialConfig(BaseModel):
         0.0, ge=0, lt=1, description="share of each target that is replaced by uncertainty (1/2; softmax: 1/labels)"
     )
     batch_size: int = Field(32, ge=2, le=65536, description="images per step")
-    epochs: int = Field(10, ge=1, description="largest number of epochs")
-    patience: int = Field(3, ge=0, description="epochs without a better val_loss after which the trial stops; 0: never")
+    epochs: int = Field(10, ge=1, le=100_000, description="largest number of epochs")
+    patience: int = Field(
+        3, ge=0, le=100_000, description="epochs without a better val_loss after which the trial stops; 0: never"
+    )
     layer_decay: float = Field(
         1.0,
         ge=0.5,

@@ -38,10 +38,14 @@ def build_backend(name: str, resources: ResourcesConfig, folder: RunFolder, cont
 
 
 def check_backend(name: str) -> None:
-    """Refuse a backend that does not exist, before anything is made for it.
+    """Refuse a backend that does not exist or cannot start here, before anything is made for it.
 
     Raises:
-        ConfigError: naming those that do.
+        ConfigError: naming those that do, or why.
     """
     if name not in BACKENDS:
         raise ConfigError(f"must be {' or '.join(BACKENDS)}{did_you_mean(name, BACKENDS)}, got {name!r}", "--backend")
+    if name == "ray":
+        from thaw.search.backends.ray.session import session_place
+
+        session_place()

@@ -131,12 +131,14 @@ class AlgorithmConfig(_Section):
     metric: Annotated[str, OneOf(f"val_{name}" for name in METRICS)] = Field(
         "val_map", description="validation metric of a trial's best epoch; its direction follows from the metric"
     )
-    trials: int | None = Field(None, ge=1, description="number of trials; 32 unless given, for a grid every cell")
+    trials: int | None = Field(
+        None, ge=1, le=1_000_000, description="number of trials; 32 unless given, for a grid every cell"
+    )
     time_budget: Seconds | None = Field(
         None, gt=0, description="time after which the search stops, all sessions together"
     )
     concurrency: int | None = Field(
-        None, ge=1, description="trials at once; unless given, as many as the resources hold"
+        None, ge=1, le=100_000, description="trials at once; unless given, as many as the resources hold"
     )
     seed: int = Field(
         0, ge=0, lt=2**32, description="seed of proposals, initial weights, order of images and augmentation"
@@ -230,6 +232,7 @@ class SearchConfig(_Section):
     max_failures: int = Field(
         2,
         ge=0,
+        le=1_000,
         description="how often a trial goes on after its worker or node was lost; an error of its own ends it at once",
     )
     output: PathText = Field("results", description="folder of the run folders, relative to the current folder")

@@ -206,3 +206,13 @@ def test_wrong_overrides_are_refused(tmp_path: Path) -> None:
 def test_yaml_never_builds_objects(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not valid YAML"):
         load(tmp_path, MINIMAL + "cache: !!python/object/apply:os.system ['touch /tmp/thaw-was-here']")
+
+
+@pytest.mark.parametrize(
+    ("override", "largest"),
+    [("training.epochs=1000000000", 100_000), ("search.trials=10000000000", 1_000_000), ("max_failures=9999", 1_000)],
+)
+def test_counts_have_bounds(tmp_path: Path, override: str, largest: int) -> None:
+    key = override.partition("=")[0]
+    with pytest.raises(ConfigError, match=rf"{key}: .*{largest}"):
+        load(tmp_path, MINIMAL, override)
