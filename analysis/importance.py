@@ -1,113 +1,159 @@
-"""Which hyperparameters mattered: how much of the variance between trials each one explains by itself.
+"""Which hyperparameters matter: how much of the variance between configurations each one explains by itself.
 
-Optuna's evaluators look at completed trials alone, and under early stopping these are the ones that were alike enough
-to survive: where freeze depth decides everything, it decides who is pruned and then explains nothing among the rest.
-So all trials are compared where all of them have been, at the first rung, and within each architecture apart.
+A search with early stopping shows few configurations to the end, and these are alike: where freeze depth decides
+everything, it decides who is stopped, and explains nothing among the rest. At the first rung, where all can be
+compared, a frozen network looks good because its head has converged. So a surrogate learns from every epoch of every
+trial what a configuration has reached by an epoch, and is asked about the last one, for configurations drawn from the
+search space. Of the surrogate's variance the share of each hyperparameter's marginal is its importance, as in
+functional analysis of variance (Hutter, Hoos and Leyton-Brown, "An efficient approach for assessing hyperparameter
+importance", ICML 2014), here by sampling.
 
-The measure is a one-way analysis of variance of each hyperparameter (Kelley's epsilon squared: the share of the
-variance that lies between groups of like values, less what chance would put there). On functions whose shares are known
-it came nearer than Optuna's fANOVA, whose one-hot columns overstate categories, and than PED-ANOVA, whose few best
-trials are noise in a search of this size. Like them it cannot tell hyperparameters apart that a sampler has varied
-together.
+Two guards against noise. Each forest also gets a shuffled copy of every hyperparameter (as in Kursa and Rudnicki,
+"Feature selection with the Boruta package", JSS 36, 2010): what the best copy explains is chance, and is taken off. And
+there are several forests, each on trials drawn with replacement: what they do not agree on is the uncertainty.
 """
 
 from __future__ import annotations
 
 import math
+import random
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.ensemble import ExtraTreesRegressor
 
 from thaw.analysis.run_data import RunData
-from thaw.spaces import best_epoch, metric
+from thaw.spaces import Choice, Parameter, metric
 
 MIN_TRIALS = 12
 """With fewer, a hyperparameter without any effect is easily the first of the list."""
 
-GROUPS = 6
-"""Into at most so many groups of equal size a range of values is cut."""
+FORESTS, TREES = 10, 12
+SAMPLE = 160
+"""Configurations of the space over which is averaged."""
+STEPS = 8
+"""Values at which the marginal of a range is taken."""
+MOST_TRIALS = 600
+"""Trials that one forest learns from at most."""
 
-IN_A_GROUP = 5
-"""Trials a group should hold."""
-
-COLUMNS = ["architecture", "hyperparameter", "importance", "trials"]
+ALL = "all"
+COLUMNS = ["architecture", "hyperparameter", "importance", "low", "high", "trials"]
 
 
 def importance(run: RunData) -> pd.DataFrame:
-    """Importance of the searched hyperparameters, over all trials and within each architecture.
+    """Importance of the searched hyperparameters at the last epoch, over all architectures and within each one.
 
     Returns:
         Rows architecture (``all`` first, then by name), hyperparameter, importance (from 0, adds up to 1 in an
-        architecture, descending), trials (how many it rests on). No row where fewer than 12 trials have been at the
-        first rung, or where nothing explains more than chance would. A hyperparameter that does not count beside
-        others, such as momentum without sgd, takes part with its default.
+        architecture, descending), low and high (the middle 80 % of the forests), trials (how many it rests on). No row
+        where fewer than 12 trials have an epoch, or where nothing explains more than chance would. A hyperparameter
+        that is inactive beside others, such as momentum without sgd, takes part with its default.
     """
-    values = rung_values(run)
-    trials = run.trials.set_index("trial").loc[values.index]
-    parts = [("all", trials)]
-    if trials["architecture"].nunique() > 1:
-        parts += [(str(name), part) for name, part in trials.groupby("architecture")]
-    names = list(run.space.parameters)
-    rows = [row for name, part in parts for row in _shares(name, part, values.loc[part.index], names)]
+    trials = run.trials[run.trials["last_epoch"].notna() & (run.trials["status"] != "failed")]
+    names = [name for name in run.space.parameters if trials[name].nunique() > 1]
+    if len(trials) < MIN_TRIALS or not names:
+        return pd.DataFrame(columns=COLUMNS)
+    curves = {number: _curve(run, number) for number in trials["trial"]}
+    curves = {number: curve for number, curve in curves.items() if len(curve)}
+    points = {number: _point(run, names, run.records[number].config) for number in curves}
+    asked, active = _asked(run, names)
+    horizon = max(len(curve) for curve in curves.values())
+    parts: dict[str, np.ndarray] = {ALL: np.ones(len(asked), dtype=bool)}
+    architectures = trials["architecture"].value_counts().sort_index()
+    if len(architectures) > 1 and "architecture" in names:
+        place = run.space.parameters["architecture"]
+        column = asked[:, names.index("architecture")]
+        for name, count in architectures.items():
+            if count >= MIN_TRIALS:
+                parts[str(name)] = column == _code(place, name)
+    found: dict[str, list[np.ndarray]] = {part: [] for part in parts}
+    for seed in range(FORESTS):
+        forest = _forest(points, curves, seed)
+        for part, inside in parts.items():
+            found[part].append(_explained(forest, asked[inside], active[inside], horizon, seed))
+    rows: list[tuple[Any, ...]] = []
+    for part, shares in found.items():
+        count = len(curves) if part == ALL else int(architectures[part])
+        varied = [k for k in range(len(names)) if len(np.unique(asked[parts[part], k])) > 1]
+        rows += _rows(part, [names[k] for k in varied], np.array(shares)[:, varied], count)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def first_rung(run: RunData) -> int | None:
-    """The epoch at which trials are first compared and stopped; None where none ever is."""
-    scheduler = run.settings["scheduler"]
-    return None if scheduler["type"] == "none" else scheduler["grace_period"]
+def _curve(run: RunData, number: int) -> np.ndarray:
+    """A trial's best value so far, epoch by epoch, more is better; of a loss minus its logarithm.
 
-
-def rung_values(run: RunData) -> pd.Series:
-    """Trial → its best value up to the first rung's epoch (of the whole trial where there is no rung).
-
-    Trials that failed or are still on their way there have none. Of a loss it is the logarithm: one trial that went
-    astray would be the whole variance otherwise.
+    One trial that went astray would be the whole variance of a loss otherwise.
     """
-    rung = first_rung(run)
-    unbounded = math.isinf(metric(run.metric).high)
-    values: dict[int, float] = {}
-    for number, record in run.records.items():
-        arrived = rung is not None and rung in record.epochs
-        if not record.epochs or not (arrived or record.status in ("completed", "early_stopped")):
-            continue
-        series = {epoch: value for epoch, value in record.values(run.metric).items() if rung is None or epoch <= rung}
-        value = series[best_epoch(series, run.metric)]
-        values[number] = math.log(max(value, 1e-12)) if unbounded else value
-    found = pd.Series(values, dtype=float)
-    return found[np.isfinite(found)]
+    measure = metric(run.metric)
+    values = np.array([value for _, value in sorted(run.records[number].values(run.metric).items())])
+    values = values[np.isfinite(values)]
+    if math.isinf(measure.high):
+        values = np.log(np.maximum(values, 1e-12))
+    return np.maximum.accumulate(values if measure.maximize else -values)
 
 
-def _shares(
-    architecture: str, trials: pd.DataFrame, values: pd.Series, names: list[str]
-) -> list[tuple[str, str, float, int]]:
-    shares = {name: explained(_groups(trials[name]), values) for name in names if trials[name].nunique() > 1}
-    total = sum(shares.values())
-    if len(trials) < MIN_TRIALS or not total:
+def _point(run: RunData, names: Sequence[str], config: dict[str, Any]) -> np.ndarray:
+    return np.array([_code(run.space.parameters[name], config[name]) for name in names])
+
+
+def _code(parameter: Parameter, value: Any) -> float:
+    """A value as a tree takes it: the place of a category in its list, else the number."""
+    if not isinstance(parameter, Choice):
+        return float(value)
+    return float(parameter.values.index(value)) if value in parameter.values else -1.0
+
+
+def _asked(run: RunData, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Configurations drawn from the space, and where a hyperparameter is active: both (SAMPLE, hyperparameters)."""
+    rng = random.Random(0)
+    configs = [run.space.config(run.space.sample(rng)).model_dump() for _ in range(SAMPLE)]
+    active = [[run.space.active(name, config) for name in names] for config in configs]
+    return np.array([_point(run, names, config) for config in configs]), np.array(active)
+
+
+def _forest(points: dict[int, np.ndarray], curves: dict[int, np.ndarray], seed: int) -> ExtraTreesRegressor:
+    """Learns (hyperparameters, shuffled copies, epoch) → best value so far, from trials drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    numbers = np.array(list(points))
+    drawn = rng.choice(numbers, min(len(numbers), MOST_TRIALS))
+    shuffled = dict(zip(drawn, rng.permutation(drawn), strict=True))
+    rows = [
+        [*points[number], *points[shuffled[number]], math.log2(1 + epoch)]
+        for number in drawn
+        for epoch in range(1, len(curves[number]) + 1)
+    ]
+    values = np.concatenate([curves[number] for number in drawn])
+    return ExtraTreesRegressor(TREES, min_samples_leaf=2, random_state=seed).fit(np.array(rows), values)
+
+
+def _explained(
+    forest: ExtraTreesRegressor, asked: np.ndarray, active: np.ndarray, horizon: int, seed: int
+) -> np.ndarray:
+    """Variance of each hyperparameter's marginal at the last epoch, less what the best shuffled copy has; from 0."""
+    copies = np.random.default_rng(seed).permuted(asked, axis=0)
+    whole = np.column_stack([asked, copies, np.full(len(asked), math.log2(1 + horizon))])
+    count = asked.shape[1]
+    variances = np.zeros(2 * count)
+    for column in range(2 * count):
+        values = np.unique(whole[:, column])
+        if len(values) > STEPS:
+            values = np.quantile(whole[:, column], (np.arange(STEPS) + 0.5) / STEPS)
+        if len(values) > 1:
+            changed = np.repeat(whole[None], len(values), axis=0)
+            rows = active[:, column % count]
+            changed[:, rows, column] = values[:, None]
+            marginal = forest.predict(changed.reshape(-1, whole.shape[1])).reshape(len(values), -1).mean(axis=1)
+            variances[column] = marginal.var()
+    return np.maximum(0.0, variances[:count] - variances[count:].max())
+
+
+def _rows(part: str, names: Sequence[str], explained: np.ndarray, trials: int) -> list[tuple[Any, ...]]:
+    """From (forests, hyperparameters); nothing where fewer than half of the forests find more than chance."""
+    sums = explained.sum(axis=1)
+    if (sums > 0).mean() < 0.5:
         return []
-    ranked = sorted(shares, key=lambda name: -shares[name])
-    return [(architecture, name, shares[name] / total, len(trials)) for name in ranked]
-
-
-def _groups(column: pd.Series) -> pd.Series:
-    """A number for each value; like values share one where there are too many different ones."""
-    most = max(2, min(GROUPS, len(column) // IN_A_GROUP))
-    if column.nunique() > most and pd.api.types.is_numeric_dtype(column):
-        return pd.qcut(column, most, labels=False, duplicates="drop")
-    return pd.Series(pd.factorize(column)[0], column.index)
-
-
-def explained(groups: pd.Series, values: pd.Series) -> float:
-    """Epsilon squared, from 0 to 1: the share of the variance of `values` that lies between `groups`, less chance's.
-
-    With n values in k groups, a sum of squares B between the groups and W within them, it is
-    (B - (k - 1) · W / (n - k)) / (B + W), or 0 where that is negative.
-    Source: Kelley, "An unbiased correlation ratio measure", PNAS 21 (1935).
-    """
-    whole = float(((values - values.mean()) ** 2).sum())
-    means = values.groupby(groups).transform("mean")
-    within = float(((values - means) ** 2).sum())
-    free = len(values) - groups.nunique()
-    if free <= 0 or whole == 0:
-        return 0.0
-    return max(0.0, (whole - within - (groups.nunique() - 1) * within / free) / whole)
+    shares = explained[sums > 0] / sums[sums > 0, None]
+    means, (low, high) = shares.mean(axis=0), np.quantile(shares, (0.1, 0.9), axis=0)
+    return [(part, names[k], means[k], low[k], high[k], trials) for k in np.argsort(-means, kind="stable")]

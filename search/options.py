@@ -12,7 +12,11 @@ RunArgument = Annotated[Path, typer.Argument(help="a run folder, such as results
 To = Annotated[Path, typer.Option("--to", help="a new folder for the model", metavar="BUNDLE")]
 Onnx = Annotated[bool, typer.Option("--onnx", help="add model.onnx")]
 Target = Annotated[
-    str, typer.Option(help="what thresholds serve: f1_macro, f1_micro, inclusion_accuracy or precision", metavar="NAME")
+    str | None,
+    typer.Option(
+        help="what thresholds serve: f1_macro, f1_micro, inclusion_accuracy, precision; default: as the metric",
+        metavar="NAME",
+    ),
 ]
 Floor = Annotated[float, typer.Option(help="least precision of each label, for --target precision", metavar="SHARE")]
 Policy = Annotated[

@@ -1,8 +1,10 @@
-"""How much each hyperparameter mattered, over all trials and within each architecture."""
+"""How much each hyperparameter matters, over all trials and within each architecture."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,28 +12,20 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from thaw.analysis.importance import MIN_TRIALS, first_rung, importance
+from thaw.analysis.importance import ALL, MIN_TRIALS, importance
 from thaw.analysis.plots.kinds import MARKERS, Kinds
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed, number
 
-ALL = "all"
-
 
 @dataclass(frozen=True)
 class Importance:
-    """Rows architecture (``all`` first), hyperparameter, importance, trials, from :mod:`thaw.analysis.importance`.
-
-    Args:
-        kinds: colours of the architectures, those with most trials first.
-        rung: the epoch at which trials are compared; None where each trial's best epoch counts.
-    """
+    """The rows of :func:`thaw.analysis.importance.importance`, and colours of the architectures, most trials first."""
 
     rows: pd.DataFrame
     kinds: Kinds
-    rung: int | None
 
     @property
     def names(self) -> list[str]:
@@ -42,10 +36,10 @@ class Importance:
 def compute(run: RunData) -> Importance:
     rows = importance(run)
     if rows.empty:
-        few = f"fewer than {MIN_TRIALS} trials have come far enough"
+        few = f"fewer than {MIN_TRIALS} trials have an epoch"
         raise NotEnough(f"{few}, or no hyperparameter explains more than chance would")
     apart = rows[rows["architecture"] != ALL].sort_values("trials", ascending=False, kind="stable")
-    return Importance(rows, Kinds.of(apart["architecture"]), first_rung(run))
+    return Importance(rows, Kinds.of(apart["architecture"]))
 
 
 def draw(data: Importance, theme: Theme) -> Figure:
@@ -55,6 +49,7 @@ def draw(data: Importance, theme: Theme) -> Figure:
     over_all = data.rows[data.rows["architecture"] == ALL]
     places = over_all["hyperparameter"].map(names.index)
     axes.barh(places, over_all["importance"], height=0.62, color=theme.muted, alpha=0.45)
+    axes.hlines(places, over_all["low"], over_all["high"], color=theme.text, lw=1.0)
     handles: list[Artist] = []
     if not over_all.empty:
         words = f"all ({counted(int(over_all['trials'].iloc[0]), 'trial')})"
@@ -67,10 +62,11 @@ def draw(data: Importance, theme: Theme) -> Figure:
         heights = rows["hyperparameter"].map(names.index) + (place - (len(shown) - 1) / 2) * 0.1
         words = f"{name} ({rows['trials'].iloc[0]:,})"
         handles += axes.plot(rows["importance"], heights, marker, color=colour, ms=6, ls="", label=words)
+        axes.hlines(heights, rows["low"], rows["high"], color=colour, lw=0.8)
     axes.set_yticks(np.arange(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(0, max(1.0, float(data.rows["importance"].max())) * 1.02)
-    axes.set_xlabel("importance (share of the explained variance, 0 to 1)")
+    axes.set_xlabel("importance at the last epoch (share of the explained variance; lines: how sure)")
     theme.legend(figure, handles)
     return figure
 
@@ -81,13 +77,17 @@ def finding(data: Importance) -> str:
         rows = data.rows[(data.rows["architecture"] == name) & (data.rows["importance"] > 0)]
         if rows.empty:
             continue
-        first = [f"{row['hyperparameter']} ({number(row['importance'])})" for row in rows[:2].to_dict("records")]
+        first = [words(row) for row in rows[:2].to_dict("records")]
         trials = counted(int(rows["trials"].iloc[0]), "trial")
         parts.append(
             f"over {'all ' if name == ALL else ''}{trials}{'' if name == ALL else f' of {name}'} {listed(first)}"
         )
-    when = "" if data.rung is None else f" after epoch {data.rung}"
-    return f"What mattered most{when}: {'; '.join(parts)}."
+    return f"What matters most at the last epoch, by a model of all trials' epochs: {'; '.join(parts)}."
+
+
+def words(row: Mapping[Any, Any]) -> str:
+    """``freeze_depth (0.62, 0.5 to 0.7)``: a hyperparameter's importance and how sure it is."""
+    return f"{row['hyperparameter']} ({number(row['importance'])}, {number(row['low'])} to {number(row['high'])})"
 
 
 def table(data: Importance) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from thaw.analysis.importance import MIN_TRIALS, first_rung, importance
+from thaw.analysis.importance import MIN_TRIALS, importance
 from thaw.analysis.plots import NotEnough, slices
 from thaw.analysis.records import TrialRecord
 from thaw.analysis.report.beside import Beside, beside
@@ -100,19 +100,23 @@ def _comparison(run: RunData, table: Beside) -> list[str]:
 def _mattered(run: RunData) -> list[str]:
     shares = importance(run)
     if shares.empty:
-        return [f"What mattered cannot be said of fewer than {MIN_TRIALS} comparable trials, or of trials this alike."]
-    rung = first_rung(run)
-    place = f"at the first rung, epoch {rung}" if rung else "by their best values"
+        return [f"What matters cannot be said of fewer than {MIN_TRIALS} comparable trials, or of trials this alike."]
     several = run.trials["architecture"].nunique() > 1
     told = []
     for architecture, rows in shares.groupby("architecture", sort=False):
         first, *others = rows.to_dict("records")
         where = f"within {architecture}" if architecture != "all" else "over all architectures" if several else ""
-        words = [f"{row['hyperparameter']} ({row['importance']:.0%})" for row in (first, *others[:1])]
+        words = [
+            f"{row['hyperparameter']} ({row['importance']:.0%}, {row['low']:.0%} to {row['high']:.0%})"
+            for row in (first, *others[:1])
+        ]
         if others and others[0]["importance"] < WORTH_NAMING:
             words = words[:1]
         start = f"{where[:1].upper()}{where[1:]}, {listed(words)}" if where else listed(words)
-        told.append(f"{start} mattered most ({counted(first['trials'], 'trial')} compared {place}).")
+        matter = "matter" if len(words) > 1 else "matters"
+        told.append(
+            f"{start} {matter} most at the last epoch, by a model of all epochs of {counted(first['trials'], 'trial')}."
+        )
     return told
 
 

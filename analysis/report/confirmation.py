@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from thaw.analysis.flattery import flattery
 from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number
 
@@ -55,8 +56,7 @@ def _sentences(outcome: dict[str, Any]) -> list[str]:
         f"Trained anew on {counted(outcome['folds'], 'fold')}{times} of {counted(outcome['images'], 'image')}, trial "
         f"{chosen['trial']} is the choice: {outcome['metric']} {number(chosen['mean'])} "
         f"(95 % interval {_interval(chosen['interval'])}).",
-        f"The search's best value less its confirmed mean is {number(outcome['shrinkage'])}: so much did being chosen "
-        f"flatter it.",
+        *flattery(outcome).sentences,
     ]
     if chosen["pooled"]:
         sentences.append(

@@ -163,6 +163,7 @@ def outcome(
         "folds": plan.folds,
         "seeds": plan.seeds,
         "images": len(split.train) + len(split.validation),
+        "search_images": len(split.train),
         **confirmation(finished, metric(column), plan.folds),
         "trivial": trivial_values(prepared, prepared.context.folds, column),
     }

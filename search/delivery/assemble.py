@@ -95,7 +95,7 @@ def _label_rule(winner: Winner) -> LabelRule:
     return fit_label_rule(
         logits,
         targets,
-        goal.target,
+        winner.target,
         policy=goal.policy or usual,  # type: ignore[arg-type]
         k=goal.k,
         floor=goal.floor,

@@ -9,9 +9,13 @@ from typing import Any
 import jinja2
 import yaml
 
+from thaw.analysis.flattery import flattery
 from thaw.spaces import METRICS, STAGES
 from thaw.trainables.evaluation.label_sets import POLICIES
 from thaw.trainables.evaluation.policies import GROUPS
+
+PLAIN = "0.5"
+"""The policy of :mod:`thaw.trainables.evaluation.policies` without calibration or chosen thresholds."""
 
 RARE = 30
 """Labels with fewer training images are hardly known."""
@@ -33,10 +37,37 @@ def model_card(facts: Mapping[str, Any]) -> str:
     rare = [name for name, count in zip(facts["classes"], counts["train"], strict=True) if count < RARE]
     return (
         environment.from_string(template)
-        .render(facts, counts=counts, groups=GROUPS, policies=POLICIES, rare=rare, rare_below=RARE, stages=STAGES)
+        .render(
+            facts,
+            counts=counts,
+            flattery=flattery(facts["confirmation"]).sentences if facts["confirmation"] else [],
+            groups=GROUPS,
+            plainly_better=_plainly_better(facts["test"]),
+            policies=POLICIES,
+            rare=rare,
+            rare_below=RARE,
+            stages=STAGES,
+        )
         .strip()
         + "\n"
     )
+
+
+def _plainly_better(test: Mapping[str, Any] | None) -> list[str]:
+    """A sentence for each policy that the plain threshold of 0.5 beats on all test images, by what and how far."""
+    rows = {row["policy"]: row["metrics"] for row in test["policies"] if row["group"] == "all"} if test else {}
+    plain = rows.pop(PLAIN, {})
+    sentences = []
+    for policy, metrics in rows.items():
+        pairs = {name: (plain[name]["value"], own["value"]) for name, own in metrics.items()}
+        better = [
+            f"{name} ({_number(at_half)} against {_number(own)})"
+            for name, (at_half, own) in pairs.items()
+            if at_half is not None and own is not None and METRICS[name].better(at_half, own)
+        ]
+        if better:
+            sentences.append(f"**A plain 0.5 is better than `{policy}`** by {', '.join(better)}.")
+    return sentences
 
 
 def _number(value: float | None) -> str:

@@ -24,16 +24,26 @@ from thaw.trainables.training.checkpoint import BestCheckpoint
 class LabelGoal:
     """What the label rule is to serve; see :func:`thaw.trainables.evaluation.label_sets.fit_label_rule`.
 
-    Without a policy it is ``exactly_one`` where training images have one label each, else ``threshold``.
+    Without a target it is the one that fits the search's metric; without a policy ``exactly_one`` where training images
+    have one label each, else ``threshold``.
     """
 
-    target: str = "f1_macro"
+    target: str | None = None
     policy: str | None = None
     k: int | None = None
     floor: float = 0.9
 
 
 DEFAULT_GOAL = LabelGoal()
+
+TARGET_OF = {
+    "f1_micro": "f1_micro",
+    "exact_match": "f1_micro",
+    "hamming_accuracy": "f1_micro",
+    "inclusion_accuracy": "inclusion_accuracy",
+}
+"""Metric of a search → target of the thresholds; ``f1_macro`` for the others, which weigh all labels alike or know no
+thresholds."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,11 @@ class Winner:
     confirmation: dict[str, Any] | None = None
     held_out: tuple[np.ndarray, np.ndarray] | None = None
 
+    @property
+    def target(self) -> str:
+        """What the thresholds are chosen for."""
+        return self.goal.target or TARGET_OF.get(self.prepared.context.metric.removeprefix("val_"), "f1_macro")
+
     def facts(self, rule: LabelRule) -> dict[str, Any]:
         """What ``bundle.json`` says of it, but ``test`` and ``onnx``: see ``docs/architecture.md``."""
         prepared, best, confirmed = self.prepared, self.best, self.held_out is not None
@@ -81,8 +96,8 @@ class Winner:
             "model": classifier_facts(prepared, best.config).to_dict(),
             "rule": rule.to_dict(),
             "rule_fit": {
-                "target": self.goal.target,
-                "floor": self.goal.floor if self.goal.target == "precision" else None,
+                "target": self.target,
+                "floor": self.goal.floor if self.target == "precision" else None,
                 "from": "out_of_fold" if confirmed else "validation",
                 "images": len(self.held_out[0]) if self.held_out is not None else len(best.rows),
                 "optimistic": not confirmed,

@@ -134,9 +134,9 @@ def test_the_first_screen_by_hand(tmp_path: Path) -> None:
     assert found.facts == [
         "Of predictors that never look at an image the best (most frequent label) has val_map 0.2.",
         "The first configuration tried, trial 0, reached 0.3.",
-        "What mattered cannot be said of fewer than 12 comparable trials, or of trials this alike.",
+        "What matters cannot be said of fewer than 12 comparable trials, or of trials this alike.",
         "3 trials: 1 stopped by patience, 1 pruned and 1 failed.",
-        "3 epochs took 12 s of training, 1 min 40 s of searching.",
+        "3 epochs took 12 s of training and validation, 1 min 40 s of searching.",
         # 9 and 8 epochs at 4 seconds each.
         "Stopping early spared up to 17 epochs: about 1 min 8 s of training at the pace of those trials.",
     ]
@@ -176,11 +176,9 @@ def test_spending_counts_every_trial(tmp_path: Path) -> None:
 
 def test_what_mattered_is_said_by_architecture_with_counts(tmp_path: Path) -> None:
     facts = answer(synthetic_run(tmp_path / "run", 100, failures=0)).facts
-    mattered = [fact for fact in facts if "mattered most" in fact]
-    assert (
-        mattered[0].startswith("Over all architectures, ")
-        and "(100 trials compared at the first rung, epoch 1)" in mattered[0]
-    )
+    mattered = [fact for fact in facts if "most at the last epoch" in fact]
+    assert mattered[0].startswith("Over all architectures, ")
+    assert mattered[0].endswith("most at the last epoch, by a model of all epochs of 100 trials.")
     assert [fact.split(",")[0] for fact in mattered[1:]] == [
         f"Within {name}" for name in ("convnet", "mobilenet_v2", "resnet50")
     ]
@@ -256,7 +254,9 @@ def test_a_confirmation_is_shown(tmp_path: Path) -> None:
     assert found is not None
     assert found.sentences == [
         "Trained anew on 5 folds of 10 images, trial 1 is the choice: val_map 0.5 (95 % interval 0.4 to 0.62).",
-        "The search's best value less its confirmed mean is 0.1: so much did being chosen flatter it.",
+        "The search's best, trial 1, less its mean over the folds: +0.100. A fold trains on about 8 images and is "
+        "validated on others, which is part of it.",
+        "The same of the other leader: +0.100. Being the best added +0.000.",
         "Over all images at once, each predicted by a network that had not seen it, it has 0.45 "
         "(95 % interval 0.3 to 0.55): what to expect of other images of the same kind.",
     ]
@@ -397,7 +397,7 @@ def test_the_command_loads_neither_torch_nor_ray(tmp_path: Path) -> None:
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(tmp_path / "page" / "index.html") and not done.stderr
-    assert "so much did being chosen flatter it" in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert "Being the best added +0.000" in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
