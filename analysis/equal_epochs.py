@@ -19,7 +19,7 @@ from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed
 from thaw.spaces import metric
 
-NAMED = 4
+NAMED = 3
 """Groups that a sentence names; of further ones it says how many there are."""
 
 
@@ -99,7 +99,7 @@ def open_rivals(run: RunData, best: Standing, others: Sequence[Standing]) -> lis
 
 
 def named(parts: Sequence[str]) -> str:
-    """As :func:`thaw.analysis.words.listed`, with the number of those beyond the first four."""
+    """As :func:`thaw.analysis.words.listed`, with the number of those beyond the first three."""
     shown = list(parts[:NAMED])
     return listed([*shown, f"{len(parts) - NAMED} more"] if len(parts) > NAMED else shown)
 

@@ -156,7 +156,7 @@ def test_the_users_files_do_not_run_in_our_process(
 ) -> None:
     file = search_file(traps, squares, cache)
     done = run([*COMMANDS[command](site), "data", file.name], traps, [site])
-    assert done.returncode == 0 and "120 images, 3 labels" in done.stdout, done.stderr
+    assert done.returncode == 0 and "120 images; 3 labels" in done.stdout, done.stderr
 
 
 COMMANDS = {"script": lambda site: [site / "bin" / "thaw"], "module": lambda site: ["-m", "thaw"]}

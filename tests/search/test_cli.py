@@ -157,8 +157,8 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = {
     ),
     "softmax": (lambda _: {"training": {"loss": "softmax"}}, ("training.loss", "60 of 120 images", "use bce")),
     "one label": (_labels("red,train"), ("data.labels", "two labels or more, got red")),
-    "empty split": (_labels("{colour},train"), ("data.split", "the validation split is empty")),
-    "split column": (_labels("{colour},training"), ("data.split.column", "'training'")),
+    "empty split": (_labels("{colour},test"), ("data.split", "split is empty")),
+    "split column": (_labels("{colour},somewhere"), ("data.split.column", "'somewhere'")),
     "grid": (
         lambda _: {"space": {"learning_rate": {"log": [1e-4, 1e-2]}}},
         ("space.learning_rate", "continuous", "use algorithm: tpe"),

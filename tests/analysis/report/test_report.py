@@ -393,7 +393,16 @@ def test_the_command_loads_neither_torch_nor_ray(tmp_path: Path) -> None:
         "except SystemExit as end: assert not end.code, end.code\n"
         "sys.exit(' '.join(m for m in ('torch', 'ray') if m in sys.modules) or None)"
     )
-    line = [sys.executable, "-c", check, "report", str(tmp_path / "run"), "--output", str(tmp_path / "page")]
+    line = [
+        sys.executable,
+        "-c",
+        check,
+        "report",
+        str(tmp_path / "run"),
+        "--output",
+        str(tmp_path / "page"),
+        "--no-photos",
+    ]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(tmp_path / "page" / "index.html") and not done.stderr

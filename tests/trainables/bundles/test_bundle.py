@@ -162,7 +162,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         _facts(lambda facts: facts["model"].update(image_size=32)),
         "the weights are not those of convnet with 3 labels at 32 pixels",
     ),
-    "a text for a size": (_facts(lambda facts: facts["model"].update(image_size="64")), "model: does not describe"),
+    "a text for a size": (
+        _facts(lambda facts: facts["model"].update(image_size="64")),
+        "model.image_size: must be a whole",
+    ),
     "an extra fact": (_facts(lambda facts: facts["model"].update(colour=1)), "model: does not describe a model"),
     "unknown network": (_facts(lambda facts: facts["model"].update(architecture="mobilenet")), "unknown architecture"),
     "a pickle": (_pickled, "model.safetensors: holds no weights in safetensors format"),

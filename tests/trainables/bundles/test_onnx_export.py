@@ -73,7 +73,7 @@ def test_the_file_says_what_goes_in_and_out(tmp_path: Path) -> None:
     assert [side.dim_param or side.dim_value for side in pixels.type.tensor_type.shape.dim] == ["images", SIDE, SIDE, 3]
     assert (probabilities.name, probabilities.type.tensor_type.shape.dim[0].dim_param) == ("probabilities", "images")
     properties = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
-    assert properties == {"classes": list(CLASSES), "thresholds": rule.thresholds.tolist()}
+    assert properties == {"classes": list(CLASSES), "thresholds": rule.thresholds.tolist(), "policy": rule.policy}
 
 
 @needs_photos
