@@ -99,7 +99,9 @@ class TensorBoard(Observer):
         metrics = record.epochs[best]["metrics"] if values else {}
         # A trial that failed before its first epoch has no values; TensorBoard shows its row with empty cells.
         shown = {f"best/{name}": metrics[f"val_{name}"] for name in METRICS if f"val_{name}" in metrics}
-        hyperparameters = {name: _one_type(name, record.config[name]) for name in TrialConfig.model_fields}
+        # A hyperparameter that is switched off, or that an earlier version did not have, is an empty cell.
+        given = {name: record.config.get(name) for name in TrialConfig.model_fields}
+        hyperparameters = {name: _one_type(name, value) for name, value in given.items() if value is not None}
         for summary in hparams({**hyperparameters, "status": record.status}, shown):
             file.summary(summary, record.ended_at)
         file.scalars(shown, best, record.ended_at)

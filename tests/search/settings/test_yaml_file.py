@@ -110,7 +110,10 @@ def keys(values: list[str]) -> str:
         (START + "search: {time_budget: .inf}", "should be a finite number"),
         (START + "training: {warmup: .nan}", "should be a finite number"),
         (START + "space: {dropout: {float: [0, 0.5], step: 1.0e-300}}", "step must leave 100,000 values at most"),
-        (START + "space: {epochs: {int: [1, 1000000000]}}\nsearch: {algorithm: grid}", "a grid may have 100000 cells"),
+        (
+            START + "space: {epochs: {int: [1, 100000]}, head_units: [0, 9]}\nsearch: {algorithm: grid}",
+            "a grid may have 100000 cells",
+        ),
         (f"name: {'a' * 200}\ndata: {{builtin: digits}}", "at most 100 characters"),
         (START + "output: ~nobody-of-this-name/x", "must be a path of this system"),
         ('name: a\ndata: {images: "a\\0b", labels: x}', "it holds a zero byte"),
