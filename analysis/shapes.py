@@ -35,11 +35,16 @@ FIRST_METRICS = (
 )
 """Metrics that all versions know; a run may lack others."""
 
+LATER_HYPERPARAMETERS = frozenset({"layer_decay", "tune", "clip_norm", "decay"})
+"""Hyperparameters that 0.1.0 did not have, so that a trial's configuration may lack them."""
+
 strict = with_config(ConfigDict(strict=True))
 
 
 def _config(values: dict[str, Any]) -> dict[str, Any]:
     TrialConfig.model_validate(values)
+    if absent := sorted(TrialConfig.model_fields.keys() - LATER_HYPERPARAMETERS - values.keys()):
+        raise ValueError(f"must have {', '.join(absent)}")
     return values
 
 

@@ -87,9 +87,6 @@ def right_or_refused(read: Callable[[], object]) -> None:
         str(error).encode(errors="backslashreplace")
 
 
-# Not among the fast tests: they still find damaged logs on which a report ends in a traceback.
-pytestmark = pytest.mark.slow
-
 PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
