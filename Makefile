@@ -20,8 +20,8 @@ init: $(VENV)/installed
 	$(BIN)/thaw init "$(PHOTOS)"
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -m '$(FAST) and not ray' --numprocesses 2 --dist loadfile --durations 10
-	$(BIN)/python -m pytest -m '$(FAST) and ray' --durations 10
+	$(BIN)/python -m pytest -m '$(FAST) and not ray' --numprocesses 2 --dist loadfile --timeout 300 --durations 10
+	$(BIN)/python -m pytest -m '$(FAST) and ray' --timeout 300 --durations 10
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow

@@ -43,8 +43,11 @@ def ray_session() -> Iterator[None]:
     from thaw.search.backends.ray.session import running_ray, set_environment
 
     set_environment(concurrency=2)
-    with running_ray():
-        yield
+    with pytest.MonkeyPatch.context() as patch:
+        # Workers look for the tests' stand-ins here; of the current folder they know nothing.
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        with running_ray():
+            yield
 
 
 @pytest.fixture(scope="session")

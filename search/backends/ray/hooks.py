@@ -71,7 +71,8 @@ class Driver:
         try:
             yield
         except LogUnwritable as error:
-            self.failure = self.failure or error
+            # Its words alone: by its frames it would keep Tune's objects, and with them the reservations of trials.
+            self.failure = self.failure or LogUnwritable(str(error))
 
     def check(self) -> None:
         """Raises SearchStopped where the search is to end."""
