@@ -30,13 +30,14 @@ def check_contract(backbone: Backbone) -> None:
         layers = backbone.random_layers()
         images = torch.randn(IMAGES, 3, backbone.image_size, backbone.image_size)
         head = backbone.head(LABELS, 0, 0.0)
-    whole = nn.Sequential(OrderedDict(layers)).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    whole = nn.Sequential(OrderedDict(layers)).eval().requires_grad_(False)
     restored = nn.Sequential(OrderedDict(backbone.empty_layers()))
     restored.load_state_dict({name: tensor.clone() for name, tensor in whole.state_dict().items()}, assign=True)
     features = [images]
     for layer in layers.values():
         features.append(layer(features[-1].clone(memory_format=torch.preserve_format)))
-    expected = restored.to(memory_format=torch.channels_last).eval()(images)
+    # Without gradients in both: attention takes other kernels where there are some.
+    expected = restored.eval().requires_grad_(False)(images)
     for depth in range(1, STAGES + 1):
         frozen, rest = parted(layers, depth)
         if not torch.equal(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 def skeleton(build: Callable[[], nn.Module]) -> nn.Module:
     """The network on the device ``meta``, in evaluation mode: shapes without values."""
     with torch.device("meta"):
-        return build().eval()
+        return build().eval().requires_grad_(False)
 
 
 def empty(build: Callable[[], nn.Module]) -> nn.Module:
