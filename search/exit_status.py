@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
@@ -40,6 +42,27 @@ def exit_status(command: Callable[[], int | None]) -> int:
                 raise
             show()
             return getattr(error, "exit_code", WRONG_INPUT)
+
+
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Errors about the content of a search file name the file."""
+    try:
+        yield
+    except ConfigError as error:
+        raise error.within(file=file) from None
+
+
+@contextmanager
+def training() -> Iterator[None]:
+    """A training that fails is not the input's fault: status 1."""
+    from thaw.search.delivery.fit import TrainingFailed
+
+    try:
+        yield
+    except TrainingFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(NOTHING_FINISHED) from None
 
 
 def _say(error: Exception, status: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from thaw.spaces.errors import ConfigError
+from thaw.spaces.locks import locked, locked_if_free
 
 TEMPORARY = ".thaw-tmp"
 """How unfinished files and folders end. Whoever writes one holds a lock on it, which dies with the process."""
@@ -91,25 +91,19 @@ def _temporary(path: Path, folder: bool) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     _remove(temporary)
     temporary.mkdir() if folder else temporary.touch(exist_ok=False)
-    lock = os.open(temporary, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield temporary
-    finally:
-        _remove(temporary)
-        os.close(lock)
+    with locked(temporary):
+        try:
+            yield temporary
+        finally:
+            _remove(temporary)
 
 
 def _remove_leftovers(folder: Path) -> None:
     """Remove what processes left behind that were killed: nobody holds its lock."""
     for leftover in folder.glob(f".*{TEMPORARY}"):
-        with suppress(OSError):
-            lock = os.open(leftover, os.O_RDONLY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with suppress(OSError), locked_if_free(leftover) as abandoned:
+            if abandoned:
                 _remove(leftover)
-            finally:
-                os.close(lock)
 
 
 def _remove(path: Path) -> None:

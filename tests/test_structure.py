@@ -57,6 +57,8 @@ BENEATH: dict[str, tuple[str, ...]] = {
     "search.confirmation": ("search.sessions", "analysis.flattery"),
     "search.delivery": ("search.confirmation", "trainables.bundles"),
     "search.commands": ("search.delivery", "analysis.report"),
+    "search.cli": ("search.commands",),
+    "search.reference": ("search.cli",),
 }
 """Room → rooms right beneath it. It may import these, and all that they may import."""
 
@@ -129,7 +131,7 @@ def arrows() -> dict[str, dict[str, bool]]:
 
 
 def room(module: str) -> str:
-    """``thaw.search.engine.state`` → ``search.engine``; a file on top of ``search/`` → ``search.commands``."""
+    """``thaw.search.engine.state`` → ``search.engine``; any other file on top of ``search/`` → ``search.commands``."""
     _, package, *rest = module.split(".")
     if package == "spaces" or not rest:
         return package

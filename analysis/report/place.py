@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from thaw.spaces import ConfigError
+from thaw.spaces.locks import locked, locked_if_free
 
 MARK = '<meta name="generator" content="Thaw">'
 """How a report is told from a file of the user's."""
@@ -41,10 +41,10 @@ def taking_the_place_of(output: Path) -> Iterator[Path]:
     except OSError as error:
         raise ConfigError(f"cannot be made: {error.strerror}; choose another --output", file=output) from None
     # Its lock says that it is still being made.
-    with _locked(making):
+    with locked(making):
         try:
             yield making
-            with _locked(output):
+            with locked(output):
                 _swap(making, output)
         finally:
             shutil.rmtree(making, ignore_errors=True)
@@ -72,27 +72,8 @@ def _swap(making: Path, output: Path) -> None:
         if (making / name).exists():
             os.rename(making / name, output / name)
     for other in output.glob(f"{UNFINISHED}*"):
-        if other != making and not _is_locked(other):
-            shutil.rmtree(other, ignore_errors=True)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Within, this process has the lock of `folder`, which the kernel frees when the process dies."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _is_locked(folder: Path) -> bool:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+        if other == making:
+            continue
+        with locked_if_free(other) as abandoned:
+            if abandoned:
+                shutil.rmtree(other, ignore_errors=True)

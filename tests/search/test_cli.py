@@ -37,6 +37,8 @@ EXPLODING: dict[str, Any] = {
 ENDLESS: dict[str, Any] = {"space": {"dropout": [0.0, 0.1, 0.2]}, "training": {"epochs": 5000, "patience": 0}}
 
 LINES = (
+    r"\d+ images; \d labels: .+",
+    r"labels an image: .+; split: .+",
     r"trial \d+  epoch \d+/\d+  val_map \d\.\d{4}  val_loss \d+\.\d{4}  \d+\.\d s  dropout=\S+ learning_rate=\S+",
     r"trial \d+  completed  \[\d+/2 done; best val_map \d\.\d{4} \(trial \d\)\]",
     r"2 trials in \d+ s: 2 completed",

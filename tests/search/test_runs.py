@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.conftest import ROOT
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.cli import compare
+from thaw.search.cli.looking import compare
 from thaw.search.runs import print_runs
 from thaw.search.sessions.lock import driving
 from thaw.spaces import ConfigError

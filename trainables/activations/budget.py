@@ -10,6 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from thaw.spaces.locks import locked_if_free
+
 IN_USE = "in-use"
 
 
@@ -67,13 +69,10 @@ def _last_use(folder: Path) -> float:
 
 
 def _remove_unused(folder: Path) -> bool:
-    descriptor = os.open(folder / IN_USE, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    else:
-        shutil.rmtree(folder)
-        return True
-    finally:
-        os.close(descriptor)
+    mark = folder / IN_USE
+    if not mark.exists():
+        mark.touch()
+    with locked_if_free(mark) as unused:
+        if unused:
+            shutil.rmtree(folder)
+    return unused

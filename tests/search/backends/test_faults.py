@@ -108,7 +108,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path, squares: Path, c
         squares,
         cache,
         backend="ray",
-        space={"epochs": [30, 1, 2]},
+        space={"epochs": [15, 1, 2]},
         training={"patience": 0, "epochs": None},
         search={"algorithm": "grid", "concurrency": 1},
     )
@@ -122,7 +122,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path, squares: Path, c
     workers = {event["worker"] for event in events if event["event"] == "epoch" and event["trial"] == 0}
     assert len(workers) == 2 and run.records[0].failures == 1
     whole = small_search(
-        tmp_path / "whole", squares, cache, space={"epochs": [30]}, training={"patience": 0, "epochs": None}
+        tmp_path / "whole", squares, cache, space={"epochs": [15]}, training={"patience": 0, "epochs": None}
     )
     for epoch, row in whole.records[0].epochs.items():
         assert run.records[0].epochs[epoch]["metrics"] == row["metrics"], "it went on to the bit"

@@ -1,0 +1,61 @@
+"""The command line: the table of commands, and how the process runs the one that it was started with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from thaw.search.cli.delivering import export, predict, train
+from thaw.search.cli.looking import best, compare, data, describe, list_runs, report, show
+from thaw.search.cli.searching import confirm, init, resume, search
+from thaw.search.exit_status import exit_status
+from thaw.search.version import __version__
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "init": init,
+    "search": search,
+    "report": report,
+    "show": show,
+    "list": list_runs,
+    "compare": compare,
+    "resume": resume,
+    "best": best,
+    "confirm": confirm,
+    "data": data,
+    "describe": describe,
+    "export": export,
+    "train": train,
+    "predict": predict,
+}
+"""In the order in which the help lists them."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # typer's own markup shows flags as options that take a <bool>
+)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def run() -> int:
+    """Run the command that the process was started with and return its exit status."""
+    # Outside of its standalone mode, Click returns the status of `typer.Exit` instead of raising it.
+    return exit_status(lambda: app(standalone_mode=False))
+
+
+def _show_version(requested: bool) -> None:
+    if requested:
+        print(f"thaw {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="show the version and exit", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Hyperparameter search for transfer learning on images."""

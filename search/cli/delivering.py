@@ -1,0 +1,109 @@
+"""The commands that make models and use them. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from thaw.search.cli.options import (
+    AtMost,
+    Floor,
+    Onnx,
+    Policy,
+    RunArgument,
+    Set,
+    Target,
+    To,
+)
+from thaw.search.exit_status import NOTHING_FINISHED, naming, training
+from thaw.search.terminal import outlive_the_terminal
+
+if TYPE_CHECKING:
+    pass
+
+
+def export(
+    run: RunArgument,
+    to: To,
+    trial: Annotated[
+        int | None, typer.Option(help="a trial's number; the best one otherwise", min=0, metavar="N")
+    ] = None,
+    onnx: Onnx = False,
+    refit: Annotated[bool, typer.Option("--refit", help="train on training and validation images together")] = False,
+    target: Target = None,
+    floor: Floor = 0.9,
+    policy: Policy = None,
+    k: AtMost = None,
+    set_: Set = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Write the best model as a bundle, scored on the test split."""
+    from thaw.analysis.run import load_run
+    from thaw.search.delivery.export import export_run
+    from thaw.search.delivery.winner import LabelGoal
+
+    outlive_the_terminal()
+    goal, console = LabelGoal(target, policy, k, floor), Console(markup=False)
+    with training():
+        export_run(load_run(run), to, console, trial=trial, onnx=onnx, refit=refit, goal=goal, overrides=set_)
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="config.yaml of a bundle, or a search file", metavar="CONFIG.yaml")],
+    to: To,
+    onnx: Onnx = False,
+    target: Target = None,
+    floor: Floor = 0.9,
+    policy: Policy = None,
+    k: AtMost = None,
+    set_: Set = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Train one configuration without a search, into a bundle."""
+    from thaw.search.delivery.train import train_config
+    from thaw.search.delivery.winner import LabelGoal
+    from thaw.search.settings.config import load_config
+
+    outlive_the_terminal()
+    with training(), naming(config):
+        goal = LabelGoal(target, policy, k, floor)
+        train_config(load_config(config, set_), to, Console(markup=False), onnx=onnx, goal=goal)
+
+
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="a folder that export or train made", metavar="BUNDLE")],
+    images: Annotated[
+        list[str],
+        typer.Argument(help="folders, patterns, image files, or text files with a path a line", metavar="IMAGES"),
+    ],
+    to: Annotated[Path, typer.Option("--to", help="a new file; - is standard output", metavar="FILE.csv")],
+    format: Annotated[str, typer.Option(help="probabilities, or paper: as its label file", metavar="NAME")] = (
+        "probabilities"
+    ),
+    policy: Annotated[
+        str | None,
+        typer.Option(help="threshold, never_empty, at_most or exactly_one, not the bundle's", metavar="NAME"),
+    ] = None,
+    k: AtMost = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="one threshold for all labels, instead of the bundle's", metavar="P")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="the K most probable labels, whatever their probabilities", min=1, metavar="K")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="images that the network takes at a time", min=1, metavar="N")
+    ] = None,
+) -> None:
+    """Predict the labels of images."""
+    from thaw.search.predict import LabelChoice
+    from thaw.search.predict import predict as predict_to
+
+    on_standard_output = str(to) == "-"
+    if not on_standard_output:
+        outlive_the_terminal()
+    console = Console(markup=False, stderr=on_standard_output)
+    choice = LabelChoice(policy, k, threshold, top_k)
+    if not predict_to(bundle, images, None if on_standard_output else to, format, console, choice, batch):
+        raise typer.Exit(NOTHING_FINISHED)

@@ -1,0 +1,125 @@
+"""The commands that search and confirm. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from thaw.search.backends import DEFAULT
+from thaw.search.cli.options import (
+    Address,
+    Backend,
+    File,
+    RunArgument,
+    Set,
+)
+from thaw.search.exit_status import naming
+from thaw.search.terminal import outlive_the_terminal
+
+if TYPE_CHECKING:
+    pass
+
+
+def init(
+    photos: Annotated[
+        Path, typer.Argument(help="a folder of photos, with their labels in it or beside it", metavar="PHOTOS")
+    ],
+    to: Annotated[Path, typer.Option("--to", help="a new file", metavar="FILE")] = Path("search.yaml"),
+) -> None:
+    """Look at a folder of photos and write a search file for it."""
+    from thaw.search.init import init as write
+
+    write(photos, to, Console(markup=False))
+
+
+def search(
+    file: File,
+    output: Annotated[
+        Path | None, typer.Option(help="where run folders go, instead of the file's `output`", metavar="DIR")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="number of trials", min=1, metavar="N")] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(help="stop after this time, such as 30m or 2h", metavar="TIME")
+    ] = None,
+    set_: Set = [],  # noqa: B006 - typer copies it
+    address: Address = None,
+    backend: Backend = DEFAULT,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, measure, and start nothing")] = False,
+) -> None:
+    """Search the best configuration for a data set."""
+    from thaw.search.settings.config import load_config
+
+    overrides = [*set_]
+    # In quotes: a folder may be called 2026, or have a colon in its name.
+    overrides += [f"output={json.dumps(str(output))}"] if output is not None else []
+    overrides += _budgets(trials, time_budget)
+    config = load_config(file, overrides)
+    console = Console(markup=False)
+    from thaw.search.backends.ray.cluster import joined
+
+    if dry_run:
+        from thaw.search.dry_run import dry_run as show
+
+        with joined(address), naming(file):
+            show(config, console)
+        return
+    from thaw.search.sessions.tuner import run_search
+    from thaw.search.summary import print_summary
+
+    outlive_the_terminal()
+    with joined(address), naming(file):
+        result = run_search(config, console, backend=backend)
+    raise typer.Exit(print_summary(result, console))
+
+
+def resume(
+    run: RunArgument,
+    trials: Annotated[
+        int | None, typer.Option(help="number of trials in all, earlier ones included", min=1, metavar="N")
+    ] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(help="time for all sessions together, such as 30m or 2h", metavar="TIME")
+    ] = None,
+    set_: Set = [],  # noqa: B006 - typer copies it
+    address: Address = None,
+    backend: Backend = DEFAULT,
+) -> None:
+    """Continue a search, or add trials to a finished one."""
+    from thaw.search.backends.ray.cluster import joined
+    from thaw.search.sessions.resume import resume_search
+    from thaw.search.summary import print_summary
+
+    outlive_the_terminal()
+    console = Console(markup=False)
+    with joined(address):
+        result = resume_search(run, [*set_, *_budgets(trials, time_budget)], console, backend=backend)
+    raise typer.Exit(print_summary(result, console))
+
+
+def _budgets(trials: int | None, time_budget: str | None) -> list[str]:
+    given = {"trials": trials, "time_budget": time_budget}
+    return [f"search.{name}={value}" for name, value in given.items() if value is not None]
+
+
+def confirm(
+    run: RunArgument,
+    top: Annotated[int, typer.Option(help="how many of the best configurations", min=1, metavar="N")] = 5,
+    folds: Annotated[int, typer.Option(help="folds of training and validation images", min=2, metavar="N")] = 5,
+    seeds: Annotated[int, typer.Option(help="repetitions with other folds and seeds", min=1, metavar="N")] = 1,
+    set_: Set = [],  # noqa: B006 - typer copies it
+    backend: Backend = DEFAULT,
+) -> None:
+    """Train the best configurations again by cross-validation."""
+    from thaw.search.confirmation.confirm import run_confirm
+    from thaw.search.confirmation.table import print_confirmation
+
+    outlive_the_terminal()
+    console = Console()
+    found, reason = run_confirm(
+        run, top=top, folds=folds, seeds=seeds, overrides=set_, console=console, backend=backend
+    )
+    raise typer.Exit(print_confirmation(run, found, reason, console))
