@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FAST := not slow and not gpu and not soak
-.PHONY: quickstart init test test-slow test-gpu test-soak lint structure reference clean
+.PHONY: quickstart init test test-slow test-gpu test-soak lint structure reference gpu-kit gpu-check clean
 
 # Made again whenever the list of requirements changes.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -42,6 +42,15 @@ structure: $(VENV)/installed
 
 reference: $(VENV)/installed
 	$(BIN)/python -m thaw.search.reference > docs/reference.md
+
+# What a GPU machine without network lacks: make gpu-kit DATA=folder WEIGHTS=file
+gpu-kit: $(VENV)/installed
+	$(BIN)/python -m benchmarks.gpu.pack $(if $(DATA),--data "$(DATA)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+
+# There, from what was packed; elsewhere by what is installed here. THAW_DEVICE=cpu tries it without a GPU.
+PACKED := $(wildcard .gpu/site.tar.xz)
+gpu-check: $(if $(PACKED),,$(VENV)/installed)
+	$(if $(PACKED),$(PYTHON),$(BIN)/python) -m benchmarks.gpu.check
 
 clean:
 	rm -rf $(VENV) build *.egg-info
