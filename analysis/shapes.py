@@ -65,6 +65,7 @@ class TrialEvent(Event):
 class TrialStarted(TrialEvent):
     config: Annotated[dict[str, Any], AfterValidator(_config)]
     fold: NotRequired[dict[str, Whole] | None]
+    reason: NotRequired[str]
 
 
 class TrialContinued(TrialEvent):

@@ -85,7 +85,7 @@ def rows_of(cell: Cell, config: SearchConfig, context: RunContext, images: Image
         row = {"seed": seed, **{name: getattr(trial, name) for name in SPACE}}
         if isinstance(outcome, Failure):
             return [*rows, {**row, "epoch": outcome.epoch}]
-        metrics = {name: round(outcome.metrics[name], 5) for name in COLUMNS}
+        metrics = {name: round(outcome.metrics[name], 5) for name in COLUMNS if name in outcome.metrics}
         seconds = {name: round(outcome.seconds[name], 3) for name in SECONDS}
         rows.append({**row, "epoch": outcome.epoch, **metrics, **seconds, "processor": round(now - before, 3)})
         before = now
@@ -94,8 +94,8 @@ def rows_of(cell: Cell, config: SearchConfig, context: RunContext, images: Image
 
 def append(file: Path, rows: list[dict[str, Any]]) -> None:
     """Add rows to the table in one write, so that a configuration is there with all its epochs or not at all."""
-    columns = ["seed", *SPACE, "epoch", *COLUMNS, *SECONDS, "processor"]
     new = not file.exists()
+    columns = ["seed", *SPACE, "epoch", *COLUMNS, *SECONDS, "processor"] if new else list(pd.read_csv(file, nrows=0))
     text = pd.DataFrame(rows, columns=columns).to_csv(index=False, header=new)
     with file.open("ab", buffering=0) as table:
         table.write(text.encode())
@@ -115,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--labels", nargs="+", help="use only images with one of these, and no other label")
     parser.add_argument("--epochs", type=int, default=8, help="of each configuration (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=32, help="images a step (default: %(default)s)")
+    parser.add_argument("--dropout", type=float, nargs="+", help=f"(default: {SPACE['dropout']})")
     parser.add_argument("--deepest", type=int, default=0, help="stop after this freeze depth (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True, help="the table, a CSV file")
     options = parser.parse_args(arguments)
@@ -128,7 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "table",
             "table",
             data={"split": {"validation": 0.4, "test": 0.0, "seed": options.seed}},
-            space={**SPACE, "freeze_depth": [depth for depth in SPACE["freeze_depth"] if depth >= options.deepest]},
+            space={
+                **SPACE,
+                "freeze_depth": [depth for depth in SPACE["freeze_depth"] if depth >= options.deepest],
+                "dropout": options.dropout or SPACE["dropout"],
+            },
             training={"architecture": None, "epochs": options.epochs, "batch_size": options.batch_size},
         )
         torch.set_num_threads(1)

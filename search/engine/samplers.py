@@ -8,11 +8,14 @@ from collections.abc import Callable
 import optuna
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
+STARTUP = {"tpe": 10, "gp": 10}
+"""Ended trials from which on an algorithm learns; it draws at random before. Optuna's own defaults."""
+
 
 def _tpe(seed: int) -> BaseSampler:
     # Multivariate: hyperparameters interact (learning rate with freeze depth). Group: conditional ones are modelled
     # among the trials that have them. Constant liar: trials that still run repel the next proposal.
-    return TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+    return TPESampler(multivariate=True, group=True, constant_liar=True, n_startup_trials=STARTUP["tpe"], seed=seed)
 
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
@@ -20,7 +23,7 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     # A grid's cells are enqueued one by one; nothing is left for the sampler to draw.
     "grid": lambda seed: RandomSampler(seed=seed),
     "random": lambda seed: RandomSampler(seed=seed),
-    "gp": lambda seed: GPSampler(seed=seed),
+    "gp": lambda seed: GPSampler(n_startup_trials=STARTUP["gp"], seed=seed),
 }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import optuna
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from thaw.search.engine.samplers import build_sampler
@@ -25,6 +26,34 @@ STATES: dict[str, TrialState] = {
 """Optuna's word for a trial's final status."""
 
 
+class _Trials(InMemoryStorage):
+    """Shows trials that wait at a rung as pruned there, as samplers learn from ended trials only.
+
+    They stay open, so that a promoted one can go on, which Optuna does not provide for.
+
+    Attributes:
+        waiting: their numbers.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: set[int] = set()
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        if not self.waiting:
+            return super().get_all_trials(study_id, deepcopy, states)
+        trials = super().get_all_trials(study_id, deepcopy)
+        shown = [self._pruned(trial) if trial.number in self.waiting else trial for trial in trials]
+        return [trial for trial in shown if states is None or trial.state in states]
+
+    def _pruned(self, trial: FrozenTrial) -> FrozenTrial:
+        shown = copy.copy(trial)
+        shown.state, shown.value = TrialState.PRUNED, trial.intermediate_values[max(trial.intermediate_values)]
+        return shown
+
+
 class Study:
     """The study in memory, whose trial numbers are Thaw's own.
 
@@ -34,7 +63,8 @@ class Study:
 
     def __init__(self, space: SearchSpace, column: str, algorithm: str, seed: int) -> None:
         self.space, self.algorithm, self.seed = space, algorithm, seed
-        self.study = optuna.create_study(direction=metric(column).direction)
+        self._storage = _Trials()
+        self.study = optuna.create_study(storage=self._storage, direction=metric(column).direction)
         self._trials: dict[int, optuna.Trial] = {}
         self.ended: list[int] = []
         """Numbers of the finished trials in the order in which they ended, which clocks do not give reliably."""
@@ -67,9 +97,22 @@ class Study:
     def report(self, number: int, epoch: int, value: float) -> None:
         self._trials[number].report(value, epoch)
 
+    def wait(self, number: int) -> None:
+        """Trial `number` waits at a rung: until it goes on, its last value counts as that of a pruned trial."""
+        self._storage.waiting.add(number)
+
+    def go_on(self, number: int) -> None:
+        """Trial `number` does not wait any more."""
+        self._storage.waiting.discard(number)
+
+    def known(self) -> int:
+        """How many trials the sampler learns from: ended with a value, or waiting at a rung."""
+        return len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
+
     def tell(self, number: int, status: str, value: float | None) -> None:
         """End a trial. A pruned one is worth its last reported value, which Optuna takes by itself."""
         state = STATES[status]
+        self.go_on(number)
         self.study.tell(self._trials.pop(number), value if state == TrialState.COMPLETE else None, state)
         self.ended.append(number)
 

@@ -65,7 +65,7 @@ class Progress(Observer):
             self._live.update(self._table())
             return
         done = sum(r.ended for r in self.records.values())
-        reason = f": {record.error}" if record.error else ""
+        reason = f": {_why(record)}" if _why(record) else ""
         self.best = best = best_record([r for r in (self.best, record) if r], self.metric)
         leader = f"; best {self.metric} {_best(best, self.metric):.4f} (trial {best.number})" if best else ""
         self._line(f"trial {record.number}  {record.status}{reason}  [{done}/{self.trials} done{leader}]")
@@ -104,6 +104,12 @@ class Progress(Observer):
             ]
             table.add_row(str(record.number), record.status, epoch, value, *searched)
         return table
+
+
+def _why(record: TrialRecord) -> str:
+    """Why a trial failed or was stopped; empty for one that came to its end."""
+    last = record.epochs[max(record.epochs)] if record.epochs else {}
+    return record.error or (str(last.get("reason", "")) if record.status == "pruned" else "")
 
 
 def _best(record: TrialRecord, column: str) -> float:

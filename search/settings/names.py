@@ -19,8 +19,7 @@ ALGORITHMS = {
 SCHEDULERS = {
     "asha": "asynchronous successive halving: at each rung a trial stops unless it is among the best "
     "1/reduction_factor of those that have reached it",
-    "asha_promotion": "the same, but trials wait at a rung and go on once they are among the best; for "
-    "`algorithm: random`, as other algorithms do not learn from trials that wait",
+    "asha_promotion": "the same, but trials wait at a rung and go on once they are among the best",
     "median": "a trial stops where its best value is worse than the median of the others' averages at that epoch",
     "none": "every trial trains to its end",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from optuna.trial import TrialState
 
 from thaw.search.engine.samplers import SAMPLERS
 from thaw.search.engine.study import Study
@@ -36,3 +37,22 @@ def test_algorithms_fill_in_around_what_is_wanted(algorithm: str) -> None:
     for name in ("learning_rate", "dropout"):
         assert len({values[name] for values in given}) == 12
     assert proposals(algorithm, seed=0) == given != proposals(algorithm, seed=1)
+
+
+def test_trials_that_wait_at_a_rung_are_learnt_from_and_may_go_on() -> None:
+    study = Study(SPACE, "val_map", "tpe", 0)
+    for number in range(10):
+        study.ask(number)
+        study.report(number, 1, number / 10)
+        study.wait(number)
+    assert study.known() == 10
+    waiting = study.study.get_trials()[3]
+    assert (waiting.state, waiting.value) == (TrialState.PRUNED, 0.3)
+    # The third goes on, and ends better than it waited.
+    study.go_on(3)
+    assert study.known() == 9
+    study.report(3, 2, 0.9)
+    study.tell(3, "completed", 0.9)
+    assert study.known() == 10 and study.study.best_trial.number == 3
+    study.tell(4, "pruned", None)
+    assert study.frozen(4).value == 0.4 and study.ended == [3, 4]
