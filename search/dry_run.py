@@ -76,7 +76,8 @@ def _print_storage(prepared: Prepared, console: Console) -> None:
         return
     dtype = stored_type(context.precision_of(names[0]), context.cache.activations)
     units = max(int(value) for value in space.options("head_units"))
-    console.print(storage_table(names, context.images.size, units, dtype, default_device().type))
+    device = default_device(config.resources.gpu or 0)
+    console.print(storage_table(names, context.images.size, units, dtype, device.type))
 
 
 def _duration(seconds: float) -> str:

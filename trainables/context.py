@@ -87,7 +87,7 @@ class RunContext:
         views: epoch e (from 0) uses view ``e mod views``; None for a fresh view every epoch.
         weights: as in the search file.
         seed: the search's seed.
-        precision: fp32 or bf16, for all architectures or for each by name.
+        precision: fp32, tf32 or bf16, for all architectures or for each by name.
         threshold: probability from which a label counts as predicted.
         cache: what is stored of the frozen part's output.
         metric: the objective's column, such as ``val_map``.
@@ -140,5 +140,5 @@ class RunContext:
         return store
 
     def precision_of(self, architecture: str) -> str:
-        """``fp32`` or ``bf16``."""
+        """A key of :data:`thaw.trainables.device.ARITHMETIC`."""
         return self.precision if isinstance(self.precision, str) else self.precision[architecture]

@@ -1,10 +1,60 @@
-"""Where to compute."""
+"""Where to compute, and how exactly."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 
 
-def default_device() -> torch.device:
-    """The GPU if this process sees one, else the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+@dataclass(frozen=True)
+class Arithmetic:
+    """How convolutions and matrix products compute. A processor knows no TF32 and computes in float32 instead.
+
+    Args:
+        bf16: in bfloat16, by autocast.
+        tf32_convolutions, tf32_products: the factors rounded to 10 bits, the sums in float32.
+    """
+
+    bf16: bool = False
+    tf32_convolutions: bool = False
+    tf32_products: bool = False
+
+
+ARITHMETIC = {
+    "fp32": Arithmetic(),
+    "tf32": Arithmetic(tf32_convolutions=True, tf32_products=True),
+    "bf16": Arithmetic(bf16=True, tf32_convolutions=True),
+    "fp32 of 0.1.0": Arithmetic(tf32_convolutions=True),
+}
+"""Precision → what it means. The last is what torch does by itself, as runs of Thaw 0.1.0 did on a GPU; such a run goes
+on in it, and nobody else can choose it."""
+
+
+def default_device(gpu: float = 1.0) -> torch.device:
+    """The GPU if this process sees one and a share of it is taken, else the processor."""
+    return torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
+
+
+def default_precision(gpu: float) -> str:
+    """``tf32`` where trials take a GPU that has it, else ``fp32``; a driver that sees none assumes it of its nodes."""
+    seen = torch.cuda.is_available()
+    return "tf32" if gpu and (not seen or torch.cuda.is_tf32_supported()) else "fp32"
+
+
+def precisions(device: torch.device) -> list[str]:
+    """Those that differ on a device, the most exact first."""
+    tf32 = device.type == "cuda" and torch.cuda.is_tf32_supported()
+    return ["fp32", "tf32", "bf16"] if tf32 else ["fp32", "bf16"]
+
+
+def compute_in(precision: str) -> None:
+    """Let all that follows in this process compute in a precision, but for bfloat16, which :func:`autocast` chooses."""
+    arithmetic = ARITHMETIC[precision]
+    torch.backends.cudnn.allow_tf32 = arithmetic.tf32_convolutions
+    torch.backends.cuda.matmul.allow_tf32 = arithmetic.tf32_products
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Within, convolutions and products are in bfloat16 if the precision says so."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=ARITHMETIC[precision].bf16)

@@ -14,6 +14,7 @@ from thaw.search.engine.interruption import StopRequest
 from thaw.search.engine.state import SearchState
 from thaw.search.settings.schema import ResourcesConfig
 from thaw.trainables.context import RunContext
+from thaw.trainables.device import default_device
 from thaw.trainables.training.trial import Trial
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ class InlineBackend:
 
     def __init__(self, resources: ResourcesConfig, folder: RunFolder, context: RunContext) -> None:
         self.threads, self.context = resources.cpu, context
-        self.device = torch.device("cuda" if resources.gpu and torch.cuda.is_available() else "cpu")
+        self.device = default_device(resources.gpu or 0)
 
     def run(self, state: SearchState, slots: int, stop: StopRequest) -> None:
         torch.set_num_threads(self.threads)

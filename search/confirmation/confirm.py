@@ -21,6 +21,7 @@ from thaw.search.engine.events import EventLog
 from thaw.search.engine.rules import Rule
 from thaw.search.engine.state import SearchState
 from thaw.search.prepare.preflight import Prepared, prepare
+from thaw.search.prepare.provenance import recorded_precision
 from thaw.search.prepare.same_inputs import check_same_inputs
 from thaw.search.sessions.lock import driving
 from thaw.search.sessions.resume import changed_config
@@ -119,7 +120,7 @@ def _prepared(run: Run, plan: Plan, overrides: Sequence[str], console: Console) 
         ConfigError: images, labels or weights have changed since, or a fold has no label.
     """
     config = confirm_config(changed_config(run.folder, overrides), len(plan.tasks()))
-    prepared = prepare(config, decoding(console), run.folder.provenance()["precision"])
+    prepared = prepare(config, decoding(console), recorded_precision(run.folder.provenance()))
     check_same_inputs(run.folder, prepared)
     return replace(prepared, context=replace(prepared.context, folds=deal_folds(prepared, plan)))
 

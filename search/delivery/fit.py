@@ -41,7 +41,8 @@ def fit(
         together = np.union1d(context.split.train, context.split.validation)
         context = replace(context, split=replace(context.split, train=together))
     torch.set_num_threads(prepared.config.resources.cpu)
-    training = Training(only_trial(prepared.config), context, prepared.images, default_device())
+    device = default_device(prepared.config.resources.gpu or 0)
+    training = Training(only_trial(prepared.config), context, prepared.images, device)
     if epochs is not None:
         training.length, training.patience = epochs, 0
     for row in train(training):

@@ -57,4 +57,6 @@ def only_trial(config: SearchConfig) -> TrialConfig:
 def for_this_machine(config: SearchConfig) -> SearchConfig:
     """The same with no more processors than there are, and with the GPU if there is one."""
     cpu = min(config.resources.cpu, this_machine().cpus)
-    return config.model_copy(update={"resources": config.resources.model_copy(update={"cpu": cpu, "gpu": None})})
+    # A trial that took no GPU takes none again.
+    gpu = 0.0 if config.resources.gpu == 0 else None
+    return config.model_copy(update={"resources": config.resources.model_copy(update={"cpu": cpu, "gpu": gpu})})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -11,13 +12,13 @@ from thaw.spaces import STAGES, TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split
-from thaw.trainables.device import default_device
+from thaw.trainables.device import default_device, precisions
 from thaw.trainables.messages import EpochRow
 from thaw.trainables.training.loop import Training, train
 
 BATCHES = 3
 WORTHWHILE = 0.9
-"""bf16 is chosen where it takes less than this share of the time in fp32, as it costs some exactness."""
+"""A less exact precision is chosen where it takes less than this share of the time of a more exact one."""
 
 
 def measure_epochs(config: SearchConfig, context: RunContext) -> dict[tuple[str, int], float]:
@@ -32,11 +33,12 @@ def measure_epochs(config: SearchConfig, context: RunContext) -> dict[tuple[str,
 
 
 def choose_precision(config: SearchConfig, context: RunContext) -> dict[str, str]:
-    """Architecture → ``bf16`` where it is clearly faster here, else ``fp32``.
+    """Architecture → ``fp32``, or ``tf32`` or ``bf16`` where they are clearly faster where trials run.
 
     Networks of big dense convolutions gain twofold on processors and GPUs with bf16 units, small depthwise ones may
     lose, so each is measured by itself, at the smallest freeze depth of the space.
     """
+    device = default_device(config.resources.gpu or 0)
     images = context.images.open()
     torch.set_num_threads(config.resources.cpu)
     chosen = {}
@@ -44,9 +46,18 @@ def choose_precision(config: SearchConfig, context: RunContext) -> dict[str, str
         depth = min(freeze_depths(config, name))
         seconds = {
             precision: _epoch_seconds(config, replace(context, precision=precision), images, name, depth)
-            for precision in ("fp32", "bf16")
+            for precision in precisions(device)
         }
-        chosen[name] = "bf16" if seconds["bf16"] < WORTHWHILE * seconds["fp32"] else "fp32"
+        chosen[name] = _worthwhile(seconds)
+    return chosen
+
+
+def _worthwhile(seconds: Mapping[str, float]) -> str:
+    """Of precisions, the most exact first: the last one that is clearly faster than the choice before it."""
+    chosen = next(iter(seconds))
+    for precision in seconds:
+        if seconds[precision] < WORTHWHILE * seconds[chosen]:
+            chosen = precision
     return chosen
 
 
@@ -72,7 +83,7 @@ def _epoch_seconds(
     few = BATCHES * trial.batch_size
     sample = Split(split.train[:few], split.validation[:few], split.test[:0])
     live = replace(context, split=sample, cache=replace(context.cache, activations="off"))
-    training = Training(trial, live, images, default_device())
+    training = Training(trial, live, images, default_device(config.resources.gpu or 0))
     rows = list(train(training))[1:]
     training_seconds, validate = (
         min(row.seconds[phase] for row in rows if isinstance(row, EpochRow)) for phase in ("train", "validate")

@@ -136,6 +136,7 @@ def prepare(
         single_label=single_label,
     )
     if precision is None:
+        assert config.precision is not None
         precision = choose_precision(config, context) if config.precision == "auto" else config.precision
     context = replace(context, precision=precision)
     train, validation = dataset.labels[split.train], dataset.labels[split.validation]

@@ -47,6 +47,20 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
     }
 
 
+def recorded_precision(recorded: Mapping[str, Any]) -> str | dict[str, str]:
+    """What a run of this ``provenance.json`` goes on in: as it began.
+
+    On a GPU, Thaw 0.1.0 called ``fp32`` what torch does by itself.
+    """
+    precision = recorded["precision"]
+    if recorded.get("thaw") != "0.1.0" or not recorded.get("hardware", {}).get("gpus"):
+        return precision
+    names = {"fp32": "fp32 of 0.1.0"}
+    if isinstance(precision, str):
+        return names.get(precision, precision)
+    return {architecture: names.get(name, name) for architecture, name in precision.items()}
+
+
 def _plain(table: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
     return {name: {metric: float(value) for metric, value in row.items()} for name, row in table.items()}
 

@@ -11,6 +11,7 @@ import torch
 
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import ConfigError
+from thaw.trainables.device import default_precision
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def node_name(node: dict) -> str:
 
 
 def resolve_resources(config: SearchConfig, nodes: Sequence[Available]) -> SearchConfig:
-    """The configuration with the GPU share and the concurrency filled in.
+    """The configuration with GPU share, precision and concurrency filled in.
 
     Args:
         config: as loaded.
@@ -73,6 +74,7 @@ def resolve_resources(config: SearchConfig, nodes: Sequence[Available]) -> Searc
     return config.model_copy(
         update={
             "resources": config.resources.model_copy(update={"gpu": gpu}),
+            "precision": config.precision or default_precision(gpu),
             "search": config.search.model_copy(
                 update={"concurrency": requested or min(fit, config.trials), "trials": config.trials}
             ),

@@ -16,6 +16,7 @@ from thaw.search.engine.observers import Observer
 from thaw.search.engine.proposals import StudyProposer
 from thaw.search.observers.mirror import StudyMirror
 from thaw.search.prepare.preflight import Prepared, prepare
+from thaw.search.prepare.provenance import recorded_precision
 from thaw.search.prepare.same_inputs import check_same_inputs
 from thaw.search.sessions.lock import driving
 from thaw.search.sessions.tuner import decoding, new_state, run_session
@@ -152,6 +153,6 @@ def _nothing_left(past: Sequence[dict[str, Any]], config: SearchConfig) -> bool:
 
 def _prepared(folder: RunFolder, config: SearchConfig, console: Console) -> Prepared:
     """As for a new run, but with the precision that it has and only with its data."""
-    prepared = prepare(config, decoding(console), folder.provenance()["precision"])
+    prepared = prepare(config, decoding(console), recorded_precision(folder.provenance()))
     check_same_inputs(folder, prepared)
     return prepared

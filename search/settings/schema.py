@@ -221,10 +221,11 @@ class SearchConfig(_Section):
     search: AlgorithmConfig = Field(AlgorithmConfig(), description="what is tried, and what counts as better")
     scheduler: SchedulerConfig = Field(SchedulerConfig(), description="which trials stop early")
     resources: ResourcesConfig = Field(ResourcesConfig(), description="what one trial takes")
-    precision: Literal["fp32", "bf16", "auto"] = Field(
-        "fp32",
-        description="arithmetic of training; `auto`: bf16 for the architectures that it makes clearly faster on this "
-        "machine, as measured before the search",
+    precision: Literal["fp32", "tf32", "bf16", "auto"] | None = Field(
+        None,
+        description="arithmetic of training: `fp32`, `tf32` (products of float32 numbers rounded to 10 bits, by GPUs "
+        "that have it), `bf16`; `auto`: for each architecture the one that is clearly faster on this machine, else "
+        "the more exact one, as measured before the search; unless given, tf32 where trials take a GPU that has it, else fp32",
     )
     threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a label counts as predicted")
     cache: CacheConfig = Field(CacheConfig(), description="stored activations")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,7 @@ from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.views import render, view_parameters
+from thaw.trainables.device import ARITHMETIC, autocast
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.chunks import chunk_size
 from thaw.trainables.networks.cost import Cost
@@ -126,6 +127,7 @@ class Activations:
             self.precision,
             self.device.type,
             *_platform(self.device.type),
+            *([] if self.device.type == "cpu" else astuple(ARITHMETIC[self.precision])),
         ]
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
@@ -181,7 +183,7 @@ class Activations:
         # Rendered by the prefix's own chunks: they stay in the processor's cache, and memory does not grow with rows.
         size = chunk_size(self.device.type, self.context.images.size)
         chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with autocast(self.device, self.precision):
             return torch.cat([run_prefix(self.network.prefix, self._render(chunk, view)) for chunk in chunks])
 
     def _render(self, rows: np.ndarray, view: int | None) -> Tensor:

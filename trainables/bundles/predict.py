@@ -14,6 +14,7 @@ import torch
 from thaw.trainables.bundles.classifier import Classifier, ClassifierFacts
 from thaw.trainables.data.decoding import Rejected, decode_image, file_identity
 from thaw.trainables.data.supervision import supervised
+from thaw.trainables.device import compute_in
 from thaw.trainables.evaluation.label_sets import LabelRule
 from thaw.trainables.networks.chunks import chunk_size
 
@@ -111,6 +112,7 @@ def _logits(
 
 @torch.no_grad()
 def _run(classifier: Classifier, images: Sequence[np.ndarray], device: torch.device) -> np.ndarray:
+    compute_in("fp32")
     pixels = torch.from_numpy(np.stack(images)).to(device)
     return classifier(pixels).float().cpu().numpy()
 

@@ -15,6 +15,7 @@ from thaw.spaces import STAGES, TrialConfig, metric
 from thaw.trainables.activations.inputs import Activations
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
+from thaw.trainables.device import autocast, compute_in
 from thaw.trainables.evaluation.metrics import average_precision, epoch_metrics
 from thaw.trainables.messages import EpochRow, Failure
 from thaw.trainables.networks.backbone import resolve
@@ -130,6 +131,8 @@ class Training:
         completed = self.progress.completed
         epoch = completed + 1
         view = completed if self.context.views is None else completed % self.context.views
+        # Of the process, and the trial before may have had another.
+        compute_in(self.activations.precision)
         started = time.perf_counter()
         self.activations.prepare(self.context.split.train, view)
         self.activations.prepare(self.context.split.validation, None)
@@ -177,7 +180,7 @@ class Training:
             inputs = self.activations.batch(rows, view)
             first = step * self.config.batch_size
             learning_rate = set_learning_rate(self.optimizer, self.config, (epoch - 1) * self.steps + step, self.steps)
-            with self._autocast():
+            with autocast(self.device, self.activations.precision):
                 batch_logits = self.network.tail(inputs).float()
             loss = self.loss(batch_logits, targets[first : first + len(rows)])
             self.optimizer.zero_grad(set_to_none=True)
@@ -204,7 +207,7 @@ class Training:
         with torch.no_grad():
             for start in range(0, len(rows), size):
                 inputs = self.activations.batch(rows[start : start + size], None)
-                with self._autocast():
+                with autocast(self.device, self.activations.precision):
                     logits.append(self.network.tail(inputs).float())
             all_logits = self.validation_logits = torch.cat(logits)
             targets = self.targets[torch.from_numpy(rows)]
@@ -224,9 +227,6 @@ class Training:
             return {"loss": loss}
         context, predicted = self.context, probabilities(logits, self.config.loss)
         return {"loss": loss, **epoch_metrics(predicted, targets, context.threshold, context.single_label)}
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.activations.precision == "bf16")
 
 
 def train(training: Training) -> Iterator[EpochRow | Failure]:

@@ -12,7 +12,8 @@ from tests.searches import small_config
 from thaw.search.prepare import measure
 from thaw.search.prepare.measure import choose_precision, measure_epochs
 from thaw.search.prepare.preflight import prepare
-from thaw.search.prepare.provenance import provenance
+from thaw.search.prepare.provenance import provenance, recorded_precision
+from thaw.trainables.device import default_precision, precisions
 from thaw.trainables.networks.table import architecture
 
 
@@ -49,3 +50,52 @@ def test_bf16_has_to_be_clearly_faster(
     seconds = {"fp32": 1.0, "bf16": share}
     monkeypatch.setattr(measure, "_epoch_seconds", lambda config, context, *rest: seconds[context.precision])
     assert choose_precision(prepared.config, replace(prepared.context, precision="fp32")) == {"convnet": expected}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [((1.0, 0.5, 0.3), "bf16"), ((1.0, 0.5, 0.49), "tf32"), ((1.0, 0.95, 0.8), "bf16"), ((1.0, 1.0, 1.0), "fp32")],
+)
+def test_each_step_away_from_float32_has_to_be_worth_it(seconds: tuple[float, ...], expected: str) -> None:
+    assert measure._worthwhile(dict(zip(("fp32", "tf32", "bf16"), seconds, strict=True))) == expected
+
+
+@pytest.mark.parametrize(("gpu", "device"), [(0, "cpu"), (0.5, "cuda")])
+def test_measured_where_trials_run(
+    gpu: float, device: str, tmp_path: Path, squares: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine with a GPU whose trials take none measures on the processor."""
+    prepared = prepare(small_config(tmp_path, squares, cache))
+    resources = prepared.config.resources.model_copy(update={"gpu": gpu})
+    used: list[str] = []
+
+    def training(trial: object, context: object, images: object, device: torch.device) -> object:
+        used.append(device.type)
+        raise InterruptedError
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_tf32_supported", lambda: True)
+    monkeypatch.setattr(measure, "Training", training)
+    config = prepared.config.model_copy(update={"resources": resources})
+    for task in (measure_epochs, choose_precision):
+        with pytest.raises(InterruptedError):
+            task(config, prepared.context)
+    assert used == [device] * 2
+    assert precisions(torch.device(device)) == (["fp32", "tf32", "bf16"] if gpu else ["fp32", "bf16"])
+
+
+def test_tf32_is_the_default_of_gpus_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [default_precision(gpu) for gpu in (0, 0.25)] == ["fp32", "tf32"], "nodes may have what the driver lacks"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_tf32_supported", lambda: False)
+    assert default_precision(1) == "fp32"
+
+
+def test_a_run_of_0_1_0_goes_on_as_it_began() -> None:
+    """It left TF32 to torch, which takes it for convolutions on a GPU; a processor has none."""
+    cpu: dict = {"thaw": "0.1.0", "precision": "fp32", "hardware": {"gpus": []}}
+    gpu = {**cpu, "hardware": {"gpus": ["some GPU"]}}
+    assert recorded_precision(cpu) == "fp32" == recorded_precision({**gpu, "thaw": "0.2.0"})
+    assert recorded_precision(gpu) == "fp32 of 0.1.0"
+    mixed = {**gpu, "precision": {"resnet50": "bf16", "convnet": "fp32"}}
+    assert recorded_precision(mixed) == {"resnet50": "bf16", "convnet": "fp32 of 0.1.0"}

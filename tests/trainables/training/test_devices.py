@@ -115,6 +115,28 @@ def test_bf16_stays_near_fp32(context: RunContext, device: torch.device) -> None
     assert [row["val_loss"] for row in rounded] == pytest.approx([row["val_loss"] for row in exact], rel=0.03)
 
 
+@pytest.mark.parametrize(
+    ("precision", "convolutions", "products"), [("fp32", False, False), ("tf32", True, True), ("bf16", True, False)]
+)
+def test_a_precision_decides_what_torch_may_round(
+    context: RunContext, precision: str, convolutions: bool, products: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch allows TF32 in convolutions unless it is told; trials of other precisions share the process."""
+    found = []
+    trainings = [start(replace(context, precision=name), torch.device("cpu")) for name in (precision, "fp32")]
+    monkeypatch.setattr(Training, "_train", lambda self, epoch, view: found.append(rounding()) or 1 / 0)
+    for training in trainings:
+        with pytest.raises(ZeroDivisionError):
+            training.epoch()
+    assert found == [(convolutions, products), (False, False)]
+    keys = {training.activations.folder for training in trainings}
+    assert len(keys) == len({precision, "fp32"}), "what is stored in one precision is not used in another"
+
+
+def rounding() -> tuple[bool, bool]:
+    return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+
 class Looks(TorchDispatchMode):
     """Counts torch's operations by name. A number taken from a tensor waits for all that the device has to do."""
 

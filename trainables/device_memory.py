@@ -1,0 +1,36 @@
+"""A GPU's memory, which trials and other processes share."""
+
+from __future__ import annotations
+
+import gc
+
+import torch
+
+CONTEXT_BYTES = 0.6e9
+"""What a process takes of a GPU before its first tensor: kernels and libraries."""
+
+
+def limit_memory(share: float) -> None:
+    """Keep this process to its share of the GPU, so that it cannot take its neighbours'.
+
+    Args:
+        share: in (0, 1]. A whole GPU is not limited.
+    """
+    if share < 1:
+        total = torch.cuda.mem_get_info()[1]
+        torch.cuda.set_per_process_memory_fraction(max(share - CONTEXT_BYTES / total, share / 2))
+
+
+def memory_left(device: torch.device) -> float:
+    """Bytes that this process can still take of a GPU: of its share, and of what its neighbours have left."""
+    free, total = torch.cuda.mem_get_info(device)
+    allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
+    own = torch.cuda.get_per_process_memory_fraction(device) * total - allocated
+    return min(own, free + reserved - allocated)
+
+
+def release_memory(device: torch.device) -> None:
+    """Give a GPU's memory that nothing refers to back to it, where other processes may need it."""
+    if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
