@@ -225,7 +225,8 @@ class SearchConfig(_Section):
         None,
         description="arithmetic of training: `fp32`, `tf32` (products of float32 numbers rounded to 10 bits, by GPUs "
         "that have it), `bf16`; `auto`: for each architecture the one that is clearly faster on this machine, else "
-        "the more exact one, as measured before the search; unless given, tf32 where trials take a GPU that has it, else fp32",
+        "the more exact one, as measured before the search; unless given, tf32 where trials take a GPU that has it, "
+        "else fp32",
     )
     threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a label counts as predicted")
     cache: CacheConfig = Field(CacheConfig(), description="stored activations")
