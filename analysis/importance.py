@@ -18,14 +18,16 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import ExtraTreesRegressor
 
 from thaw.analysis.run_data import RunData
 from thaw.spaces import Choice, Parameter, metric
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesRegressor
 
 MIN_TRIALS = 12
 """With fewer, a hyperparameter without any effect is easily the first of the list."""
@@ -125,6 +127,9 @@ def _forest(points: dict[int, np.ndarray], curves: dict[int, np.ndarray], seed: 
         for epoch in range(1, len(curves[number]) + 1)
     ]
     values = np.concatenate([curves[number] for number in drawn])
+    # Here, as scikit-learn takes a second that only the drawing of this needs.
+    from sklearn.ensemble import ExtraTreesRegressor
+
     return ExtraTreesRegressor(TREES, min_samples_leaf=2, random_state=seed).fit(np.array(rows), values)
 
 

@@ -54,6 +54,10 @@ class Event(TypedDict):
     session: Annotated[Whole, Field(ge=1)]
 
 
+class SessionStarted(Event):
+    began: NotRequired[Finite]
+
+
 class SessionEnded(Event):
     reason: str
 
@@ -97,7 +101,7 @@ class Epoch(TrialEvent):
 
 
 EVENTS: dict[str, TypeAdapter[Any]] = {
-    "session_started": TypeAdapter(Event),
+    "session_started": TypeAdapter(SessionStarted),
     "session_ended": TypeAdapter(SessionEnded),
     "trial_started": TypeAdapter(TrialStarted),
     "trial_continued": TypeAdapter(TrialContinued),

@@ -11,6 +11,7 @@ from rich.table import Table
 from thaw.search.describe import storage_table
 from thaw.search.prepare.measure import measure_epochs
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
+from thaw.search.prepare.stages import Stages
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import searched_once
 from thaw.trainables.activations.inputs import stored_type
@@ -27,7 +28,7 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     config, notes = searched_once(config)
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
-    prepared = prepare(config)
+    prepared = prepare(config, Stages(console))
     for line in prepared.facts.lines():
         console.print(line, highlight=False, soft_wrap=True)
     search = prepared.config.search

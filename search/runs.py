@@ -12,7 +12,7 @@ from rich.table import Table
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.words import duration
-from thaw.search.engine.events import seconds_used
+from thaw.search.engine.events import seconds_waited
 from thaw.spaces import ConfigError, best_epoch, printable
 
 STATES = {
@@ -53,7 +53,7 @@ def _row(folder: RunFolder) -> tuple[str, ...]:
         record = run.best
         values = record.values(run.metric) if record else {}
         best = f"{values[best_epoch(values, run.metric)]:.4f}" if values else "–"
-        seconds = duration(seconds_used(events))
+        seconds = duration(round(seconds_waited(events)))
         return (
             folder.path.name,
             _state(run, events[-1] if events else {}),

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from thaw.analysis.run import Run
+from thaw.analysis.words import counted, duration
 from thaw.search.best import best_yaml
-from thaw.search.engine.events import seconds_used
+from thaw.search.engine.events import seconds_used, seconds_waited
 from thaw.search.engine.signals import SIGNAL_STATUS
 from thaw.spaces import METRICS, best_epoch
 
@@ -27,7 +28,10 @@ def print_summary(run: Run, console: Console) -> int:
     last = events[-1]
     counts = Counter(record.status for record in run.records.values())
     statuses = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.most_common())
-    console.print(f"\n{len(run.records)} trials in {seconds_used(events):.0f} s: {statuses or 'none'}", highlight=False)
+    waited, used = round(seconds_waited(events)), round(seconds_used(events))
+    searching = f" ({duration(used)} of it searching)" if used < waited else ""
+    ended = f"{counted(len(run.records), 'trial')} in {duration(waited)}{searching}: {statuses or 'none'}"
+    console.print(f"\n{ended}", highlight=False)
     if last["reason"] == "time_budget":
         console.print("The time budget is used up; --time-budget raises it.")
     if run.best is None:

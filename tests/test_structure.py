@@ -51,7 +51,7 @@ BENEATH: dict[str, tuple[str, ...]] = {
     "search.version": (),
     "search.settings": ("trainables.data",),
     "search.engine": ("search.settings", "trainables.messages", "analysis.tables", "analysis.run_folder"),
-    "search.observers": ("search.engine",),
+    "search.observers": ("search.engine", "analysis.words"),
     "search.prepare": ("search.settings", "search.version", "trainables.training", "analysis.run_folder"),
     "search.backends": ("search.observers", "search.prepare", "trainables.trainable"),
     "search.sessions": ("search.backends", "analysis.run"),

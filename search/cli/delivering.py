@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from thaw.search.cli.options import (
-    AtMost,
-    Floor,
-    Onnx,
-    Policy,
-    RunArgument,
-    Set,
-    Target,
-    To,
-)
+from thaw.search.cli.options import AtMost, Floor, Onnx, Policy, RunArgument, Set, Target, To
 from thaw.search.exit_status import NOTHING_FINISHED, naming, training
+from thaw.search.prepare.stages import loading
 from thaw.search.terminal import outlive_the_terminal
-
-if TYPE_CHECKING:
-    pass
 
 
 def export(
@@ -40,12 +29,14 @@ def export(
     set_: Set = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Write the best model as a bundle, scored on the test split."""
-    from thaw.analysis.run import load_run
-    from thaw.search.delivery.export import export_run
-    from thaw.search.delivery.winner import LabelGoal
-
     outlive_the_terminal()
-    goal, console = LabelGoal(target, policy, k, floor), Console(markup=False)
+    console = Console(markup=False)
+    with loading(console):
+        from thaw.analysis.run import load_run
+        from thaw.search.delivery.export import export_run
+        from thaw.search.delivery.winner import LabelGoal
+
+    goal = LabelGoal(target, policy, k, floor)
     with training():
         export_run(load_run(run), to, console, trial=trial, onnx=onnx, refit=refit, goal=goal, overrides=set_)
 
@@ -61,14 +52,16 @@ def train(
     set_: Set = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Train one configuration without a search, into a bundle."""
-    from thaw.search.delivery.train import train_config
-    from thaw.search.delivery.winner import LabelGoal
-    from thaw.search.settings.config import load_config
-
     outlive_the_terminal()
+    console = Console(markup=False)
+    with loading(console):
+        from thaw.search.delivery.train import train_config
+        from thaw.search.delivery.winner import LabelGoal
+        from thaw.search.settings.config import load_config
+
     with training(), naming(config):
         goal = LabelGoal(target, policy, k, floor)
-        train_config(load_config(config, set_), to, Console(markup=False), onnx=onnx, goal=goal)
+        train_config(load_config(config, set_), to, console, onnx=onnx, goal=goal)
 
 
 def predict(

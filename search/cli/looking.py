@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from thaw.search.cli.options import (
-    File,
-    RunArgument,
-    Set,
-)
+from thaw.search.cli.options import File, RunArgument, Set
 from thaw.search.exit_status import NOTHING_FINISHED, naming
+from thaw.search.prepare.stages import drawing
 from thaw.search.terminal import outlive_the_terminal
 from thaw.spaces import ConfigError, printable
 
@@ -111,13 +108,15 @@ def report(
     no_photos: Annotated[bool, typer.Option("--no-photos", help="keep photos out of the page")] = False,
 ) -> None:
     """Make one page of plots and tables of a run, or of several."""
-    from thaw.analysis.report import write_report
-    from thaw.analysis.run import load_run
-
     outlive_the_terminal()
-    loaded = [load_run(run) for run in runs]
-    photos = [] if no_photos else [_gallery(run) for run in loaded]
-    print(write_report(loaded, output, photos))
+    with drawing():
+        from thaw.analysis.report import write_report
+        from thaw.analysis.run import load_run
+
+        loaded = [load_run(run) for run in runs]
+        photos = [] if no_photos else [_gallery(run) for run in loaded]
+        page = write_report(loaded, output, photos)
+    print(page)
 
 
 def compare(

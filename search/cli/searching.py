@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from thaw.search.backends import DEFAULT
-from thaw.search.cli.options import (
-    Address,
-    Backend,
-    File,
-    RunArgument,
-    Set,
-)
+from thaw.search.cli.options import Address, Backend, File, RunArgument, Set
 from thaw.search.exit_status import naming
+from thaw.search.prepare.stages import loading
 from thaw.search.terminal import outlive_the_terminal
 
-if TYPE_CHECKING:
-    pass
+BEGAN = time.time()
+"""When the command was given, as nearly as a process can know: the user's wait begins here."""
 
 
 def init(
@@ -59,20 +55,22 @@ def search(
     overrides += _budgets(trials, time_budget)
     config = load_config(file, overrides)
     console = Console(markup=False)
-    from thaw.search.backends.ray.cluster import joined
-
     if dry_run:
-        from thaw.search.dry_run import dry_run as show
+        with loading(console):
+            from thaw.search.backends.ray.cluster import joined
+            from thaw.search.dry_run import dry_run as show
 
         with joined(address), naming(file):
             show(config, console)
         return
-    from thaw.search.sessions.tuner import run_search
-    from thaw.search.summary import print_summary
-
     outlive_the_terminal()
+    with loading(console):
+        from thaw.search.backends.ray.cluster import joined
+        from thaw.search.sessions.tuner import run_search
+        from thaw.search.summary import print_summary
+
     with joined(address), naming(file):
-        result = run_search(config, console, backend=backend)
+        result = run_search(config, console, backend=backend, began=BEGAN)
     raise typer.Exit(print_summary(result, console))
 
 
@@ -89,14 +87,16 @@ def resume(
     backend: Backend = DEFAULT,
 ) -> None:
     """Continue a search, or add trials to a finished one."""
-    from thaw.search.backends.ray.cluster import joined
-    from thaw.search.sessions.resume import resume_search
-    from thaw.search.summary import print_summary
-
     outlive_the_terminal()
     console = Console(markup=False)
+    with loading(console):
+        from thaw.search.backends.ray.cluster import joined
+        from thaw.search.sessions.resume import resume_search
+        from thaw.search.summary import print_summary
+
+    overrides = [*set_, *_budgets(trials, time_budget)]
     with joined(address):
-        result = resume_search(run, [*set_, *_budgets(trials, time_budget)], console, backend=backend)
+        result = resume_search(run, overrides, console, backend=backend, began=BEGAN)
     raise typer.Exit(print_summary(result, console))
 
 
@@ -114,12 +114,13 @@ def confirm(
     backend: Backend = DEFAULT,
 ) -> None:
     """Train the best configurations again by cross-validation."""
-    from thaw.search.confirmation.confirm import run_confirm
-    from thaw.search.confirmation.table import print_confirmation
-
     outlive_the_terminal()
     console = Console()
+    with loading(console):
+        from thaw.search.confirmation.confirm import run_confirm
+        from thaw.search.confirmation.table import print_confirmation
+
     found, reason = run_confirm(
-        run, top=top, folds=folds, seeds=seeds, overrides=set_, console=console, backend=backend
+        run, top=top, folds=folds, seeds=seeds, overrides=set_, console=console, backend=backend, began=BEGAN
     )
     raise typer.Exit(print_confirmation(run, found, reason, console))

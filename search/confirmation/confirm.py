@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 
-from thaw.analysis.records import TrialRecord
+from thaw.analysis.records import FINISHED, TrialRecord
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.backends import DEFAULT, check_backend
@@ -20,12 +22,14 @@ from thaw.search.confirmation.plan import Plan, confirm_config, deal_folds, make
 from thaw.search.engine.events import EventLog
 from thaw.search.engine.rules import Rule
 from thaw.search.engine.state import SearchState
+from thaw.search.observers.live import Names
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.prepare.provenance import recorded_precision
 from thaw.search.prepare.same_inputs import check_same_inputs
+from thaw.search.prepare.stages import Stages
 from thaw.search.sessions.lock import driving
 from thaw.search.sessions.resume import changed_config
-from thaw.search.sessions.tuner import decoding, run_session, write_inputs
+from thaw.search.sessions.tuner import run_session, write_inputs
 from thaw.spaces import ConfigError
 from thaw.spaces.files import check_writable
 from thaw.trainables.data.splits import keeps_apart
@@ -64,6 +68,7 @@ def run_confirm(
     overrides: Sequence[str] = (),
     console: Console | None = None,
     backend: str = DEFAULT,
+    began: float | None = None,
 ) -> tuple[dict[str, Any] | None, str]:
     """Confirm the leading configurations of a run in its folder ``confirm/``, or go on with that.
 
@@ -75,6 +80,7 @@ def run_confirm(
         overrides: of the run's search file, as `thaw resume` takes them: for instance where the images lie now.
         console: where progress is printed; nowhere by default.
         backend: ``ray`` or ``inline``.
+        began: when the user began to wait, in Unix seconds; now by default.
 
     Returns:
         The content of ``confirm.json``, None where it was interrupted; and why it ended: ``done`` or a signal's name.
@@ -83,6 +89,7 @@ def run_confirm(
         ConfigError: the input is wrong, the run folder is read-only or full, or no configuration got through all folds.
         RunStopped: the event log could not be written.
     """
+    began = began or time.time()
     check_backend(backend)
     console = console or Console(quiet=True)
     # Ray takes a relative path for the address of a storage service.
@@ -104,7 +111,17 @@ def run_confirm(
         state = SearchState(config.search.metric, log, PlanProposer(plan), Rule(), config.max_failures)
         state.replay(past)
         if sum(record.ended for record in state.records.values()) < len(plan.tasks()):
-            run_session(prepared, folder, state, console, backend=backend, observers=[PredictionKeeper(folder)])
+            run_session(
+                prepared,
+                folder,
+                state,
+                console,
+                backend=backend,
+                observers=[PredictionKeeper(folder)],
+                began=began,
+                past=past,
+                names=_names(plan),
+            )
             *_, last = folder.events()
             if last["reason"] != "done":
                 return None, last["reason"]
@@ -120,7 +137,7 @@ def _prepared(run: Run, plan: Plan, overrides: Sequence[str], console: Console) 
         ConfigError: images, labels or weights have changed since, or a fold has no label.
     """
     config = confirm_config(changed_config(run.folder, overrides), len(plan.tasks()))
-    prepared = prepare(config, decoding(console), recorded_precision(run.folder.provenance()))
+    prepared = prepare(config, Stages(console), recorded_precision(run.folder.provenance()))
     check_same_inputs(run.folder, prepared)
     return replace(prepared, context=replace(prepared.context, folds=deal_folds(prepared, plan)))
 
@@ -135,6 +152,27 @@ def _say_apart(prepared: Prepared, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _names(plan: Plan) -> Names:
+    """What the trainings of a confirmation are called: each is a leader of the search on one fold."""
+    tasks = plan.tasks()
+
+    def cells(record: TrialRecord) -> tuple[str, ...]:
+        fold = tasks[record.number].fold
+        place = f"{fold.number + 1}/{plan.folds}"
+        return str(tasks[record.number].leader), place if plan.seeds == 1 else f"{place} seed {fold.seed + 1}"
+
+    def means(_: Sequence[TrialRecord], records: Iterable[TrialRecord], column: str) -> str:
+        values: dict[int, list[float]] = {}
+        for record in records:
+            if record.status in FINISHED:
+                # Its last epoch is its outcome.
+                values.setdefault(tasks[record.number].leader, []).append(record.values(column)[max(record.epochs)])
+        found = (f"{leader}: {np.mean(of_leader):.4f} ({len(of_leader)})" for leader, of_leader in values.items())
+        return f"mean {column} by leader (folds)  {'  '.join(found)}" if values else ""
+
+    return Names("trainings", ("leader", "fold"), cells, means, best_epochs=False)
 
 
 def _check_same(plan: Plan, past: Sequence[dict[str, Any]], folder: RunFolder) -> None:

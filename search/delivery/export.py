@@ -24,6 +24,7 @@ from thaw.search.delivery.single import for_this_machine, trial_file
 from thaw.search.delivery.winner import DEFAULT_GOAL, LabelGoal, Winner
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.prepare.same_inputs import check_same_inputs
+from thaw.search.prepare.stages import Stages
 from thaw.search.sessions.resume import changed_config
 from thaw.spaces import ConfigError, best_epoch
 from thaw.spaces.files import check_new, check_writable
@@ -77,7 +78,7 @@ def export_run(
     record = _chosen(run, trial)
     changed_config(run.folder, overrides)
     config = trial_file(run, record, overrides)
-    prepared = prepare(for_this_machine(config))
+    prepared = prepare(for_this_machine(config), Stages(console))
     check_same_inputs(run.folder, prepared)
     check_room(to, prepared, onnx)
     values = record.values(run.metric)

@@ -15,6 +15,7 @@ from thaw.search.delivery.scoring import score_test
 from thaw.search.delivery.single import for_this_machine, only_trial
 from thaw.search.delivery.winner import DEFAULT_GOAL, LabelGoal, Winner
 from thaw.search.prepare.preflight import prepare
+from thaw.search.prepare.stages import Stages
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces.files import check_new
 from thaw.trainables.bundles.onnx_export import require_onnx
@@ -43,7 +44,7 @@ def train_config(
     if onnx:
         require_onnx()
     only_trial(config)
-    prepared = prepare(for_this_machine(config))
+    prepared = prepare(for_this_machine(config), Stages(console))
     check_room(to, prepared, onnx)
     best = fit(prepared, console)
     winner = Winner(prepared, best, goal, run=config.name, metrics=best.metrics, source="trained")

@@ -74,10 +74,20 @@ def whole_lines(descriptor: int) -> int:
 
 
 def seconds_used(events: Iterable[dict[str, Any]]) -> float:
-    """Wall time of all sessions; one that was killed counts up to its last event."""
-    first: dict[int, float] = {}
-    last: dict[int, float] = {}
+    """Seconds of searching in all sessions; one that was killed counts up to its last event."""
+    return sum(max(0.0, last["time"] - first["time"]) for first, last in _sessions(events))
+
+
+def seconds_waited(events: Iterable[dict[str, Any]]) -> float:
+    """The user's time: as :func:`seconds_used`, but from the start of each command on, with all its preparations."""
+    return sum(max(0.0, last["time"] - first.get("began", first["time"])) for first, last in _sessions(events))
+
+
+def _sessions(events: Iterable[dict[str, Any]]) -> Iterable[tuple[dict[str, Any], dict[str, Any]]]:
+    """(first event, last event) of each session."""
+    first: dict[int, dict[str, Any]] = {}
+    last: dict[int, dict[str, Any]] = {}
     for event in events:
-        first.setdefault(event["session"], event["time"])
-        last[event["session"]] = event["time"]
-    return sum(max(0.0, last[session] - start) for session, start in first.items())
+        first.setdefault(event["session"], event)
+        last[event["session"]] = event
+    return zip(first.values(), last.values(), strict=True)

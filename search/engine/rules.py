@@ -55,6 +55,10 @@ class Rule:
     def ended(self, number: int) -> None:
         """Trial `number` is over."""
 
+    def standing(self) -> str:
+        """One line for the user on how far trials have come; empty where the rule has no rungs."""
+        return ""
+
 
 class Ladder(Rule):
     """Rungs at the epochs ``grace_period · reduction_factor^k``: what each trial that came so far was worth there."""
@@ -70,6 +74,10 @@ class Ladder(Rule):
     def note(self, trial: TrialRecord, epoch: int, value: float, verdict: str) -> None:
         if epoch in self.rungs:
             self.rungs[epoch][trial.number] = value
+
+    def standing(self) -> str:
+        reached = ", ".join(f"epoch {epoch}: {len(rung)}" for epoch, rung in self.rungs.items() if rung)
+        return f"trials at rungs  {reached}" if reached else ""
 
     def others(self, trial: TrialRecord, epoch: int) -> list[float]:
         """The values of the other trials at a rung."""

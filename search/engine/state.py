@@ -138,9 +138,14 @@ class SearchState:
         self._log("trial_paused", trial=number, status=status, reason=reason)
         self.observers.paused(self.records[number], reason)
 
-    def start_session(self, overrides: Sequence[str] = ()) -> None:
-        """Begin; what the last session left undone of its last event is done now."""
-        self._log("session_started", overrides=list(overrides))
+    def start_session(self, overrides: Sequence[str] = (), began: float | None = None) -> None:
+        """Begin; what the last session left undone of its last event is done now.
+
+        Args:
+            overrides: those of ``thaw resume``.
+            began: when its command was given, in Unix seconds.
+        """
+        self._log("session_started", overrides=list(overrides), **({} if began is None else {"began": round(began, 3)}))
         self._settle()
 
     def finish(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from thaw.search.prepare.measure import choose_precision
 from thaw.search.prepare.nodes import check_nodes
 from thaw.search.prepare.notes import equal_notes, split_notes
 from thaw.search.prepare.resources import available, resolve_resources
+from thaw.search.prepare.stages import Stages
 from thaw.search.settings.schema import DataConfig, SearchConfig
 from thaw.spaces import ConfigError, measured, metric
 from thaw.trainables.context import CacheOptions, ImageSource, RunContext
@@ -79,14 +80,14 @@ def run_folder(config: SearchConfig) -> RunFolder:
 
 def prepare(
     config: SearchConfig,
-    progress: Callable[[int, int], None] | None = None,
+    stages: Stages | None = None,
     precision: str | Mapping[str, str] | None = None,
 ) -> Prepared:
     """Check everything, decode the images and split them.
 
     Args:
         config: as loaded.
-        progress: called with (images done, images in all) while images are decoded.
+        stages: says what is going on; nowhere by default.
         precision: that of a run that is resumed; None follows the search file, measuring for ``auto``.
 
     Raises:
@@ -94,8 +95,11 @@ def prepare(
     """
     config = resolve_resources(config, available())
     check_nodes(config)
-    weights = check_architectures(config)
-    dataset = load_dataset(config)
+    stages = stages or Stages()
+    with stages("looking at networks and their weights"):
+        weights = check_architectures(config)
+    with stages("reading labels"):
+        dataset = load_dataset(config)
     _check_labels(config, dataset)
     _check_absent(config.data, dataset)
     data = config.data
@@ -109,7 +113,8 @@ def prepare(
         data.white,
     )
     try:
-        store = source.open(progress)
+        with stages("reading images") as step:
+            store = source.open(step)
     except ConfigError as error:
         raise error.within("cache") from None
     rejected = [*dataset.rejected, *store.rejected]
@@ -135,9 +140,11 @@ def prepare(
         metric=config.search.metric,
         single_label=single_label,
     )
-    if precision is None:
-        assert config.precision is not None
-        precision = choose_precision(config, context) if config.precision == "auto" else config.precision
+    if precision is None and config.precision == "auto":
+        with stages("measuring precisions"):
+            precision = choose_precision(config, context)
+    precision = precision or config.precision
+    assert precision is not None
     context = replace(context, precision=precision)
     train, validation = dataset.labels[split.train], dataset.labels[split.validation]
     trivial = trivial_metrics(train, validation, config.threshold, single_label)

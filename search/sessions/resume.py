@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from thaw.search.observers.mirror import StudyMirror
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.prepare.provenance import recorded_precision
 from thaw.search.prepare.same_inputs import check_same_inputs
+from thaw.search.prepare.stages import Stages
 from thaw.search.sessions.lock import driving
-from thaw.search.sessions.tuner import decoding, new_state, run_session
+from thaw.search.sessions.tuner import new_state, run_session
 from thaw.search.settings.config import SearchConfig, load_config
 from thaw.search.settings.finite import searched_once
 from thaw.spaces import ConfigError
@@ -49,6 +51,7 @@ def resume_search(
     *,
     backend: str = DEFAULT,
     observers: Sequence[Observer] = (),
+    began: float | None = None,
 ) -> Run:
     """Go on with a run that was interrupted, or give a finished one more trials.
 
@@ -61,12 +64,14 @@ def resume_search(
         console: where progress is printed; nowhere by default.
         backend: ``ray`` or ``inline``, whichever the run began with.
         observers: of your own, see :class:`~thaw.search.engine.observers.Observer`.
+        began: when the user began to wait, in Unix seconds; now by default.
 
     Raises:
         ConfigError: it is no run folder, another process drives it, the data have changed, or an override would make
             its figures incomparable; or its folder is read-only or full.
         RunStopped: the event log could not be written.
     """
+    began = began or time.time()
     check_backend(backend)
     console = console or Console(quiet=True)
     folder = RunFolder(Path(path).resolve()).require()
@@ -101,8 +106,9 @@ def resume_search(
             console,
             backend=backend,
             observers=[StudyMirror(folder, proposer.study), *observers],
+            began=began,
             overrides=list(overrides),
-            used=used,
+            past=past,
         )
 
 
@@ -153,6 +159,6 @@ def _nothing_left(past: Sequence[dict[str, Any]], config: SearchConfig) -> bool:
 
 def _prepared(folder: RunFolder, config: SearchConfig, console: Console) -> Prepared:
     """As for a new run, but with the precision that it has and only with its data."""
-    prepared = prepare(config, decoding(console), recorded_precision(folder.provenance()))
+    prepared = prepare(config, Stages(console), recorded_precision(folder.provenance()))
     check_same_inputs(folder, prepared)
     return prepared

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from rich.console import Console
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.backends import DEFAULT, build_backend, check_backend
-from thaw.search.engine.events import EventLog
+from thaw.search.engine.events import EventLog, seconds_used, seconds_waited
 from thaw.search.engine.interruption import LogUnwritable, RunStopped, SearchStopped, StopRequest
 from thaw.search.engine.observers import Observer, Observers
 from thaw.search.engine.proposals import Proposer, StudyProposer
@@ -22,16 +23,19 @@ from thaw.search.engine.rules import RULES
 from thaw.search.engine.signals import noted_signals
 from thaw.search.engine.state import SearchState
 from thaw.search.observers.checkpoints import CheckpointKeeper
+from thaw.search.observers.live import TRIALS, Clock, LiveView, Names
 from thaw.search.observers.mirror import StudyMirror
 from thaw.search.observers.progress import Progress
 from thaw.search.observers.tables import TableFiles
 from thaw.search.observers.tensorboard import TensorBoard
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.prepare.provenance import provenance
+from thaw.search.prepare.stages import Stages
 from thaw.search.sessions.lock import driving
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import searched_once
 from thaw.spaces import metric
+from thaw.trainables.activations.filling import being_filled
 
 
 def run_search(
@@ -40,6 +44,7 @@ def run_search(
     *,
     backend: str = DEFAULT,
     observers: Sequence[Observer] = (),
+    began: float | None = None,
 ) -> Run:
     """Run a search in a new run folder and return what came out.
 
@@ -48,6 +53,7 @@ def run_search(
         console: where progress is printed; nowhere by default.
         backend: ``ray``, or ``inline`` to train in this process.
         observers: of your own, see :class:`~thaw.search.engine.observers.Observer`.
+        began: when the user began to wait, in Unix seconds; now by default.
 
     Raises:
         ConfigError: the input is wrong; nothing was started.
@@ -60,13 +66,14 @@ def run_search(
     run = run_search(load_config("search.yaml", ["search.trials=10"]), backend="inline")
     ```
     """
+    began = began or time.time()
     check_backend(backend)
     console = console or Console(quiet=True)
     folder = run_folder(config)
     config, notes = searched_once(config)
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
-    prepared = prepare(config, decoding(console))
+    prepared = prepare(config, Stages(console))
     for line in prepared.facts.lines():
         console.print(line, highlight=False, soft_wrap=True)
     folder.create()
@@ -75,7 +82,7 @@ def run_search(
         proposer = StudyProposer(prepared.config)
         state = new_state(prepared.config, proposer, folder)
         listening = [StudyMirror(folder, proposer.study), *observers]
-        return run_session(prepared, folder, state, console, backend=backend, observers=listening)
+        return run_session(prepared, folder, state, console, backend=backend, observers=listening, began=began)
 
 
 def new_state(
@@ -99,8 +106,10 @@ def run_session(
     *,
     backend: str,
     observers: Sequence[Observer] = (),
+    began: float,
     overrides: Sequence[str] = (),
-    used: float = 0.0,
+    past: Sequence[dict[str, Any]] = (),
+    names: Names = TRIALS,
 ) -> Run:
     """One session of a run, from its first event to its last.
 
@@ -111,8 +120,10 @@ def run_session(
         console: where progress is printed.
         backend: runs the trials.
         observers: besides those that every session has.
+        began: when the command was given, in Unix seconds.
         overrides: noted in the event log.
-        used: seconds of the time budget that former sessions took.
+        past: the events of former sessions; what they used of the time budget is gone.
+        names: what the trials are called on the terminal.
 
     Raises:
         RunStopped: the event log could not be written.
@@ -120,7 +131,16 @@ def run_session(
     config, started = prepared.config, time.monotonic()
     budget, slots = config.search.time_budget, config.search.concurrency
     assert slots is not None
-    stop = StopRequest(deadline=started + budget - used if budget is not None else None)
+    deadline = None if budget is None else started + budget - seconds_used(past)
+    stop = StopRequest(deadline=deadline)
+    view = LiveView(
+        config.search_space,
+        state.metric,
+        state.proposer.trials,
+        names,
+        Clock(began - seconds_waited(past), deadline),
+        notes=(state.rule.standing, partial(_filling, prepared)),
+    )
     state.observers = Observers(
         [
             # First, while the checkpoint of a trial that has ended is still there.
@@ -128,13 +148,13 @@ def run_session(
             TensorBoard(folder, state.metric),
             TableFiles(folder, state.metric),
             CheckpointKeeper(folder, config.checkpoints, state.metric),
-            Progress(console, config.search_space, state.metric, state.proposer.trials),
+            Progress(console, view),
         ],
         warn=lambda text: console.print(f"warning: {text}", markup=False, highlight=False, soft_wrap=True),
     )
     reason = "error"
     try:
-        state.start_session(overrides)
+        state.start_session(overrides, began)
         with noted_signals(stop):
             state.observers.open(state.records)
             context = replace(prepared.context, checkpoints=folder)
@@ -151,17 +171,12 @@ def run_session(
     return load_run(folder.path)
 
 
-def decoding(console: Console) -> Callable[[int, int], None]:
-    """A progress callback for decoding, silent unless it takes long."""
-    last = time.monotonic()
-
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= 5 and done < total:
-            last = time.monotonic()
-            console.print(f"decoded {done} of {total} images", highlight=False)
-
-    return show
+def _filling(prepared: Prepared) -> str:
+    """What is being computed of the activations on this machine; empty if nothing is."""
+    context = prepared.context
+    images = len(context.split.train) + len(context.split.validation)
+    found = being_filled(context.cache.directory)
+    return "  ".join(f"activations of {source}: {done:,} of at most {images:,} images" for source, done in found)
 
 
 def write_inputs(folder: RunFolder, prepared: Prepared) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from thaw.spaces import TrialConfig
 from thaw.trainables.activations.budget import admit, hold
+from thaw.trainables.activations.filling import describe
 from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
@@ -108,6 +109,7 @@ class Activations:
         if self.frozen and context.cache.activations != "off":
             self.plan = plan(backbone.cost, config.freeze_depth, config.head_units, self.dtype, device.type)
         self.folder = context.cache.directory / self._key(config)
+        self.source = f"{config.architecture} at freeze depth {config.freeze_depth}"
         self.warning = ""
         self._views: dict[int | None, StoredView] = {}
         self._on_device: dict[int | None, tuple[np.ndarray, Tensor]] = {}
@@ -196,6 +198,7 @@ class Activations:
         """The view's files; None where there is no room for them."""
         assert self.plan is not None
         hold(self.folder)
+        describe(self.folder, self.source)
         recipe = "clean"
         if view is not None:
             draws = json.dumps([self.context.augment.model_dump(), self.context.seed, view])

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
 
 CANVAS = 64
 """Side of a picture, pixels."""
@@ -64,6 +63,9 @@ BUILTIN: dict[str, Callable[[Path], tuple[Path, Path]]] = {"digits": write_digit
 
 def _write(folder: Path) -> None:
     random = np.random.default_rng(0)
+    # Here, as every command that reads a data set would wait for scikit-learn.
+    from sklearn.datasets import load_digits
+
     digits = load_digits()
     (folder / "images").mkdir()
     groups = _groups(digits.target, random)

@@ -16,7 +16,7 @@ import yaml
 
 from thaw.analysis.records import trial_records
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.engine.events import EventLog, seconds_used
+from thaw.search.engine.events import EventLog, seconds_used, seconds_waited
 from thaw.search.engine.observers import Observers
 from thaw.search.engine.proposals import StudyProposer
 from thaw.search.engine.state import SearchState
@@ -227,3 +227,15 @@ def test_a_torn_line_is_cut_off_before_anything_is_added(tmp_path: Path) -> None
 def test_the_time_of_a_killed_session_counts_up_to_its_last_event() -> None:
     times = [(1, 100.0), (1, 130.0), (2, 1000.0), (2, 1005.5), (3, 2000.0)]
     assert seconds_used({"session": session, "time": time} for session, time in times) == 35.5
+
+
+def test_the_users_time_begins_with_each_command() -> None:
+    begun = {1: 90.0, 2: 996.5}  # the third session is one of a version that did not note it
+    times = [(1, 100.0), (1, 130.0), (2, 1000.0), (2, 1005.5), (3, 2000.0), (3, 2001.0)]
+    first = {session: min(time for other, time in times if other == session) for session, _ in times}
+    events = [
+        {"session": session, "time": time}
+        | ({"began": begun[session]} if session in begun and time == first[session] else {})
+        for session, time in times
+    ]
+    assert seconds_waited(events) == 40.0 + 9.0 + 1.0

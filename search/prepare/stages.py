@@ -1,0 +1,78 @@
+"""What a command does before there is anything to show: said from the first second on, with a bar where it is long."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+EVERY = 10.0
+"""Seconds between two lines of one stage, outside a terminal."""
+
+Step = Callable[[int, int], None]
+"""Called with (done, in all) now and then."""
+
+
+class Stages:
+    """Says which stage of the preparations is going on.
+
+    On a terminal a moving line, which goes when the stage is over; elsewhere one line a stage, and for a long one
+    another every few seconds.
+
+    ```python
+    with Stages(console)("reading images") as step:
+        store = source.open(step)
+    ```
+
+    Args:
+        console: where to print; nowhere by default.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(quiet=True)
+
+    @contextmanager
+    def __call__(self, what: str) -> Iterator[Step]:
+        """Within, `what` is done, such as ``reading labels``."""
+        if not self.console.is_terminal:
+            self._line(f"{what} …")
+            yield self._lines(what)
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}"))
+        with Progress(*columns, TimeElapsedColumn(), console=self.console, transient=True) as progress:
+            task = progress.add_task(what, total=None)
+
+            def step(done: int, total: int) -> None:
+                if len(progress.columns) == 3:
+                    progress.columns = (*columns, BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
+                progress.update(task, completed=done, total=total)
+
+            yield step
+
+    def _lines(self, what: str) -> Step:
+        last = time.monotonic()
+
+        def step(done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= EVERY and done < total:
+                last = time.monotonic()
+                self._line(f"{what} … {done:,} of {total:,}")
+
+        return step
+
+    def _line(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def loading(console: Console) -> AbstractContextManager[Step]:
+    """Around imports that take seconds."""
+    return Stages(console)("loading PyTorch")
+
+
+def drawing() -> AbstractContextManager[Step]:
+    """Around the making of a page, whose place alone goes to standard output."""
+    return Stages(Console(stderr=True, quiet=not sys.stderr.isatty()))("drawing the page")
