@@ -15,15 +15,17 @@ from rich.console import Console
 
 from thaw.search.prepare.find_data import FoundData, find_data
 from thaw.search.settings.config import load_config
-from thaw.spaces import ConfigError
 from thaw.spaces.files import check_new, new_file
-from thaw.trainables.networks.weights import load_pretrained
+from thaw.trainables.networks.weights import answers, download_url, is_on_this_machine
 
 SIZES = (64, 96, 128, 160, 192, 224)
 """Sides of images to choose from, pixels."""
 
 LOOKED_AT = 50
 """Images whose size is looked at."""
+
+PATIENCE = 5.0
+"""Seconds to wait for an answer from where weights are published."""
 
 SAY_NOTHING = ("images", "imgs", "img", "jpegimages", "data")
 """Names of folders after which no run is called; the folder above has a better one."""
@@ -93,26 +95,35 @@ def init(photos: Path, to: Path, console: Console) -> None:
         load_config(temporary)
     images, labels = found.dataset.labels.shape
     source = found.labels.name if found.labels else "a folder for each label"
-    console.print(
+    _say(
         f"{to}: {images} images, {labels} labels, by {source}\n"
         f"Read it, then: thaw search {to} --dry-run, and thaw search {to}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        console,
     )
 
 
 def _at_hand(machine: Machine, console: Console) -> list[str]:
-    """The architectures whose ImageNet weights are on this machine or can be fetched."""
-    usable = []
-    for name in machine.architectures:
-        try:
-            load_pretrained(name, "imagenet", machine.image_size)
-            usable.append(name)
-        except ConfigError as error:
-            message = f"note: without {name}, as its ImageNet weights are neither here nor can they be fetched: {error}"
-            console.print(message, markup=False, highlight=False, soft_wrap=True)
-    return usable
+    """The architectures whose ImageNet weights are on this machine, or whose publisher answers.
+
+    Nothing is downloaded: the first search that needs them does. One publisher is asked, once, for a few seconds.
+    """
+    here = [name for name in machine.architectures if is_on_this_machine(name)]
+    others = [name for name in machine.architectures if name not in here]
+    fetched = [name for name in others if download_url(name)]
+    online = bool(fetched) and answers(download_url(fetched[0]), PATIENCE)
+    if online:
+        _say(f"note: the first search fetches the ImageNet weights of {', '.join(fetched)}", console)
+    elif others:
+        _say(
+            f"note: without {', '.join(others)}, as their ImageNet weights are not on this machine and the place where "
+            f"they are published did not answer within {PATIENCE:g} s",
+            console,
+        )
+    return [name for name in machine.architectures if name in here or (online and name in fetched)]
+
+
+def _say(message: str, console: Console) -> None:
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def search_text(found: FoundData, machine: Machine, architectures: list[str], folder: Path) -> str:

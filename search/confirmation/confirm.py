@@ -18,7 +18,7 @@ from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.backends import DEFAULT, check_backend
 from thaw.search.confirmation.out_of_fold import PredictionKeeper, gathered, read_out_of_fold, write_out_of_fold
-from thaw.search.confirmation.plan import Plan, confirm_config, deal_folds, make_plan, outcome
+from thaw.search.confirmation.plan import Plan, confirm_config, deal_folds, fold_notes, make_plan, outcome
 from thaw.search.engine.events import EventLog
 from thaw.search.engine.rules import Rule
 from thaw.search.engine.state import SearchState
@@ -32,7 +32,6 @@ from thaw.search.sessions.resume import changed_config
 from thaw.search.sessions.tuner import run_session, write_inputs
 from thaw.spaces import ConfigError
 from thaw.spaces.files import check_writable
-from thaw.trainables.data.splits import keeps_apart
 from thaw.trainables.evaluation.bootstrap import Estimate, bootstrap
 from thaw.trainables.training.losses import probabilities
 
@@ -97,13 +96,15 @@ def run_confirm(
     check_writable(run.folder.path)
     plan = make_plan(run, top, folds, seeds)
     prepared = _prepared(run, plan, overrides, console)
-    _say_apart(prepared, console)
+    for note in fold_notes(prepared):
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     folder = run.folder.confirm
     if not folder.path.exists():
         folder.create()
     with driving(folder):
         past = list(folder.events()) if folder.events_file.exists() else []
         _check_same(plan, past, folder)
+        check_folds(folder, plan, prepared)
         write_inputs(folder, prepared)
         session = 1 + max((event["session"] for event in past), default=0)
         config = prepared.config
@@ -140,18 +141,6 @@ def _prepared(run: Run, plan: Plan, overrides: Sequence[str], console: Console) 
     prepared = prepare(config, Stages(console), recorded_precision(run.folder.provenance()))
     check_same_inputs(run.folder, prepared)
     return replace(prepared, context=replace(prepared.context, folds=deal_folds(prepared, plan)))
-
-
-def _say_apart(prepared: Prepared, console: Console) -> None:
-    """The user's own parts are not mixed, and that is said."""
-    split = prepared.config.data.split
-    if split.group is None and keeps_apart(prepared.dataset, split.column):
-        console.print(
-            "Your split keeps training and validation images apart, so folds do not mix them: each trains on a share "
-            "of the first and validates on a share of the second. data.split.group would say what belongs together.",
-            highlight=False,
-            soft_wrap=True,
-        )
 
 
 def _names(plan: Plan) -> Names:
@@ -192,6 +181,37 @@ def _check_same(plan: Plan, past: Sequence[dict[str, Any]], folder: RunFolder) -
                 "or remove the folder to begin another",
                 file=folder.path,
             )
+
+
+def check_folds(folder: RunFolder, plan: Plan, prepared: Prepared) -> None:
+    """A confirmation that goes on deals the images as it did when it began.
+
+    Thaw 0.1.0 mixed the parts of a split that the user had given, and did not look for equal images. It does not record
+    its folds, so the images that its predictions are of show them.
+
+    Args:
+        folder: of the confirmation.
+
+    Raises:
+        ConfigError: images validate in other folds than then.
+    """
+    noted = folder.provenance()["data"].get("folds") if folder.provenance_file.exists() else None
+    dealt = prepared.context.folds
+    if noted is not None:
+        then = zip(noted, ([fold.digest for fold in folds] for folds in dealt), strict=False)  # seeds may be added
+        same = all(before == now for before, now in then)
+    else:
+        same = all(
+            set(read_out_of_fold(file).rows) == set(dealt[task.fold.seed][task.fold.number].validation)
+            for number, task in enumerate(plan.tasks())
+            if (file := folder.fold_predictions(number)).is_file()
+        )
+    if not same:
+        raise ConfigError(
+            "began with other folds than those dealt now, as Thaw 0.1.0 dealt them by another rule or a column that "
+            "decides them has changed; restore the column or Thaw 0.1.0 to go on, or remove the folder to begin again",
+            file=folder.path,
+        )
 
 
 def _gather(run: RunFolder, plan: Plan, prepared: Prepared) -> dict[int, Estimate]:

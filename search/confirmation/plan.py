@@ -21,7 +21,7 @@ from thaw.search.confirmation.cross_validation import Leader, confirmation
 from thaw.search.prepare.preflight import Prepared
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import ConfigError, TrialConfig, best_epoch, metric
-from thaw.trainables.data.splits import Split, split_folds
+from thaw.trainables.data.splits import Split, keeps_apart, split_folds
 from thaw.trainables.evaluation.bootstrap import Estimate
 from thaw.trainables.evaluation.trivial import trivial_metrics
 from thaw.trainables.messages import Fold
@@ -121,6 +121,17 @@ def deal_folds(prepared: Prepared, plan: Plan) -> tuple[tuple[Split, ...], ...]:
                         "--folds",
                     )
     return dealt
+
+
+def fold_notes(prepared: Prepared) -> list[str]:
+    """What the user should know about the folds: that they do not mix the user's own parts."""
+    split = prepared.config.data.split
+    if split.group is not None or not keeps_apart(prepared.dataset, split.column):
+        return []
+    return [
+        "Your split keeps training and validation images apart, so folds do not mix them: each trains on a share of "
+        "the first and validates on a share of the second. data.split.group would say what belongs together."
+    ]
 
 
 def trivial_values(prepared: Prepared, folds: Sequence[Sequence[Split]], column: str) -> dict[str, float]:

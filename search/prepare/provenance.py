@@ -21,7 +21,7 @@ PACKAGES = ("torch", "torchvision", "ray", "optuna", "timm", "numpy", "pillow", 
 
 def provenance(prepared: Prepared) -> dict[str, Any]:
     """The content of ``provenance.json``."""
-    split = prepared.context.split
+    split, folds = prepared.context.split, prepared.context.folds
     return {
         "thaw": __version__,
         "python": platform.python_version(),
@@ -34,6 +34,7 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
         "data": {
             "fingerprint": prepared.fingerprint,
             "split": split.digest,
+            **({"folds": [[fold.digest for fold in seed] for seed in folds]} if folds else {}),
             "names": prepared.dataset.names_digest,
             "sample": spread(split.train, SAMPLE),
             "classes": list(prepared.dataset.classes),

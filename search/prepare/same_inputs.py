@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.prepare.preflight import Prepared
+from thaw.search.version import __version__
 from thaw.spaces import ConfigError
 
 
@@ -19,10 +20,13 @@ def check_same_inputs(folder: RunFolder, prepared: Prepared) -> None:
     recorded = folder.provenance()
     before = recorded["data"]
     if prepared.fingerprint != before["fingerprint"]:
+        other = recorded["thaw"] != __version__
+        stay = " go on with that version," if other else ""
+        read = f" or Thaw {__version__} reads them otherwise than {recorded['thaw']} did" if other else ""
         raise ConfigError(
-            f"images or labels have changed since the run began (fingerprint {prepared.fingerprint}, then "
+            f"images or labels have changed since the run began{read} (fingerprint {prepared.fingerprint}, then "
             f"{before['fingerprint']}), so its figures would not be comparable; restore them, name where they are now "
-            "by --set data.images=… and data.labels=…, or start a new run",
+            f"by --set data.images=… and data.labels=…,{stay} or start a new run",
             "data",
             folder.search_file,
         )

@@ -19,13 +19,15 @@ from rich.console import Console
 
 from tests.conftest import ROOT, needs_photos, thaw_data
 from thaw.search.dry_run import dry_run
-from thaw.search.init import init
+from thaw.search.init import GPU, _at_hand, init
 from thaw.search.settings.config import load_config
 from thaw.search.settings.schema import SearchConfig
 from thaw.spaces import ConfigError
+from thaw.trainables.networks.weights import download_url
 
 LABELS = ("ant", "bee", "wasp")
 IMAGES = 36
+AT_HAND = _at_hand
 
 
 @pytest.fixture(autouse=True)
@@ -190,6 +192,18 @@ def test_a_dry_run_takes_the_file_as_it_is(tmp_path: Path, cache: Path) -> None:
     assert "24 images to train on, 12 to validate" in console.export_text()
 
 
+def test_nothing_is_downloaded_and_one_publisher_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("thaw.search.init.is_on_this_machine", lambda name: name == "resnet50")
+    for online, names in ((True, ["mobilenet_v2", "resnet50", "convnext_tiny"]), (False, ["resnet50"])):
+        monkeypatch.setattr("thaw.search.init.answers", lambda url, seconds, online=online: asked.append(url) or online)
+        console = Console(record=True, width=500, file=io.StringIO())
+        assert AT_HAND(GPU, console) == names
+        said = "the first search fetches" if online else "without mobilenet_v2, convnext_tiny, as"
+        assert said in console.export_text()
+    assert asked == 2 * [download_url("mobilenet_v2")]
+
+
 @pytest.mark.slow
 @needs_photos
 @pytest.mark.parametrize("layout", ["folders", "csv", "coco"])
@@ -198,7 +212,7 @@ def test_real_photos(layout: str, tmp_path: Path) -> None:
     data = thaw_data()
     assert data is not None
     with (data / "coco18" / "labels.csv").open() as table:
-        rows = [(row["filename"], row["labels"].split()) for row in csv.DictReader(table)][:200]
+        rows = [(row["filename"], row["labels"].split()) for row in csv.DictReader(table)][:120]
     names = json.loads((data / "coco18" / "classes.json").read_text())
     photos = tmp_path / "photos"
     for file, labels in rows:

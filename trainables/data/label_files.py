@@ -82,4 +82,4 @@ def json_of(path: Path, key: str) -> Any:
 
 def looks_like_image(name: str) -> bool:
     """Whether a file is called like an image; what it holds is seen when it is decoded."""
-    return Path(name).suffix.lower() in IMAGE_SUFFIXES
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES

@@ -98,7 +98,7 @@ def split_rows(text: str, path: Path, key: str, separators: str = "\t;,|") -> tu
     if not text.strip():
         raise ConfigError(f"{path}: holds no rows; give one row an image", key=key)
     tables, fault = {}, None
-    for separator in separators:
+    for separator in [sign for sign in separators if sign in text] or separators[:1]:
         try:
             # Strict: a quote that is never closed would swallow all rows behind it.
             lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import socket
 import sysconfig
+import threading
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import torch
@@ -92,6 +96,36 @@ def load_pretrained(name: str, weights: str | Mapping[str, str], image_size: int
     return Loaded(state, digest(state), f"{name}: {fit}, from {path}")
 
 
+def is_on_this_machine(name: str) -> bool:
+    """Whether the published weights of an architecture are here already; nothing is read."""
+    published = architecture(name).published
+    return published is not None and SOURCES[published.kind].path(published.place).is_file()
+
+
+def download_url(name: str) -> str:
+    """Where the published weights of an architecture are fetched from; empty where nothing is downloaded."""
+    published = architecture(name).published
+    return SOURCES[published.kind].url(published.place) if published else ""
+
+
+def answers(url: str, seconds: float) -> bool:
+    """Whether a place answers within so many seconds; nothing is downloaded.
+
+    The request runs in a thread, as looking up an address has no time limit of its own.
+    """
+    found: list[bool] = []
+
+    def ask() -> None:
+        request = urllib.request.Request(url, method="HEAD")
+        with contextlib.suppress(OSError, HTTPException), urllib.request.urlopen(request, timeout=seconds):
+            found.append(True)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return bool(found)
+
+
 def digest(state: Mapping[str, Tensor]) -> str:
     """BLAKE2b over names, types, shapes and bytes, in the order of the names: 32 hexadecimal digits."""
     total = hashlib.blake2b(digest_size=16)
@@ -125,11 +159,13 @@ class Source:
     """A kind of place where weights are published: what to do with the `place` of a ``Published``.
 
     Args:
+        url: what a download asks for; empty where nothing is downloaded.
         path: where its file lies on this machine, or will.
         fetch: brings the file there; returns its path.
         adapt: the tensors of an architecture's file, under the names of its state dict for one image size.
     """
 
+    url: Callable[[str], str]
     path: Callable[[str], Path]
     fetch: Callable[[str], Path]
     adapt: Callable[[str, int, State], State]
@@ -152,6 +188,12 @@ def _fetch_url(url: str) -> Path:
     return path
 
 
+def _hub_url(repository: str) -> str:
+    from huggingface_hub import hf_hub_url
+
+    return str(hf_hub_url(repository, HUB_FILE))
+
+
 def _hub_path(repository: str) -> Path:
     from huggingface_hub import constants, try_to_load_from_cache
 
@@ -161,10 +203,10 @@ def _hub_path(repository: str) -> Path:
 
 
 def _fetch_from_hub(repository: str) -> Path:
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download
 
     # Asked once first: without a network, hf_hub_download alone tries again for most of a minute.
-    get_hf_file_metadata(hf_hub_url(repository, HUB_FILE), timeout=PATIENCE)
+    get_hf_file_metadata(_hub_url(repository), timeout=PATIENCE)
     return Path(hf_hub_download(repository, HUB_FILE))
 
 
@@ -185,9 +227,9 @@ def _adapt_by_order(name: str, image_size: int, state: State) -> State:
 
 
 SOURCES: dict[str, Source] = {
-    "url": Source(_url_path, _fetch_url, lambda _, __, state: state),
-    "hub": Source(_hub_path, _fetch_from_hub, lambda _, __, state: state),
-    "package": Source(_package_path, _miss_package, _adapt_by_order),
+    "url": Source(str, _url_path, _fetch_url, lambda _, __, state: state),
+    "hub": Source(_hub_url, _hub_path, _fetch_from_hub, lambda _, __, state: state),
+    "package": Source(lambda _: "", _package_path, _miss_package, _adapt_by_order),
 }
 
 

@@ -64,6 +64,17 @@ def test_a_few_bad_images_are_left_out_and_listed(photos: Path, cache: Path) -> 
     assert data["rejected"] == 2 and sum(data["images"].values()) == IMAGES - 2
 
 
+def test_a_label_folder_that_is_empty_after_decoding_is_refused(photos: Path, cache: Path) -> None:
+    for i in range(IMAGES):
+        place = photos / "folders" / ("wasp" if i == 7 else ("ant", "bee")[i % 2])
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photos / "images" / f"{i}.jpg", place)
+    (photos / "folders" / "wasp" / "7.jpg").write_bytes(b"no image")
+    data = {"images": str(photos / "folders"), "labels": None}
+    with pytest.raises(ConfigError, match="no image in the folder of 'wasp' can be used .not an image of a known form"):
+        prepared(photos, cache, max_rejected=0.1, **data)
+
+
 def test_the_limit_of_bad_images_decides(photos: Path, cache: Path) -> None:
     truncate(photos, 7)
     result = prepared(photos, cache, max_rejected=0.05)

@@ -90,6 +90,28 @@ def test_content_decides(change: Any, key: str, message: str, moved: tuple[RunFo
     assert error.value.key == key and error.value.file == str(folder.search_file)
 
 
+def test_another_version_may_have_read_the_same_data_otherwise(moved: tuple[RunFolder, dict[str, Path]]) -> None:
+    folder, places = moved
+    folder.write_text(folder.provenance_file, json.dumps({**folder.provenance(), "thaw": "0.1.0"}))
+    check_same_inputs(folder, _prepared(folder, places))
+    _other_image(places)
+    with pytest.raises(ConfigError, match="or Thaw .* reads them otherwise than 0.1.0 did.*go on with that version"):
+        check_same_inputs(folder, _prepared(folder, places))
+
+
+def test_a_run_that_did_not_look_for_equal_images_goes_on_without(moved: tuple[RunFolder, dict[str, Path]]) -> None:
+    folder, _ = moved
+    assert changed_config(folder, []).data.split.duplicates == "together"
+    with pytest.raises(ConfigError, match="it stays 'together', got 'apart'"):
+        changed_config(folder, ["data.split.duplicates=apart"])
+    text = folder.search_file.read_text()
+    folder.search_file.write_text(text.replace("    duplicates: together\n", ""))
+    assert folder.search_file.read_text() != text, "as 0.1.0 wrote it"
+    assert changed_config(folder, []).data.split.duplicates == "apart"
+    with pytest.raises(ConfigError, match="it stays 'apart', got 'together'"):
+        changed_config(folder, ["data.split.duplicates=together"])
+
+
 def test_a_run_that_records_no_weights_keeps_their_place(moved: tuple[RunFolder, dict[str, Path]]) -> None:
     folder, places = moved
     content = folder.provenance()

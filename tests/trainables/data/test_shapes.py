@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -242,6 +243,14 @@ SHAPES = [
         split=("isTest", [18, 0, 6]),
     ),
     Shape(
+        "split column of true and false beside lists by blanks",
+        "split",
+        table("fname,labels,is_valid", ["car", "person bike", "person", "car"], ["True", "False", "False", "False"]),
+        ["car", "person|bike", "person", "car"],
+        reading=Reading(reserved=frozenset(["is_valid"])),
+        split=("is_valid", [18, 6, 0]),
+    ),
+    Shape(
         "split column of other words",
         "split",
         table("f,label,part", ["a", "b"], ["Training", "dev", "hold-out", "TRAIN"]),
@@ -269,6 +278,35 @@ SHAPES = [
         table("f,label", ["x", "y"]) * 1 + table("", ["x", "y"]),
         ["x", "y"],
         ("24 rows repeat",),
+    ),
+    Shape(
+        "one row a box, with sizes and places",
+        "by `data.columns`",
+        table("filename,width,class,xmin", ["48"], ["rbc", "wbc"], ["1"]) + table("", ["48"], ["rbc", "wbc"], ["9"]),
+        ["rbc", "wbc"],
+        reading=Reading(labels=("class",), rows="add"),
+    ),
+    Shape(
+        "medical table: headings with blanks, lists by bars",
+        "by `data.columns`",
+        table(
+            "Image Index,Finding Labels,Follow-up #,Patient ID,View Position",
+            ["No Finding", "Effusion|Mass", "Mass", "Nodule"],
+            ["0"],
+            ["7", "7", "8"],
+            ["PA"],
+        ),
+        ["No Finding", "Effusion|Mass", "Mass", "Nodule"],
+        reading=Reading(image="Image Index", labels=("Finding Labels",), reserved=frozenset(["Patient ID"])),
+    ),
+    Shape(
+        "group in the first column, names without ending",
+        "by `data.columns`",
+        "lesion_id,image_id,dx,age\n"
+        + "".join(f"H{n // 2},p{n:02d},{dx},{40.0 + n}\n" for n, dx in enumerate(cycled(["nv", "mel", "bkl"]))),
+        ["nv", "mel", "bkl"],
+        ("without their ending",),
+        reading=Reading(image="image_id", labels=("dx",), reserved=frozenset(["lesion_id"])),
     ),
     Shape(
         "names without ending",
@@ -329,6 +367,13 @@ SHAPES = [
         table("f,label", IDS),
         INSECTS,
         classes=("c.json", '{"ant": 0, "bee": 1, "wasp": 2}'),
+    ),
+    Shape(
+        "classes: table with any header, several labels an image",
+        "named",
+        table("id,attribute_ids", ["0 2", "2", "1 0"]),
+        ["tag::ant|tag::wasp", "tag::wasp", "tag::bee|tag::ant"],
+        classes=("c.csv", "attribute_id,attribute_name\n0,tag::ant\n1,tag::bee\n2,tag::wasp\n"),
     ),
     Shape("classes: a name a line", "named", table("f,label", IDS), INSECTS, classes=("c.txt", "ant\nbee\nwasp\n")),
     Shape(
@@ -428,17 +473,79 @@ def test_annotations_in_deeper_folders_and_in_upper_case(tmp_path: Path) -> None
     assert counts(dataset) == {"x": 2, "y": 2} and dataset.absent() == []
 
 
-def test_categories_that_are_only_parents_are_no_labels(tmp_path: Path) -> None:
-    categories = [("0", "defects", None), ("1", "crack", "defects"), ("2", "void", "defects"), ("3", "void", None)]
+def coco(folder: Path, categories: Sequence[tuple[int, str, str | None]]) -> Dataset:
+    """Images of which each has the category 1 or 2, in turn."""
     content = {
         "images": [{"id": n, "file_name": file} for n, file in enumerate(FILES)],
-        "categories": [{"id": int(id), "name": name, "supercategory": above} for id, name, above in categories],
+        "categories": [{"id": id, "name": name, "supercategory": above} for id, name, above in categories],
         "annotations": [{"image_id": n, "category_id": 1 + n % 2, "iscrowd": n % 2} for n in range(ROWS)],
     }
-    (tmp_path / "a.json").write_text(json.dumps(content))
-    dataset = read_dataset(touched(tmp_path / "images", FILES), tmp_path / "a.json")
+    (folder / "a.json").write_text(json.dumps(content))
+    return read_dataset(touched(folder / "images", FILES), folder / "a.json")
+
+
+def test_categories_that_are_only_parents_are_no_labels(tmp_path: Path) -> None:
+    categories = [(0, "defects", None), (1, "crack", "defects"), (2, "void", "defects"), (3, "void", None)]
+    dataset = coco(tmp_path, categories)
     assert counts(dataset) == {"crack": 12, "void": 12}
     assert "'defects' is left out" in " ".join(dataset.notes)
+
+
+def test_equal_category_names_are_one_label_where_all_but_one_are_empty(tmp_path: Path) -> None:
+    dataset = coco(tmp_path, [(0, "cells", None), (1, "cells", "cells"), (2, "blast", "cells")])
+    assert counts(dataset) == {"blast": 12, "cells": 12}
+    assert "'cells' is listed 2 times" in " ".join(dataset.notes)
+    with pytest.raises(ConfigError, match="two categories are named 'cells'"):
+        coco(tmp_path, [(1, "cells", None), (2, "cells", None)])
+
+
+def test_absolute_names_inside_the_image_folder(tmp_path: Path) -> None:
+    images = touched(tmp_path / "images", FILES)
+    (tmp_path / "labels.csv").write_text(table("image,label", ["shoe", "bag"]).replace("\np", f"\n{images}/p"))
+    dataset = read_dataset(images, tmp_path / "labels.csv")
+    assert sorted(dataset.files) == FILES and counts(dataset) == {"bag": 12, "shoe": 12} and not dataset.absent()
+
+
+def test_an_annotated_image_that_is_listed_twice(tmp_path: Path) -> None:
+    images = [{"id": n, "file_name": file} for n, file in enumerate(FILES)]
+    content = {"images": [*images, images[0]], "categories": [{"id": n, "name": INSECTS[n]} for n in range(2)]}
+    content["annotations"] = [{"image_id": n, "category_id": n % 2} for n in range(ROWS)]
+    touched(tmp_path / "images", FILES)
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert counts(read_dataset(tmp_path / "images", tmp_path / "a.json")) == {"ant": 12, "bee": 12}
+    content["images"][-1] = {"id": 0, "file_name": "other.jpg"}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="two images have the id 0; give each its own"):
+        read_dataset(tmp_path / "images", tmp_path / "a.json")
+
+
+def test_names_in_another_unicode_composition(tmp_path: Path) -> None:
+    """As macOS writes them: a letter and its accent apart."""
+    names = ["Käfer 1.jpg", "Müller/é.jpg", "plain.jpg"]
+    apart = [unicodedata.normalize("NFD", name) for name in names]
+    images = touched(tmp_path / "images", apart)
+    (tmp_path / "labels.csv").write_text("f,label\n" + "".join(f"{name},{n % 2}\n" for n, name in enumerate(names)))
+    dataset = read_dataset(images, tmp_path / "labels.csv")
+    assert sorted(dataset.files) == sorted(apart) and dataset.absent() == []
+    assert "2 file names were matched in another Unicode composition (first: Käfer 1.jpg" in " ".join(dataset.notes)
+
+
+def test_images_with_an_uncertain_label_are_dropped(tmp_path: Path) -> None:
+    text = table("Path,Edema,Mass,age", ["1", "0", "-1"], ["0", "1", "1"], ["30", "40", "50"])
+    (tmp_path / "labels.csv").write_text(text)
+    images = touched(tmp_path / "images", FILES)
+    dataset = read_dataset(images, tmp_path / "labels.csv", reading=Reading(uncertain="drop"))
+    assert counts(dataset) == {"Edema": 8, "Mass": 8} and len(dataset.files) == 16
+    assert dataset.rejected[:1] == (("p02.jpg", "label 'Edema' is uncertain"),) and len(dataset.rejected) == 8
+    assert dataset.columns["age"].tolist() == ["30", "40"] * 8
+    assert "8 cells are -1, uncertain: read as a reason to leave the image out (data.uncertain)" in dataset.notes
+
+
+def test_what_thaw_wrote_among_the_images_is_no_data(tmp_path: Path) -> None:
+    names = [f"{label}/{n}.jpg" for label in INSECTS[:2] for n in range(3)]
+    folder = touched(tmp_path, [*names, "results/one/events.jsonl", "results/one/search.yaml", "results/one/a.png"])
+    dataset = read_dataset(folder)
+    assert counts(dataset) == {"ant": 3, "bee": 3} and ("results", "written by Thaw") in dataset.ignored
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])

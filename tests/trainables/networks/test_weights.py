@@ -6,8 +6,11 @@ import argparse
 import hashlib
 import os
 import pickle
+import socket
 import sys
+import threading
 import time
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,7 @@ from torch import Tensor
 from tests.conftest import ROOT
 from thaw.spaces import ConfigError
 from thaw.trainables.networks.table import architecture
-from thaw.trainables.networks.weights import SOURCES, digest, is_pretrained, load_pretrained
+from thaw.trainables.networks.weights import SOURCES, answers, digest, is_pretrained, load_pretrained
 
 NAME = "mobilenet_v3_small"
 REAL = ROOT.parent / "shared" / "weights" / "mobilenet_v2-imagenet.pth"
@@ -262,6 +265,17 @@ def test_a_download_is_checked_by_the_hash_in_its_name(no_network: Path, state: 
     with pytest.raises(RuntimeError, match="hash"):
         SOURCES["url"].fetch(bad.as_uri())
     assert not SOURCES["url"].path(bad.as_uri()).exists()
+
+
+def test_whether_a_place_answers_is_known_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        assert not answers(f"http://127.0.0.1:{silent.getsockname()[1]}/", 0.2)
+        assert time.monotonic() - started < 5
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        assert answers(f"http://127.0.0.1:{server.server_port}/", 20)
 
 
 def test_an_absent_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
