@@ -264,6 +264,7 @@ def killed_at_the_end() -> Iterator[list[subprocess.Popen[Any]]]:
             process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_sigterm_is_status_143_and_leaves_no_process(
     tmp_path: Path, squares: Path, cache: Path, killed_at_the_end: list[subprocess.Popen[Any]]

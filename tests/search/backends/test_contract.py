@@ -33,7 +33,16 @@ from thaw.trainables.messages import EpochRow, Report
 TWO: dict[str, Any] = {"space": {"dropout": [0.2, 0.3]}, "training": {"epochs": 3, "patience": 0}}
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.ray) if name == "ray" else name for name in BACKENDS])
+RAY = {name: [pytest.mark.ray] if name == "ray" else [] for name in BACKENDS}
+"""Backend → marks of the tests that run on it."""
+
+SLOW_ON_RAY = [
+    pytest.param(name, marks=[*marks, *([pytest.mark.slow] if marks else [])]) for name, marks in RAY.items()
+]
+"""Backends for what another fast test has shown of Ray's hooks already: its workers take seconds to start."""
+
+
+@pytest.fixture(params=[pytest.param(name, marks=marks) for name, marks in RAY.items()])
 def backend(request: pytest.FixtureRequest) -> str:
     if request.param == "ray":
         request.getfixturevalue("ray_session")
@@ -72,6 +81,7 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_been(
     pd.testing.assert_frame_equal(comparable_history(run), comparable_history(halving), check_exact=True)
 
 
+@pytest.mark.parametrize("backend", SLOW_ON_RAY, indirect=True)
 def test_promotions_over_two_sessions(
     backend: str, stop_after: StopAfter, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
@@ -98,6 +108,7 @@ def test_a_trial_that_ran_out_of_memory_goes_on(
     pd.testing.assert_frame_equal(comparable_history(run), comparable_history(whole), check_exact=True)
 
 
+@pytest.mark.parametrize("backend", SLOW_ON_RAY, indirect=True)
 def test_a_trial_that_always_runs_out_of_memory_fails_with_advice(
     backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
@@ -111,6 +122,7 @@ def test_a_trial_that_always_runs_out_of_memory_fails_with_advice(
     assert "CUDA out of memory" in error and "try a smaller batch_size" in error and error.endswith(", 2 times")
 
 
+@pytest.mark.parametrize("backend", SLOW_ON_RAY, indirect=True)
 def test_an_exception_is_not_tried_again(
     backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
@@ -121,7 +133,13 @@ def test_an_exception_is_not_tried_again(
 
 
 @pytest.mark.parametrize(
-    ("how", "reason"), [(signal.SIGINT, "SIGINT"), (signal.SIGTERM, "SIGTERM"), (None, "time_budget")]
+    ("backend", "how", "reason"),
+    [
+        *(pytest.param(name, signal.SIGTERM, "SIGTERM", marks=marks) for name, marks in RAY.items()),
+        *(pytest.param(*param.values, signal.SIGINT, "SIGINT", marks=param.marks) for param in SLOW_ON_RAY),
+        *(pytest.param(*param.values, None, "time_budget", marks=param.marks) for param in SLOW_ON_RAY),
+    ],
+    indirect=["backend"],
 )
 def test_signals_and_the_time_budget_end_it_within_an_epoch(
     backend: str, how: signal.Signals | None, reason: str, tmp_path: Path, squares: Path, cache: Path
@@ -195,6 +213,7 @@ class Broken(Observer):
         raise LookupError("no such dashboard")
 
 
+@pytest.mark.parametrize("backend", SLOW_ON_RAY, indirect=True)
 def test_the_users_observers_hear_all_and_disturb_nothing(
     backend: str, tmp_path: Path, squares: Path, cache: Path
 ) -> None:

@@ -20,8 +20,6 @@ from thaw.search.engine.state import SearchState
 from thaw.search.sessions.tuner import run_search
 from thaw.trainables.messages import Report
 
-pytestmark = pytest.mark.usefixtures("ray_session")
-
 TWO: dict[str, Any] = {"space": {"dropout": [0.2, 0.3]}, "training": {"epochs": 3, "patience": 0}}
 
 
@@ -36,6 +34,7 @@ def pauses(run: Run) -> list[str]:
     return [event["reason"] for event in run.folder.events() if event["event"] == "trial_paused"]
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_a_worker_killed_within_a_checkpoint(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
@@ -50,12 +49,15 @@ def test_a_worker_killed_within_a_checkpoint(
             assert run.records[number].epochs[epoch]["metrics"] == row["metrics"]
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_a_worker_that_always_dies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path) -> None:
     run = search_with(standins.AlwaysDies, monkeypatch, tmp_path, squares, cache, max_failures=1)
     assert list(run.trials["status"]) == ["failed", "completed"] and len(pauses(run)) == 1
     assert run.trials.loc[0, "error"] == "the worker process died, 2 times" and run.trials.loc[0, "last_epoch"] == 1
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
 def test_checkpoints_that_cannot_be_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
@@ -82,11 +84,12 @@ def test_what_can_be_made_again_stops_no_search(
 
     monkeypatch.setattr(SearchState, "report", full_after_one)
     console = Console(record=True, quiet=False, file=open(os.devnull, "w"), width=200)  # noqa: SIM115
-    run = run_search(small_config(tmp_path, squares, cache, **TWO), console)
+    run = run_search(small_config(tmp_path, squares, cache, **TWO), console, backend="inline")
     assert list(run.trials["status"]) == ["completed", "completed"]
     assert "warning: TableFiles is left out from now on: " in console.export_text()
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path, squares: Path, cache: Path) -> None:
     killed: list[int] = []
 
