@@ -15,11 +15,6 @@ from selenium.webdriver.chrome.service import Service
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
-needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None,
-    reason="no headless browser: install chromium and chromium-driver (Debian's names), see docs/development.md",
-)
-
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -73,7 +68,9 @@ class Browser:
 
 @contextmanager
 def browser(profile: Path) -> Iterator[Browser]:
-    """A browser with an empty profile folder, closed afterwards."""
+    """A browser with an empty profile folder, closed afterwards; without one the test is skipped."""
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("no headless browser: install chromium and chromium-driver, see docs/development.md")
     options = webdriver.ChromeOptions()
     options.binary_location = str(CHROMIUM)
     for flag in (*FLAGS, f"--user-data-dir={profile}"):

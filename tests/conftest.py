@@ -103,15 +103,6 @@ def resnet18_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture(scope="session")
-def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a report on 130 trials in whose folder every name is hostile; drawing it takes seconds."""
-    from tests.hostile import hostile_run
-    from thaw.analysis.report import write_report
-
-    return write_report([hostile_run(tmp_path_factory.mktemp("hostile"), 130)])
-
-
 @pytest.fixture
 def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunFolder, int | None], None]:
     """Interrupt searches in a folder once the log holds so many epochs; None for not any more."""

@@ -1,19 +1,24 @@
-"""The report's page in a real browser: it sorts, filters, draws, stays in its window and asks nobody for anything."""
+"""The report's page, its elements and in a real browser: it sorts, filters, draws and asks nobody for anything."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from tests.browser import LIMIT, Browser, browser, needs_chromium
-from tests.hostile import HOSTILE
-from thaw.analysis.run import Run, load_run
+from tests.browser import LIMIT, Browser, browser
+from tests.hostile import HOSTILE, hostile_run
+from tests.page_elements import Elements
+from thaw.analysis.plots import PLOTS
+from thaw.analysis.report import write_report
+from thaw.analysis.run import Run
 
-pytestmark = needs_chromium
 TRIALS = 130
 
 CELLS = """
@@ -37,19 +42,65 @@ COUNT = "return document.querySelector('.count').textContent"
 
 
 @pytest.fixture(scope="module")
-def page(hostile_report: Path) -> Path:
-    return hostile_report
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return hostile_run(tmp_path_factory.mktemp("hostile"), TRIALS)
 
 
 @pytest.fixture(scope="module")
-def run(hostile_report: Path) -> Run:
-    return load_run(hostile_report.parent.parent)
+def page(run: Run) -> Path:
+    """A report on a run in whose folder every name is hostile; drawing it takes seconds."""
+    return write_report([run])
 
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with browser(tmp_path_factory.mktemp("profile")) as started:
         yield started
+
+
+def test_hostile_names_stay_text(page: Path) -> None:
+    elements = Elements(page)
+    assert not [image for image in elements.all("img") if image.get("onerror")]
+    assert all(str(image["src"]).startswith("data:image/") for image in elements.all("img"))
+    assert all(script.get("src") is None for script in elements.all("script"))
+    loads = [element for tag, element in elements.found if tag in ("link", "iframe", "object", "base")]
+    assert loads == [{"rel": "icon", "href": "data:,"}]
+    kinds = [kind for kind, _ in elements.scripts]
+    assert kinds.count("rows") == 1 and kinds.count(None) == 2, "plotly and the page's own; nothing that a name opened"
+    rows = json.loads(dict(elements.scripts)["rows"])
+    assert any(HOSTILE[1] in str(row[-1]) for row in rows["rows"])
+    for kind, text in elements.scripts:
+        if kind == "plotly":
+            assert "<script" not in json.dumps(json.loads(text))
+
+
+def test_every_picture_has_its_words_and_files(page: Path) -> None:
+    elements = Elements(page)
+    pictures = elements.all("img")
+    assert len(pictures) == len(elements.all("figure")) >= 15
+    assert all(len(str(picture["alt"])) > 40 for picture in pictures)
+    dark = [source for source in elements.all("source") if source["media"] == "screen and (prefers-color-scheme: dark)"]
+    assert len(dark) == len(pictures) and not {str(d["srcset"]) for d in dark} & {str(p["src"]) for p in pictures}
+    links = [str(link["href"]) for link in elements.all("a")]
+    files = [link for link in links if not link.startswith("#")]
+    assert all((page.parent / link).stat().st_size > 0 for link in files)
+    for name in PLOTS:
+        made = {f"plots/{name}.png", f"plots/{name}.svg", f"tables/{name}.csv"} & set(files)
+        assert len(made) in (0, 3), name
+    assert {"metrics", "trials"} <= {file.stem for file in (page.parent / "tables").iterdir()}
+    anchors = {link[1:] for link in links if link.startswith("#")}
+    assert anchors <= {element.get("id") for _, element in elements.found}
+    assert len(pd.read_csv(page.parent / "tables" / "trials.csv")) == TRIALS
+
+
+def test_headings_and_landmarks_lead_through_the_page(page: Path) -> None:
+    elements = Elements(page)
+    levels = [int(tag[1]) for tag, _ in elements.found if len(tag) == 2 and tag[0] == "h" and tag[1].isdigit()]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert {"header", "nav", "main", "footer"} <= {tag for tag, _ in elements.found}
+    assert len(elements.all("table")) == len(elements.all("caption"))
+    assert elements.all("html")[0]["lang"] == "en" and elements.all("noscript")
 
 
 def wait_until(true: Callable[[], Any]) -> None:

@@ -7,8 +7,6 @@ import math
 import subprocess
 import sys
 from contextlib import ExitStack
-from html.parser import HTMLParser
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import yaml
 from tests.conftest import ROOT
 from tests.hostile import HOSTILE
 from tests.mounts import read_only
+from tests.page_elements import Elements
 from tests.synthetic_runs import synthetic_run
 from thaw.analysis.plots import PLOTS
 from thaw.analysis.report import write_report
@@ -32,34 +31,6 @@ from thaw.analysis.run import Run, load_run
 from thaw.analysis.words import duration
 from thaw.search.cli import run as command
 from thaw.spaces import ConfigError, TrialConfig, measured
-
-
-class Elements(HTMLParser):
-    """What a browser would make of a page: its elements, and the text of each script."""
-
-    def __init__(self, page: Path) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.scripts: list[tuple[str | None, str]] = []
-        self._script: str | bool | None = False
-        self.feed(page.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag == "script":
-            self.scripts.append((dict(attrs).get("class"), ""))
-            self._script = True
-
-    def handle_endtag(self, tag: str) -> None:
-        self._script = False
-
-    def handle_data(self, data: str) -> None:
-        if self._script:
-            kind, text = self.scripts[-1]
-            self.scripts[-1] = (kind, text + data)
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.found if name == tag]
 
 
 def metrics(value: float, **others: float) -> dict[str, float]:
@@ -239,6 +210,14 @@ def test_a_confirmation_that_cannot_be_read_says_what_to_do(tmp_path: Path, text
         confirmation(run)
 
 
+@pytest.fixture
+def few_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three plots, for what does not depend on which: all of them take ten seconds."""
+    few = ("best_so_far", "learning_curves", "label_distribution")
+    monkeypatch.setattr("thaw.analysis.report.page.PLOTS", {name: PLOTS[name] for name in few})
+
+
+@pytest.mark.usefixtures("few_plots")
 def test_a_report_of_a_run_that_cannot_be_written_goes_elsewhere(tmp_path: Path) -> None:
     run = by_hand(tmp_path / "run", confirmed=True)
     with read_only(run.folder.path):
@@ -264,51 +243,7 @@ def test_a_confirmation_is_shown(tmp_path: Path) -> None:
     assert found.leaders["trial"].to_list() == [1, 0] and found.paired["folds won"].to_list() == [5]
 
 
-def test_hostile_names_stay_text(hostile_report: Path) -> None:
-    page = Elements(hostile_report)
-    assert not [image for image in page.all("img") if image.get("onerror")]
-    assert all(str(image["src"]).startswith("data:image/") for image in page.all("img"))
-    assert all(script.get("src") is None for script in page.all("script"))
-    loads = [element for tag, element in page.found if tag in ("link", "iframe", "object", "base")]
-    assert loads == [{"rel": "icon", "href": "data:,"}]
-    kinds = [kind for kind, _ in page.scripts]
-    assert kinds.count("rows") == 1 and kinds.count(None) == 2, "plotly and the page's own; nothing that a name opened"
-    rows = json.loads(dict(page.scripts)["rows"])
-    assert any(HOSTILE[1] in str(row[-1]) for row in rows["rows"])
-    for kind, text in page.scripts:
-        if kind == "plotly":
-            assert "<script" not in json.dumps(json.loads(text))
-
-
-def test_every_picture_has_its_words_and_files(hostile_report: Path) -> None:
-    page = Elements(hostile_report)
-    pictures = page.all("img")
-    assert len(pictures) == len(page.all("figure")) >= 15
-    assert all(len(str(picture["alt"])) > 40 for picture in pictures)
-    dark = [source for source in page.all("source") if source["media"] == "screen and (prefers-color-scheme: dark)"]
-    assert len(dark) == len(pictures) and not {str(d["srcset"]) for d in dark} & {str(p["src"]) for p in pictures}
-    links = [str(link["href"]) for link in page.all("a")]
-    files = [link for link in links if not link.startswith("#")]
-    assert all((hostile_report.parent / link).stat().st_size > 0 for link in files)
-    for name in PLOTS:
-        made = {f"plots/{name}.png", f"plots/{name}.svg", f"tables/{name}.csv"} & set(files)
-        assert len(made) in (0, 3), name
-    assert {"metrics", "trials"} <= {file.stem for file in (hostile_report.parent / "tables").iterdir()}
-    anchors = {link[1:] for link in links if link.startswith("#")}
-    assert anchors <= {element.get("id") for _, element in page.found}
-    assert len(pd.read_csv(hostile_report.parent / "tables" / "trials.csv")) == 130
-
-
-def test_headings_and_landmarks_lead_through_the_page(hostile_report: Path) -> None:
-    page = Elements(hostile_report)
-    levels = [int(tag[1]) for tag, _ in page.found if len(tag) == 2 and tag[0] == "h" and tag[1].isdigit()]
-    assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in pairwise(levels))
-    assert {"header", "nav", "main", "footer"} <= {tag for tag, _ in page.found}
-    assert len(page.all("table")) == len(page.all("caption"))
-    assert page.all("html")[0]["lang"] == "en" and page.all("noscript")
-
-
+@pytest.mark.usefixtures("few_plots")
 def test_unusual_runs_and_several_of_them(tmp_path: Path) -> None:
     """No trial yet, one trial, only failures and one still going, side by side."""
     runs = [
