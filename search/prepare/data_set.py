@@ -111,6 +111,8 @@ def data_facts(config: SearchConfig, dataset: Dataset, notes: Sequence[str] = ()
     for files, what in ((absent, "are absent from"), ([file for file, _ in unreadable], "cannot be read in")):
         if files:
             said.append(f"{len(files)} images {what} {dataset.root} (first: {', '.join(files[:3])})")
+    if unlisted := dataset.unlisted():
+        said.append(f"{len(unlisted)} images beside them are in no row and not used (first: {', '.join(unlisted[:3])})")
     try:
         places = given_places(dataset, config.data.split.column)
         said += group_notes(dataset, config.data.split.group)

@@ -25,7 +25,8 @@ def read_coco(source: Source) -> Rows:
     content = json_of(labels, "labels")
 
     def wrong(message: str) -> ConfigError:
-        return ConfigError(f"{labels}: {message}; needs COCO's object annotations", key="labels")
+        instead = 'or a list of objects such as {"file_name": "a.jpg", "label": "cat"}'
+        return ConfigError(f"{labels}: {message}; needs COCO's object annotations, {instead}", key="labels")
 
     def value(entry: Any, key: str, where: str) -> Any:
         if not isinstance(entry, dict) or key not in entry:
@@ -117,6 +118,12 @@ def read_voc(source: Source) -> Rows:
                 raise ConfigError(f"{path}: has no {key!r}; needs Pascal VOC annotations", key="labels")
         files.append(file if folder == "." or source.files.exact(file) else f"{folder}/{file}")
         sets.append(frozenset(names))
+    if not files:
+        others = f", but {len(ignored)} others (first: {ignored[0][0]})" if ignored else ""
+        raise ConfigError(
+            f"{labels}: holds no annotation (.xml){others}; a folder of labels needs Pascal VOC files, one an image",
+            key="labels",
+        )
     return Rows(files, sets, ignored=tuple(ignored))
 
 

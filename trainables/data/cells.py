@@ -69,6 +69,10 @@ def label_sets(
             plain.append(cell)
         else:
             sets[cell] = listed
+    if separator == "auto" and plain and all(re.fullmatch(r"\[.*\]", cell.strip()) for cell in plain):
+        # Lists without quotes: every cell is one.
+        sets |= {cell: [part.strip() for part in cell.strip()[1:-1].split(",")] for cell in plain}
+        plain = []
     if len(sets) > len(missing):
         notes.append(f"cells of {column!r} are read as lists")
         _refuse_vectors([sets[cell] for cell in sets if cell not in missing], column)
@@ -76,6 +80,8 @@ def label_sets(
         raise CellError(f"labels in column {column!r} run over several lines; close the quote before them")
     stripped = {cell: cell.strip() for cell in plain}
     sign = _separator(column, set(stripped.values()), known, separator, notes)
+    if separator == "auto" and sign is None:
+        _hint(column, set(stripped.values()), notes)
     whole = []
     for cell, text in stripped.items():
         sets[cell] = [text] if sign is None else [part for part in _split(text, sign) if part]
@@ -84,7 +90,7 @@ def label_sets(
     if separator == "auto" and sign is not None and len(stripped) == len(plain) and plain:
         _refuse_vectors([sets[cell] for cell in plain], column)
     labels = {label for parts in sets.values() for label in parts}
-    _say_variants(labels | set(whole), notes)
+    say_variants(labels | set(whole), notes)
     if not labels <= known:
         _refuse_numbers(column, labels)
         images = sum(times[cell] for cell in times if cell not in missing)
@@ -142,24 +148,41 @@ def _refuse_vectors(lists: list[list[str]], column: str) -> None:
             )
 
 
+HINTS = "+/&"
+"""Signs that may separate labels but stand in names as well, so that the user has to say it."""
+
+
+def _hint(column: str, cells: set[str], notes: list[str]) -> None:
+    """A note where all parts of some cells by another sign stand alone elsewhere."""
+    for sign in HINTS:
+        joined = [cell for cell in cells if sign in cell and all(part in cells for part in _split(cell, sign))]
+        if joined:
+            notes.append(
+                f"{min(joined)!r} in {column!r} is one label, though its parts are labels, too; "
+                f"data.separator: {sign!r} would take it apart"
+            )
+            return
+
+
 def _decimal(text: str) -> bool:
     return bool(re.fullmatch(r"[-+]?(\d*\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+)", text)) and not float(text).is_integer()
 
 
 def _refuse_numbers(column: str, labels: set[str]) -> None:
-    if not any(map(_decimal, labels)):
+    numbers = {re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", label): label for label in labels}
+    if not any(map(_decimal, numbers)):
         return
     try:
-        [float(label) for label in labels]
+        [float(number) for number in numbers]
     except ValueError:
         return
-    example = next(filter(_decimal, sorted(labels)))
+    example = numbers[next(filter(_decimal, sorted(numbers)))]
     raise CellError(
         f"column {column!r} holds numbers such as {example}, which name no class; choose another by data.columns.labels"
     )
 
 
-def _say_variants(labels: Iterable[str], notes: list[str]) -> None:
+def say_variants(labels: Iterable[str], notes: list[str]) -> None:
     """Labels that differ in case, Unicode composition or outer blanks only are said."""
     same: dict[str, set[str]] = defaultdict(set)
     for label in labels:
@@ -206,7 +229,8 @@ def _behave_like_lists(parts: dict[str, list[str]], cells: set[str], sign: str) 
     if not several:
         return True
     if all(re.fullmatch(r"-?\d+", part) for found in parts.values() for part in found):
-        return True
+        # 0,05 is a number with a decimal comma.
+        return not any(re.fullmatch(r"0\d+", part) for found in parts.values() for part in found[1:])
     alone = (cells - parts.keys()) | {found[0] for found in parts.values() if len(found) == 1}
     companies = Counter(part for found in several.values() for part in set(found))
 

@@ -15,6 +15,9 @@ NAME_WORDS = ("name", "names", "label", "labels", "class", "classes", "title", "
 ID_WORDS = ("id", "ids", "index", "idx", "number", "code", "key")
 """Words in the headings of a table of names and ids."""
 
+WHOLE = r"\d+(\.0)?"
+"""Numbers as label files write them; pandas writes 1.0 where a value is missing."""
+
 
 def read_class_names(path: Path) -> ClassNames:
     """The labels that a file lists: JSON ``{id: name}``, ``{name: id}`` or ``[name, …]``, a table of ids and names with
@@ -57,9 +60,9 @@ class ClassNames:
         Places count from 0, unless the numbers used reach the number of names and never 0.
         """
         used = set(used)
-        if not self.listed or not used or not all(re.fullmatch(r"\d+", label) for label in used) or used & self.known:
+        if not self.listed or not used or not all(re.fullmatch(WHOLE, label) for label in used) or used & self.known:
             return self.names
-        numbers = {int(label) for label in used}
+        numbers = {int(float(label)) for label in used}
         first = 1 if 0 not in numbers and max(numbers) == len(self.names) else 0
         notes.append(f"labels are numbers of the listed names, from {first}")
         return {str(place): name for place, name in enumerate(self.names.values(), first)}

@@ -23,6 +23,9 @@ from thaw.trainables.data.tables import (
     spread,
 )
 
+PRESENCE_HEADINGS = ("confidence", "present", "presence", "is_present")
+"""Headings of a column that may say whether the image has the label of its row."""
+
 ENOUGH = 10
 """Rows from which on it is no accident that some columns hold exactly one 1 a row."""
 
@@ -57,6 +60,7 @@ def rows_of(table: Table, source: Source) -> Rows:
     """
     path = source.place
     roles = _roles(table, source)
+    _check_present(table, roles, source)
     notes = [*table.notes, *roles.notes]
     files = [cell.strip() for cell in table.columns[roles.image]]
     rejected: tuple[tuple[str, str], ...] = ()
@@ -148,6 +152,8 @@ def _roles(table: Table, source: Source) -> _Roles:
             "data.columns.labels, or give a 0/1 column for each label",
             key="labels",
         )
+    if others := [name for name in measured if name not in binary_columns and not is_binary(table.columns[name])]:
+        notes.append(f"columns that are no labels: {_first(others)}")
     return _Roles(image, tuple(binary_columns), True, notes)
 
 
@@ -184,20 +190,59 @@ def _one_hot(columns: list[str], table: Table, notes: list[str]) -> list[str]:
     Where most of them, side by side, hold exactly one 1 in every row, they are the whole table of labels, and the
     others mean something else.
     """
-    if len(columns) > 2 and len(table) >= ENOUGH:
-        yes = [cell for cell, value in BINARY.items() if value == 1]
-        ones = np.array([[cell.strip().lower() in yes for cell in table.columns[name]] for name in columns])
-        for size in range(len(columns) - 1, len(columns) // 2, -1):
-            for start in range(len(columns) - size + 1):
-                if (ones[start : start + size].sum(axis=0) == 1).all():
-                    run = columns[start : start + size]
-                    rest = ", ".join(name for name in columns if name not in run)
-                    notes.append(
-                        f"0/1 columns left out: {rest}; {', '.join(run[:10])} already make one label an image "
-                        "(data.columns.labels says otherwise)"
-                    )
-                    return run
+    run = _one_each(columns, table) if len(columns) > 2 and len(table) >= ENOUGH else None
+    if run:
+        rest = ", ".join(name for name in columns if name not in run)
+        notes.append(
+            f"0/1 columns left out: {rest}; {_first(run)} already make one label an image (data.columns.labels says "
+            "otherwise)"
+        )
+        return run
     if columns:
-        more = f" and {len(columns) - 10} more" if len(columns) > 10 else ""
-        notes.append(f"labels are the 0/1 columns {', '.join(columns[:10])}{more}")
+        notes.append(f"labels are the 0/1 columns {_first(columns)}")
     return columns
+
+
+def _one_each(columns: list[str], table: Table) -> list[str] | None:
+    """The longest run of more than half of the columns with exactly one 1 in every row; None if it is all of them."""
+    yes = {cell for cell, value in BINARY.items() if value == 1}
+    ones = np.empty((len(columns), len(table)), bool)
+    for number, name in enumerate(columns):
+        said = {cell: cell.strip().lower() in yes for cell in set(table.columns[name])}
+        ones[number] = [said[cell] for cell in table.columns[name]]
+    totals = np.concatenate([[0], np.cumsum(ones.sum(axis=1))])
+    for size in range(len(columns), len(columns) // 2, -1):
+        # As many 1 as rows, before row by row is asked.
+        for start in np.flatnonzero(totals[size:] - totals[: len(totals) - size] == len(table)):
+            if (ones[start : start + size].sum(axis=0) == 1).all():
+                return columns[start : start + size] if size < len(columns) else None
+    return None
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more
+
+
+def _check_present(table: Table, roles: _Roles, source: Source) -> None:
+    """A column beside the labels that says 0 for a label which the image does not have.
+
+    Open Images lists what was looked for and not found with a confidence of 0.
+
+    Raises:
+        ConfigError: there is one, and the search file does not say that all rows count.
+    """
+    for name in table.columns:
+        if heading(name) not in PRESENCE_HEADINGS or name in (roles.image, *roles.labels) or roles.binary:
+            continue
+        absent = sum(BINARY.get(cell.strip().lower()) == 0 for cell in table.columns[name])
+        if not absent or not is_binary(table.columns[name]):
+            continue
+        message = f"column {name!r} says 0 in {absent} rows, as if their images did not have the label"
+        if not source.reading.labels:
+            raise ConfigError(
+                f"{source.place}: {message}; remove these rows, or name the column of labels by data.columns.labels "
+                "to use all rows",
+                key="labels",
+            )
+        roles.notes.append(f"{message}; all rows are used")

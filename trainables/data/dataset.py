@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from thaw.spaces.errors import ConfigError, did_you_mean
-from thaw.trainables.data.class_names import ClassNames, read_class_names
+from thaw.trainables.data.cells import say_variants
+from thaw.trainables.data.class_names import WHOLE, ClassNames, read_class_names
 from thaw.trainables.data.decoding import Rejected, decode_image
 from thaw.trainables.data.formats import FROM_IMAGES, READERS, detect_format
 from thaw.trainables.data.label_files import Rows, looks_like_image
@@ -84,6 +85,18 @@ class Dataset:
             for file in self.files
             if (names := folders[posixpath.dirname(file)]) is not None and posixpath.basename(file) not in names
         ]
+
+    def unlisted(self) -> list[str]:
+        """The visible images beside those of the label file that it does not name."""
+        if self.by_folder:
+            return []
+        named = {*self.files, *(file for file, _ in self.rejected)}
+        found = []
+        for folder in sorted(set(map(posixpath.dirname, self.files))):
+            names = sorted(name for name in listing(self.root / folder) or () if looks_like_image(name))
+            files = [posixpath.join(folder, name) for name in names if not name.startswith(".")]
+            found += [file for file in files if file not in named]
+        return found
 
     def unreadable(self) -> list[tuple[str, str]]:
         """(file, reason) of files that are not called like an image and are none that can be read here.
@@ -164,11 +177,14 @@ def read_dataset(
         _sorted_labels({label for one in set(joined.labels) for label in one}) if names is None else [*names.values()]
     )
     if len(order) < 2:
-        raise ConfigError(
-            f"{place}: needs two labels or more, got {', '.join(order) or 'none'}; "
-            "for one label against the rest, label the others too (for instance with none)",
-            key=key,
-        )
+        few = "for one label against the rest, label the others too (for instance with none)"
+        if any(reason == CONTRADICTING for _, reason in joined.rejected):
+            few = f"images whose rows have different labels are left out; {joined.advice}"
+        elif format == "folders" and order:
+            few += f"; if the folders in {order[0]} are the labels, end data.images with it"
+        raise ConfigError(f"{place}: needs two labels or more, got {', '.join(order) or 'none'}; {few}", key=key)
+    if format not in ("csv", "imagefolder"):  # their cells are looked at one by one
+        say_variants(order, notes)
     _check_order(order, len(joined.labels), place)
     kept = joined.rows
     return Dataset(
@@ -232,6 +248,7 @@ def _named(
     if names is None:
         return rows.labels, None
     known = {name: name for name in names.values()} | names
+    known = {f"{id}.0": name for id, name in names.items() if re.fullmatch(WHOLE, id)} | known
     unknown = sorted(used - known.keys())
     if unknown:
         message = f"label {unknown[0]!r} is not listed in {source}; add it there, or correct the label file"

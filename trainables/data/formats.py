@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.annotations import read_coco, read_voc
 from thaw.trainables.data.csv_labels import read_csv, read_paper
 from thaw.trainables.data.label_files import Rows, bytes_of, text_of
@@ -40,6 +41,12 @@ def detect_format(source: Source) -> str:
     if bytes_of(labels, "labels")[:4] == PARQUET:
         return "csv"
     text = text_of(labels, "labels").strip()
+    if text.startswith("<"):
+        raise ConfigError(
+            f"{labels}: is XML; only a folder of Pascal VOC files, one an image, is read; export the labels as CSV or "
+            "COCO",
+            key="labels",
+        )
     first_line, _, more = text.partition("\n")
     lines = first_line.startswith("{") and first_line.rstrip().endswith("}") and more
     if lines or re.match(r"\[\s*\{", text) or labels.suffix.lower() in (".jsonl", ".ndjson"):

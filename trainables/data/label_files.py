@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ IMAGE_SUFFIXES = (
     *(".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
 )
 """How names of image files end, in lower case."""
+
+CONTROLS = re.compile(r"[\x80-\x84\x86-\x9f]")
+"""Signs that no text holds, but text in another encoding than it is read in; all but the line break NEL."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,32 @@ def text_of(path: Path, key: str) -> str:
     text = decoded(bytes_of(path, key))
     if "\0" in text:
         raise ConfigError(f"{path}: is not a text file, it holds zero bytes; choose another", key=key)
-    return text
+    if CONTROLS.search(text):
+        raise ConfigError(
+            f"{path}: is neither UTF-8 nor Windows-1252 (western European); save it as UTF-8, or choose a text file",
+            key=key,
+        )
+    # Files that were joined hold one at each joint.
+    return text.replace("\n\ufeff", "\n")
 
 
 def decoded(raw: bytes) -> str:
-    """UTF-8, with or without byte order mark, UTF-16 with one, or else Latin-1."""
+    """UTF-8, with or without byte order mark, UTF-16 with one, or else Windows-1252 or Latin-1."""
     marked = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16" if marked else "utf-8-sig", "cp1252"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("latin-1")
+
+
+def is_unicode(raw: bytes) -> bool:
+    """Whether :func:`decoded` need not guess."""
     try:
-        return raw.decode("utf-16" if marked else "utf-8-sig")
+        return bool(raw.decode("utf-8")) or not raw
     except UnicodeDecodeError:
-        return raw.decode("latin-1")
+        return raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
 
 
 def json_of(path: Path, key: str) -> Any:

@@ -12,7 +12,7 @@ from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.csv_labels import read_csv
 from thaw.trainables.data.label_files import Rows, decoded, looks_like_image
 from thaw.trainables.data.own_results import holds_own_results
-from thaw.trainables.data.parts import PART_WORDS, part_of
+from thaw.trainables.data.parts import PART_WORDS, part_of, parts_of_folders
 from thaw.trainables.data.reading import Source
 
 NO_IMAGES = (
@@ -21,6 +21,12 @@ NO_IMAGES = (
     *(".txt", ".url", ".xls", ".xlsx", ".xml", ".yaml", ".yml", ".zip"),
 )
 """Endings of files that lie beside images and are none. Any other ending may be an image that cannot be read here."""
+
+NO_LABELS = (
+    *("images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "labels", "annotations", "imagesets"),
+    *("masks", "mask", "segmentationclass", "segmentationobject", "groundtruth", "ground_truth", "gt"),
+)
+"""Folders of a data set that are no labels if there are no others, in upper or lower case."""
 
 METADATA = tuple(f"metadata.{ending}" for ending in ("csv", "jsonl", "parquet"))
 """Names of the table that the `imagefolder` format of Hugging Face puts beside the images."""
@@ -67,11 +73,12 @@ def read_folders(source: Source) -> Rows:
     """A folder for each label below the image folder; whatever lies deeper belongs to it.
 
     Where the folders on top are called train, val, test or the like, they are the split, and the folders in them are
-    the labels. Links are followed, also to folders elsewhere, and each folder is read once for a label, so that links
-    in a circle end. Hidden files and folders are left out, and so is what Thaw wrote.
+    the labels; a folder in between that repeats the name, or is called images, is passed through. Links are followed,
+    also to folders elsewhere, and each folder is read once for a label, so that links in a circle end. Hidden files and
+    folders are left out, and so is what Thaw wrote.
 
     Raises:
-        ConfigError: a folder cannot be read, or a label has no file.
+        ConfigError: a folder cannot be read, a label has no file, or the folders are no labels.
     """
     images = source.images
     if source.labels is not None:
@@ -82,25 +89,50 @@ def read_folders(source: Source) -> Rows:
     walk = _Walk(source)
     walk.add_loose(root, "")
     tops = [name for name in root.folders if not walk.leaves_out(name)]
-    named = {name: part for name in tops if (part := part_of(name)) is not None}
+    named = parts_of_folders(tops)
     split = bool(named) and (len(named) == len(tops) or len(set(named.values())) > 1)
     if split and not any(_Folder(images / name).folders for name in named):
         split = False
+    if not split:
+        _check_no_part(images, tops, named)
     labels: list[tuple[str, str, int | None]] = [(name, name, None) for name in tops]
     if split:
         labels = []
         for name in tops:
             if name in named:
-                top = _Folder(images / name)
-                walk.add_loose(top, f"{name}/")
-                labels += [(f"{name}/{label}", label, named[name]) for label in top.folders]
+                inner, top = walk.labels_below(name)
+                labels += [(f"{inner}/{label}", label, named[name]) for label in top.folders]
             else:
                 walk.rejected.append((name, f"folder beside {' and '.join(sorted(named))}"))
         words = ", ".join(f"{name} ({PART_WORDS[part]})" for name, part in named.items())
         walk.notes.append(f"the folders {words} are the split")
+    names = {label for _, label, _ in labels}
+    if len(names) > 1 and all(name.lower() in NO_LABELS for name in names):
+        raise ConfigError(
+            f"{images}: the folders {', '.join(sorted(names))} are no labels; give each label a folder of its own, or "
+            "name the folder of images by data.images and a label file by data.labels",
+            key="images",
+        )
     for folder, label, part in labels:
         walk.add_label(folder, decoded(os.fsencode(label)), part, root.identity)
     return walk.rows()
+
+
+def _check_no_part(images: Path, tops: list[str], named: dict[str, int]) -> None:
+    """A folder that is called train and holds folders alone is hardly a label beside others.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    for name in named:
+        inside = _Folder(images / name)
+        if len(inside.folders) > 1 and not inside.files:
+            other = next(top for top in tops if top not in named)
+            raise ConfigError(
+                f"{images}: {name} holds folders and no images, like a part of a split, but {other} beside it is none; "
+                "move or rename one of them",
+                key="images",
+            )
 
 
 @dataclass
@@ -128,6 +160,19 @@ class _Walk:
         self.rejected += [(prefix + file, "not in the folder of a label") for file in folder.files]
         self.ignored += [(prefix + file, "no image in the folder of a label") for file in folder.others]
         self.rejected += folder.faults(prefix)
+
+    def labels_below(self, part: str) -> tuple[str, _Folder]:
+        """The folder in which the label folders of a part lie."""
+        name, folder = part, _Folder(self.source.images / part)
+        self.add_loose(folder, f"{name}/")
+        while len(folder.folders) == 1 and not folder.files:
+            [only] = folder.folders
+            inner = _Folder(self.source.images / name / only)
+            if not inner.folders or (only != os.path.basename(name) and only.lower() not in NO_LABELS):
+                break
+            name, folder = f"{name}/{only}", inner
+            self.add_loose(folder, f"{name}/")
+        return name, folder
 
     def add_label(self, top: str, label: str, part: int | None, root: tuple[int, int]) -> None:
         before = len(self.found)

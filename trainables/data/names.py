@@ -115,8 +115,9 @@ def inside(name: str, root: Path) -> str | None:
 def match_names(names: Iterable[str], files: FileIndex, base: str, place: Path) -> tuple[dict[str, str], list[str]]:
     """Finds the file that each name means.
 
-    An exact match comes first. Of the files that no name matches exactly, one that differs only in its ending (where
-    the name has none), case, Unicode composition, or folders in front is taken if it is the only one.
+    An exact match comes first; ``../images/a.jpg`` counts from the folder of the label file. Of the files that no name
+    matches exactly, one that differs only in its ending (where the name has none), case, Unicode composition, or
+    folders in front is taken if it is the only one.
 
     Args:
         names: as the label file writes them.
@@ -134,8 +135,11 @@ def match_names(names: Iterable[str], files: FileIndex, base: str, place: Path) 
     missing: dict[str, str] = {}
     outside: set[str] = set()
     there = files.root.is_dir()
+    beside = (place if place.is_dir() else place.parent).absolute().as_posix()
     for name in dict.fromkeys(names):
         path = inside(name, files.root)
+        if path is None and name.startswith(".."):
+            path = inside(f"{beside}/{name}", files.root)
         if path is None:
             if there and ".." not in (parts := name.replace("\\", "/").strip("/").split("/")):
                 missing[name] = "/".join(part for part in parts if part)

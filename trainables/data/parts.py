@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 
 TRAIN, VALIDATION, TEST = range(3)
@@ -16,7 +17,7 @@ PART_NAMES = {
     **dict.fromkeys(("test", "testing", "tst", "holdout", "heldout"), TEST),
 }
 """What a part is called, in upper or lower case, with or without ``-``, ``_`` or a blank (``hold-out``), and with or
-without ``set``, ``split`` or ``data`` behind it."""
+without ``set``, ``split``, ``data`` or ``images`` behind it."""
 
 FLAGS = {**dict.fromkeys(("1", "1.0", "true", "yes"), True), **dict.fromkeys(("0", "0.0", "false", "no"), False)}
 """What a column such as ``is_valid`` may say, in upper or lower case."""
@@ -28,7 +29,28 @@ SPLIT_WORDS = ("split", "subset", "partition", "fold", "phase", "usage")
 def part_of(name: str) -> int | None:
     """The part that a folder or cell names; None for any other text."""
     word = re.sub(r"[\s_.-]+", "", name).casefold()
-    return PART_NAMES.get(word, PART_NAMES.get(re.sub(r"(set|split|data)$", "", word)))
+    return PART_NAMES.get(word, PART_NAMES.get(re.sub(r"(set|split|data|images|imgs|img)$", "", word)))
+
+
+def parts_of_folders(names: Iterable[str]) -> dict[str, int]:
+    """Folder → part, for those that their names make a part: alone, or beside others that differ in that word only.
+
+    Example:
+        >>> parts_of_folders(["seg_train", "seg_test", "notes"])
+        {'seg_train': 0, 'seg_test': 2}
+    """
+    families: dict[tuple[str, ...], dict[str, int]] = defaultdict(dict)
+    found = {}
+    for name in names:
+        if (part := part_of(name)) is not None:
+            found[name] = part
+        words = re.findall(r"[^\W\d_]+|\d+", name.casefold())
+        if len(named := [PART_NAMES[word] for word in words if word in PART_NAMES]) == 1:
+            families[tuple(word for word in words if word not in PART_NAMES)][name] = named[0]
+    for family in families.values():
+        if len(set(family.values())) > 1:
+            found |= family
+    return found
 
 
 def flagged_part(heading: str) -> int | None:

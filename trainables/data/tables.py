@@ -16,7 +16,7 @@ from typing import Any
 
 from thaw.spaces.csv_cells import unguarded
 from thaw.spaces.errors import ConfigError
-from thaw.trainables.data.label_files import IMAGE_SUFFIXES, bytes_of, looks_like_image, text_of
+from thaw.trainables.data.label_files import IMAGE_SUFFIXES, bytes_of, is_unicode, looks_like_image, text_of
 
 LOOKED_AT = 50
 """Rows, evenly spread, whose cells show whether a column holds file names."""
@@ -65,9 +65,11 @@ def read_table(
     Raises:
         ConfigError: it holds no table.
     """
-    if bytes_of(path, key)[:4] == PARQUET:
+    raw = bytes_of(path, key)
+    if raw[:4] == PARQUET:
         return _parquet(path, key)
     text = text_of(path, key)
+    guessed = [] if is_unicode(raw) else ["the label file is not UTF-8; it is read as Windows-1252 (western European)"]
     if re.match(r"\s*\{.*\}\s*(\n|$)", text) or re.match(r"\s*\[\s*\{", text):
         return _json_records(text, path, key)
     rows, notes = split_rows(text, path, key)
@@ -75,6 +77,10 @@ def read_table(
     header = [cell.strip() for cell in rows[0]] if headed else []
     if headed and len(rows) == 1:
         raise ConfigError(f"{path}: holds a header and no rows; give one row an image", key=key)
+    notes = guessed + notes
+    if headed and (kept := [row for row in rows[1:] if row != rows[0]]) and len(kept) < len(rows) - 1:
+        notes.append(f"{len(rows) - 1 - len(kept)} rows repeat the headings and are left out")
+        rows = [rows[0], *kept]
     names = [header[i] if headed and header[i] else f"column {i + 1}" for i in range(len(rows[0]))]
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
@@ -158,7 +164,7 @@ FILE_HEADINGS = (
 LABEL_HEADINGS = (
     *("labels", "label", "classes", "class", "tags", "tag", "categories", "category", "targets", "target"),
     *("labelname", "label_name", "class_name", "category_name", "finding_labels", "genres", "genre", "species"),
-    *("lbl", "diagnosis", "dx", "attribute_ids"),
+    *("lbl", "diagnosis", "dx", "attribute_ids", "choice"),
 )
 """Headings of a column that holds all labels of an image, the most telling first."""
 
@@ -203,11 +209,14 @@ def _has_files(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _by_blanks(text: str) -> list[list[str]] | None:
-    """Rows by blanks: as many words in every line, or a file name and all labels behind it, or one label before it."""
+    """Rows by blanks: as many words in every line, or a file name and all labels behind it, or one label before it.
+
+    File names may hold blanks themselves, so words are columns only where the first of them are files.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     rows = _evened([line.split() for line in lines])
     if len(rows[0]) > 1 and all(len(row) == len(rows[0]) for row in rows):
-        if _has_files(rows):
+        if _has_files([row[:1] for row in rows]):
             return rows
     else:
         rows = []

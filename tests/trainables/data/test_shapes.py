@@ -51,6 +51,7 @@ class Shape:
         reading: what the search file says.
         classes: name and text of ``data.classes``.
         split: column of the split, and how many train, validate and test.
+        empty: labels that no image has.
     """
 
     what: str
@@ -63,6 +64,7 @@ class Shape:
     reading: Reading = field(default_factory=Reading)
     classes: tuple[str, str] | None = None
     split: tuple[str, list[int]] | None = None
+    empty: tuple[str, ...] = ()
 
 
 GENRES = ["Drama", "Comedy|Romance", "Sci-Fi", "Drama|Romance", "Comedy"]
@@ -140,6 +142,27 @@ SHAPES = [
         ("'label' holds 24 different labels",),
     ),
     Shape(
+        "decimal commas",
+        "refused: names the column",
+        table("f;score", ["0,25", "1,5", "2,05"], sign=";"),
+        None,
+        ("'score' holds numbers such as 0,25",),
+    ),
+    Shape(
+        "lists without quotes",
+        "parts",
+        table("f,label", quoted(["[cat, dog]", "[cat]"])),
+        ["cat|dog", "cat"],
+        ("read as lists",),
+    ),
+    Shape(
+        "labels by a plus, slash or ampersand",
+        "whole, `data.separator` proposed",
+        table("f,label", ["cat", "dog", "cat+dog"]),
+        ["cat", "dog", "cat+dog"],
+        ("data.separator: '+' would take it apart",),
+    ),
+    Shape(
         "missing values",
         "no label",
         table("f,label", ["cat", "dog", "nan", "NaN", "None", "NA", "<NA>", ""]),
@@ -154,6 +177,13 @@ SHAPES = [
         ("'Cat'", "'cat'", "'cat '"),
     ),
     Shape("unusual headings", "by the cells", table("picture,creature", ["pug", "husky"]), ["pug", "husky"]),
+    Shape(
+        "headings that are repeated further below",
+        "left out, said",
+        2 * ("\ufeff" + table("f,label", ["pug", "husky"])),
+        ["pug", "husky"],
+        ("1 rows repeat the headings",),
+    ),
     Shape("no headings", "by the cells", table("", ["class", "name"]), ["class", "name"]),
     Shape(
         "`sep=;` in the first line", "read", "sep=;\n" + table("f;labels", ["pug", "husky"], sign=";"), ["pug", "husky"]
@@ -203,6 +233,14 @@ SHAPES = [
         ["Bald", "Smiling", ""],
         name="attr.txt",
     ),
+    Shape(
+        "list by blanks, names with blanks",
+        "read",
+        "".join(f"my photos/a {file} {label}\n" for file, label in zip(FILES, cycled(IDS), strict=True)),
+        IDS,
+        name="train.txt",
+        files=[f"my photos/a {file}" for file in FILES],
+    ),
     Shape("list by blanks", "read", table("", IDS, sign=" "), IDS, name="train.txt"),
     Shape(
         "list with the label first",
@@ -226,6 +264,21 @@ SHAPES = [
         table("f,cat,dog,indoors", ["1", "0"], ["0", "1"], ["1", "1", "0"]),
         ["cat", "dog"],
         ("left out: indoors",),
+    ),
+    Shape(
+        "0/1 column without a 1 in a whole table",
+        "a label",
+        table("f,MEL,NV,UNK", ["1.0", "0.0"], ["0.0", "1.0"], ["0.0"]),
+        ["MEL", "NV"],
+        ("0/1 columns MEL, NV, UNK",),
+        empty=("UNK",),
+    ),
+    Shape(
+        "0/1 columns beside numbers",
+        "numbers left out, said",
+        table("f,age,cat,dog,share", range(30, 54), ["0", "1"], ["1", "1", "0"], ["0.5", "0", "1"]),
+        ["dog", "cat|dog", "", "cat|dog", "dog", "cat"],
+        ("columns that are no labels: age, share",),
     ),
     Shape(
         "split column of yes and no among 0/1 columns",
@@ -264,6 +317,20 @@ SHAPES = [
         ["x", "y|z"],
         ("24 rows repeat",),
         reading=Reading(rows="add"),
+    ),
+    Shape(
+        "one row a label, the absent ones by `Confidence` 0",
+        "refused",
+        table("ImageID,LabelName,Confidence", ["x", "y"], ["1", "0"]),
+        None,
+        ("'Confidence' says 0 in 12 rows", "remove these rows"),
+    ),
+    Shape(
+        "one row a label, some images with one, the others with two",
+        "refused: proposes `data.rows: add`",
+        table("f,class,xmin", ["x"], ["1"]) + table("", ["x", "y"], ["2"]),
+        None,
+        ("needs two labels or more, got x", "data.rows: add"),
     ),
     Shape(
         "one row a label",
@@ -339,6 +406,21 @@ SHAPES = [
         ("folder in front",),
     ),
     Shape(
+        "names that lead from the label file into the image folder",
+        "read",
+        table("f,label", ["a", "b"]).replace("\np", "\n../images/p"),
+        ["a", "b"],
+        name="tables/labels.csv",
+    ),
+    Shape(
+        "addresses and paths of another machine",
+        "unique match",
+        table("image,choice", ["a", "b"]).replace("\np", "\nC:\\data\\s\\p"),
+        ["a", "b"],
+        ("without the folder in front",),
+        files=[f"s/{file}" for file in FILES],
+    ),
+    Shape(
         "backslashes in names",
         "read as /",
         table("f,label", ["a", "b"]).replace("\np", "\ns\\p"),
@@ -375,6 +457,13 @@ SHAPES = [
         ["tag::ant|tag::wasp", "tag::wasp", "tag::bee|tag::ant"],
         classes=("c.csv", "attribute_id,attribute_name\n0,tag::ant\n1,tag::bee\n2,tag::wasp\n"),
     ),
+    Shape(
+        "classes: numbers such as 1.0",
+        "named",
+        table("f,label", ["0.0", "1.0", "2.0"]),
+        INSECTS,
+        classes=("c.txt", "ant\nbee\nwasp\n"),
+    ),
     Shape("classes: a name a line", "named", table("f,label", IDS), INSECTS, classes=("c.txt", "ant\nbee\nwasp\n")),
     Shape(
         "classes: a name a line, numbers from 1",
@@ -392,6 +481,7 @@ def read(shape: Shape, folder: Path) -> Dataset:
         path = folder / "images" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+    (folder / shape.name).parent.mkdir(exist_ok=True)
     (folder / shape.name).write_text(shape.text, encoding="utf-8")
     classes = None
     if shape.classes is not None:
@@ -411,7 +501,7 @@ def test_every_shape_has_its_outcome(tmp_path: Path, shape: Shape) -> None:
     else:
         dataset = read(shape, tmp_path)
         expected = Counter(label for text in cycled(shape.sets) for label in text.split("|") if label)
-        assert dict(zip(dataset.classes, dataset.labels.sum(axis=0).tolist(), strict=True)) == expected
+        assert counts(dataset) == {**expected, **dict.fromkeys(shape.empty, 0)}
         assert sorted(dataset.files) == sorted(shape.files) and dataset.rejected == ()
         said = " ".join(dataset.notes)
         if shape.split is not None:
@@ -442,6 +532,82 @@ def test_folders_of_a_split_are_no_labels(tmp_path: Path, words: Sequence[str]) 
     assert counts(dataset) == dict.fromkeys(INSECTS, 9)
     assert dataset.parts is not None and [int((dataset.parts == part).sum()) for part in range(3)] == [18, 6, 3]
     assert "are the split" in " ".join(dataset.notes)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("train_images", "test_images"),
+        ("train2017", "test2017"),
+        ("flowers-train", "flowers-test"),
+        ("train/images", "test/images"),
+    ],
+)
+def test_folders_whose_names_differ_in_their_part_only_are_a_split(tmp_path: Path, train: str, test: str) -> None:
+    names = [f"{place}/{label}/{n}.jpg" for place in (train, test) for label in INSECTS for n in range(2)]
+    dataset = read_dataset(touched(tmp_path, names))
+    assert counts(dataset) == dict.fromkeys(INSECTS, 4)
+    assert dataset.parts is not None and dataset.parts.tolist().count(2) == 6
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["images/1.png", "masks/1.png"], "the folders images, masks are no labels"),
+        (["train/images/1.png", "train/labels/1.txt", "val/images/2.png"], "the folders images, labels are no labels"),
+        (["train/a/1.png", "train/b/1.png", "extra/a/1.png"], "train holds folders and no images, .* but extra beside"),
+        (["data/a/1.png", "data/b/1.png"], "got data; .* if the folders in data are the labels, end data.images"),
+    ],
+)
+def test_folders_that_are_no_labels_are_refused(tmp_path: Path, names: Sequence[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_dataset(touched(tmp_path, names))
+
+
+def test_label_folders_that_differ_in_case_are_said(tmp_path: Path) -> None:
+    dataset = read_dataset(touched(tmp_path, ["train/Cat/1.jpg", "train/dog/1.jpg", "val/cat/1.jpg"]))
+    assert counts(dataset) == {"Cat": 1, "cat": 1, "dog": 1}
+    assert "labels differ in case or blanks only: 'Cat', 'cat'" in " ".join(dataset.notes)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text", "outcome"),
+    [
+        ("cp1252", "f,label\na.jpg,Hündin\nb.jpg,“Rüde” – alt\n", {"Hündin": 1, "“Rüde” – alt": 1}),
+        ("shift-jis", "f,label\na.jpg,犬、\nb.jpg,猫、\n", "is neither UTF-8 nor Windows-1252"),
+        ("utf-16-le", "f,label\na.jpg,1\nb.jpg,2\n", "it holds zero bytes"),
+    ],
+)
+def test_other_encodings_are_said_or_refused(tmp_path: Path, encoding: str, text: str, outcome: object) -> None:
+    (tmp_path / "labels.csv").write_bytes(text.encode(encoding))
+    if isinstance(outcome, str):
+        with pytest.raises(ConfigError, match=outcome):
+            read_dataset(tmp_path, tmp_path / "labels.csv")
+    else:
+        dataset = read_dataset(tmp_path, tmp_path / "labels.csv")
+        assert counts(dataset) == outcome and "is read as Windows-1252" in " ".join(dataset.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("labels/a.txt", "0 0.5 0.5 1 1", "holds no annotation .* 1 others .first: a.txt.*Pascal VOC"),
+        ("a.xml", "<annotations><image/></annotations>", "is XML; only a folder of Pascal VOC files"),
+        ("a.json", '{"a.jpg": "cat"}', "has no 'categories'.* or a list of objects"),
+    ],
+)
+def test_other_formats_are_refused_with_what_is_read(tmp_path: Path, name: str, text: str, message: str) -> None:
+    touched(tmp_path, [name])
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_dataset(tmp_path, tmp_path / name.split("/")[0])
+
+
+def test_images_that_no_row_names_are_found(tmp_path: Path) -> None:
+    images = touched(tmp_path / "images", [*FILES, "s/1.jpg", "s/2.jpg", "s/.3.jpg", "s/notes.txt"])
+    (tmp_path / "labels.csv").write_text(table("f,label", ["a", "b"]) + "s/1.jpg,a\n")
+    assert read_dataset(images, tmp_path / "labels.csv").unlisted() == ["s/2.jpg"]
 
 
 def test_a_label_may_be_called_train(tmp_path: Path) -> None:
