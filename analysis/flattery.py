@@ -46,16 +46,16 @@ class Flattery:
         trained = f"A fold trains on about {self.fold_images:,} images"
         if self.search_images is not None:
             trained += f" (the search on {self.search_images:,})"
-        told = [
+        sentences = [
             f"The search's best, trial {self.trial}, less its mean over the folds: {self.lost:+.3f}. {trained} and is "
             "validated on others, which is part of it."
         ]
         if self.others is None or self.selection is None:
-            told.append("How much of it is due to being chosen, one leader alone does not say.")
+            sentences.append("How much of it is due to being chosen, one leader alone does not say.")
         else:
             others = "of the other leader" if self.count == 1 else f"on average of the {self.count} other leaders"
-            told.append(f"The same {others}: {self.others:+.3f}. Being the best added {self.selection:+.3f}.")
-        return told
+            sentences.append(f"The same {others}: {self.others:+.3f}. Being the best added {self.selection:+.3f}.")
+        return sentences
 
 
 def flattery(outcome: Mapping[str, Any]) -> Flattery:

@@ -37,7 +37,7 @@ HALVING: dict[str, Any] = {
     "search": {"algorithm": "tpe", "trials": 12, "concurrency": 1, "start_with": [{"learning_rate": 0.003}]},
     "scheduler": {"type": "asha", "grace_period": 1, "reduction_factor": 2},
 }
-"""Twelve TPE trials under ASHA, one at a time; the first is wanted."""
+"""Twelve TPE trials under ASHA, one at a time; the first is given."""
 
 
 def search_file(folder: Path, squares: Path, cache: Path, **sections: Any) -> Path:

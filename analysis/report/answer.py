@@ -87,14 +87,16 @@ def _accuracy(table: Beside) -> list[str]:
 
 def _comparison(run: RunData, table: Beside) -> list[str]:
     name = run.metric.removeprefix("val_")
-    told = []
+    sentences = []
     if rival := table.best_trivial(name):
-        told.append(
+        sentences.append(
             f"Of predictors that never look at an image the best ({rival[0]}) has {run.metric} {number(rival[1])}."
         )
     if table.first != table.best:
-        told.append(f"The first configuration tried, {table.first}, reached {number(table.value(name, table.first))}.")
-    return told
+        sentences.append(
+            f"The first configuration tried, {table.first}, reached {number(table.value(name, table.first))}."
+        )
+    return sentences
 
 
 def _mattered(run: RunData) -> list[str]:
@@ -102,7 +104,7 @@ def _mattered(run: RunData) -> list[str]:
     if shares.empty:
         return [f"What matters cannot be said of fewer than {MIN_TRIALS} comparable trials, or of trials this alike."]
     several = run.trials["architecture"].nunique() > 1
-    told = []
+    sentences = []
     for architecture, rows in shares.groupby("architecture", sort=False):
         first, *others = rows.to_dict("records")
         where = f"within {architecture}" if architecture != "all" else "over all architectures" if several else ""
@@ -114,10 +116,10 @@ def _mattered(run: RunData) -> list[str]:
             words = words[:1]
         start = f"{where[:1].upper()}{where[1:]}, {listed(words)}" if where else listed(words)
         matter = "matter" if len(words) > 1 else "matters"
-        told.append(
+        sentences.append(
             f"{start} {matter} most at the last epoch, by a model of all epochs of {counted(first['trials'], 'trial')}."
         )
-    return told
+    return sentences
 
 
 def _optimism(run: RunData) -> list[str]:
@@ -131,15 +133,15 @@ def _optimism(run: RunData) -> list[str]:
 
 
 def _not_beaten(table: Beside) -> list[str]:
-    told = []
+    rivals = []
     for name in table.not_beaten:
         rival = table.best_trivial(name)
         assert rival is not None
         own = number(table.value(name, table.best))
-        told.append(f"{name} ({own} against {number(rival[1])} for {rival[0]})")
-    if not told:
+        rivals.append(f"{name} ({own} against {number(rival[1])} for {rival[0]})")
+    if not rivals:
         return []
-    return [f"A predictor that never looks at an image does as well or better by {listed(told)}."]
+    return [f"A predictor that never looks at an image does as well or better by {listed(rivals)}."]
 
 
 def _edges(run: RunData) -> list[str]:
@@ -155,12 +157,12 @@ def _edges(run: RunData) -> list[str]:
 
 def _unfinished(run: RunData) -> list[str]:
     counts = Counter(record.status for record in run.records.values())
-    told = []
+    sentences = []
     if going := sum(counts[status] for status in UNFINISHED):
-        told.append(f"The run has no end yet: {counted(going, 'trial')} still going, or left behind by a crash.")
+        sentences.append(f"The run has no end yet: {counted(going, 'trial')} still going, or left behind by a crash.")
     if counts["interrupted"]:
-        told.append(f"{counted(counts['interrupted'], 'trial')} did not end; these cannot be the best.")
-    return told
+        sentences.append(f"{counted(counts['interrupted'], 'trial')} did not end; these cannot be the best.")
+    return sentences
 
 
 def _failures(run: RunData) -> list[str]:

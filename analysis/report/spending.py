@@ -70,18 +70,18 @@ def sentences(spent: Spending) -> list[str]:
     if not total:
         return []
     fates = listed([f"{count:,} {FATES[status].words}" for status, count in spent.trials.items()])
-    told = [
+    sentences = [
         f"{counted(total, 'trial')}: {fates}.",
         f"{counted(spent.epochs, 'epoch')} took {duration(spent.training)} of training and validation, "
         f"{duration(spent.searching)} of searching.",
     ]
-    told += _activations(spent.activations)
+    sentences += _activations(spent.activations)
     if spent.spared_epochs:
-        told.append(
+        sentences.append(
             f"Stopping early spared up to {counted(spent.spared_epochs, 'epoch')}: about "
             f"{duration(spent.spared_seconds)} of training at the pace of those trials."
         )
-    return told
+    return sentences
 
 
 def _activations(seconds: dict[Prefix, float]) -> list[str]:

@@ -56,8 +56,8 @@ def test_what_was_stopped_is_unknown(tmp_path: Path) -> None:
         "depth_learning_rate", run
     )
     assert math.isnan(PLOTS["frozen_tuned"].compute(run).rows["gain"].item())
-    told = " ".join([*answer(run).facts, *answer(run).caveats])
-    assert "freeze depth" not in told.lower() or "unknown" in told
+    text = " ".join([*answer(run).facts, *answer(run).caveats])
+    assert "freeze depth" not in text.lower() or "unknown" in text
 
 
 def test_what_was_trained_to_the_end_is_said(tmp_path: Path) -> None:

@@ -63,8 +63,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["thaw", *map(str, arguments)])
         status = run()
-        told = capsys.readouterr()
-        return status, told.out, told.err
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
 
     return in_process
 

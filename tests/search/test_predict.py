@@ -260,8 +260,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     def in_process(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["thaw", *map(str, arguments)])
         status = run()
-        told = capsys.readouterr()
-        return status, told.out, told.err
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
 
     return in_process
 
@@ -269,15 +269,15 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 def test_the_command(bundle: Path, images: Path, tmp_path: Path, call: Callable[..., tuple[int, str, str]]) -> None:
     out = tmp_path / "out.csv"
     (images / "bad.jpg").write_text("no image")
-    status, told, err = call("predict", bundle, images, "--to", out)
-    assert (status, err) == (0, "") and "40 images in" in told and "a second" in told
-    assert "1 cannot be used (first: bad.jpg: not an image of a known format), see" in told
+    status, printed, err = call("predict", bundle, images, "--to", out)
+    assert (status, err) == (0, "") and "40 images in" in printed and "a second" in printed
+    assert "1 cannot be used (first: bad.jpg: not an image of a known format), see" in printed
     status, _, err = call("predict", bundle, images, "--to", out)
     assert status == 2 and "exists already and is never overwritten" in err
     status, _, err = call("predict", bundle, images, "--to", tmp_path / "x.csv", "--format", "papers")
     assert status == 2 and "did you mean paper?" in err and not (tmp_path / "x.csv").exists()
-    status, told, _ = call("predict", bundle, images / "bad.jpg", "--to", tmp_path / "none.csv")
-    assert status == 1 and "0 images" in told
+    status, printed, _ = call("predict", bundle, images / "bad.jpg", "--to", tmp_path / "none.csv")
+    assert status == 1 and "0 images" in printed
     status, _, err = call("predict", images, images, "--to", tmp_path / "y.csv")
     assert status == 2 and "not a bundle" in err
 
@@ -288,10 +288,10 @@ def test_the_benchmark_states_both_bounds(
     arguments = [str(bundle), str(images), "--images", "40", "--rounds", "1"]
     monkeypatch.setattr(sys, "argv", ["predict", *arguments])
     benchmark.main()
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for arm in ("decoding alone", "network alone", "thaw predict"):
-        assert f"| {arm}" in told
-    assert "Of the smaller of both alone: " in told
+        assert f"| {arm}" in printed
+    assert "Of the smaller of both alone: " in printed
 
 
 def test_rows_go_to_standard_output_and_all_else_to_standard_error(

@@ -92,7 +92,7 @@ class Classifier(nn.Sequential):
         return super().forward(render(pixels, None, self.mean, self.std))
 
     def folded(self, image_size: int) -> Classifier:
-        """The same by fewer passes over the maps, see :func:`fold`; for predicting only, its weights are others."""
+        """The same by fewer passes over the features, see :func:`fold`; for predicting only, its weights are others."""
         return Classifier(fold(dict(self.named_children()), image_size), self.mean, self.std)
 
 

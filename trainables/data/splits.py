@@ -246,7 +246,7 @@ def _column(dataset: Dataset, name: str, key: str) -> pd.Series:
 def _common(labels: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """The labels that can be shared out at all: of rarer ones the validation part is due less than half an image.
 
-    Each image of those would go where most is wanted, the training part; with many such labels nothing would be left
+    Each image of those would go to the part that lacks most, training; with many such labels nothing would be left
     to validate.
     """
     return labels.sum(axis=0) * shares[VALIDATION] >= 0.5

@@ -33,19 +33,19 @@ def fold(layers: Mapping[str, nn.Module], image_size: int) -> dict[str, nn.Modul
         layers: on the CPU and in eval mode, by name, each fed by the one before, the first by images.
         image_size: side of the image that is let through, pixels.
     """
-    maps = torch.randn(1, 3, image_size, image_size, generator=torch.Generator().manual_seed(0))
+    features = torch.randn(1, 3, image_size, image_size, generator=torch.Generator().manual_seed(0))
     folded = {}
     for name, layer in layers.items():
         # Clones: some layers work in place.
-        candidate, given = _fold_layer(copy.deepcopy(layer), maps.clone()), layer(maps.clone())
-        folded[name] = candidate if candidate is not None and _gives(candidate, maps, given) else layer
-        maps = given
+        candidate, given = _fold_layer(copy.deepcopy(layer), features.clone()), layer(features.clone())
+        folded[name] = candidate if candidate is not None and _gives(candidate, features, given) else layer
+        features = given
     return folded
 
 
-def _fold_layer(layer: nn.Module, maps: Tensor) -> nn.Module | None:
+def _fold_layer(layer: nn.Module, features: Tensor) -> nn.Module | None:
     """The layer, changed; None if there is nothing to fold."""
-    pairs = _pairs(layer, maps)
+    pairs = _pairs(layer, features)
     for convolution, norm in pairs:
         before, after = layer.get_submodule(convolution), layer.get_submodule(norm)
         assert isinstance(before, nn.Conv2d) and isinstance(after, nn.BatchNorm2d)
@@ -54,7 +54,7 @@ def _fold_layer(layer: nn.Module, maps: Tensor) -> nn.Module | None:
     return layer if pairs else None
 
 
-def _pairs(layer: nn.Module, maps: Tensor) -> list[tuple[str, str]]:
+def _pairs(layer: nn.Module, features: Tensor) -> list[tuple[str, str]]:
     """Names of each convolution and of the batch norm that its output goes to."""
     convolutions: list[tuple[str, Tensor]] = []
     pairs: list[tuple[str, str]] = []
@@ -66,19 +66,19 @@ def _pairs(layer: nn.Module, maps: Tensor) -> list[tuple[str, str]]:
         elif isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
             meet = partial(lambda name, _, inputs: pairs.extend(_met(convolutions, inputs[0], name)), name)
             handles.append(module.register_forward_pre_hook(meet))
-    layer(maps)
+    layer(features)
     for handle in handles:
         handle.remove()
     return pairs
 
 
-def _met(convolutions: Sequence[tuple[str, Tensor]], maps: Tensor, norm: str) -> list[tuple[str, str]]:
-    return [(name, norm) for name, output in convolutions if output is maps]
+def _met(convolutions: Sequence[tuple[str, Tensor]], features: Tensor, norm: str) -> list[tuple[str, str]]:
+    return [(name, norm) for name, output in convolutions if output is features]
 
 
-def _gives(layer: nn.Module, maps: Tensor, wanted: Tensor) -> bool:
+def _gives(layer: nn.Module, features: Tensor, expected: Tensor) -> bool:
     try:
-        found = layer(maps.clone())
+        found = layer(features.clone())
     except Exception:  # the network's own code, which may expect a batch norm where there is none any more
         return False
-    return bool((found - wanted).abs().max() <= TOLERANCE * wanted.abs().max())
+    return bool((found - expected).abs().max() <= TOLERANCE * expected.abs().max())

@@ -261,5 +261,5 @@ def _published(name: str) -> tuple[Path, Source]:
     try:
         return source.fetch(published.place), source
     except Exception as error:  # whatever the transport of the place raises: the user's way out is the same
-        wanted = f"cannot get {published.place}, the weights of {name}, to be kept as {path}"
-        raise ConfigError(f"{wanted}: {error}; {by_hand}", "weights") from error
+        failed = f"cannot get {published.place}, the weights of {name}, to be kept as {path}"
+        raise ConfigError(f"{failed}: {error}; {by_hand}", "weights") from error

@@ -38,9 +38,9 @@ def epochs(folder: RunFolder) -> int:
     return sum(event["event"] == "epoch" for event in folder.events()) if folder.events_file.exists() else 0
 
 
-def wait(process: subprocess.Popen[str], folder: RunFolder, wanted: int) -> None:
+def wait(process: subprocess.Popen[str], folder: RunFolder, least: int) -> None:
     deadline = time.monotonic() + LIMIT
-    while process.poll() is None and epochs(folder) < wanted:
+    while process.poll() is None and epochs(folder) < least:
         assert time.monotonic() < deadline, "the search did not come so far"
         time.sleep(0.05)
 

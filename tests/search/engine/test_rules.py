@@ -11,7 +11,7 @@ from thaw.search.engine.rules import RULES, Asha, Decision, Rule
 from thaw.spaces import METRICS, metric
 
 
-def told(rule: Rule, number: int, epoch: int, value: float) -> Decision:
+def reported(rule: Rule, number: int, epoch: int, value: float) -> Decision:
     """What the rule decides on an epoch, which it then notes."""
     trial = TrialRecord(number, config={})
     decision = rule.decide(trial, epoch, value)
@@ -20,7 +20,7 @@ def told(rule: Rule, number: int, epoch: int, value: float) -> Decision:
 
 
 def goes_on(rule: Rule, number: int, epoch: int, value: float) -> bool:
-    return told(rule, number, epoch, value).verdict == "continue"
+    return reported(rule, number, epoch, value).verdict == "continue"
 
 
 def test_asha_rungs_lie_below_the_longest_trial() -> None:
@@ -55,8 +55,8 @@ def test_asha_stops_about_two_thirds_of_shuffled_trials() -> None:
 
 def test_asha_says_why() -> None:
     rule = Asha(metric("val_map"), 20, 1, 3)
-    told(rule, 0, 1, 0.5)
-    assert told(rule, 1, 1, 0.4).reason == "rank 2 of 2 at the rung of epoch 1, the best 1 went on"
+    reported(rule, 0, 1, 0.5)
+    assert reported(rule, 1, 1, 0.4).reason == "rank 2 of 2 at the rung of epoch 1, the best 1 went on"
 
 
 def test_median_rule_compares_the_best_with_running_averages() -> None:
@@ -78,7 +78,7 @@ def test_contract_of_every_rule(name: str, column: str) -> None:
     rng = random.Random(1)
     log = [(trial, epoch, rng.random()) for epoch in range(1, 10) for trial in range(12)]
     first, replayed = (RULES[name](metric(column), 10, 1, 3) for _ in range(2))
-    decisions = [told(first, *row) for row in log]
+    decisions = [reported(first, *row) for row in log]
     assert any(decision.verdict != "continue" for decision in decisions) == (name != "none")
     for row, decision in zip(log, decisions, strict=True):
         number, epoch, value = row
@@ -88,5 +88,5 @@ def test_contract_of_every_rule(name: str, column: str) -> None:
         replayed.note(trial, epoch, value, decision.verdict)
     best, worst = (1e9, -1e9) if metric(column).maximize else (-1e9, 1e9)
     for epoch in (1, 3, 9):
-        assert told(first, 200, epoch, worst) == told(replayed, 200, epoch, worst)
+        assert reported(first, 200, epoch, worst) == reported(replayed, 200, epoch, worst)
         assert goes_on(first, 100, epoch, best)

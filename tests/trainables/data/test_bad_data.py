@@ -442,5 +442,5 @@ def test_the_table_in_the_documentation_has_this_row(fault: ImageFault | LabelFa
         assert "| JPEG or PNG, 10 % … 90 % of its bytes | rejected: damaged |" in DOCS
         return
     row = next(line for line in DOCS.splitlines() if line.startswith(f"| {fault.what} |"))
-    told = fault.outcome.partition(": ")[2] if isinstance(fault, LabelFault) else fault.outcome
-    assert (told or "used") in row
+    expected = fault.outcome.partition(": ")[2] if isinstance(fault, LabelFault) else fault.outcome
+    assert (expected or "used") in row
