@@ -99,8 +99,9 @@ def check_whole(folder: RunFolder) -> Run:
     rows = [(event["trial"], event["epoch"]) for event in events if event["event"] == "epoch"]
     assert started == list(range(len(started))) and len(set(ended)) == len(ended) and len(set(rows)) == len(rows)
     storage = JournalStorage(JournalFileBackend(str(folder.study_file)))
-    study = {trial.user_attrs["trial"]: trial for trial in optuna.load_study(study_name=None, storage=storage).trials}
-    assert sorted(study) == sorted(ended)
+    study = optuna.load_study(study_name=None, storage=storage).trials
+    assert [trial.user_attrs["trial"] for trial in study] == list(range(len(study))), "one number in all tools"
+    assert sorted(trial.number for trial in study if trial.state.is_finished()) == sorted(ended)
     boards = {path.name for path in folder.tensorboard.iterdir()}
     assert boards == {folder.tensorboard_run(number).name for number, record in run.records.items() if record.epochs}
     for number, record in run.records.items():

@@ -62,12 +62,10 @@ class Study:
     """
 
     def __init__(self, space: SearchSpace, column: str, algorithm: str, seed: int) -> None:
-        self.space, self.algorithm, self.seed = space, algorithm, seed
+        self.space, self.column, self.algorithm, self.seed = space, column, algorithm, seed
         self._storage = _Trials()
         self.study = optuna.create_study(storage=self._storage, direction=metric(column).direction)
         self._trials: dict[int, optuna.Trial] = {}
-        self.ended: list[int] = []
-        """Numbers of the finished trials in the order in which they ended, which clocks do not give reliably."""
 
     def ask(self, number: int, requested: Mapping[str, Value] | None = None) -> tuple[dict[str, Value], dict[str, Any]]:
         """Searched values of trial `number`, and their distributions as JSON values.
@@ -114,7 +112,6 @@ class Study:
         state = STATES[status]
         self.go_on(number)
         self.study.tell(self._trials.pop(number), value if state == TrialState.COMPLETE else None, state)
-        self.ended.append(number)
 
     def frozen(self, number: int) -> FrozenTrial:
         """A copy of what Optuna knows of a trial."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import TrialRecord
@@ -32,37 +34,60 @@ class _Journal(JournalFileBackend):
 
 
 class StudyMirror(Observer):
-    """``study.log``: the finished trials in Optuna's journal format, for optuna-dashboard and any Optuna tool.
+    """``study.log``: the trials in Optuna's journal format, for optuna-dashboard and any Optuna tool.
 
-    It is rewritten when a session begins and never read back. Trials stand in the order of their end, under Optuna's
-    own numbers; the user attribute ``trial`` holds Thaw's number.
+    It is rewritten when a session begins and never read back. Optuna numbers trials as they come, so a trial that ends
+    is preceded by all with lower numbers, running if need be: Optuna's numbers are Thaw's.
     """
 
     def __init__(self, folder: RunFolder, study: Study) -> None:
         self.folder, self.study = folder, study
+        self.records: Mapping[int, TrialRecord] = {}
+        self._places: list[int] = []
+        """Number → the storage's own number of that trial."""
 
     def open(self, records: Mapping[int, TrialRecord]) -> None:
         file = self.folder.study_file
         for left_over in self.folder.path.glob(f".{file.name}*"):
             left_over.unlink()
         temporary = file.with_name(f".{file.name}")
-        self._mirror = self._open(temporary)
-        for number in self.study.ended:
-            self.ended(records[number])
+        self.records, self._places = records, []
+        self._open(temporary)
+        self._add_to(max((number for number, record in records.items() if record.ended), default=-1))
         temporary.replace(file)
-        self._mirror = self._open(file)
+        self._open(file)
 
-    def _open(self, file: Path) -> optuna.Study:
-        storage = JournalStorage(_Journal(file))
+    def _open(self, file: Path) -> None:
+        self._storage = JournalStorage(_Journal(file))
         direction = self.study.study.direction
-        return optuna.create_study(
-            study_name=file.parent.name, storage=storage, direction=direction, load_if_exists=True
+        study = optuna.create_study(
+            study_name=file.parent.name, storage=self._storage, direction=direction, load_if_exists=True
         )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([self.study.column])
+        self._study = study._study_id
 
     def ended(self, record: TrialRecord) -> None:
-        trial = self.study.frozen(record.number)
-        trial.set_user_attr("trial", record.number)
-        trial.set_user_attr("status", record.status)
-        trial.datetime_start = datetime.fromtimestamp(record.started)
-        trial.datetime_complete = datetime.fromtimestamp(record.ended_at)
-        self._mirror.add_trial(trial)
+        if record.number >= len(self._places):
+            self._add_to(record.number)
+            return
+        # It was running when another one ended.
+        place, trial = self._places[record.number], self.study.frozen(record.number)
+        for epoch, value in trial.intermediate_values.items():
+            self._storage.set_trial_intermediate_value(place, epoch, value)
+        self._storage.set_trial_user_attr(place, "status", record.status)
+        self._storage.set_trial_state_values(place, trial.state, trial.values)
+
+    def _add_to(self, last: int) -> None:
+        """All trials up to number `last`, those that are there already left out."""
+        for number in range(len(self._places), last + 1):
+            trial, record = self.study.frozen(number), self.records[number]
+            trial.set_user_attr("trial", number)
+            trial.set_user_attr("status", record.status)
+            trial.datetime_start = datetime.fromtimestamp(record.started)
+            if record.ended:
+                trial.datetime_complete = datetime.fromtimestamp(record.ended_at)
+            else:
+                trial.state, trial.value = TrialState.RUNNING, None
+            self._places.append(self._storage.create_new_trial(self._study, trial))

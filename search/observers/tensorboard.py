@@ -19,7 +19,7 @@ from torch.utils.tensorboard.summary import hparams
 from thaw.analysis.records import TrialRecord
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.engine.observers import Observer
-from thaw.spaces import METRICS, TrialConfig, best_epoch
+from thaw.spaces import METRICS, SearchSpace, best_epoch
 
 _NUMBERS = itertools.count()
 
@@ -60,12 +60,12 @@ class TensorBoard(Observer):
     """Writes while the search runs.
 
     Scalars are grouped by metric, so that training and validation stand side by side: ``map/val``, ``map/train``. The
-    HParams columns keep one type each for all trials, numbers as floats, and the metrics beside them are those of the
-    best epoch, not of the last.
+    HParams columns are the searched hyperparameters, with one type each for all trials, numbers as floats, and how the
+    trial ended. The metrics beside them are those of the best epoch, not of the last, the objective first.
     """
 
-    def __init__(self, folder: RunFolder, metric: str) -> None:
-        self.folder, self.metric = folder, metric
+    def __init__(self, folder: RunFolder, metric: str, space: SearchSpace) -> None:
+        self.folder, self.metric, self.searched = folder, metric, list(space.parameters)
         self._files: dict[int, EventFile] = {}
 
     def open(self, records: Mapping[int, TrialRecord]) -> None:
@@ -98,10 +98,11 @@ class TensorBoard(Observer):
         best = best_epoch(values, self.metric) if values else 0
         metrics = record.epochs[best]["metrics"] if values else {}
         # A trial that failed before its first epoch has no values; TensorBoard shows its row with empty cells.
-        shown = {f"best/{name}": metrics[f"val_{name}"] for name in METRICS if f"val_{name}" in metrics}
+        names = sorted(METRICS, key=lambda name: f"val_{name}" != self.metric)
+        shown = {f"best/{name}": metrics[f"val_{name}"] for name in names if f"val_{name}" in metrics}
         # A hyperparameter that is switched off, or that an earlier version did not have, is an empty cell.
-        given = {name: record.config.get(name) for name in TrialConfig.model_fields}
-        hyperparameters = {name: _one_type(name, value) for name, value in given.items() if value is not None}
+        given = {name: record.config.get(name) for name in self.searched}
+        hyperparameters = {name: _one_type(value) for name, value in given.items() if value is not None}
         for summary in hparams({**hyperparameters, "status": record.status}, shown):
             file.summary(summary, record.ended_at)
         file.scalars(shown, best, record.ended_at)
@@ -118,5 +119,5 @@ class TensorBoard(Observer):
         return self._files[number]
 
 
-def _one_type(name: str, value: Any) -> float | str:
+def _one_type(value: Any) -> float | str:
     return value if isinstance(value, str) else float(value)

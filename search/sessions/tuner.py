@@ -145,7 +145,7 @@ def run_session(
         [
             # First, while the checkpoint of a trial that has ended is still there.
             *observers,
-            TensorBoard(folder, state.metric),
+            TensorBoard(folder, state.metric, config.search_space),
             TableFiles(folder, state.metric),
             CheckpointKeeper(folder, config.checkpoints, state.metric),
             Progress(console, view),
