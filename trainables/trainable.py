@@ -9,6 +9,7 @@ from ray import tune
 
 from thaw.trainables.context import RunContext
 from thaw.trainables.device import default_device
+from thaw.trainables.device_memory import limit_memory, release_memory
 from thaw.trainables.messages import Assignment
 from thaw.trainables.training.trial import Trial
 
@@ -22,19 +23,27 @@ class TrialTrainable(tune.Trainable):
     Ray calls ``setup`` for a worker's first trial, ``reset_config`` for each later one, ``step`` once an epoch.
     """
 
-    def setup(self, config: dict[str, Any], context: RunContext, threads: int) -> None:  # type: ignore[override]
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], context: RunContext, threads: int, gpu: float
+    ) -> None:
         torch.set_num_threads(threads)
         self.context = context
         self.images = context.open_images()
-        self.device = default_device()
+        self.device = default_device(gpu)
+        if self.device.type == "cuda":
+            limit_memory(gpu)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.assignment = Assignment.from_json(new_config["assignment"])
+        # The old training goes before the new one comes, or a GPU would hold both.
+        self.trial: Trial | None = None
+        release_memory(self.device)
         self.trial = Trial(self.assignment, self.context, self.images, self.device)
         return True
 
     def step(self) -> dict[str, Any]:
+        assert self.trial is not None
         report = self.trial.step()
         # The report stays an object: Ray would flatten a dictionary into names such as report/metrics/val_map.
         return {"report": report, "done": report.last}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 
 from thaw.search.engine.state import SearchState
 
@@ -17,7 +18,7 @@ OUT_OF_MEMORY = {
 
 
 def settle_error(state: SearchState, number: int, error: str) -> None:
-    """Lose or fail a trial by the last line of its traceback, such as ``ValueError: …``."""
+    """Lose or fail a trial by the :func:`error_line` of its traceback, such as ``ValueError: …``."""
     for mark, advice in OUT_OF_MEMORY.items():
         if mark in error:
             state.lose(number, f"{error}; {advice}")
@@ -26,5 +27,11 @@ def settle_error(state: SearchState, number: int, error: str) -> None:
 
 
 def last_line(error: BaseException) -> str:
-    """What a traceback of `error` ends with."""
-    return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1].strip()
+    """What a traceback of `error` ends with, see :func:`error_line`."""
+    return error_line("".join(traceback.format_exception_only(error)).strip().splitlines())
+
+
+def error_line(lines: Sequence[str]) -> str:
+    """The line of a traceback that names its exception. Below it, errors of CUDA go on with advice on debugging."""
+    behind_frames = next((at for at in range(len(lines), 0, -1) if lines[at - 1].startswith(" ")), 0)
+    return (lines[behind_frames:] or lines[-1:])[0].strip()

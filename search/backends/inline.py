@@ -13,8 +13,10 @@ from thaw.search.backends.errors import last_line, settle_error
 from thaw.search.engine.interruption import StopRequest
 from thaw.search.engine.state import SearchState
 from thaw.search.settings.schema import ResourcesConfig
+from thaw.trainables.activations.resident import RESIDENT
 from thaw.trainables.context import RunContext
 from thaw.trainables.device import default_device
+from thaw.trainables.device_memory import release_memory
 from thaw.trainables.training.trial import Trial
 
 T = TypeVar("T")
@@ -47,10 +49,14 @@ class InlineBackend:
                     trials[assignment.trial] = trial
             if not trials:
                 return
-            for number, trial in list(trials.items()):
-                report = _attempt(trial.step, state, number, stop)
+            for number in list(trials):
+                report = _attempt(trials[number].step, state, number, stop)
                 if report is None or not state.report(number, report):
                     del trials[number]
+                    release_memory(self.device)
+                if report is None:
+                    # What other trials have left on a GPU may be in the way of the next attempt.
+                    RESIDENT.clear()
 
 
 def _attempt(work: Callable[[], T], state: SearchState, number: int, stop: StopRequest) -> T | None:

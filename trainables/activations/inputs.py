@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from functools import cache, lru_cache
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from torch import Tensor
 from thaw.spaces import TrialConfig
 from thaw.trainables.activations.budget import admit, hold
 from thaw.trainables.activations.filling import describe
+from thaw.trainables.activations.resident import RESIDENT, Resident, has_room
 from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
@@ -38,14 +40,12 @@ VERSION = 3
 MIN_GAIN = 1.15
 """Storing pays from this factor on; below it the disk is better left to others."""
 
-MACS_PER_BYTE = {"cpu": 25.0, "cuda": 5000.0}
-"""Multiply-accumulates that a device does while the store delivers a byte: about 25 billion a second of one core, 10
-trillion of a GPU, at 1 and 2 GB/s. Only the order of magnitude counts."""
+MACS_PER_BYTE = {"cpu": 25.0, "cuda": 5000.0, "resident": 10.0}
+"""Multiply-accumulates that a device does while the store delivers a byte: about 25 billion a second of one core at
+1 GB/s, 10 trillion of a GPU at 2 GB/s out of the host's memory and at 1 TB/s out of its own. Only the order of
+magnitude counts."""
 
 STORED_AS = {"auto": torch.float32, "fp16": torch.float16}
-
-DEVICE_SHARE = 0.25
-"""Share of a GPU's free memory that one view of a trial's images may take."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def stored_type(precision: str, activations: str) -> torch.dtype:
     return torch.bfloat16 if precision == "bf16" else STORED_AS.get(activations, torch.float32)
 
 
-def plan(cost: Cost, freeze_depth: int, head_units: int, dtype: torch.dtype, device: str) -> Plan:
-    """The plan for one backbone and depth (1 to 5).
+def plan(cost: Cost, freeze_depth: int, head_units: int, dtype: torch.dtype, place: str) -> Plan:
+    """The plan for one backbone and depth (1 to 5); `place` is a key of `MACS_PER_BYTE`: where rows are read.
 
     A training step costs three forward passes of what is trained (forward, gradients of activations, gradients of
     weights) and one of what is frozen; stored activations replace the latter by reading.
@@ -81,7 +81,7 @@ def plan(cost: Cost, freeze_depth: int, head_units: int, dtype: torch.dtype, dev
     row_bytes = cost.size(freeze_depth) * dtype.itemsize
     trained = 3 * (sum(stage.macs for stage in cost.stages[freeze_depth:]) + cost.features * max(head_units, 1))
     frozen = sum(stage.macs for stage in cost.stages[:freeze_depth])
-    gain = (trained + frozen) / (trained + row_bytes * MACS_PER_BYTE[device])
+    gain = (trained + frozen) / (trained + row_bytes * MACS_PER_BYTE[place])
     return Plan(cost.shape(freeze_depth), row_bytes, gain)
 
 
@@ -107,12 +107,14 @@ class Activations:
         self.frozen = config.freeze_depth > 0
         self.plan = None
         if self.frozen and context.cache.activations != "off":
-            self.plan = plan(backbone.cost, config.freeze_depth, config.head_units, self.dtype, device.type)
+            size = backbone.cost.size(config.freeze_depth) * self.dtype.itemsize * len(context.labels)
+            place = "resident" if has_room(size, device) else device.type
+            self.plan = plan(backbone.cost, config.freeze_depth, config.head_units, self.dtype, place)
         self.folder = context.cache.directory / self._key(config)
         self.source = f"{config.architecture} at freeze depth {config.freeze_depth}"
         self.warning = ""
         self._views: dict[int | None, StoredView] = {}
-        self._on_device: dict[int | None, tuple[np.ndarray, Tensor]] = {}
+        self._on_device: dict[int | None, Resident] = {}
 
     def _key(self, config: TrialConfig) -> str:
         """Names everything that the activations depend on, but the view, which names the file."""
@@ -156,7 +158,10 @@ class Activations:
             self._views.clear()
             self.warning = f"activations are not stored: {error.strerror or error} ({self.folder})"
             return
-        self._move(rows, view, stored)
+        self._on_device.pop(view, None)
+        resident = RESIDENT.get((str(stored.path), self.device), stored, rows, self.dtype, self.device)
+        if resident is not None:
+            self._on_device[view] = resident
 
     def batch(self, rows: np.ndarray, view: int | None) -> Tensor:
         """Activations of the images `rows` in one view; None is the clean image, not augmented.
@@ -165,12 +170,21 @@ class Activations:
             (len(rows), …): images where nothing is frozen, else what the last frozen stage gives: feature maps, tokens
             or pooled features. Maps (N, C, H, W) come in channels_last layout.
         """
+        return next(self.batches([rows], view))
+
+    def batches(self, parts: Sequence[np.ndarray], view: int | None) -> Iterator[Tensor]:
+        """As :meth:`batch`, for one part of the images after the other."""
         view = self._effective(view)
         if view in self._on_device:
-            order, tensor = self._on_device[view]
-            return tensor[self._send(torch.from_numpy(np.searchsorted(order, rows)))]
+            resident = self._on_device[view]
+            # All places at once: sent part by part, each step would begin with a copy.
+            places = self._send(torch.from_numpy(np.searchsorted(resident.order, np.concatenate(parts))))
+            for part in places.split([len(rows) for rows in parts]):
+                yield self._shaped(resident.values[part])
+            return
         stored = self._views.get(view)
-        return self._live(rows, view) if stored is None else self._stored(stored, rows)
+        for rows in parts:
+            yield self._live(rows, view) if stored is None else self._read(stored, rows)
 
     def _effective(self, view: int | None) -> int | None:
         return None if self.context.augment.is_identity else view
@@ -216,33 +230,18 @@ class Activations:
         activations = activations.to("cpu", self.dtype).contiguous()
         return activations.view(len(activations), -1).view(torch.uint8).numpy()
 
-    def _stored(self, stored: StoredView, rows: np.ndarray) -> Tensor:
+    def _read(self, stored: StoredView, rows: np.ndarray) -> Tensor:
+        return self._shaped(self._send(torch.from_numpy(stored.data[rows]).view(self.dtype)))
+
+    def _shaped(self, values: Tensor) -> Tensor:
+        """Rows of stored values as activations; half precision is widened where they lie."""
         assert self.plan is not None
-        values = torch.from_numpy(stored.data[rows]).view(self.dtype)
         if self.dtype == torch.float16:
             values = values.float()
-        values = self._send(values)
         if not channels_first(self.plan.shape):
-            return values.view(len(rows), *self.plan.shape)
+            return values.view(len(values), *self.plan.shape)
         channels, height, width = self.plan.shape
-        return values.view(len(rows), height, width, channels).permute(0, 3, 1, 2)
-
-    def _move(self, rows: np.ndarray, view: int | None, stored: StoredView) -> None:
-        """Keep these rows of a view in the device's memory, once and for all epochs, if they fit there."""
-        assert self.plan is not None
-        known = self._on_device[view][0] if view in self._on_device else rows[:0]
-        # One view may serve training and validation.
-        order = np.union1d(known, rows)
-        if len(order) == len(known):
-            return
-        self._on_device.pop(view, None)
-        if len(order) * self.plan.row_bytes <= _room(self.device):
-            self._on_device[view] = order, self._stored(stored, order)
-
-
-def _room(device: torch.device) -> float:
-    """Bytes of the device's own memory that a view may take. A processor reads the mapped files as fast."""
-    return DEVICE_SHARE * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0.0
+        return values.view(len(values), height, width, channels).permute(0, 3, 1, 2)
 
 
 @cache

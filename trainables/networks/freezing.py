@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from thaw.spaces import STAGES, ConfigError, TrialConfig
+from thaw.trainables.device import ARITHMETIC
 from thaw.trainables.networks.backbone import Backbone, resolve
 from thaw.trainables.networks.chunks import chunk_size
 from thaw.trainables.networks.folding import fold
@@ -84,6 +85,7 @@ def build_network(
     image_size: int,
     weights: str | Mapping[str, str],
     device: torch.device = CPU,
+    precision: str = "fp32",
 ) -> Network:
     """The network of one trial, on `device`, in training mode.
 
@@ -97,6 +99,7 @@ def build_network(
         image_size: side in pixels.
         weights: as in the search file.
         device: where its parts come to lie; values are drawn on the CPU, so that they are the same everywhere.
+        precision: in which it will run; with bf16 its frozen layers need :func:`thaw.trainables.device.autocast`.
 
     Raises:
         ConfigError: layers without pretrained weights would be frozen, or the weights cannot be had.
@@ -110,7 +113,7 @@ def build_network(
     if backbone.pretrained:
         # What is frozen never changes, so all trials of a process share it; what is trained is the trial's own.
         rest = copy.deepcopy(parted(backbone.layers, depth)[1])
-        prefix = _frozen(backbone, device, depth) if depth else Frozen({})
+        prefix = _frozen(backbone, device, ARITHMETIC[precision].bf16, depth) if depth else Frozen({})
     else:
         prefix, rest = Frozen({}), backbone.random_layers()
     digest = backbone.digest
@@ -147,15 +150,32 @@ def whole_state(config: TrialConfig, trained: Mapping[str, Tensor], backbone: Ba
 
 
 @lru_cache(maxsize=8)
-def _folded(backbone: Backbone, device: torch.device) -> dict[str, nn.Module]:
+def _folded(backbone: Backbone, device: torch.device, bf16: bool) -> dict[str, nn.Module]:
     """The layers as they run where they are frozen."""
     folded = fold(backbone.layers, backbone.image_size)
-    return folded if device == CPU else {name: copy.deepcopy(layer).to(device) for name, layer in folded.items()}
+    if device == CPU and not bf16:
+        return folded
+    copies = {name: copy.deepcopy(layer).to(device) for name, layer in folded.items()}
+    if bf16:
+        for layer in copies.values():
+            _cast_products(layer)
+    return copies
+
+
+def _cast_products(layer: nn.Module) -> None:
+    """Cast to bfloat16 what autocast would cast at each call, as it keeps only the casts of what is trained.
+
+    The numbers are the same. Classes derived from these two may look at their weights before a product, so they are
+    left alone.
+    """
+    for module in layer.modules():
+        if type(module) in (nn.Conv2d, nn.Linear):
+            module.to(torch.bfloat16)
 
 
 @lru_cache(maxsize=32)
-def _frozen(backbone: Backbone, device: torch.device, depth: int) -> Frozen:
-    return Frozen(parted(_folded(backbone, device), depth)[0])
+def _frozen(backbone: Backbone, device: torch.device, bf16: bool, depth: int) -> Frozen:
+    return Frozen(parted(_folded(backbone, device, bf16), depth)[0])
 
 
 def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:

@@ -80,7 +80,8 @@ class Training:
         self.config, self.context, self.device = config, context, device
         self._seed_torch("initialisation")
         classes = context.labels.shape[1]
-        self.network = network = build_network(config, classes, context.images.size, context.weights, device)
+        precision = context.precision_of(config.architecture)
+        self.network = network = build_network(config, classes, context.images.size, context.weights, device, precision)
         self.activations = Activations(config, network, context, images, device)
         self.targets = torch.from_numpy(context.labels).to(device, torch.float32)
         self.loss = build_loss(config)
@@ -176,8 +177,9 @@ class Training:
         targets = self.targets[torch.from_numpy(order)]
         self.network.train()
         logits, losses, norms, learning_rate = [], [], [], 0.0
-        for step, rows in enumerate(self._batches(order)):
-            inputs = self.activations.batch(rows, view)
+        batches = list(self._batches(order))
+        for step, inputs in enumerate(self.activations.batches(batches, view)):
+            rows = batches[step]
             first = step * self.config.batch_size
             learning_rate = set_learning_rate(self.optimizer, self.config, (epoch - 1) * self.steps + step, self.steps)
             with autocast(self.device, self.activations.precision):
@@ -205,8 +207,8 @@ class Training:
         if self.device.type == "cpu" and self.config.freeze_depth < STAGES:
             size = chunk_size("cpu", self.context.images.size)
         with torch.no_grad():
-            for start in range(0, len(rows), size):
-                inputs = self.activations.batch(rows[start : start + size], None)
+            batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+            for inputs in self.activations.batches(batches, None):
                 with autocast(self.device, self.activations.precision):
                     logits.append(self.network.tail(inputs).float())
             all_logits = self.validation_logits = torch.cat(logits)

@@ -53,7 +53,7 @@ class RayBackend:
 
     def _tuner(self, driver: Driver, slots: int) -> tune.Tuner:
         cpu, gpu = self.resources.cpu, self.resources.gpu or 0
-        trainable = tune.with_parameters(TrialTrainable, context=self.context, threads=cpu)
+        trainable = tune.with_parameters(TrialTrainable, context=self.context, threads=cpu, gpu=gpu)
         return tune.Tuner(
             tune.with_resources(trainable, {"cpu": cpu, "gpu": gpu}),
             tune_config=tune.TuneConfig(

@@ -28,7 +28,7 @@ from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from thaw.search.backends.errors import settle_error
+from thaw.search.backends.errors import error_line, settle_error
 from thaw.search.engine.interruption import LogUnwritable, SearchStopped, StopRequest
 from thaw.search.engine.state import SearchState
 from thaw.trainables.messages import Report
@@ -152,7 +152,7 @@ class StateCallback(Callback):
             if not lines or any(mark in line for mark in LOST for line in lines):
                 self._driver.state.lose(number, "the worker process died")
             else:
-                settle_error(self._driver.state, number, lines[-1].strip())
+                settle_error(self._driver.state, number, error_line(lines))
 
 
 def _error_lines(trial: Any) -> list[str]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tests.trainables.networks.test_table import layers_of, whole_network
 from thaw.spaces import FROM_SCRATCH, ConfigError, TrialConfig
+from thaw.trainables.device import autocast
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.chunks import chunk_size
 from thaw.trainables.networks.folding import fold
@@ -268,3 +269,18 @@ def test_heads() -> None:
     assert [head[0].p, head[3].p] == [0.3, 0.3] and head(torch.zeros(2, 8)).shape == (2, LABELS)
     assert kinds(build_head(8, LABELS, 0, 0.3)) == ["Dropout", "Linear"]
     assert kinds(build_flat_head(8, LABELS, 0, 0.3)) == ["Linear"]
+
+
+def test_frozen_weights_cast_once_give_what_autocast_gives(resnet18_file: Path) -> None:
+    """It would cast them at every call. To the bit; norms keep float32."""
+    config, images = TrialConfig(architecture="resnet18", freeze_depth=4), torch.randn(2, 3, 32, 32)
+    plain, cast = (
+        build_network(config, 2, 32, {"resnet18": str(resnet18_file)}, precision=name).prefix
+        for name in ("fp32", "bf16")
+    )
+    with autocast(torch.device("cpu"), "bf16"):
+        expected, found = plain(images), cast(images)
+    assert found.dtype == expected.dtype == torch.bfloat16 and torch.equal(found, expected)
+    kinds = {type(module).__name__: weight.dtype for module in cast.modules() for weight in module.parameters(False)}
+    assert kinds["Conv2d"] == torch.bfloat16
+    assert {weight.dtype for weight in plain.parameters()} == {torch.float32}

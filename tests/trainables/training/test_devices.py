@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -20,7 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tests.searches import small_config, small_search
 from thaw.search.prepare.preflight import prepare
 from thaw.spaces import TrialConfig
-from thaw.trainables.activations import inputs as module
+from thaw.trainables.activations import resident
+from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.augment import AUGMENTS
 from thaw.trainables.evaluation.metrics import epoch_metrics
@@ -72,7 +74,7 @@ def test_what_the_device_holds_is_what_is_computed_live(
     context: RunContext, device: torch.device, views: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a processor nothing is held, as mapped files are as fast; here it has to, to try the same lines."""
-    monkeypatch.setattr(module, "_room", lambda device: float("inf"))
+    monkeypatch.setattr(resident, "_room", lambda device, taken: float("inf"))
     here = replace(context, views=views)
     assert_same(metrics(here, device), metrics(live(here), device), device)
 
@@ -80,10 +82,11 @@ def test_what_the_device_holds_is_what_is_computed_live(
 def test_one_view_for_training_and_validation_is_moved_once(
     context: RunContext, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_room", lambda device: float("inf"))
+    monkeypatch.setattr(resident, "_room", lambda device, taken: float("inf"))
     moved: list[int] = []
-    original = module.Activations._stored
-    monkeypatch.setattr(module.Activations, "_stored", lambda self, s, r: moved.append(len(r)) or original(self, s, r))
+    original = resident._moved
+    monkeypatch.setattr(resident, "_moved", lambda s, rows, d: moved.append(len(rows)) or original(s, rows, d))
+    monkeypatch.setattr(resident, "SLICE", 5 * 2048)  # five images at a time
     plain = replace(context, augment=AUGMENTS["none"])
     ours = metrics(plain, device)
     train, validation = len(context.split.train), len(context.split.validation)
@@ -104,9 +107,45 @@ def test_what_does_not_fit_stays_in_the_file(
     context: RunContext, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Room for the training images of the one view, and not for the validation images beside them."""
-    monkeypatch.setattr(module, "_room", lambda device: 2048.0 * len(context.split.train))
+    monkeypatch.setattr(resident, "_room", lambda device, taken: 2048.0 * len(context.split.train))
     plain = replace(context, augment=AUGMENTS["none"])
     assert_same(metrics(plain, device), metrics(live(plain), device), device)
+
+
+def test_memory_that_runs_out_while_a_view_is_moved_leaves_it_in_the_file(
+    context: RunContext, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crowded(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(resident, "_room", lambda device, taken: float("inf"))
+    monkeypatch.setattr(resident, "_moved", crowded)
+    assert_same(metrics(context, device), metrics(live(context), device), device)
+
+
+def test_the_next_trial_finds_what_lies_there_and_the_oldest_view_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, cpu = np.arange(4), torch.device("cpu")
+    content = np.arange(32, dtype=np.uint8).reshape(4, 8)
+    files = {name: StoredView(tmp_path / f"{name}.rows", 4, 8) for name in "abc"}
+    for stored in files.values():
+        stored.write(rows, content)
+    monkeypatch.setattr(resident, "_room", lambda device, taken: 64.0)
+    views = resident.ResidentViews()
+
+    def get(name: str, rows: np.ndarray = rows) -> resident.Resident | None:
+        return views.get(name, files[name], rows, torch.float32, cpu)
+
+    first = get("a", rows[:2])
+    assert first is not None and torch.equal(first.values, torch.from_numpy(content[:2]).view(torch.float32))
+    grown = get("a")
+    assert grown is not None and grown.order.tolist() == [0, 1, 2, 3] and get("a", rows[1:2]) is grown
+    b = get("b")
+    assert get("a") is grown and get("c") is not None and get("a") is grown
+    assert get("b") is not b, "it was used longest ago"
+    monkeypatch.setattr(resident, "_room", lambda device, taken: 16.0)
+    assert get("c") is None
 
 
 def test_bf16_stays_near_fp32(context: RunContext, device: torch.device) -> None:
