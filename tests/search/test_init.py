@@ -212,7 +212,7 @@ def test_real_photos(layout: str, tmp_path: Path) -> None:
     data = thaw_data()
     assert data is not None
     with (data / "coco18" / "labels.csv").open() as table:
-        rows = [(row["filename"], row["labels"].split()) for row in csv.DictReader(table)][:120]
+        rows = [(row["filename"], row["labels"].split()) for row in csv.DictReader(table)][:60]
     names = json.loads((data / "coco18" / "classes.json").read_text())
     photos = tmp_path / "photos"
     for file, labels in rows:

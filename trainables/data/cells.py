@@ -1,4 +1,4 @@
-"""Cells of a label column → labels: list literals, separators, missing values, tables of 0 and 1."""
+"""Cells of a label column → labels: list literals, separators, missing values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from thaw.spaces.errors import ConfigError
@@ -56,9 +56,10 @@ def label_sets(
     """
     times = Counter(cells)
     missing = {cell for cell in times if cell.strip() in MISSING and cell.strip() not in known}
-    if spelled := sorted({cell.strip() for cell in missing} - {""}):
+    if missing:
         count = sum(times[cell] for cell in missing)
-        notes.append(f"{count} cells of {column!r} mean no label: {', '.join(spelled)}, or empty")
+        spelled = sorted({cell.strip() for cell in missing} - {""})
+        notes.append(f"{count} cells of {column!r} mean no label: {', '.join([*spelled, 'empty'])}")
     sets: dict[str, list[str]] = {cell: [] for cell in missing}
     plain = []
     for cell in times:
@@ -258,59 +259,3 @@ def _behave_like_lists(parts: dict[str, list[str]], cells: set[str], sign: str) 
         for found in several.values()
     )
     return explained >= len(several) / 2
-
-
-def is_binary(cells: Iterable[str]) -> bool:
-    """Whether a column says yes and no, with blanks and -1 where it says neither."""
-    different = {cell.strip() for cell in set(cells)} - MISSING
-    return bool(different) and all(cell.lower() in BINARY for cell in different)
-
-
-def binary_sets(
-    columns: dict[str, list[str]], uncertain: str, line: Callable[[int], int], notes: list[str]
-) -> tuple[list[frozenset[str]], dict[int, str]]:
-    """The labels of each row of a table with a column of yes and no for each label.
-
-    A table of 1 and -1 alone means yes and no by them. Beside 0 or blanks, -1 is uncertain.
-
-    Args:
-        columns: label → cells.
-        uncertain: a key of ``reading.UNCERTAIN``.
-        line: row → its number in the file, for errors.
-        notes: what was guessed is added.
-
-    Returns:
-        The labels, and row → label for rows to be left out because that label is uncertain.
-
-    Raises:
-        CellError: a cell says something else.
-    """
-    words = {name: {cell: cell.strip().lower() for cell in set(cells)} for name, cells in columns.items()}
-    seen = {word for found in words.values() for word in found.values()}
-    blank = seen & {word.lower() for word in MISSING}
-    values = {BINARY.get(word) for word in seen - blank}
-    signed = UNCERTAIN in values and 0 not in values and not blank
-    if signed:
-        notes.append("1 and -1 are read as yes and no")
-    elif UNCERTAIN in values:
-        count = sum(BINARY.get(words[name][cell]) == UNCERTAIN for name, cells in columns.items() for cell in cells)
-        meaning = {"negative": "absent", "positive": "present", "drop": "a reason to leave the image out"}[uncertain]
-        notes.append(f"{count} cells are -1, uncertain: read as {meaning} (data.uncertain)")
-    if blank:
-        notes.append("blank cells of the 0/1 columns mean no label")
-    sets: list[list[str]] = [[] for _ in next(iter(columns.values()))]
-    dropped: dict[int, str] = {}
-    for name, cells in columns.items():
-        said = {}
-        for cell, word in words[name].items():
-            value = 0 if word in blank else BINARY.get(word)
-            if value is None:
-                raise CellError(f"column {name!r} must be 0 or 1, got {cell!r} in row {line(cells.index(cell))}")
-            said[cell] = 0 if value == UNCERTAIN and (signed or uncertain == "negative") else value
-        for row, cell in enumerate(cells):
-            if said[cell] == UNCERTAIN and uncertain == "drop":
-                dropped.setdefault(row, name)
-            elif said[cell]:
-                sets[row].append(name)
-    shared: dict[frozenset[str], frozenset[str]] = {}
-    return [shared.setdefault(one, one) for one in map(frozenset, sets)], dropped

@@ -76,8 +76,12 @@ def _from_json(path: Path) -> tuple[list[tuple[str, str]], bool]:
         return [(str(one["id"]), str(one["name"])) for one in content], False
     if isinstance(content, list):
         return [(str(name), str(name)) for name in content], True
-    if not isinstance(content, dict):
-        kind = type(content).__name__
+    if isinstance(content, dict):
+        # The configuration of a model of Hugging Face holds both ways round.
+        content = content.get("id2label", content)
+    nested = isinstance(content, dict) and any(isinstance(name, dict | list) for name in content.values())
+    if nested or not isinstance(content, dict):
+        kind = "nested values" if nested else type(content).__name__
         raise ConfigError(f"{path}: must be {{id: name}} or [name, …], got {kind}", key="classes")
     pairs = [(str(id), str(name)) for id, name in content.items()]
     if all(map(_whole, content.values())) and not all(map(_whole, content)):
@@ -94,6 +98,8 @@ def _from_text(path: Path) -> tuple[list[tuple[str, str]], bool]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise ConfigError(f"{path}: holds no names; write one a line", key="classes")
+    if path.suffix.lower() in (".yaml", ".yml") or any(line.endswith("{") or line == "}" for line in lines):
+        raise ConfigError(f"{path}: is no list of names; write one a line, or a JSON list", key="classes")
     numbered = [re.fullmatch(r"(\d+)\s*[:=\s]\s*(.+)", line) for line in lines]
     if all(numbered):
         return [(match[1], match[2]) for match in numbered if match], False

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from thaw.spaces.errors import ConfigError, did_you_mean
-from thaw.trainables.data.cells import BINARY, CellError, binary_sets, is_binary, label_sets
+from thaw.trainables.data.cells import BINARY, CellError, label_sets
 from thaw.trainables.data.label_files import Rows, looks_like_image, text_of
+from thaw.trainables.data.one_hot import binary_sets, first_names, is_binary, label_columns
 from thaw.trainables.data.parts import parts_of, speaks_of_split
 from thaw.trainables.data.reading import Source
 from thaw.trainables.data.tables import (
@@ -25,9 +25,6 @@ from thaw.trainables.data.tables import (
 
 PRESENCE_HEADINGS = ("confidence", "present", "presence", "is_present")
 """Headings of a column that may say whether the image has the label of its row."""
-
-ENOUGH = 10
-"""Rows from which on it is no accident that some columns hold exactly one 1 a row."""
 
 
 def read_csv(source: Source) -> Rows:
@@ -145,7 +142,7 @@ def _roles(table: Table, source: Source) -> _Roles:
     if one is not None:
         return _Roles(image, (one,), False, notes)
     listed = [name for name in free if name in source.known]
-    binary_columns = listed or _one_hot([name for name in free if is_binary(table.columns[name])], table, notes)
+    binary_columns = listed or label_columns([name for name in free if is_binary(table.columns[name])], table, notes)
     if not binary_columns:
         raise ConfigError(
             f"{source.place}: no column of labels among {', '.join(names)}; name it labels, or under "
@@ -153,7 +150,7 @@ def _roles(table: Table, source: Source) -> _Roles:
             key="labels",
         )
     if others := [name for name in measured if name not in binary_columns and not is_binary(table.columns[name])]:
-        notes.append(f"columns that are no labels: {_first(others)}")
+        notes.append(f"columns that are no labels: {first_names(others)}")
     return _Roles(image, tuple(binary_columns), True, notes)
 
 
@@ -182,46 +179,6 @@ def _counts_rows(table: Table, name: str) -> bool:
         return False
     cells = table.columns[name]
     return table.headed and all(cell.strip() in (str(row), str(row + 1)) for row, cell in enumerate(cells))
-
-
-def _one_hot(columns: list[str], table: Table, notes: list[str]) -> list[str]:
-    """The 0/1 columns that are labels.
-
-    Where most of them, side by side, hold exactly one 1 in every row, they are the whole table of labels, and the
-    others mean something else.
-    """
-    run = _one_each(columns, table) if len(columns) > 2 and len(table) >= ENOUGH else None
-    if run:
-        rest = ", ".join(name for name in columns if name not in run)
-        notes.append(
-            f"0/1 columns left out: {rest}; {_first(run)} already make one label an image (data.columns.labels says "
-            "otherwise)"
-        )
-        return run
-    if columns:
-        notes.append(f"labels are the 0/1 columns {_first(columns)}")
-    return columns
-
-
-def _one_each(columns: list[str], table: Table) -> list[str] | None:
-    """The longest run of more than half of the columns with exactly one 1 in every row; None if it is all of them."""
-    yes = {cell for cell, value in BINARY.items() if value == 1}
-    ones = np.empty((len(columns), len(table)), bool)
-    for number, name in enumerate(columns):
-        said = {cell: cell.strip().lower() in yes for cell in set(table.columns[name])}
-        ones[number] = [said[cell] for cell in table.columns[name]]
-    totals = np.concatenate([[0], np.cumsum(ones.sum(axis=1))])
-    for size in range(len(columns), len(columns) // 2, -1):
-        # As many 1 as rows, before row by row is asked.
-        for start in np.flatnonzero(totals[size:] - totals[: len(totals) - size] == len(table)):
-            if (ones[start : start + size].sum(axis=0) == 1).all():
-                return columns[start : start + size] if size < len(columns) else None
-    return None
-
-
-def _first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return ", ".join(names[:10]) + more
 
 
 def _check_present(table: Table, roles: _Roles, source: Source) -> None:

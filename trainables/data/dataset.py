@@ -168,6 +168,7 @@ def read_dataset(
     meant, said = match_names(rows.files, source.files, source.base, place)
     notes += said
     joined = _join(rows.files, ids, meant, source.reading.rows)
+    del meant, source  # the label matrix needs the room
     notes += joined.notes
     rejected = (*rows.rejected, *joined.rejected)
     if not joined.labels:
@@ -180,6 +181,8 @@ def read_dataset(
         few = "for one label against the rest, label the others too (for instance with none)"
         if any(reason == CONTRADICTING for _, reason in joined.rejected):
             few = f"images whose rows have different labels are left out; {joined.advice}"
+        elif rows.classes and format == "csv":
+            few += f"; data.columns.labels: {order[0]} takes 0 and 1 for two labels"
         elif format == "folders" and order:
             few += f"; if the folders in {order[0]} are the labels, end data.images with it"
         raise ConfigError(f"{place}: needs two labels or more, got {', '.join(order) or 'none'}; {few}", key=key)

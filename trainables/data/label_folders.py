@@ -10,7 +10,7 @@ import pandas as pd
 
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.csv_labels import read_csv
-from thaw.trainables.data.label_files import Rows, decoded, looks_like_image
+from thaw.trainables.data.label_files import Rows, bytes_of, decoded, looks_like_image
 from thaw.trainables.data.own_results import holds_own_results
 from thaw.trainables.data.parts import PART_WORDS, part_of, parts_of_folders
 from thaw.trainables.data.reading import Source
@@ -33,12 +33,16 @@ METADATA = tuple(f"metadata.{ending}" for ending in ("csv", "jsonl", "parquet"))
 
 
 def metadata_files(images: Path) -> list[Path]:
-    """The tables of an `imagefolder`: in the image folder itself, or in its folders for train, validation and test."""
+    """The tables of an `imagefolder`: in the image folder itself, or in its folders for train, validation and test.
+
+    A table of that name without ``file_name`` is about something else.
+    """
     try:
         parts = sorted(name for name in os.listdir(images) if part_of(name) is not None)
     except OSError:
         return []
-    return [images / place / name for place in ("", *parts) for name in METADATA if (images / place / name).is_file()]
+    tables = [images / place / name for place in ("", *parts) for name in METADATA]
+    return [path for path in tables if path.is_file() and b"file_name" in bytes_of(path, "images")]
 
 
 def read_imagefolder(source: Source) -> Rows:
@@ -49,7 +53,7 @@ def read_imagefolder(source: Source) -> Rows:
     tables = metadata_files(source.images)
     if not tables:
         needed = " or ".join(METADATA)
-        raise ConfigError(f"{source.images}: format imagefolder needs {needed} in it", key="images")
+        raise ConfigError(f"{source.images}: format imagefolder needs {needed} with file_name in it", key="images")
     every = []
     for path in tables:
         place = path.parent.relative_to(source.images).as_posix()

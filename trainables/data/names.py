@@ -109,7 +109,8 @@ def inside(name: str, root: Path) -> str | None:
                 return path[len(folder.as_posix()) + 1 :]
         return None
     outside = path.split("/", 1)[0] == ".." or re.match(r"[A-Za-z]:/", path)
-    return None if outside else path
+    # A million names need not be kept twice.
+    return None if outside else name if path == name else path
 
 
 def match_names(names: Iterable[str], files: FileIndex, base: str, place: Path) -> tuple[dict[str, str], list[str]]:

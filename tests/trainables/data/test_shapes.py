@@ -444,6 +444,13 @@ SHAPES = [
         classes=("c.csv", "attribute_id,attribute_name\n0,ant\n1,bee\n2,wasp\n"),
     ),
     Shape(
+        "classes: configuration of a model with `id2label`",
+        "named",
+        table("f,label", IDS),
+        INSECTS,
+        classes=("config.json", json.dumps({"id2label": dict(enumerate(INSECTS)), "label2id": {}})),
+    ),
+    Shape(
         "classes: name to number",
         "named",
         table("f,label", IDS),
@@ -604,6 +611,22 @@ def test_other_formats_are_refused_with_what_is_read(tmp_path: Path, name: str, 
         read_dataset(tmp_path, tmp_path / name.split("/")[0])
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("data.yaml", "nc: 3\nnames: ['ant', 'bee', 'wasp']\n", "is no list of names"),
+        ("map.pbtxt", "item {\n  id: 0\n  name: 'ant'\n}\n", "is no list of names"),
+        ("config.json", '{"labels": {"0": "ant", "1": "bee"}}', "got nested values"),
+        ("classes.txt", "ant\nbee\n", "label '2' is not listed"),
+    ],
+)
+def test_files_that_list_no_classes_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / "labels.csv").write_text(table("f,label", IDS))
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_dataset(tmp_path, tmp_path / "labels.csv", classes=tmp_path / name)
+
+
 def test_images_that_no_row_names_are_found(tmp_path: Path) -> None:
     images = touched(tmp_path / "images", [*FILES, "s/1.jpg", "s/2.jpg", "s/.3.jpg", "s/notes.txt"])
     (tmp_path / "labels.csv").write_text(table("f,label", ["a", "b"]) + "s/1.jpg,a\n")
@@ -712,6 +735,20 @@ def test_what_thaw_wrote_among_the_images_is_no_data(tmp_path: Path) -> None:
     folder = touched(tmp_path, [*names, "results/one/events.jsonl", "results/one/search.yaml", "results/one/a.png"])
     dataset = read_dataset(folder)
     assert counts(dataset) == {"ant": 3, "bee": 3} and ("results", "written by Thaw") in dataset.ignored
+
+
+def test_a_table_called_metadata_may_be_about_something_else(tmp_path: Path) -> None:
+    touched(tmp_path, ["ant/1.jpg", "bee/1.jpg"])
+    (tmp_path / "metadata.csv").write_text("patient,age\n1,30\n2,40\n")
+    assert counts(read_dataset(tmp_path)) == {"ant": 1, "bee": 1}
+
+
+def test_one_column_of_0_and_1(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(table("f,tumour", ["0", "1"]))
+    with pytest.raises(ConfigError, match="got tumour; .* data.columns.labels: tumour takes 0 and 1 for two labels"):
+        read_dataset(tmp_path, tmp_path / "labels.csv")
+    dataset = read_dataset(tmp_path, tmp_path / "labels.csv", reading=Reading(labels=("tumour",)))
+    assert counts(dataset) == {"0": 12, "1": 12}
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
