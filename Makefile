@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FAST := not slow and not gpu and not soak
-.PHONY: quickstart init test test-slow test-gpu test-soak lint structure reference gpu-kit gpu-check clean
+.PHONY: quickstart init test test-slow test-gpu test-soak lint structure reference backbones gpu-kit gpu-check clean
 
 # Made again whenever the list of requirements changes.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -42,6 +42,10 @@ structure: $(VENV)/installed
 
 reference: $(VENV)/installed
 	$(BIN)/python -m thaw.search.reference > docs/reference.md
+
+# The table in docs/backbones.md.
+backbones: $(VENV)/installed
+	$(BIN)/python -m thaw.search.backbones docs/backbones.md
 
 # What a GPU machine without network lacks: make gpu-kit DATA=folder WEIGHTS=file
 gpu-kit: $(VENV)/installed

@@ -25,8 +25,8 @@ from thaw.trainables.networks.chunks import chunk_size
 
 def decoding(bundle: Bundle, paths: list[Path]) -> None:
     """The same threads, and no network."""
-    size, resize = bundle.model.image_size, bundle.model.resize
-    for _ in supervised(lambda i: decode_image(paths[i], size, resize), len(paths), processors(), TIMEOUT):
+    square = bundle.model.square
+    for _ in supervised(lambda i: decode_image(paths[i], square), len(paths), processors(), TIMEOUT):
         pass
 
 
@@ -54,8 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     bundle = load_bundle(options.bundle)
     paths = list(find_images(options.places).values())[: options.images]
-    size, resize = bundle.model.image_size, bundle.model.resize
-    pixels = np.stack([decode_image(path, size, resize) for path in paths])
+    pixels = np.stack([decode_image(path, bundle.model.square) for path in paths])
     arms: dict[str, Callable[[], None]] = {
         "decoding alone": lambda: decoding(bundle, paths),
         "network alone": lambda: network(bundle, pixels),
@@ -74,7 +73,9 @@ def main() -> None:
     shared = 1 / sum(1 / rate for rate in alone)
     print(json.dumps(machine()))
     rows = [[name, middle[name], min(values), max(values)] for name, values in rates.items()]
-    print_table(f"Images a second, {len(paths)} images, {size} pixels", ["", "median", "least", "most"], rows)
+    print_table(
+        f"Images a second, {len(paths)} images, {bundle.model.image_size} pixels", ["", "median", "least", "most"], rows
+    )
     print(f"\nOf the smaller of both alone: {middle['thaw predict'] / min(alone):.2f}")
     if bundle.device.type == "cpu":
         print(f"Of what both can reach on shared processors, {shared:.1f}: {middle['thaw predict'] / shared:.2f}")

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from thaw.search.describe import storage_table
 from thaw.search.prepare.measure import measure_epochs
+from thaw.search.prepare.memory import largest_trials
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.prepare.stages import Stages
 from thaw.search.settings.config import SearchConfig
@@ -52,6 +53,7 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     for name in names:
         table.add_row(name, *(f"{costs[name, depth]:.1f}" if (name, depth) in costs else "–" for depth in depths))
     console.print(table)
+    console.print(_memory_table(prepared.config))
     _print_storage(prepared, console)
     space = prepared.config.search_space
     epochs = float(np.mean([int(value) for value in space.options("epochs")]))
@@ -63,6 +65,17 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     console.print(f"At most about {_duration(seconds)}, if every trial trains {epochs:g} epochs", highlight=False)
     if prepared.config.scheduler.type != "none":
         console.print("Trials that are stopped early make it shorter: often to a third or less.")
+
+
+def _memory_table(config: SearchConfig) -> Table:
+    """What the trial of each architecture that needs most takes."""
+    table = Table(title="Memory of one trial, estimated, for the largest batch and the smallest freeze depth")
+    table.title_justify = "left"
+    for column in ("architecture", "freeze depth", "batch size", "GB"):
+        table.add_column(column, justify="left" if column == "architecture" else "right", no_wrap=True)
+    for name, (needed, depth, batch) in largest_trials(config).items():
+        table.add_row(name, str(depth), str(batch), f"{needed / 1e9:.2f}")
+    return table
 
 
 def _print_storage(prepared: Prepared, console: Console) -> None:

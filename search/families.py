@@ -10,7 +10,7 @@ from rich.console import Console
 from thaw.spaces import ConfigError
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.contract import check_contract
-from thaw.trainables.networks.table import NAMES, architecture
+from thaw.trainables.networks.table import architecture, known_names
 
 SIZE = 96
 """Side in pixels of the images for networks that take any size; :data:`LARGER` where that is too small."""
@@ -37,7 +37,7 @@ def describe_all(file: Path, console: Console) -> int:
     kept, began = 0, time.perf_counter()
     for name in names:
         started = time.perf_counter()
-        outcome = _outcome(name if name in NAMES or ":" in name else f"timm:{name}")
+        outcome = _outcome(name if name in known_names() or ":" in name else f"timm:{name}")
         kept += outcome.startswith("yes")
         seconds = time.perf_counter() - started
         console.print(f"{name:40} {seconds:6.1f} s  {outcome}", highlight=False, soft_wrap=True)

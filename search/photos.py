@@ -26,7 +26,7 @@ from thaw.trainables.data.affine import view_matrices
 from thaw.trainables.data.augment import AUGMENTS, Augment
 from thaw.trainables.data.confident_learning import label_doubts
 from thaw.trainables.data.dataset import Dataset
-from thaw.trainables.data.decoding import Rejected, decode_image
+from thaw.trainables.data.decoding import Rejected
 from thaw.trainables.data.grey import Scales, scales_from
 from thaw.trainables.data.image_store import sampled_grey
 from thaw.trainables.data.splits import split_dataset
@@ -53,7 +53,7 @@ class _Photos:
         """The image as it is decoded for the network; None where it cannot be used."""
         data = self.config.data
         try:
-            return decode_image(self.dataset.root / self.dataset.files[row], data.image_size, data.resize, self.scales)
+            return self.dataset.decode(row, data.square, self.scales)
         except Rejected:
             return None
 
@@ -78,8 +78,11 @@ def show(config: SearchConfig, to: Path, console: Console) -> None:
         ConfigError: the data are wrong, no image can be used, or the file exists.
     """
     check_new(to)
+    from thaw.search.prepare.preprocessing import follow_weights  # loads torch, which a report does without
+
+    config, _ = follow_weights(config)
     dataset = load_dataset(config)
-    grey = sampled_grey(dataset.root, dataset.files, config.data.white)
+    grey = sampled_grey(dataset.root, dataset.on_disk, config.data.white)
     there, chosen = ~np.isin(dataset.files, dataset.absent()), config.data.split
     split = split_dataset(
         dataset,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,6 +102,26 @@ def resnet18_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("weights") / "resnet18.pth"
     torch.save(models.resnet18(weights=None).state_dict(), file)
     return file
+
+
+@pytest.fixture
+def own_code() -> Iterator[Callable[[], None]]:
+    """What a test imports and registers is gone afterwards; call it to be as in a new process."""
+    from thaw.search.import_files import PREFIX
+    from thaw.trainables.data.source import SOURCES
+    from thaw.trainables.networks.table import OWN
+
+    def forget() -> None:
+        OWN.clear()
+        SOURCES.clear()
+        for name in [name for name in sys.modules if name.startswith(PREFIX)]:
+            del sys.modules[name]
+
+    path = list(sys.path)
+    forget()
+    yield forget
+    forget()
+    sys.path[:] = path
 
 
 @pytest.fixture

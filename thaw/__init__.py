@@ -24,15 +24,20 @@ if TYPE_CHECKING:
     from thaw.search.settings.config import SearchConfig, load_config
     from thaw.search.version import __version__
     from thaw.trainables.bundles.bundle import Bundle, load_bundle
+    from thaw.trainables.data.source import DataSource, register_data_source
+    from thaw.trainables.networks.own import register_backbone
 
 PUBLIC = {
     "Bundle": "thaw.trainables.bundles.bundle",
+    "DataSource": "thaw.trainables.data.source",
     "Run": "thaw.analysis.run",
     "SearchConfig": "thaw.search.settings.config",
     "__version__": "thaw.search.version",
     "load_bundle": "thaw.trainables.bundles.bundle",
     "load_config": "thaw.search.settings.config",
     "load_run": "thaw.analysis.run",
+    "register_backbone": "thaw.trainables.networks.own",
+    "register_data_source": "thaw.trainables.data.source",
     "resume_search": "thaw.search.sessions.resume",
     "run_search": "thaw.search.sessions.tuner",
 }
@@ -40,12 +45,15 @@ PUBLIC = {
 
 __all__ = [
     "Bundle",
+    "DataSource",
     "Run",
     "SearchConfig",
     "__version__",
     "load_bundle",
     "load_config",
     "load_run",
+    "register_backbone",
+    "register_data_source",
     "resume_search",
     "run_search",
 ]

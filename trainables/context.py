@@ -11,10 +11,13 @@ import numpy as np
 
 from thaw.spaces import ConfigError
 from thaw.trainables.data.augment import Augment
+from thaw.trainables.data.decoding import Square
 from thaw.trainables.data.grey import White
 from thaw.trainables.data.image_store import ImageStore, open_store
+from thaw.trainables.data.source import DataSource
 from thaw.trainables.data.splits import Split
 from thaw.trainables.messages import Fold
+from thaw.trainables.networks.architecture import Architecture
 from thaw.trainables.seeding import derive_seed
 
 
@@ -24,28 +27,33 @@ class ImageSource:
 
     Args:
         root, files: image folder and the names below it; row i of everything is ``files[i]``.
-        size: side in pixels.
-        resize: ``crop`` or ``squash``.
-        white: of grey images of more than 8 bits, see :mod:`thaw.trainables.data.grey`.
+        square: how they become squares.
         directory: node-local folder of decoded images.
         timeout: seconds for reading one file.
+        white: of grey images of more than 8 bits, see :mod:`thaw.trainables.data.grey`.
+        source: gives the images, where they do not come from files.
     """
 
     root: Path
     files: tuple[str, ...]
-    size: int
-    resize: str
+    square: Square
     directory: Path
     timeout: float
     white: White = None
+    source: DataSource | None = None
+
+    @property
+    def size(self) -> int:
+        """Side of the squares, pixels."""
+        return self.square.size
 
     def open(self, progress: Callable[[int, int], None] | None = None) -> ImageStore:
         """The decoded images on this node; decoded now if no process has done so before."""
         return open_store(
             self.root,
             self.files,
-            self.size,
-            resize=self.resize,
+            self.square,
+            source=self.source,
             white=self.white,
             directory=self.directory,
             timeout=self.timeout,
@@ -95,6 +103,7 @@ class RunContext:
         checkpoints: where trials leave theirs, on a file system that all nodes share; None to write none.
         folds: of a confirmation, seed by seed.
         fold: the one that the trial at hand is on; None in a search.
+        networks: the user's own among those of the search.
     """
 
     images: ImageSource
@@ -112,6 +121,7 @@ class RunContext:
     checkpoints: CheckpointFolder | None = None
     folds: tuple[tuple[Split, ...], ...] = ()
     fold: Fold | None = None
+    networks: tuple[Architecture, ...] = ()
 
     def on(self, fold: Fold | None) -> RunContext:
         """The conditions of a trial on one of the `folds`; of a trial of a search where it is None."""

@@ -11,6 +11,7 @@ from thaw.trainables.context import RunContext
 from thaw.trainables.device import default_device
 from thaw.trainables.device_memory import limit_memory, release_memory
 from thaw.trainables.messages import Assignment
+from thaw.trainables.networks.table import OWN
 from thaw.trainables.training.trial import Trial
 
 
@@ -27,6 +28,8 @@ class TrialTrainable(tune.Trainable):
         self, config: dict[str, Any], context: RunContext, threads: int, gpu: float
     ) -> None:
         torch.set_num_threads(threads)
+        # A worker has imported none of the user's files.
+        OWN.update({row.name: row for row in context.networks})
         self.context = context
         self.images = context.open_images()
         self.device = default_device(gpu)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from thaw.search.cli.options import AtMost, Floor, Onnx, Policy, RunArgument, Set, Target, To
+from thaw.search.cli.options import AtMost, Floor, Import, Onnx, Policy, RunArgument, Set, Target, To
 from thaw.search.exit_status import NOTHING_FINISHED, naming, training
 from thaw.search.prepare.stages import loading
 from thaw.search.terminal import outlive_the_terminal
@@ -27,6 +27,7 @@ def export(
     policy: Policy = None,
     k: AtMost = None,
     set_: Set = [],  # noqa: B006 - typer copies it
+    import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Write the best model as a bundle, scored on the test split."""
     outlive_the_terminal()
@@ -50,6 +51,7 @@ def train(
     policy: Policy = None,
     k: AtMost = None,
     set_: Set = [],  # noqa: B006 - typer copies it
+    import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Train one configuration without a search, into a bundle."""
     outlive_the_terminal()
@@ -88,6 +90,7 @@ def predict(
     batch: Annotated[
         int | None, typer.Option(help="images that the network takes at a time", min=1, metavar="N")
     ] = None,
+    import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Predict the labels of images."""
     from thaw.search.predict import LabelChoice

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from thaw.search.cli.options import File, RunArgument, Set
+from thaw.search.cli.options import File, Import, RunArgument, Set
 from thaw.search.exit_status import NOTHING_FINISHED, naming
 from thaw.search.prepare.stages import drawing
 from thaw.search.terminal import outlive_the_terminal
@@ -24,6 +24,7 @@ def data(
     file: File,
     set_: Set = [],  # noqa: B006 - typer copies it
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")] = False,
+    import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Show what a data set holds and how it was read. Only the labels are needed."""
     from thaw.search.describe_data import describe_data
@@ -34,7 +35,7 @@ def data(
     with naming(file):
         config = load_config(file, set_)
         dataset = load_dataset(config)
-        notes = sampled_grey(dataset.root, dataset.files, config.data.white).notes()
+        notes = sampled_grey(dataset.root, dataset.on_disk, config.data.white).notes()
         facts = data_facts(config, dataset, notes)
     if as_json:
         print(json.dumps(facts.to_dict(), ensure_ascii=False))
@@ -46,6 +47,7 @@ def show(
     file: File,
     to: Annotated[Path, typer.Option("--to", help="a new page", metavar="FILE.html")] = Path("photos.html"),
     set_: Set = [],  # noqa: B006 - typer copies it
+    import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Show training images as the network sees them."""
     from thaw.search.photos import show as write
@@ -64,6 +66,7 @@ def describe(
     all_of: Annotated[
         Path | None, typer.Option("--all-of", help="try every network of a file, a name a line", metavar="LIST")
     ] = None,
+    import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Show an architecture's stages, what is frozen, and its cost."""
     if (all_of is None) == (not architecture):
@@ -106,6 +109,7 @@ def report(
         Path | None, typer.Option(help="where the page goes: RUN/report, for several runs ./report", metavar="DIR")
     ] = None,
     no_photos: Annotated[bool, typer.Option("--no-photos", help="keep photos out of the page")] = False,
+    import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Make one page of plots and tables of a run, or of several."""
     outlive_the_terminal()

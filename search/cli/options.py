@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from thaw.search.import_files import import_files
+
 File = Annotated[Path, typer.Argument(help="a search file (YAML)", metavar="FILE")]
 RunArgument = Annotated[Path, typer.Argument(help="a run folder, such as results/NAME", metavar="RUN")]
 To = Annotated[Path, typer.Option("--to", help="a new folder for the model", metavar="BUNDLE")]
@@ -29,6 +31,17 @@ Policy = Annotated[
 AtMost = Annotated[int | None, typer.Option("--k", help="labels an image, for --policy at_most", min=1, metavar="K")]
 Set = Annotated[
     list[str], typer.Option("--set", help="replace a key of the file: search.trials=10", metavar="KEY=VALUE")
+]
+
+Import = Annotated[
+    list[Path],
+    typer.Option(
+        "--import",
+        help="run this Python file first, which registers own networks and data",
+        metavar="FILE.py",
+        is_eager=True,
+        callback=import_files,
+    ),
 ]
 
 Address = Annotated[

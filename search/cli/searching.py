@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from thaw.search.backends import DEFAULT
-from thaw.search.cli.options import Address, Backend, File, RunArgument, Set
+from thaw.search.cli.options import Address, Backend, File, Import, RunArgument, Set
 from thaw.search.exit_status import naming
 from thaw.search.prepare.stages import loading
 from thaw.search.terminal import outlive_the_terminal
@@ -45,6 +45,7 @@ def search(
     address: Address = None,
     backend: Backend = DEFAULT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, measure, and start nothing")] = False,
+    import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Search the best configuration for a data set."""
     from thaw.search.settings.config import load_config
@@ -85,6 +86,7 @@ def resume(
     set_: Set = [],  # noqa: B006 - typer copies it
     address: Address = None,
     backend: Backend = DEFAULT,
+    import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Continue a search, or add trials to a finished one."""
     outlive_the_terminal()
@@ -112,6 +114,7 @@ def confirm(
     seeds: Annotated[int, typer.Option(help="repetitions with other folds and seeds", min=1, metavar="N")] = 1,
     set_: Set = [],  # noqa: B006 - typer copies it
     backend: Backend = DEFAULT,
+    import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Train the best configurations again by cross-validation."""
     outlive_the_terminal()

@@ -10,6 +10,7 @@ import yaml
 from thaw.analysis.records import TrialRecord
 from thaw.analysis.run import Run
 from thaw.search.prepare.resources import this_machine
+from thaw.search.sessions.resume import as_before
 from thaw.search.settings.config import SearchConfig, load_config
 from thaw.spaces import ConfigError, TrialConfig
 
@@ -37,7 +38,7 @@ def trial_file(run: Run, record: TrialRecord, overrides: Sequence[str] = ()) -> 
         "precision": precision,
     }
     texts = [f"{key}={yaml.safe_dump(value, default_flow_style=True, width=10**6)}" for key, value in fixed.items()]
-    return load_config(run.folder.search_file, [*texts, *overrides])
+    return load_config(run.folder.search_file, [*as_before(run.folder), *texts, *overrides])
 
 
 def only_trial(config: SearchConfig) -> TrialConfig:

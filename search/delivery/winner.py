@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,7 @@ class Winner:
             "classes": list(prepared.dataset.classes),
             "ids": list(prepared.dataset.ids),
             "model": classifier_facts(prepared, best.config).to_dict(),
+            "code": None if (code := architecture(best.config.architecture).code) is None else asdict(code),
             "rule": rule.to_dict(),
             "rule_fit": {
                 "target": self.target,
@@ -127,7 +128,9 @@ def classifier_facts(prepared: Prepared, config: TrialConfig) -> ClassifierFacts
         classes=len(prepared.dataset.classes),
         head_units=config.head_units,
         image_size=images.size,
-        resize=images.resize,
+        resize=images.square.resize,
+        interpolation=images.square.interpolation,
+        crop_pct=images.square.crop_pct,
         mean=preprocessing.mean,
         std=preprocessing.std,
         grey=prepared.images.grey.scales,

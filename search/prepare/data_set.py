@@ -15,7 +15,7 @@ import numpy as np
 from thaw.search.prepare.notes import group_notes
 from thaw.search.settings.schema import SearchConfig
 from thaw.spaces import ConfigError, printable
-from thaw.trainables.data.dataset import Dataset, read_dataset
+from thaw.trainables.data.dataset import Dataset, read_dataset, read_source
 from thaw.trainables.data.digits import BUILTIN
 from thaw.trainables.data.parts import PART_WORDS
 from thaw.trainables.data.reading import Reading
@@ -41,6 +41,8 @@ def load_dataset(config: SearchConfig) -> Dataset:
         if data.builtin is not None:
             images, labels = BUILTIN[data.builtin](cache_directory(config) / data.builtin)
             return read_dataset(images, labels)
+        if data.source is not None:
+            return read_source(data.source)
         assert data.images is not None
         columns, split = data.columns, data.split
         reading = Reading(

@@ -12,8 +12,10 @@ import numpy as np
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.prepare.data_set import DataFacts, cache_directory, data_facts, load_dataset
 from thaw.search.prepare.measure import choose_precision
+from thaw.search.prepare.memory import check_memory
 from thaw.search.prepare.nodes import check_nodes
 from thaw.search.prepare.notes import equal_notes, split_notes
+from thaw.search.prepare.preprocessing import follow_weights
 from thaw.search.prepare.resources import available, resolve_resources
 from thaw.search.prepare.stages import Stages
 from thaw.search.settings.schema import DataConfig, SearchConfig
@@ -25,7 +27,9 @@ from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split, equal_images, split_dataset
 from thaw.trainables.evaluation.trivial import trivial_metrics
 from thaw.trainables.networks.backbone import Backbone, resolve
+from thaw.trainables.networks.table import OWN
 from thaw.trainables.networks.tuning import NEEDS
+from thaw.trainables.networks.weights import chosen_weights
 
 MIN_TRAINING = 2
 
@@ -44,7 +48,7 @@ class Prepared:
         fingerprint: hex digest of pixels and labels.
         weights: architecture → digest of the pretrained weights that it starts from.
         alike: int (images,), equal numbers for images with equal pixels that stay together; None where there are none.
-        notes: on the split, a sentence each.
+        notes: on the split and on preprocessing, a sentence each.
     """
 
     config: SearchConfig
@@ -98,6 +102,8 @@ def prepare(
     stages = stages or Stages()
     with stages("looking at networks and their weights"):
         weights = check_architectures(config)
+        check_memory(config)
+        config, preprocessing = follow_weights(config)
     with stages("reading labels"):
         dataset = load_dataset(config)
     _check_labels(config, dataset)
@@ -106,11 +112,11 @@ def prepare(
     source = ImageSource(
         dataset.root,
         dataset.files,
-        data.image_size,
-        data.resize,
+        data.square,
         cache_directory(config) / "images",
         data.timeout,
         data.white,
+        dataset.source,
     )
     try:
         with stages("reading images") as step:
@@ -124,6 +130,7 @@ def prepare(
     together = data.split.duplicates == "together"
     split = _split(data, dataset, store.usable, alike if together else None)
     notes = split_notes(dataset, split, data.split.column, data.split.group) + equal_notes(alike, split)
+    notes += [*weights_notes(config), *preprocessing]
     single_label = bool((dataset.labels[split.train].sum(axis=1) == 1).all())
     _check_metric(config, single_label, len(dataset.classes))
     context = RunContext(
@@ -139,6 +146,7 @@ def prepare(
         cache=CacheOptions(config.cache.activations, cache_directory(config) / "activations", config.cache.budget),
         metric=config.search.metric,
         single_label=single_label,
+        networks=tuple(OWN[name] for name in weights if name in OWN),
     )
     if precision is None and config.precision == "auto":
         with stages("measuring precisions"):
@@ -182,6 +190,13 @@ def check_architectures(config: SearchConfig) -> dict[str, str]:
             section = "space" if "architecture" in config.space else "training"
             raise error if error.key else error.within(f"{section}.architecture") from None
     return digests
+
+
+def weights_notes(config: SearchConfig) -> list[str]:
+    """How each weights file of the user's own fits its network, a sentence each."""
+    names = map(str, config.search_space.options("architecture"))
+    own = [name for name in names if chosen_weights(name, config.weights) not in ("imagenet", "none")]
+    return [resolve(name, config.weights, config.data.image_size).note for name in own]
 
 
 def _check_tune(config: SearchConfig, backbone: Backbone) -> None:

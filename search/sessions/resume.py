@@ -43,6 +43,15 @@ CHANGEABLE = (
 )
 """Keys of the search file that do not change what a trial's figures mean."""
 
+AS_BEFORE = {
+    # Images with equal pixels were not looked for.
+    "data.split.duplicates": "apart",
+    # Preprocessing did not follow the weights.
+    "data.interpolation": "bilinear",
+    "data.crop_pct": 1,
+}
+"""Keys that a run of an earlier version does not have → what it did."""
+
 
 def resume_search(
     path: str | Path,
@@ -112,14 +121,19 @@ def resume_search(
         )
 
 
+def as_before(folder: RunFolder) -> list[str]:
+    """Overrides by which a run of an earlier version goes on as it was."""
+    known = _flat(folder.settings())
+    return [f"{key}={value}" for key, value in AS_BEFORE.items() if key not in known]
+
+
 def changed_config(folder: RunFolder, overrides: Sequence[str]) -> SearchConfig:
     """The run's configuration with what may change changed.
 
     Raises:
         ConfigError: an override is none of `CHANGEABLE`.
     """
-    # Runs of 0.1.0 did not look for images with equal pixels.
-    then = [] if "duplicates" in folder.settings()["data"].get("split", {}) else ["data.split.duplicates=apart"]
+    then = as_before(folder)
     before = load_config(folder.search_file, then)
     names = [override.partition("=")[0].strip() for override in overrides]
     # As many trials at once as the new resources hold, unless it is said.

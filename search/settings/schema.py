@@ -15,7 +15,7 @@ from thaw.search.settings.names import ALGORITHMS, SCHEDULERS, OneOf
 from thaw.search.settings.units import Bytes, PathText, Seconds, word_off
 from thaw.spaces import METRICS, SearchSpace, pretrained
 from thaw.trainables.data.augment import AUGMENTS, Augment
-from thaw.trainables.data.decoding import RESIZE
+from thaw.trainables.data.decoding import INTERPOLATIONS, RESIZE, Square
 from thaw.trainables.data.formats import READERS
 from thaw.trainables.data.reading import REPEATED_ROWS, UNCERTAIN
 
@@ -60,6 +60,11 @@ class DataConfig(_Section):
     builtin: Literal["digits"] | None = Field(
         None, description="a data set that comes with Thaw, instead of `images` and `labels`"
     )
+    source: str | None = Field(
+        None,
+        description="a data set that Python code has registered (`thaw.register_data_source`, `--import FILE.py`), "
+        "instead of `images` and `labels`",
+    )
     images: PathText | None = Field(None, description="folder of the images")
     labels: PathText | None = Field(
         None, description="label file, or the folder of VOC files; none where `images` holds a folder per label"
@@ -92,6 +97,16 @@ class DataConfig(_Section):
     resize: Annotated[str, OneOf(RESIZE)] = Field(
         "crop", description="`crop` scales the short side and crops the centre, `squash` scales both sides and distorts"
     )
+    interpolation: Annotated[str, OneOf(["auto", *INTERPOLATIONS])] = Field(
+        "auto",
+        description="filter with which images are scaled; `auto`: that of the pretrained weights, `bilinear` where "
+        "there are none or the networks of a search have different ones",
+    )
+    crop_pct: Literal["auto"] | Annotated[float, Field(gt=0, le=1)] = Field(
+        "auto",
+        description="share of an image's side that is kept around the centre; `auto`: that of the pretrained weights, "
+        "1 where there are none or the networks of a search have different ones",
+    )
     augment: Annotated[str, OneOf(AUGMENTS)] | Augment = Field(
         "paper", description="random changes of training images: a name, or ranges of your own"
     )
@@ -119,9 +134,15 @@ class DataConfig(_Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> DataConfig:
-        if (self.builtin is None) == (self.images is None):
-            raise ValueError("needs either images (a folder, with labels) or builtin: digits")
+        if sum(place is not None for place in (self.builtin, self.images, self.source)) != 1:
+            raise ValueError("needs one of images (a folder, with labels), builtin: digits, or source (from Python)")
         return self
+
+    @property
+    def square(self) -> Square:
+        """How images become squares; `auto` is what pretrained weights say nothing of."""
+        known = {name: value for name in ("interpolation", "crop_pct") if (value := getattr(self, name)) != "auto"}
+        return Square(self.image_size, self.resize, **known)
 
 
 class AlgorithmConfig(_Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from thaw.trainables.bundles.classifier import Classifier, ClassifierFacts, buil
 from thaw.trainables.bundles.predict import Prediction, predict_files
 from thaw.trainables.device import default_device
 from thaw.trainables.evaluation.label_sets import LabelRule
+from thaw.trainables.networks.table import OWN
 
 FORMAT = 2
 """Of ``bundle.json``; raised whenever an older Thaw could no longer read a bundle. 2: with ``model.grey``."""
@@ -82,6 +84,7 @@ def load_bundle(path: str | Path, device: str | None = None) -> Bundle:
     try:
         _check_files(path, facts["files"])
         model = ClassifierFacts.from_dict(facts["model"])
+        _check_code(model.architecture, facts.get("code"))
         classes, ids = tuple(map(str, facts["classes"])), tuple(map(str, facts["ids"]))
         rule = LabelRule.from_dict(facts["rule"])
         _check_labels(len(classes), {"ids": len(ids), "model.classes": model.classes, "rule": len(rule.thresholds)})
@@ -127,6 +130,25 @@ def _check_files(path: Path, digests: Mapping[str, str]) -> None:
                 "another model: export again",
                 file=file,
             )
+
+
+def _check_code(architecture: str, code: Mapping[str, str] | None) -> None:
+    """A network of the user's own is there, and warn where its code is no longer that of the bundle."""
+    if code is None:
+        return
+    if architecture not in OWN:
+        raise ConfigError(
+            f"its network {architecture!r} comes from {code['file']}, which must be imported before the bundle is "
+            f"loaded: thaw predict --import {code['file']}",
+            "model.architecture",
+        )
+    now = OWN[architecture].code
+    if now is not None and now.digest != code["digest"]:
+        warnings.warn(
+            f"the code of {architecture!r} is not that which the bundle was made with ({now.digest}, then "
+            f"{code['digest']}); its predictions may be others",
+            stacklevel=3,
+        )
 
 
 def _check_labels(classes: int, others: Mapping[str, int]) -> None:

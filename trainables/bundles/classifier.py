@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from thaw.spaces import ConfigError
-from thaw.trainables.data.decoding import RESIZE
+from thaw.trainables.data.decoding import Square
 from thaw.trainables.data.grey import Scales, scales_from
 from thaw.trainables.data.views import render
 from thaw.trainables.networks.architecture import RGB
@@ -35,6 +35,7 @@ class ClassifierFacts:
         resize: how images become squares, a key of ``thaw.trainables.data.decoding.RESIZE``.
         mean, std: of each channel, on the scale from 0 to 1.
         grey: scales of grey images of more than 8 bits; None for models of Thaw 0.1.0, which scaled each by itself.
+        interpolation, crop_pct: as in :class:`~thaw.trainables.data.decoding.Square`; those of Thaw 0.1.0 by default.
     """
 
     architecture: str
@@ -45,6 +46,13 @@ class ClassifierFacts:
     mean: RGB
     std: RGB
     grey: Scales | None
+    interpolation: str = "bilinear"
+    crop_pct: float = 1.0
+
+    @property
+    def square(self) -> Square:
+        """How its images become squares."""
+        return Square(self.image_size, self.resize, self.interpolation, self.crop_pct)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -61,14 +69,14 @@ class ClassifierFacts:
             mean, std = (tuple(float(value) for value in values[name]) for name in ("mean", "std"))
             grey = None if values.get("grey") is None else scales_from(values["grey"])
             facts = cls(**{**values, "mean": mean, "std": std, "grey": grey})
-            known = facts.resize in RESIZE
+            facts.square  # noqa: B018 - checks its parts
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ConfigError(f"does not describe a model ({error!r}); export it again", "model") from None
         for name, (low, high) in BOUNDS.items():
             number = getattr(facts, name)
             if type(number) is not int or not low <= number <= high:
                 raise ConfigError(f"must be a whole number from {low} to {high}, got {number!r:.40}", f"model.{name}")
-        if not known or len(mean) != 3 or not all(map(math.isfinite, mean)):
+        if len(mean) != 3 or not all(map(math.isfinite, mean)):
             raise ConfigError(f"does not describe a model, got {values!r:.200}; export it again", "model")
         if len(std) != 3 or not all(0 < value < math.inf for value in std):
             raise ConfigError(f"must be three numbers > 0, got {std}; export the model again", "model.std")

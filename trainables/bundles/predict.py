@@ -93,7 +93,7 @@ def _logits(
         found = file_identity(path)
         if isinstance(found, str):
             raise Rejected(found)
-        return decode_image(path, model.image_size, model.resize, model.grey)
+        return decode_image(path, model.square, model.grey)
 
     numbers: list[int] = []
     images: list[np.ndarray] = []

@@ -18,11 +18,13 @@ import pandas as pd
 from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.trainables.data.cells import say_variants
 from thaw.trainables.data.class_names import WHOLE, ClassNames, read_class_names
-from thaw.trainables.data.decoding import Rejected, decode_image
+from thaw.trainables.data.decoding import Rejected, Square, decode_image
 from thaw.trainables.data.formats import FROM_IMAGES, READERS, detect_format
+from thaw.trainables.data.grey import Scales
 from thaw.trainables.data.label_files import Rows, looks_like_image
 from thaw.trainables.data.names import listing, match_names
 from thaw.trainables.data.reading import Reading, Source
+from thaw.trainables.data.source import DataSource, data_source, decode_from
 
 __all__ = ["READERS", "Dataset", "read_dataset"]
 
@@ -49,6 +51,7 @@ class Dataset:
         ignored: (file, reason) of visible files beside the images that are none.
         parts: int8 (images,), where each image belongs (``parts.TRAIN`` …), where folders say it; else None.
         by_folder: each label is a folder, so one without any usable image is a fault.
+        source: gives the images, where they do not come from files; `files` are then their numbers.
     """
 
     root: Path
@@ -62,6 +65,22 @@ class Dataset:
     ignored: tuple[tuple[str, str], ...] = ()
     parts: np.ndarray | None = None
     by_folder: bool = False
+    source: DataSource | None = None
+
+    @property
+    def on_disk(self) -> tuple[str, ...]:
+        """The files below `root`; none where a source gives the images."""
+        return self.files if self.source is None else ()
+
+    def decode(self, row: int, square: Square, scales: Scales | None) -> np.ndarray:
+        """An image as uint8 RGB, see :func:`thaw.trainables.data.decoding.decode_image`.
+
+        Raises:
+            Rejected: it cannot be used.
+        """
+        if self.source is not None:
+            return decode_from(self.source, row, square)
+        return decode_image(self.root / self.files[row], square, scales)
 
     @property
     def single_label(self) -> bool:
@@ -79,10 +98,10 @@ class Dataset:
 
         A folder that must not be listed counts as complete: why its files cannot be read is said when they are.
         """
-        folders = {folder: listing(self.root / folder) for folder in set(map(posixpath.dirname, self.files))}
+        folders = {folder: listing(self.root / folder) for folder in set(map(posixpath.dirname, self.on_disk))}
         return [
             file
-            for file in self.files
+            for file in self.on_disk
             if (names := folders[posixpath.dirname(file)]) is not None and posixpath.basename(file) not in names
         ]
 
@@ -104,10 +123,10 @@ class Dataset:
         Only these are opened; they are few. What is called like an image is seen when it is decoded.
         """
         found = []
-        for file in self.files:
+        for file in self.on_disk:
             if not looks_like_image(file) and (self.root / file).is_file():
                 try:
-                    decode_image(self.root / file, 8)
+                    decode_image(self.root / file, Square(8))
                 except Rejected as rejected:
                     found.append((file, rejected.reason))
         return found
@@ -203,6 +222,26 @@ def read_dataset(
         parts=None if rows.parts is None else np.array(rows.parts, np.int8)[kept],
         by_folder=format == "folders",
     )
+
+
+def read_source(name: str) -> Dataset:
+    """The data set that was registered as `name`; labels are sorted as those of label files.
+
+    Raises:
+        ConfigError: there is none, its parts do not fit together, or it has fewer than two labels.
+    """
+    source = data_source(name)
+    # A text alone is one label.
+    labels = [frozenset([one] if isinstance(one, str) else one) for one in source.labels]
+    columns = pd.DataFrame(dict(getattr(source, "columns", {})), index=range(len(labels)), dtype=str)
+    if not len(source) == len(labels) > 0:
+        raise ConfigError(f"{name}: needs labels for each image, got {len(labels)} for {len(source)} images", "source")
+    order = _sorted_labels({label for one in labels for label in one})
+    if len(order) < 2:
+        raise ConfigError(f"{name}: needs two labels or more, got {', '.join(order) or 'none'}", "source")
+    _check_order(order, len(labels), Path(name))
+    files = tuple(map(str, range(len(labels))))
+    return Dataset(Path(name), files, _matrix(labels, order), tuple(order), tuple(order), columns, source=source)
 
 
 def _matrix(labels: Sequence[frozenset[str]], order: Sequence[str]) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import stat
 import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO
@@ -14,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.trainables.data.grey import Extent, GreyValues, Scales, choose_scale, grey_values, scale_of_0_1
 
 Image.init()
@@ -35,11 +38,61 @@ LATER_FORMATS: dict[tuple[bytes, ...], str] = {
 """How files begin, after four bytes, whose decoder may be missing → what the user can do. Names of files do not tell:
 phones' HEIC pictures are often called .jpg."""
 
-RESIZE: dict[str, Callable[[Image.Image, tuple[int, int], Image.Resampling], Image.Image]] = {
-    "crop": ImageOps.fit,
-    "squash": Image.Image.resize,
+INTERPOLATIONS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
 }
-"""``data.resize`` → ``crop``: the short side is scaled, the centre cropped; ``squash``: both sides are scaled."""
+"""``data.interpolation`` → Pillow's filter, which smooths where it makes images smaller."""
+
+
+@dataclass(frozen=True)
+class Square:
+    """How an image of any shape becomes a square.
+
+    Args:
+        size: side of the square, pixels.
+        resize: ``crop`` scales the short side and crops the centre, ``squash`` scales both sides.
+        interpolation: a key of :data:`INTERPOLATIONS`.
+        crop_pct: share of the short side (``crop``) or of both sides (``squash``) that is kept around the centre, in
+            (0, 1]; what timm calls so.
+    """
+
+    size: int
+    resize: str = "crop"
+    interpolation: str = "bilinear"
+    crop_pct: float = 1.0
+
+    def __post_init__(self) -> None:
+        for key, known in (("resize", RESIZE), ("interpolation", INTERPOLATIONS)):
+            if (value := getattr(self, key)) not in known:
+                raise ConfigError(f"unknown {key} {value!r}{did_you_mean(value, known)}", key)
+        if not 0 < self.crop_pct <= 1:
+            raise ConfigError(f"must be in (0, 1], got {self.crop_pct}", "crop_pct")
+
+    def of(self, image: Image.Image) -> Image.Image:
+        """The square of an image in RGB."""
+        return RESIZE[self.resize](image, self)
+
+    @property
+    def enough(self) -> int:
+        """Pixels of a side from which on more would hardly be seen in the square."""
+        return math.ceil(2 * self.size / self.crop_pct)
+
+
+def _crop(image: Image.Image, square: Square) -> Image.Image:
+    border = (1 - square.crop_pct) / 2
+    return ImageOps.fit(image, (square.size, square.size), INTERPOLATIONS[square.interpolation], bleed=border)
+
+
+def _squash(image: Image.Image, square: Square) -> Image.Image:
+    across, down = (side * (1 - square.crop_pct) / 2 for side in image.size)
+    box = (across, down, image.width - across, image.height - down)
+    return image.resize((square.size, square.size), INTERPOLATIONS[square.interpolation], box)
+
+
+RESIZE: dict[str, Callable[[Image.Image, Square], Image.Image]] = {"crop": _crop, "squash": _squash}
+"""``data.resize`` → what makes the square."""
 
 
 class Rejected(Exception):
@@ -54,15 +107,14 @@ class Rejected(Exception):
         self.reason, self.passing = reason, passing
 
 
-def decode_image(
-    path: Path, size: int, resize: str = "crop", scales: Scales | None = MappingProxyType({})
-) -> np.ndarray:
+def decode_image(path: Path, square: Square, scales: Scales | None = MappingProxyType({})) -> np.ndarray:
     """One image file as uint8 RGB (size, size, 3).
 
-    Turned upright by EXIF; transparent parts on white; the first picture of an animation. Scaled with antialiasing
-    (bilinear, as torchvision does); of a JPEG no more is decoded than twice the size needs.
+    Turned upright by EXIF; transparent parts on white; the first picture of an animation. Scaled with antialiasing; of
+    a JPEG no more is decoded than twice the size needs.
 
     Args:
+        square: how it becomes one.
         scales: of grey images of more than 8 bits. One of a kind that is not among them is scaled by its own values;
             None scales every one as Thaw 0.1.0 did.
 
@@ -71,14 +123,14 @@ def decode_image(
     """
     with _opened(path) as (image, file):
         grey = grey_values(image, file)
-        return _square(image if grey is None else _scaled(image, grey, scales), size, resize)
+        return square_pixels(image if grey is None else _scaled(image, grey, scales), square)
 
 
-def decode_or_measure(path: Path, size: int, resize: str = "crop") -> np.ndarray | tuple[str, Extent]:
+def decode_or_measure(path: Path, square: Square) -> np.ndarray | tuple[str, Extent]:
     """As :func:`decode_image`, but of a grey image of more than 8 bits only the kind and the extent of its values."""
     with _opened(path) as (image, file):
         grey = grey_values(image, file)
-        return _square(image, size, resize) if grey is None else (grey.kind, _extent(grey))
+        return square_pixels(image, square) if grey is None else (grey.kind, _extent(grey))
 
 
 def measure(path: Path) -> tuple[str, Extent] | None:
@@ -114,14 +166,15 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, BinaryIO]]:
         raise Rejected(f"cannot be decoded: {error or type(error).__name__}") from error
 
 
-def _square(image: Image.Image, size: int, resize: str) -> np.ndarray:
-    image.draft(None, (2 * size, 2 * size))
+def square_pixels(image: Image.Image, square: Square) -> np.ndarray:
+    """An image of 8 bits, loaded or not, as :func:`decode_image` gives it."""
+    image.draft(None, (square.enough, square.enough))
     image.load()
     upright = _upright(image)
     if upright.has_transparency_data:
         colour = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
-    return np.asarray(RESIZE[resize](upright.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+    return np.asarray(square.of(upright.convert("RGB")))
 
 
 def _open(file: BinaryIO) -> Image.Image:

@@ -10,16 +10,17 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
 
-from thaw.spaces.errors import ConfigError, did_you_mean
-from thaw.trainables.data.decoding import RESIZE, Rejected, decode_image, decode_or_measure, file_identity, measure
+from thaw.spaces.errors import ConfigError
+from thaw.trainables.data.decoding import Rejected, Square, decode_image, decode_or_measure, file_identity, measure
 from thaw.trainables.data.grey import Extent, Grey, White
+from thaw.trainables.data.source import DataSource, decode_from
 from thaw.trainables.data.supervision import supervised
 
 VERSION = 2
@@ -64,9 +65,9 @@ class ImageStore:
 def open_store(
     root: Path,
     files: Sequence[str],
-    size: int,
+    square: Square,
     *,
-    resize: str = "crop",
+    source: DataSource | None = None,
     white: White = None,
     directory: Path,
     timeout: float = 60.0,
@@ -81,8 +82,8 @@ def open_store(
 
     Args:
         root, files: ``root / files[i]`` is image i; at least one.
-        size: side of the square images, pixels.
-        resize: a key of `RESIZE`.
+        square: how images become squares.
+        source: gives the images instead of files, whose names are then only names.
         white: of grey images of more than 8 bits, see :mod:`thaw.trainables.data.grey`.
         directory: where stores lie on this node; made if need be.
         timeout: seconds for reading one file. A reader that takes longer is left behind, and does not keep the process
@@ -93,15 +94,14 @@ def open_store(
     Raises:
         ConfigError: there are no files, or `directory` cannot be written or is full.
     """
-    if resize not in RESIZE:
-        raise ConfigError(f"unknown resize {resize!r}{did_you_mean(resize, RESIZE)}", key="resize")
     if not files:
         raise ConfigError(f"no image files in {root}; give at least one", key="images")
-    found: list[Any] = [None] * len(files)
-    for i, outcome in supervised(lambda i: file_identity(root / files[i]), len(files), workers, timeout):
-        found[i] = outcome.reason if isinstance(outcome, Rejected) else outcome
-    key = _digest([VERSION, str(root.resolve()), size, resize, white, list(zip(files, found, strict=True))])
-    folder = directory / f"images-{key}"
+    found: list[Any] = [None if source is None else source.digest] * len(files)
+    if source is None:
+        for i, outcome in supervised(lambda i: file_identity(root / files[i]), len(files), workers, timeout):
+            found[i] = outcome.reason if isinstance(outcome, Rejected) else outcome
+    key = _digest([VERSION, str(root.resolve()), astuple(square), white, list(zip(files, found, strict=True))])
+    folder, size = directory / f"images-{key}", square.size
     store = _load(folder, files, size)
     if store is None:
         try:
@@ -109,7 +109,7 @@ def open_store(
             with FileLock(f"{folder}.lock"):
                 store = _load(folder, files, size)
                 if store is None:
-                    decoder = _Decoder(root, files, found, size, resize, white, workers, timeout)
+                    decoder = _Decoder(root, files, found, square, source, white, workers, timeout)
                     _build(folder, decoder, len(files), size, progress)
                     store = _load(folder, files, size)
         except OSError as error:
@@ -128,6 +128,7 @@ class _Decoder:
 
     Args:
         found: the files' identities, or why there is nothing to decode.
+        source: gives the images, where they do not come from files.
 
     Attributes:
         grey: how those were read, once all rows are there.
@@ -136,8 +137,8 @@ class _Decoder:
     root: Path
     files: Sequence[str]
     found: Sequence[Any]
-    size: int
-    resize: str
+    square: Square
+    source: DataSource | None
     white: White
     workers: int
     timeout: float
@@ -157,12 +158,14 @@ class _Decoder:
             yield later[k], outcome
 
     def _first(self, i: int) -> np.ndarray | tuple[str, Extent]:
+        if self.source is not None:
+            return decode_from(self.source, i, self.square)
         if isinstance(self.found[i], str):
             raise Rejected(self.found[i])
-        return decode_or_measure(self.root / self.files[i], self.size, self.resize)
+        return decode_or_measure(self.root / self.files[i], self.square)
 
     def _again(self, i: int) -> np.ndarray:
-        return decode_image(self.root / self.files[i], self.size, self.resize, self.grey.scales)
+        return decode_image(self.root / self.files[i], self.square, self.grey.scales)
 
 
 def sampled_grey(root: Path, files: Sequence[str], white: White = None, timeout: float = 60.0) -> Grey:
@@ -170,7 +173,7 @@ def sampled_grey(root: Path, files: Sequence[str], white: White = None, timeout:
 
     Files that cannot be used are left out.
     """
-    chosen = files[:: -(-len(files) // SAMPLE)]
+    chosen = files[:: max(1, -(-len(files) // SAMPLE))]
     looks = supervised(lambda i: measure(root / chosen[i]), len(chosen), 2, timeout)
     return Grey.of((found for _, found in looks if isinstance(found, tuple)), white)
 

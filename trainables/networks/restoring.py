@@ -9,9 +9,16 @@ from torch import Tensor, nn
 
 
 def skeleton(build: Callable[[], nn.Module]) -> nn.Module:
-    """The network on the device ``meta``, in evaluation mode: shapes without values."""
-    with torch.device("meta"):
-        return build().eval().requires_grad_(False)
+    """The network on the device ``meta``, in evaluation mode: shapes without values.
+
+    One that reads values while it is built, such as a row of dropout rates, is built with all of them first.
+    """
+    try:
+        with torch.device("meta"):
+            return build().eval().requires_grad_(False)
+    except RuntimeError:
+        with torch.random.fork_rng(devices=[]):
+            return build().eval().requires_grad_(False).to("meta")
 
 
 def empty(build: Callable[[], nn.Module]) -> nn.Module:

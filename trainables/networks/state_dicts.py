@@ -160,7 +160,7 @@ def _candidates(state: State, network: nn.Module, twin: Mapping[str, str]) -> It
     yield from stripped
     for names in stripped:
         yield {twin.get(name, name): tensor for name, tensor in names.items()}
-    adapt = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
+    adapt = getattr(sys.modules.get(type(network).__module__), "checkpoint_filter_fn", None)
     if adapt is not None:
         for names in stripped:
             try:

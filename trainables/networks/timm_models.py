@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -26,7 +27,10 @@ FAULTS = (ValueError, RuntimeError, AssertionError, AttributeError, TypeError, I
 SIZES = range(32, 1025, 32)
 """Image sizes among which the nearest one is looked for; nearly every network takes some of them."""
 
-TRIES = 8
+SMALLEST, LARGEST = SIZES[0], SIZES[-1]
+
+TRIES = 4
+"""Sizes that are tried on either side."""
 
 
 @cache
@@ -56,7 +60,8 @@ def timm_architecture(name: str, model: str, own_pool: bool = False) -> Architec
             raise _refused_size(name, model, image_size, error) from error
         if image_size % (patch := _patch(network)):
             reason = f"the side must be a multiple of its patch of {patch} pixels"
-            raise _refused(name, image_size, reason, max(1, round(image_size / patch)) * patch)
+            whole = [size for size in range(patch, LARGEST + 1, patch) if size >= SMALLEST]
+            raise _refused(name, image_size, reason, sorted(sorted(whole, key=lambda size: abs(size - image_size))[:2]))
         return network
 
     def cut_timm(network: nn.Module, shadow: nn.Module, image_size: int) -> Layers:
@@ -72,9 +77,11 @@ def timm_architecture(name: str, model: str, own_pool: bool = False) -> Architec
     preprocessing = Preprocessing(
         tuple(config.mean),
         tuple(config.std),
+        config.interpolation,
+        config.crop_pct,
         input_size=config.input_size[-1] if config.fixed_input_size else None,
     )
-    published = Published("hub", config.hf_hub_id) if config.hf_hub_id else None
+    published = Published("hub", config.hf_hub_id, config.license or "see its page") if config.hf_hub_id else None
     return Architecture(name, build, cut_timm, preprocessing, published, timm=model)
 
 
@@ -118,12 +125,18 @@ def _takes(model: str, image_size: int) -> bool:
 
 
 def _refused_size(name: str, model: str, image_size: int, error: Exception) -> ConfigError:
-    near = sorted({*SIZES, _config(model).input_size[-1]} - {image_size}, key=lambda size: abs(size - image_size))
-    candidates = [*near[:TRIES], _config(model).input_size[-1]]
-    nearest = next((size for size in candidates if _takes(model, size)), None)
-    return _refused(name, image_size, str(error).splitlines()[0] if str(error) else repr(error), nearest)
+    native = _config(model).input_size[-1]
+    sizes = {*SIZES, native}
+    below = sorted((size for size in sizes if size < image_size), reverse=True)[:TRIES]
+    above = sorted(size for size in sizes if size > image_size)[:TRIES]
+    taken = (next((size for size in side if _takes(model, size)), None) for side in (below, above))
+    reason = str(error).splitlines()[0] if str(error) else repr(error)
+    return _refused(name, image_size, reason, [size for size in taken if size] or [native])
 
 
-def _refused(name: str, image_size: int, reason: str, nearest: int | None) -> ConfigError:
-    fix = "choose another network" if nearest is None else f"the nearest size that it takes is {nearest}"
-    return ConfigError(f"{name} does not take images of {image_size} pixels: {reason}; {fix}", "data.image_size")
+def _refused(name: str, image_size: int, reason: str, nearest: Sequence[int]) -> ConfigError:
+    sizes = f"size that it takes is {nearest[0]}" if len(nearest) == 1 else "sizes that it takes are {} and {}"
+    return ConfigError(
+        f"{name} does not take images of {image_size} pixels: {reason}; the nearest {sizes.format(*nearest)}",
+        "data.image_size",
+    )

@@ -88,7 +88,7 @@ class Tracer(fx.Tracer):
                 return argument.node.meta[VALUES][batch]
             return argument.to("meta") if isinstance(argument, Tensor) else argument
 
-        positional, named = (fx.node.map_aggregate(given, known) for given in (args, kwargs))
+        positional, named = (_plain_lists(fx.node.map_aggregate(given, known)) for given in (args, kwargs))
         if kind == "call_module":
             return self.shadow.get_submodule(target)(*positional, **named)
         if kind == "get_attr":
@@ -96,6 +96,15 @@ class Tracer(fx.Tracer):
             return getattr(self.shadow.get_submodule(owner), name)
         function = getattr(positional[0], target) if kind == "call_method" else target
         return function(*positional[kind == "call_method" :], **named)
+
+
+def _plain_lists(values: Any) -> Any:
+    """Arguments as a forward pass gets them: it may change a list, which those of fx forbid."""
+    if isinstance(values, dict):
+        return {name: _plain_lists(value) for name, value in values.items()}
+    if isinstance(values, list):
+        return [_plain_lists(value) for value in values]
+    return tuple(map(_plain_lists, values)) if type(values) is tuple else values
 
 
 def _is_plain(values: Any) -> bool:
@@ -142,7 +151,7 @@ class Trace:
             if position and isinstance(node.meta[VALUES][0], Tensor) and self._crossing(position, last_use) == [node]
         ]
         parts = [p for p, node in enumerate(self.steps) if node.op == "call_module"]
-        spans = zip(parts, [*parts[1:], self.end], strict=True)
+        spans = zip(parts, [*parts, self.end][1:], strict=True)
         first = (next((p for p in free if start <= p < stop), None) for start, stop in spans)
         self.cuts = [p for p in first if p is not None]
 

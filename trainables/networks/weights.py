@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from thaw.spaces import FROM_SCRATCH, ConfigError, did_you_mean
+from thaw.spaces import FROM_SCRATCH, ConfigError
 from thaw.spaces.trial import HUB
 from thaw.trainables.networks.restoring import skeleton
 from thaw.trainables.networks.state_dicts import Fit, State, fit_state, read_state
-from thaw.trainables.networks.table import NAMES, architecture
+from thaw.trainables.networks.table import architecture, known_names, unknown
 from thaw.trainables.networks.twins import twin_names
 
 PATIENCE = 20.0
@@ -60,8 +60,8 @@ def chosen_weights(name: str, weights: str | Mapping[str, str]) -> str:
     if isinstance(weights, str):
         return "none" if name in FROM_SCRATCH else weights
     for entry, value in weights.items():
-        if entry not in NAMES and not entry.startswith("timm:"):
-            raise ConfigError(f"unknown architecture {entry!r}{did_you_mean(entry, NAMES)}", "weights")
+        if entry not in known_names() and not entry.startswith("timm:"):
+            raise unknown(entry).within("weights")
         if entry in FROM_SCRATCH and value != "none":
             raise ConfigError(f"{entry} is trained from scratch, got {value!r}; remove the entry", f"weights.{entry}")
     return "none" if name in FROM_SCRATCH else weights.get(name, "imagenet")

@@ -7,6 +7,7 @@ import gc
 from ray import tune
 
 from thaw.analysis.run_folder import RunFolder
+from thaw.search.backends.ray.by_value import send_by_value
 from thaw.search.backends.ray.hooks import Driver, StateCallback, StateScheduler, StateSearcher
 from thaw.search.backends.ray.session import running_ray, set_environment
 from thaw.search.engine.interruption import SearchStopped, StopRequest
@@ -53,6 +54,7 @@ class RayBackend:
 
     def _tuner(self, driver: Driver, slots: int) -> tune.Tuner:
         cpu, gpu = self.resources.cpu, self.resources.gpu or 0
+        send_by_value(self.context)
         trainable = tune.with_parameters(TrialTrainable, context=self.context, threads=cpu, gpu=gpu)
         return tune.Tuner(
             tune.with_resources(trainable, {"cpu": cpu, "gpu": gpu}),

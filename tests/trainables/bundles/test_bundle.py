@@ -21,7 +21,7 @@ from tests.trainables.networks.test_table import TIMM
 from thaw.spaces import ConfigError
 from thaw.trainables.bundles.bundle import FACTS, FORMAT, MODEL, ONNX, file_digest, load_bundle
 from thaw.trainables.bundles.classifier import build_classifier
-from thaw.trainables.data.decoding import decode_image
+from thaw.trainables.data.decoding import Square, decode_image
 from thaw.trainables.data.views import render
 from thaw.trainables.networks.table import ARCHITECTURES
 
@@ -52,7 +52,7 @@ def test_predictions_are_those_of_the_network(made: Path, squares: Path, tmp_pat
     network = write_bundle(tmp_path / "again")
     files = [squares / "images" / f"{number}.png" for number in range(70)]
     facts = model_facts("convnet")
-    pixels = torch.from_numpy(np.stack([decode_image(file, SIDE) for file in files]))
+    pixels = torch.from_numpy(np.stack([decode_image(file, Square(SIDE)) for file in files]))
     with torch.no_grad():
         logits = network(render(pixels, None, facts.mean, facts.std)).numpy()
     bundle = load_bundle(made, "cpu")

@@ -18,8 +18,9 @@ from thaw.trainables.bundles import onnx_export
 from thaw.trainables.bundles.classifier import Classifier, build_classifier
 from thaw.trainables.bundles.onnx_export import export_onnx, onnx_probabilities, require_onnx
 from thaw.trainables.bundles.predict import store_logits
-from thaw.trainables.data.decoding import decode_image
-from thaw.trainables.networks.table import ARCHITECTURES
+from thaw.trainables.data.decoding import Square, decode_image
+from thaw.trainables.networks.backbone import resolve
+from thaw.trainables.networks.table import ARCHITECTURES, FROM_TIMM
 
 QUICK = ("convnet", "mobilenet_v2", "timm:convnext_atto")
 """Architectures that differ most; the others take a few seconds each."""
@@ -53,6 +54,19 @@ def test_every_architecture_is_the_same_in_onnx(name: str, tmp_path: Path) -> No
         np.testing.assert_allclose(found, rule.probabilities(logits), atol=ATOL)
 
 
+@pytest.mark.parametrize("name", ["timm:test_vit", *(pytest.param(name, marks=pytest.mark.slow) for name in FROM_TIMM)])
+def test_networks_of_timm_are_the_same_in_onnx_for_any_number_of_images(name: str, tmp_path: Path) -> None:
+    side = 56 if name.startswith("dinov2") else SIDE  # patches of 14 pixels
+    torch.manual_seed(0)
+    backbone, rule = resolve(name, "none", side), some_rule()
+    layers = {**backbone.random_layers(), "head": backbone.head(len(CLASSES), 0, 0.0)}
+    classifier = Classifier(layers, backbone.preprocessing.mean, backbone.preprocessing.std)
+    export_onnx(tmp_path / "model.onnx", classifier, rule, CLASSES, side)
+    pixels = PIXELS[:3, :side, :side]
+    expected = rule.probabilities(store_logits(classifier, pixels, np.arange(3), torch.device("cpu")))
+    np.testing.assert_allclose(onnx_probabilities(tmp_path / "model.onnx", pixels), expected, atol=1e-4)
+
+
 def test_softmax_and_calibration_are_inside(tmp_path: Path) -> None:
     # Logits far apart: one probability near 1, whose complement must not be rounded away.
     classifier, rule = random_classifier("convnet", spread=20), some_rule(activation="softmax")
@@ -81,7 +95,7 @@ def test_it_is_the_same_on_photos(tmp_path: Path) -> None:
     data = thaw_data()
     assert data is not None
     files = sorted((data / "coco18" / "images").iterdir())[:20]
-    pixels = np.stack([decode_image(file, SIDE) for file in files])
+    pixels = np.stack([decode_image(file, Square(SIDE)) for file in files])
     classifier, rule = random_classifier("mobilenet_v2"), some_rule()
     export_onnx(tmp_path / "model.onnx", classifier, rule, CLASSES, SIDE)
     logits = store_logits(classifier, pixels, np.arange(len(files)), torch.device("cpu"))

@@ -22,7 +22,7 @@ from tests.searches import small_config
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.spaces import ConfigError
 from thaw.trainables.data.dataset import read_dataset
-from thaw.trainables.data.decoding import Rejected, decode_image
+from thaw.trainables.data.decoding import Rejected, Square, decode_image
 
 DOCS = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 GOOD = 24
@@ -331,7 +331,7 @@ def test_links_between_folders_are_followed_and_end(tmp_path: Path) -> None:
     assert reasons["dog/gone"] == reasons["dog/self.jpg"] == "link that leads nowhere"
     for name in ("all", "dog/again", "dog/up"):
         assert reasons[name] == "link to a folder that is read already"
-    assert decode_image(images / dataset.files[0], 8).shape == (8, 8, 3)
+    assert decode_image(images / dataset.files[0], Square(8)).shape == (8, 8, 3)
 
 
 def test_names_of_folders_and_files_may_be_any_bytes(tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_names_of_folders_and_files_may_be_any_bytes(tmp_path: Path) -> None:
             photo().save(file, "JPEG")
     dataset = read_dataset(tmp_path)
     assert dataset.classes == ("Hündin", "Kater")
-    assert all(decode_image(tmp_path / file, 8).shape == (8, 8, 3) for file in dataset.files)
+    assert all(decode_image(tmp_path / file, Square(8)).shape == (8, 8, 3) for file in dataset.files)
 
 
 # --- permissions -----------------------------------------------------------------------------------------------------
@@ -372,13 +372,13 @@ def test_what_must_not_be_read_is_said(ordinary_user: Path) -> None:
         saved("JPEG")(images / name / "1.jpg")
     (images / "dog" / "1.jpg").chmod(0)
     with pytest.raises(Rejected, match="cannot be read: Permission denied"):
-        decode_image(images / "dog" / "1.jpg", 8)
+        decode_image(images / "dog" / "1.jpg", Square(8))
     labels = ordinary_user / "labels.csv"
     labels.write_text("dog/1.jpg,1\ncat/1.jpg,2\n")
     (images / "cat").chmod(0)
     assert read_dataset(images, labels).absent() == [], "nobody knows"
     with pytest.raises(Rejected, match="cannot be read: Permission denied"):
-        decode_image(images / "cat" / "1.jpg", 8)
+        decode_image(images / "cat" / "1.jpg", Square(8))
     with pytest.raises(ConfigError, match=r"images/cat is no folder that can be read \(Permission denied\)"):
         read_dataset(images)
     labels.chmod(0)
@@ -411,7 +411,7 @@ def test_any_damage_gives_pixels_or_a_reason(tmp_path: Path, format: str, data: 
     path = tmp_path / "damaged"
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
-        assert decode_image(path, 8).shape == (8, 8, 3)
+        assert decode_image(path, Square(8)).shape == (8, 8, 3)
     except Rejected as rejected:
         assert rejected.reason
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from thaw.spaces import ConfigError
-from thaw.trainables.data.decoding import decode_image, measure
+from thaw.trainables.data.decoding import Square, decode_image, measure
 from thaw.trainables.data.grey import Extent, Grey, choose_scale, scale_of_0_1, scales_from
 from thaw.trainables.data.image_store import ImageStore, open_store, sampled_grey
 
@@ -64,7 +64,7 @@ def store_of(folder: Path, contents: dict[str, bytes], white: Any = None) -> Ima
     (folder / "images").mkdir(exist_ok=True)
     for name, content in contents.items():
         (folder / "images" / name).write_bytes(content)
-    return open_store(folder / "images", list(contents), 8, white=white, directory=folder / "cache")
+    return open_store(folder / "images", list(contents), Square(8), white=white, directory=folder / "cache")
 
 
 PNG_16, PNG_SBIT_12, TIFF, TIFF_MAX_4095 = png, partial(png, significant_bits=12), tiff, partial(tiff, t281=4095)
@@ -151,10 +151,10 @@ def test_what_is_chosen_is_said(tmp_path: Path) -> None:
 def test_new_images_are_read_by_the_scale_of_the_data(tmp_path: Path) -> None:
     file = tmp_path / "new.png"
     file.write_bytes(png(ramp(0, 8190, np.uint16)))
-    row = decode_image(file, 8, scales={"integer": (0.0, 4095.0)})[0, :, 0]
+    row = decode_image(file, Square(8), scales={"integer": (0.0, 4095.0)})[0, :, 0]
     assert row[0] == 0 and (np.diff(row.astype(int)) >= 0).all() and (row[4:] == 255).all(), "clipped, not wrapped"
-    assert decode_image(file, 8)[0, 7, 0] == round(8190 / 16383 * 255), "by itself, where no scale is known"
-    assert decode_image(file, 8, scales=None)[0, 7, 0] == round(8190 / 65535 * 255), "as Thaw 0.1.0 did"
+    assert decode_image(file, Square(8))[0, 7, 0] == round(8190 / 16383 * 255), "by itself, where no scale is known"
+    assert decode_image(file, Square(8), scales=None)[0, 7, 0] == round(8190 / 65535 * 255), "as Thaw 0.1.0 did"
     assert measure(file) == ("integer", Extent(0, 8190))
 
 

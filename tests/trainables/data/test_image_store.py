@@ -20,8 +20,9 @@ from PIL import Image
 from tests.conftest import ROOT
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data import image_store, supervision
+from thaw.trainables.data.decoding import Rejected, Square, decode_image
 from thaw.trainables.data.grey import Extent
-from thaw.trainables.data.image_store import ImageStore, Rejected, decode_image, open_store
+from thaw.trainables.data.image_store import ImageStore, open_store
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -105,7 +106,7 @@ def test_every_kind_becomes_rgb(
 ) -> None:
     path = tmp_path / f"image.{suffix}"
     save(path)
-    pixels = decode_image(path, 8)
+    pixels = decode_image(path, Square(8))
     assert pixels.dtype == np.uint8 and pixels.shape == (8, 8, 3)
     assert corners(pixels) == [list(left), list(right)]
 
@@ -128,13 +129,13 @@ def test_turned_upright_by_exif(tmp_path: Path, orientation: int) -> None:
     exif[0x0112] = orientation
     Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "turned.png", exif=exif)
     upright.save(tmp_path / "upright.png")
-    expected = decode_image(tmp_path / "upright.png", 8)
-    assert np.array_equal(decode_image(tmp_path / "turned.png", 8), expected)
+    expected = decode_image(tmp_path / "upright.png", Square(8))
+    assert np.array_equal(decode_image(tmp_path / "turned.png", Square(8)), expected)
 
 
 def test_unreadable_exif_does_not_matter(tmp_path: Path) -> None:
     halves(RED, BLUE).save(tmp_path / "image.png", exif=b"Exif\0\0garbage")
-    assert corners(decode_image(tmp_path / "image.png", 8)) == [list(RED), list(BLUE)]
+    assert corners(decode_image(tmp_path / "image.png", Square(8))) == [list(RED), list(BLUE)]
 
 
 def test_crop_and_squash(tmp_path: Path) -> None:
@@ -142,9 +143,9 @@ def test_crop_and_squash(tmp_path: Path) -> None:
     wide.paste(RED, (0, 0, 12, 8))
     wide.paste(BLUE, (20, 0, 32, 8))
     wide.save(tmp_path / "wide.png")
-    cropped = decode_image(tmp_path / "wide.png", 8, "crop")
+    cropped = decode_image(tmp_path / "wide.png", Square(8, "crop"))
     assert (cropped == GREEN).all(), "the middle 8 columns, at their own scale"
-    squashed = decode_image(tmp_path / "wide.png", 8, "squash")
+    squashed = decode_image(tmp_path / "wide.png", Square(8, "squash"))
     assert corners(squashed) == [list(RED), list(BLUE)]
 
 
@@ -153,7 +154,7 @@ def test_large_jpeg_is_close_to_full_decoding(tmp_path: Path) -> None:
     with Image.open(tmp_path / "large.jpg") as image:
         full = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR), int)
     # 64 of 600 rows are enough for twice the size: the decoder works at an eighth of the scale.
-    assert np.abs(decode_image(tmp_path / "large.jpg", 32, "squash") - full).max() <= 4
+    assert np.abs(decode_image(tmp_path / "large.jpg", Square(32, "squash")) - full).max() <= 4
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -165,7 +166,7 @@ def test_what_is_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     def reason(content: bytes) -> str:
         path.write_bytes(content)
         with pytest.raises(Rejected) as caught:
-            decode_image(path, 8)
+            decode_image(path, Square(8))
         return caught.value.reason
 
     assert reason(b"GIF89a") == "not an image of a known format"
@@ -189,14 +190,14 @@ def saved(path: Path, form: str, **options: object) -> Path:
 
 @pytest.mark.parametrize("form", ["HEIF", "AVIF"])
 def test_pictures_of_phones_whatever_they_are_called(form: str, tmp_path: Path) -> None:
-    pixels = decode_image(saved(tmp_path / "photo.jpg", form), 8).astype(int)
+    pixels = decode_image(saved(tmp_path / "photo.jpg", form), Square(8)).astype(int)
     assert np.abs(pixels[4, [0, -1]] - [RED, BLUE]).max() < 16
 
 
 def test_a_turned_avif(tmp_path: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6
-    pixels = decode_image(saved(tmp_path / "turned.avif", "AVIF", exif=turned), 8).astype(int)
+    pixels = decode_image(saved(tmp_path / "turned.avif", "AVIF", exif=turned), Square(8)).astype(int)
     assert np.abs(pixels[[0, -1], 4] - [RED, BLUE]).max() < 40, "the left side is the upper one"
 
 
@@ -208,7 +209,7 @@ def test_a_missing_decoder_is_named(form: str, advice: str, tmp_path: Path, monk
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     monkeypatch.setattr("thaw.trainables.data.decoding.FORMATS", ("JPEG", "PNG"))
     with pytest.raises(Rejected, match=re.escape(advice)):
-        decode_image(path, 8)
+        decode_image(path, Square(8))
 
 
 # --- the store -------------------------------------------------------------------------------------------------------
@@ -216,10 +217,10 @@ def test_a_missing_decoder_is_named(form: str, advice: str, tmp_path: Path, monk
 
 def test_store_holds_the_decoded_files(images: Path, tmp_path: Path) -> None:
     said: list[tuple[int, int]] = []
-    store = open_store(images, names(images), 16, directory=tmp_path, progress=lambda *at: said.append(at))
+    store = open_store(images, names(images), Square(16), directory=tmp_path, progress=lambda *at: said.append(at))
     assert store.pixels.shape == (5, 16, 16, 3) and store.pixels.dtype == np.uint8
     for row, name in zip(store.pixels, names(images), strict=True):
-        assert np.array_equal(row, decode_image(images / name, 16))
+        assert np.array_equal(row, decode_image(images / name, Square(16)))
     assert store.usable.all() and store.rejected == ()
     assert said[-1] == (5, 5)
     with pytest.raises(ValueError, match="read-only"):
@@ -227,9 +228,9 @@ def test_store_holds_the_decoded_files(images: Path, tmp_path: Path) -> None:
 
 
 def test_second_opening_decodes_nothing(images: Path, tmp_path: Path) -> None:
-    first = open_store(images, names(images), 16, directory=tmp_path)
+    first = open_store(images, names(images), Square(16), directory=tmp_path)
     said: list[tuple[int, int]] = []
-    second = open_store(images, names(images), 16, directory=tmp_path, progress=lambda *at: said.append(at))
+    second = open_store(images, names(images), Square(16), directory=tmp_path, progress=lambda *at: said.append(at))
     assert said == []
     assert np.array_equal(first.pixels, second.pixels) and first.digest == second.digest
     assert len(list(tmp_path.glob("images-*/index.json"))) == 1
@@ -244,7 +245,7 @@ def test_rejections(images: Path, tmp_path: Path) -> None:
     (images / "link.png").symlink_to(images / "1.png")
     (images / "dangling.png").symlink_to(images / "nowhere.png")
     files = [*names(images), "gone.png", "0.png/inside.png", "nul\0.png"]
-    store = open_store(images, files, 16, directory=tmp_path)
+    store = open_store(images, files, Square(16), directory=tmp_path)
     reasons = dict(store.rejected)
     assert reasons.pop("cut.png").startswith("damaged: image file is truncated")
     assert reasons == {
@@ -264,25 +265,25 @@ def test_rejections(images: Path, tmp_path: Path) -> None:
 
 
 def test_changed_image_is_decoded_again(images: Path, tmp_path: Path) -> None:
-    before = open_store(images, names(images), 16, directory=tmp_path)
+    before = open_store(images, names(images), Square(16), directory=tmp_path)
     photo(9).save(images / "2.png")
     (images / "4.png").unlink()
-    after = open_store(images, ["0.png", "1.png", "2.png", "3.png", "4.png"], 16, directory=tmp_path)
+    after = open_store(images, ["0.png", "1.png", "2.png", "3.png", "4.png"], Square(16), directory=tmp_path)
     same = (before.digests == after.digests).all(axis=1)
     assert same.tolist() == [True, True, False, True, False]
-    assert np.array_equal(after.pixels[2], decode_image(images / "2.png", 16))
+    assert np.array_equal(after.pixels[2], decode_image(images / "2.png", Square(16)))
     assert after.rejected == (("4.png", "absent"),)
 
 
 def test_digests_speak_of_content(images: Path, tmp_path: Path) -> None:
-    first = open_store(images, names(images), 16, directory=tmp_path)
+    first = open_store(images, names(images), Square(16), directory=tmp_path)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     for i in range(5):
         shutil.copyfile(images / f"{i}.png", elsewhere / f"renamed{i}.png")
-    assert open_store(elsewhere, names(elsewhere), 16, directory=tmp_path).digest == first.digest
-    assert open_store(images, names(images)[::-1], 16, directory=tmp_path).digest != first.digest
-    others = open_store(images, names(images), 16, resize="squash", directory=tmp_path)
+    assert open_store(elsewhere, names(elsewhere), Square(16), directory=tmp_path).digest == first.digest
+    assert open_store(images, names(images)[::-1], Square(16), directory=tmp_path).digest != first.digest
+    others = open_store(images, names(images), Square(16, "squash"), directory=tmp_path)
     assert others.digest != first.digest
 
 
@@ -310,21 +311,22 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_damaged_store_is_built_again(images: Path, tmp_path: Path, damage: Callable[[Path], object]) -> None:
-    good = open_store(images, names(images), 16, directory=tmp_path)
+    good = open_store(images, names(images), Square(16), directory=tmp_path)
     expected, digest = np.array(good.pixels), good.digest
     damage(next(tmp_path.glob("images-*/index.json")).parent)
-    again = open_store(images, names(images), 16, directory=tmp_path)
+    again = open_store(images, names(images), Square(16), directory=tmp_path)
     assert np.array_equal(again.pixels, expected) and again.digest == digest
     assert not list(tmp_path.glob("images-*.tmp"))
 
 
 def test_of_several_processes_one_builds(images: Path, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from thaw.trainables.data.image_store import open_store\n"
+        "import sys; from pathlib import Path; from thaw.trainables.data.decoding import Square\n"
+        "from thaw.trainables.data.image_store import open_store\n"
         "said = []\n"
         "root, directory = map(Path, sys.argv[1:])\n"
         "files = sorted(path.name for path in root.iterdir())\n"
-        "store = open_store(root, files, 16, directory=directory, progress=lambda *at: said.append(at))\n"
+        "store = open_store(root, files, Square(16), directory=directory, progress=lambda *at: said.append(at))\n"
         "print(store.digest, len(said))\n"
     )
     command = [sys.executable, "-c", script, str(images), str(tmp_path / "cache")]
@@ -367,7 +369,9 @@ def test_a_hanging_read_does_not_keep_the_process_alive(images: Path, tmp_path: 
         "pipe, root, directory = map(Path, sys.argv[1:])\n"
         "image_store.file_identity = lambda path: (1, 1)\n"
         "(root / 'hang.png').symlink_to(pipe)\n"
-        "store = image_store.open_store(root, ['0.png', 'hang.png', '1.png'], 16, directory=directory, timeout=0.3)\n"
+        "from thaw.trainables.data.decoding import Square\n"
+        "files = ['0.png', 'hang.png', '1.png']\n"
+        "store = image_store.open_store(root, files, Square(16), directory=directory, timeout=0.3)\n"
         "print(store.usable.tolist(), store.rejected)\n"
     )
     done = subprocess.run(
@@ -391,15 +395,15 @@ def test_a_fault_of_our_own_is_raised() -> None:
 
 def test_unreadable_files_are_tried_again_later(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def opened() -> ImageStore:
-        return open_store(images, names(images), 16, directory=tmp_path)
+        return open_store(images, names(images), Square(16), directory=tmp_path)
 
     with monkeypatch.context() as context:
         real = image_store.decode_or_measure
 
-        def denied(path: Path, size: int, resize: str = "crop") -> np.ndarray | tuple[str, Extent]:
+        def denied(path: Path, square: Square) -> np.ndarray | tuple[str, Extent]:
             if path.name == "3.png":
                 raise Rejected("cannot be read: Permission denied", passing=True)
-            return real(path, size, resize)
+            return real(path, square)
 
         context.setattr(image_store, "decode_or_measure", denied)
         assert opened().rejected == (("3.png", "cannot be read: Permission denied"),)
@@ -414,14 +418,14 @@ def test_unreadable_files_are_tried_again_later(images: Path, tmp_path: Path, mo
 
 def test_errors(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="unknown resize 'corp'; did you mean crop"):
-        open_store(images, names(images), 16, resize="corp", directory=tmp_path)
+        open_store(images, names(images), Square(16, "corp"), directory=tmp_path)
     with pytest.raises(ConfigError, match="no image files"):
-        open_store(images, [], 16, directory=tmp_path)
+        open_store(images, [], Square(16), directory=tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be written .*choose another folder"):
-        open_store(images, names(images), 16, directory=tmp_path / "file")
+        open_store(images, names(images), Square(16), directory=tmp_path / "file")
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(ConfigError, match="No space left on device.*needs 0.00 GB"):
-        open_store(images, names(images), 16, directory=tmp_path / "cache")
+        open_store(images, names(images), Square(16), directory=tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*/"))

@@ -209,3 +209,18 @@ def test_restoring_shares_tensors_and_reports_what_does_not_fit() -> None:
     state["extra"] = state.pop("0.0.weight")
     _, missing, unexpected = restore(convnet, state)
     assert missing == ["0.0.weight"] and unexpected == ["extra"]
+
+
+@pytest.mark.parametrize(
+    ("side", "words"),
+    [
+        (
+            100,
+            "does not take images of 100 pixels: .*patch of 16 pixels; the nearest sizes that it takes are 96 and 112",
+        ),
+        (40, "the nearest sizes that it takes are 32 and 48"),
+    ],
+)
+def test_image_sizes_that_a_network_cannot_take_are_refused_with_the_nearest(side: int, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"data.image_size: .*{words}"):
+        resolve("timm:vit_tiny_patch16_224", "none", side).check()

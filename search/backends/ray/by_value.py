@@ -1,0 +1,53 @@
+"""The user's own code on its way to workers, which have neither the user's folder nor the files that were imported."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from ray import cloudpickle
+
+import thaw
+from thaw.trainables.context import RunContext
+
+INSTALLED = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
+"""What lies below is imported by workers as everywhere."""
+
+
+def send_by_value(context: RunContext) -> None:
+    """Let the code of the user's networks and data source travel with them, and the modules beside it that it uses.
+
+    Pickle names functions and classes, and a worker imports them by these names; but those of a script, or of a file
+    that ``--import`` names, are nowhere installed.
+    """
+    for module in own_modules(context):
+        cloudpickle.register_pickle_by_value(module)
+
+
+def own_modules(context: RunContext) -> list[ModuleType]:
+    """Modules in the folders of the user's code, and below them."""
+    folders = {file.parent for name in _names(context) if (file := _file(sys.modules.get(name))) and _is_own(file)}
+    modules = [module for name, module in list(sys.modules.items()) if name != "__main__"]
+    return [m for m in modules if (file := _file(m)) and _is_own(file) and not folders.isdisjoint(file.parents)]
+
+
+def _names(context: RunContext) -> Iterator[str]:
+    if context.images.source is not None:
+        yield type(context.images.source).__module__
+    for row in context.networks:
+        assert row.code is not None
+        yield row.code.module
+
+
+def _file(module: ModuleType | None) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return Path(file).resolve() if isinstance(file, str) else None
+
+
+def _is_own(file: Path) -> bool:
+    ours = Path(thaw.__file__).resolve().parent.parent
+    rooms = [ours / name for name in ("thaw", "spaces", "trainables", "search", "analysis")]
+    return not any(folder in file.parents for folder in (*INSTALLED, *rooms))

@@ -1,0 +1,55 @@
+"""`--import FILE.py`: the user's own networks and data sources. Only this option makes a file run."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+
+from thaw.spaces import ConfigError
+
+PREFIX = "thaw_imported_"
+"""Before the file's name in the module's, so that none is hidden by it."""
+
+
+def import_files(paths: list[Path]) -> list[Path]:
+    """Run files once, in their order, as modules.
+
+    They may import what lies beside them, which is looked for after everything installed.
+
+    Returns:
+        `paths`, as a callback of an option has to.
+
+    Raises:
+        ConfigError: a file is absent, or raises.
+    """
+    for path in paths:
+        _import(path.resolve())
+    return paths
+
+
+def _import(path: Path) -> None:
+    if not path.is_file():
+        raise ConfigError(f"there is no file {path}; correct the path", "--import")
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    name = PREFIX + path.stem.replace(".", "_")
+    known = sys.modules.get(name)
+    if known is not None and known.__file__ == str(path):
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} must be a Python file, ending in .py", "--import")
+    # Classes find their module there while they are made.
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except ConfigError:
+        del sys.modules[name]
+        raise
+    except Exception as error:
+        del sys.modules[name]
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        place = f"{path}, line {lines[-1]}" if lines else str(path)
+        raise ConfigError(f"{place}: {type(error).__name__}: {error}", "--import") from error

@@ -1,0 +1,64 @@
+"""How much memory a trial takes, estimated before anything starts."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from thaw.search.prepare.measure import freeze_depths
+from thaw.search.settings.config import SearchConfig
+from thaw.spaces import ConfigError
+from thaw.trainables.device import default_device
+from thaw.trainables.networks.backbone import resolve
+from thaw.trainables.networks.cost import Cost
+
+FLOAT = 4
+"""Bytes of a number; half precision takes less for what is kept of the images."""
+
+PER_WEIGHT = 4
+"""Numbers for each trained weight: itself, its gradient and the two averages of Adam."""
+
+
+def trial_bytes(cost: Cost, freeze_depth: int, batch_size: int) -> int:
+    """What weights, gradients, the optimiser and a batch's values for the backward pass take; the head aside.
+
+    A lower bound: what single operations need for themselves comes on top.
+    """
+    frozen, trained = cost.stages[:freeze_depth], cost.stages[freeze_depth:]
+    weights = sum(stage.parameters for stage in frozen) + PER_WEIGHT * sum(stage.parameters for stage in trained)
+    return FLOAT * (weights + batch_size * sum(stage.kept for stage in trained))
+
+
+def largest_trials(config: SearchConfig) -> dict[str, tuple[int, int, int]]:
+    """Architecture → (bytes, freeze depth, batch size) of the trial of the space that takes most."""
+    batch = max(int(value) for value in config.search_space.options("batch_size"))
+    largest = {}
+    for name in map(str, config.search_space.options("architecture")):
+        depth = min(freeze_depths(config, name))
+        cost = resolve(name, config.weights, config.data.image_size).cost
+        largest[name] = trial_bytes(cost, depth, batch), depth, batch
+    return largest
+
+
+def check_memory(config: SearchConfig) -> None:
+    """Every trial of the space fits this machine's GPU, or its memory where there is none.
+
+    Raises:
+        ConfigError: one does not, by an estimate that is too low rather than too high.
+    """
+    there = _memory()
+    for name, (needed, depth, batch) in largest_trials(config).items():
+        if needed > there:
+            raise ConfigError(
+                f"a trial of {name} at freeze depth {depth} with batches of {batch} images takes {needed / 1e9:.1f} GB "
+                f"or more, this machine has {there / 1e9:.1f} GB; lower training.batch_size or data.image_size, or "
+                "raise freeze_depth",
+                "space.batch_size" if "batch_size" in config.space else "training.batch_size",
+            )
+
+
+def _memory() -> int:
+    if default_device().type == "cuda":
+        return torch.cuda.get_device_properties(0).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

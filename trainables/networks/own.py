@@ -1,0 +1,117 @@
+"""Networks of the user's own, registered from Python."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from thaw.spaces import STAGES, ConfigError
+from thaw.trainables.networks.architecture import (
+    RGB,
+    Architecture,
+    Code,
+    Layers,
+    Preprocessing,
+    global_pool,
+    named_layers,
+)
+from thaw.trainables.networks.table import NAMES, OWN
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+Stages = Sequence[str | Sequence[str]] | Callable[[Any], Sequence[nn.Module]]
+
+
+def register_backbone(
+    name: str,
+    build: Callable[..., nn.Module],
+    *,
+    stages: Stages,
+    pool: str | Callable[[Any], nn.Module] | None = None,
+    mean: RGB = IMAGENET_MEAN,
+    std: RGB = IMAGENET_STD,
+    version: str | None = None,
+) -> None:
+    """Make a network known to search files, as ``architecture: NAME``.
+
+    The command line runs the file that calls this where ``--import FILE.py`` names it. Registering a name again
+    replaces what it meant.
+
+    Args:
+        name: none of Thaw's own.
+        build: makes the whole network with random weights. Its argument ``image_size``, if it has one, is the side of
+            the square images in pixels. A classifier may be part of the network and is not used.
+        stages: five, in the order of the data: each the dotted name of a submodule, or of several that run one after
+            another; or a function from the network to five modules. Each takes and gives one tensor, the first takes
+            images (N, 3, S, S).
+        pool: from what the last stage gives to (N, features): name of a submodule, or a function from the network to a
+            module; unless given, the mean over the places of feature maps (N, C, H, W).
+        mean, std: of each channel, for pixels in [0, 1]; unless given, those of ImageNet.
+        version: names the code. Unless given, the content of the file that defines `build` does, so that any change of
+            it makes another network: what was stored for the old one is not used, and its runs are not resumed.
+
+    Raises:
+        ConfigError: the name is taken, there are not five stages, or the code cannot be read and `version` is absent.
+
+    Example:
+        ```python
+        thaw.register_backbone("tiny", Tiny, stages=["stem", "block1", "block2", "block3", "block4"])
+        ```
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name in NAMES:
+        rule = "is Thaw's own" if name in NAMES else "must be letters, digits, dots, lines and underscores"
+        raise ConfigError(f"the name {name!r} {rule}; choose another", "register_backbone")
+    if not callable(stages) and len(stages) != STAGES:
+        raise ConfigError(f"{name} needs {STAGES} stages, got {len(stages)}; divide it otherwise", "register_backbone")
+    takes_size = "image_size" in inspect.signature(build).parameters
+
+    def build_own(image_size: int) -> nn.Module:
+        network = build(image_size=image_size) if takes_size else build()
+        if not isinstance(network, nn.Module):
+            raise ConfigError(f"the function that builds {name} must return a torch module, got {type(network)}")
+        return network
+
+    def cut_own(network: nn.Module, _: nn.Module, __: int) -> Layers:
+        parts = list(stages(network)) if callable(stages) else [_sequence(name, network, group) for group in stages]
+        if len(parts) != STAGES:
+            raise ConfigError(f"{name} needs {STAGES} stages, got {len(parts)}; divide it otherwise")
+        if pool is None:
+            return named_layers(parts, global_pool())
+        return named_layers(parts, pool(network) if callable(pool) else _sequence(name, network, pool))
+
+    preprocessing = Preprocessing((*map(float, mean),), (*map(float, std),))  # type: ignore[arg-type]
+    OWN[name] = Architecture(name, build_own, cut_own, preprocessing, None, code=_code(name, build, version))
+
+
+def _sequence(name: str, network: nn.Module, group: str | Sequence[str]) -> nn.Module:
+    """The submodule of that name, or several in turn."""
+    names = [group] if isinstance(group, str) else list(group)
+    try:
+        parts = [network.get_submodule(part) for part in names]
+    except AttributeError as error:
+        known = ", ".join(child for child, _ in network.named_children())
+        raise ConfigError(f"a stage of {name} is a submodule: {error}; it has {known}") from None
+    return parts[0] if len(parts) == 1 else nn.Sequential(*parts)
+
+
+def _code(name: str, build: Callable[..., nn.Module], version: str | None) -> Code:
+    """Where a network comes from, and what names its code."""
+    while isinstance(build, functools.partial):
+        build = build.func
+    thing = build if inspect.isfunction(build) or inspect.isclass(build) else type(build)
+    try:
+        file = Path(inspect.getsourcefile(thing) or "")
+        content = file.read_bytes() if file.is_file() else inspect.getsource(thing).encode()
+    except (OSError, TypeError) as error:
+        if version is None:
+            rule = f"the code of {name} cannot be read ({error}), so it needs a version"
+            raise ConfigError(f"{rule}; give one, such as version='1'", "register_backbone") from None
+        file, content = Path(thing.__module__), b""
+    return Code(thing.__module__, file.name, version or hashlib.blake2b(content, digest_size=16).hexdigest())
