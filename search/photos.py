@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from thaw.analysis.report.photos import Photo, Sheet, photo_page
 from thaw.analysis.run import Run
 from thaw.search.prepare.data_facts import SAMPLE, spread
-from thaw.search.prepare.data_set import load_dataset
+from thaw.search.prepare.data_set import load_dataset, split_of
 from thaw.search.settings.config import load_config
 from thaw.search.settings.schema import SearchConfig
 from thaw.spaces import ConfigError
@@ -29,7 +29,6 @@ from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.decoding import Rejected
 from thaw.trainables.data.grey import Scales, scales_from
 from thaw.trainables.data.image_store import sampled_grey
-from thaw.trainables.data.splits import split_dataset
 
 VIEWS = 2
 """Of each training image, beside the clean one."""
@@ -83,16 +82,8 @@ def show(config: SearchConfig, to: Path, console: Console) -> None:
     config, _ = follow_weights(config)
     dataset = load_dataset(config)
     grey = sampled_grey(dataset.root, dataset.on_disk, config.data.white)
-    there, chosen = ~np.isin(dataset.files, dataset.absent()), config.data.split
-    split = split_dataset(
-        dataset,
-        there,
-        validation=chosen.validation,
-        test=chosen.test,
-        seed=chosen.seed,
-        column=chosen.column,
-        group=chosen.group,
-    )
+    there = ~np.isin(dataset.files, dataset.absent())
+    split = split_of(config.data, dataset, there)
     sheet = training_sheet(_Photos(config, dataset, grey.scales), spread(split.train, SAMPLE))
     if not sheet.photos:
         raise ConfigError(f"none of the images that were looked at in {dataset.root} can be used", "data.images")

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from thaw.search.prepare.notes import group_notes
-from thaw.search.settings.schema import SearchConfig
+from thaw.search.settings.schema import DataConfig, SearchConfig
 from thaw.spaces import ConfigError, printable
 from thaw.trainables.data.dataset import Dataset, read_dataset, read_source
 from thaw.trainables.data.digits import BUILTIN
 from thaw.trainables.data.parts import PART_WORDS
 from thaw.trainables.data.reading import Reading
-from thaw.trainables.data.splits import given_places
+from thaw.trainables.data.splits import Split, given_places, split_dataset
 
 NAMED = 10
 """Labels that are named in one line."""
@@ -128,3 +128,29 @@ def data_facts(config: SearchConfig, dataset: Dataset, notes: Sequence[str] = ()
         rejected=len(dataset.rejected) + len(absent) + len(unreadable),
         notes=(*said, *notes),
     )
+
+
+def split_of(data: DataConfig, dataset: Dataset, usable: np.ndarray, alike: np.ndarray | None = None) -> Split:
+    """The split that ``data.split`` asks for.
+
+    Args:
+        usable: bool (images,), rows that may be used.
+        alike: int (images,), equal numbers for images with equal pixels, which stay together.
+
+    Raises:
+        ConfigError: as :func:`~thaw.trainables.data.splits.split_dataset`.
+    """
+    chosen = data.split
+    try:
+        return split_dataset(
+            dataset,
+            usable,
+            validation=chosen.validation,
+            test=chosen.test,
+            seed=chosen.seed,
+            column=chosen.column,
+            group=chosen.group,
+            alike=alike,
+        )
+    except ConfigError as error:
+        raise error.within("data.split") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.prepare.data_set import DataFacts, cache_directory, data_facts, load_dataset
+from thaw.search.prepare.data_set import DataFacts, cache_directory, data_facts, load_dataset, split_of
 from thaw.search.prepare.measure import choose_precision
 from thaw.search.prepare.memory import check_memory
 from thaw.search.prepare.nodes import check_nodes
@@ -24,7 +24,7 @@ from thaw.trainables.context import CacheOptions, ImageSource, RunContext
 from thaw.trainables.data.augment import AUGMENTS
 from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.image_store import ImageStore
-from thaw.trainables.data.splits import Split, equal_images, split_dataset
+from thaw.trainables.data.splits import Split, equal_images
 from thaw.trainables.evaluation.trivial import trivial_metrics
 from thaw.trainables.networks.backbone import Backbone, resolve
 from thaw.trainables.networks.table import OWN
@@ -222,20 +222,7 @@ def _check_folders(dataset: Dataset, store: ImageStore) -> None:
 
 
 def _split(data: DataConfig, dataset: Dataset, usable: np.ndarray, alike: np.ndarray | None) -> Split:
-    chosen = data.split
-    try:
-        split = split_dataset(
-            dataset,
-            usable,
-            validation=chosen.validation,
-            test=chosen.test,
-            seed=chosen.seed,
-            column=chosen.column,
-            group=chosen.group,
-            alike=alike,
-        )
-    except ConfigError as error:
-        raise error.within("data.split") from None
+    split = split_of(data, dataset, usable, alike)
     if len(split.train) < MIN_TRAINING:
         raise ConfigError(
             f"training needs {MIN_TRAINING} images or more, got {len(split.train)}; add images", "data.split"
