@@ -5,6 +5,7 @@ Neither torch nor Ray is loaded: a report is made where neither is installed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,13 @@ from PIL import Image
 from rich.console import Console
 from safetensors import SafetensorError, safe_open
 
-from thaw.analysis.report.photos import Photo, Sheet, photo_page
+from thaw.analysis.report.photos import Photo, Sheet, gallery, photo_page
 from thaw.analysis.run import Run
 from thaw.search.prepare.data_facts import SAMPLE, spread
 from thaw.search.prepare.data_set import load_dataset, split_of
 from thaw.search.settings.config import load_config
 from thaw.search.settings.schema import SearchConfig
-from thaw.spaces import ConfigError
+from thaw.spaces import ConfigError, printable
 from thaw.spaces.files import check_new, new_file
 from thaw.trainables.data.affine import view_matrices
 from thaw.trainables.data.augment import AUGMENTS, Augment
@@ -232,3 +233,12 @@ def _doubts_sheet(photos: _Photos, rows: np.ndarray, probabilities: np.ndarray, 
         [int(images[doubt.row]) for doubt in doubts],
         lines,
     )
+
+
+def run_gallery(run: Run) -> str:
+    """The photos of a report as HTML; empty, with a note on standard error, where they cannot be shown."""
+    try:
+        return gallery(run_sheets(run))
+    except (ConfigError, OSError) as error:
+        print(printable(f"note: no photos: {error}"), file=sys.stderr)
+        return ""

@@ -3,9 +3,9 @@
 The public Python API; each name is imported when it is first asked for, so ``import thaw`` costs nothing:
 
 ```python
-from thaw import load_config, run_search
+import thaw
 
-run = run_search(load_config("search.yaml"))
+run = thaw.search(data={"images": "photos"}, space={"learning_rate": {"log": [1e-4, 1e-2]}}, search={"trials": 20})
 print(run.best.config)
 ```
 
@@ -18,7 +18,8 @@ these names beside this package. Nothing is ever imported under its bare name.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from thaw.analysis.run import Run, load_run
+    from thaw.analysis.run import Run
+    from thaw.search.python_api import load_run, search
     from thaw.search.sessions.resume import resume_search
     from thaw.search.sessions.tuner import run_search
     from thaw.search.settings.config import SearchConfig, load_config
@@ -35,7 +36,7 @@ PUBLIC = {
     "__version__": "thaw.search.version",
     "load_bundle": "thaw.trainables.bundles.bundle",
     "load_config": "thaw.search.settings.config",
-    "load_run": "thaw.analysis.run",
+    "load_run": "thaw.search.python_api",
     "register_backbone": "thaw.trainables.networks.own",
     "register_data_source": "thaw.trainables.data.source",
     "resume_search": "thaw.search.sessions.resume",
@@ -56,6 +57,7 @@ __all__ = [
     "register_data_source",
     "resume_search",
     "run_search",
+    "search",
 ]
 
 
@@ -64,4 +66,9 @@ def __getattr__(name: str) -> object:
         from importlib import import_module
 
         return getattr(import_module(PUBLIC[name]), name)
+    if name == "search":
+        # The package, which can be called.
+        from importlib import import_module
+
+        return import_module("thaw.search")
     raise AttributeError(f"module 'thaw' has no attribute {name!r}")

@@ -14,10 +14,10 @@ from thaw.search.cli.options import File, Import, RunArgument, Set
 from thaw.search.exit_status import NOTHING_FINISHED, naming
 from thaw.search.prepare.stages import drawing
 from thaw.search.terminal import outlive_the_terminal
-from thaw.spaces import ConfigError, printable
+from thaw.spaces import ConfigError
 
 if TYPE_CHECKING:
-    from thaw.analysis.run import Run
+    pass
 
 
 def data(
@@ -116,9 +116,10 @@ def report(
     with drawing():
         from thaw.analysis.report import write_report
         from thaw.analysis.run import load_run
+        from thaw.search.photos import run_gallery
 
         loaded = [load_run(run) for run in runs]
-        photos = [] if no_photos else [_gallery(run) for run in loaded]
+        photos = [] if no_photos else [run_gallery(run) for run in loaded]
         page = write_report(loaded, output, photos)
     print(page)
 
@@ -131,15 +132,3 @@ def compare(
     if len(runs) < 2:
         raise ConfigError(f"needs two run folders or more, got {len(runs)}; thaw report shows one", "RUN")
     report(runs, output)
-
-
-def _gallery(run: Run) -> str:
-    """The photos of a report; empty, with a note, where they cannot be shown: a page without them is still a page."""
-    from thaw.analysis.report.photos import gallery
-    from thaw.search.photos import run_sheets
-
-    try:
-        return gallery(run_sheets(run))
-    except (ConfigError, OSError) as error:
-        print(printable(f"note: no photos: {error}"), file=sys.stderr)
-        return ""

@@ -1,8 +1,9 @@
-"""What a user sees while the search runs: a live view on a terminal, one line an epoch elsewhere."""
+"""What a user sees while the search runs: a live view on a terminal or in a notebook, one line an epoch elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import StringIO
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,34 @@ from thaw.analysis.records import TrialRecord
 from thaw.analysis.words import value
 from thaw.search.engine.observers import Observer
 from thaw.search.observers.live import LiveView
+
+NOTEBOOK_WIDTH = 120
+"""Columns of the view in a notebook."""
+
+
+class Cell:
+    """The live view below the cell of a notebook: drawn anew where something happens."""
+
+    def __init__(self, view: LiveView) -> None:
+        self.view = view
+
+    def start(self) -> None:
+        from IPython.display import display
+
+        self._display = display(self._html(), display_id=True)
+
+    def refresh(self) -> None:
+        self._display.update(self._html())
+
+    def stop(self) -> None:
+        """The view stays as it was last."""
+
+    def _html(self) -> Any:
+        from IPython.display import HTML
+
+        paper = Console(file=StringIO(), record=True, width=NOTEBOOK_WIDTH, force_jupyter=False)
+        paper.print(self.view)
+        return HTML(paper.export_html(inline_styles=True, code_format="<pre>{code}</pre>"))
 
 
 class Progress(Observer):
@@ -25,11 +54,14 @@ class Progress(Observer):
     def __init__(self, console: Console, view: LiveView) -> None:
         self.console, self.view = console, view
         self._warned: set[str] = set()
-        self._live: Live | None = None
+        self._live: Live | Cell | None = None
 
     def open(self, records: Mapping[int, TrialRecord]) -> None:
         self.view.begin(records)
-        if self.console.is_terminal:
+        if self.console.is_jupyter and not self.console.quiet:
+            self._live = Cell(self.view)
+            self._live.start()
+        elif self.console.is_terminal:
             self._live = Live(self.view, console=self.console, refresh_per_second=2, transient=True)
             self._live.start()
         else:
@@ -68,6 +100,8 @@ class Progress(Observer):
             self._line(f"{self.view.names.of(record)}  {line}")
         if self._live:
             self.view.update()
+            if isinstance(self._live, Cell):
+                self._live.refresh()
 
     def _line(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

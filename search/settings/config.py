@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,35 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig
     _absolute_paths(raw, path.resolve().parent)
     for override in overrides:
         _override(raw, override)
-    _absolute_paths(raw, Path.cwd())
     try:
-        config = _validate(_merge_preset(raw))
-        _check_space(config)
+        return config_from(raw)
     except ConfigError as error:
         raise error.within(file=path) from None
+
+
+def config_from(settings: Mapping[str, Any]) -> SearchConfig:
+    """Check what a search file holds, given as a dictionary; relative paths are relative to the current folder.
+
+    Raises:
+        ConfigError: naming the key's path, the value, the rule and the fix.
+    """
+    raw = _plain(settings)
+    _absolute_paths(raw, Path.cwd())
+    config = _validate(_merge_preset(raw))
+    _check_space(config)
     return config
+
+
+def _plain(value: Any) -> Any:
+    """As a YAML file would have given it: Python has more kinds of numbers, lists and paths."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    # NumPy's numbers.
+    return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
 
 
 def _check_space(config: SearchConfig) -> None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from thaw.spaces import ConfigError
 from thaw.trainables.bundles.classifier import Classifier, ClassifierFacts, build_classifier
-from thaw.trainables.bundles.predict import Prediction, predict_files
+from thaw.trainables.bundles.predict import Picture, Prediction, predict_files
+from thaw.trainables.data.image_places import find_images
 from thaw.trainables.device import default_device
 from thaw.trainables.evaluation.label_sets import LabelRule
 from thaw.trainables.networks.table import OWN
@@ -54,19 +58,47 @@ class Bundle:
     classifier: Classifier
     device: torch.device
 
-    def stream(self, paths: Iterable[str | Path], batch: int | None = None) -> Iterator[Prediction]:
-        """One prediction a path, in their order, as they are done; memory does not grow with their number.
+    def stream(self, pictures: Iterable[Picture], batch: int | None = None) -> Iterator[Prediction]:
+        """One prediction a picture, in their order, as they are done; memory does not grow with the number of files.
 
         Args:
-            paths: image files.
+            pictures: image files, or what is decoded already.
             batch: images that the network takes at a time; by default as many as are fastest. Another number may change
                 the last bits of the probabilities.
         """
-        return predict_files(self.classifier, self.model, self.rule, self.classes, list(paths), self.device, batch)
+        return predict_files(self.classifier, self.model, self.rule, self.classes, list(pictures), self.device, batch)
 
-    def predict(self, paths: Iterable[str | Path]) -> list[Prediction]:
-        """One prediction a path, in their order. An image that cannot be used has a reason in ``rejected``."""
-        return list(self.stream(paths))
+    def predict(self, pictures: Picture | Iterable[Picture]) -> list[Prediction]:
+        """One prediction an image, in their order. An image that cannot be used has a reason in ``rejected``.
+
+        Args:
+            pictures: one or several of: an image file, a folder (all images in it and its folders), an image of
+                Pillow's, uint8 pixels (height, width[, 3 or 4]). An array of four dimensions is several images.
+
+        Raises:
+            ConfigError: there is no image in a folder.
+
+        ```python
+        load_bundle("my-model").predict("holiday.jpg")[0].labels
+        ```
+        """
+        return list(self.stream(each for picture in _several(pictures) for each in _in_folder(picture)))
+
+
+def _several(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
+    """One string is one path, and no list of letters."""
+    if isinstance(pictures, str | os.PathLike | Image.Image):
+        return [pictures]
+    if isinstance(pictures, np.ndarray):
+        return [pictures] if pictures.ndim < 4 else list(pictures)
+    return pictures
+
+
+def _in_folder(picture: Picture) -> Iterable[Picture]:
+    """The images of a folder; anything else is one image."""
+    if isinstance(picture, str | os.PathLike) and os.path.isdir(picture):
+        return find_images([os.fspath(picture)]).values()
+    return [picture]
 
 
 def load_bundle(path: str | Path, device: str | None = None) -> Bundle:

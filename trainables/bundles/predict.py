@@ -10,9 +10,10 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from PIL import Image
 
 from thaw.trainables.bundles.classifier import Classifier, ClassifierFacts
-from thaw.trainables.data.decoding import Rejected, decode_image, file_identity
+from thaw.trainables.data.decoding import Rejected, decode_image, decode_picture, file_identity
 from thaw.trainables.data.supervision import supervised
 from thaw.trainables.device import compute_in
 from thaw.trainables.evaluation.label_sets import LabelRule
@@ -23,13 +24,16 @@ TIMEOUT = 60.0
 
 T = TypeVar("T")
 
+Picture = str | os.PathLike[str] | Image.Image | np.ndarray
+"""An image file's path, an image of Pillow's, or uint8 pixels (height, width[, 3 or 4])."""
+
 
 @dataclass(frozen=True)
 class Prediction:
     """What a model says of one image.
 
     Args:
-        image: the image's path as it was given.
+        image: the image's path as it was given; ``image 0`` and so on for what has no path.
         labels: the labels that the image is given, in the order of the classes; may be none.
         probabilities: label → calibrated probability; empty where the image cannot be used.
         rejected: why the image cannot be used, else empty.
@@ -51,11 +55,11 @@ def predict_files(
     model: ClassifierFacts,
     rule: LabelRule,
     classes: Sequence[str],
-    paths: Sequence[str | Path],
+    pictures: Sequence[Picture],
     device: torch.device,
     batch: int | None = None,
 ) -> Iterator[Prediction]:
-    """One prediction a path, in the order of the paths, as they are done.
+    """One prediction a picture, in their order, as they are done.
 
     Files are decoded as for training. One that cannot be used gives a prediction that says why and ends nothing; one
     that hangs is given up after a minute, and the others go on meanwhile.
@@ -65,31 +69,35 @@ def predict_files(
         model: size and shape of its images.
         rule: from its logits to label sets.
         classes: names of its labels.
-        paths: image files.
+        pictures: image files, or what is decoded already.
         device: where to compute.
         batch: images at a time; None for as many as are fastest.
     """
     size = batch or chunk_size(device.type, model.image_size)
-    for i, outcome in enumerate(_in_order(_logits(classifier, model, paths, device, size))):
+    for i, outcome in enumerate(_in_order(_logits(classifier, model, pictures, device, size))):
+        name = str(pictures[i]) if isinstance(pictures[i], str | os.PathLike) else f"image {i}"
         if isinstance(outcome, Rejected):
-            yield Prediction(str(paths[i]), (), {}, outcome.reason)
+            yield Prediction(name, (), {}, outcome.reason)
             continue
         probabilities = rule.probabilities(outcome[None])
         chosen = rule.label_sets(probabilities)[0]
         labels = tuple(name for name, yes in zip(classes, chosen, strict=True) if yes)
-        yield Prediction(str(paths[i]), labels, dict(zip(classes, probabilities[0].tolist(), strict=True)))
+        yield Prediction(name, labels, dict(zip(classes, probabilities[0].tolist(), strict=True)))
 
 
 def _logits(
-    classifier: Classifier, model: ClassifierFacts, paths: Sequence[str | Path], device: torch.device, size: int
+    classifier: Classifier, model: ClassifierFacts, pictures: Sequence[Picture], device: torch.device, size: int
 ) -> Iterator[tuple[int, np.ndarray | Rejected]]:
-    """(i, logits (L,) of file i), nearly in order.
+    """(i, logits (L,) of picture i), nearly in order.
 
     Images wait for a batch as they come, and only their few logits for their turn, so that a slow file holds up nobody.
     """
 
     def decode(i: int) -> np.ndarray:
-        path = Path(paths[i])
+        picture = pictures[i]
+        if not isinstance(picture, str | os.PathLike):
+            return decode_picture(picture, model.square)
+        path = Path(picture)
         found = file_identity(path)
         if isinstance(found, str):
             raise Rejected(found)
@@ -97,7 +105,7 @@ def _logits(
 
     numbers: list[int] = []
     images: list[np.ndarray] = []
-    for i, outcome in supervised(decode, len(paths), processors(), TIMEOUT):
+    for i, outcome in supervised(decode, len(pictures), processors(), TIMEOUT):
         if isinstance(outcome, Rejected):
             yield i, outcome
             continue

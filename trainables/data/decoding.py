@@ -126,6 +126,25 @@ def decode_image(path: Path, square: Square, scales: Scales | None = MappingProx
         return square_pixels(image if grey is None else _scaled(image, grey, scales), square)
 
 
+def decode_picture(picture: Image.Image | np.ndarray, square: Square) -> np.ndarray:
+    """As :func:`decode_image`, of what is decoded already.
+
+    Args:
+        picture: an image of Pillow's, or uint8 pixels (height, width), (height, width, 3) or (height, width, 4).
+
+    Raises:
+        Rejected: an array of another type or shape; more than 8 bits have no scale here.
+    """
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,), (4,)):
+            kind = f"{picture.dtype} {picture.shape}"
+            raise Rejected(f"an array must hold uint8 (height, width), or the same with 3 or 4 channels, got {kind}")
+        picture = Image.fromarray(picture)
+    if picture.mode.startswith(("I", "F")):
+        raise Rejected(f"an image of mode {picture.mode} has more than 8 bits; give its file, or scale it to 8 bits")
+    return square_pixels(picture.copy(), square)
+
+
 def decode_or_measure(path: Path, square: Square) -> np.ndarray | tuple[str, Extent]:
     """As :func:`decode_image`, but of a grey image of more than 8 bits only the kind and the extent of its values."""
     with _opened(path) as (image, file):

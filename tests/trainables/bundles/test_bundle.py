@@ -48,6 +48,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_whatever_holds_images_is_taken(made: Path, squares: Path, tmp_path: Path) -> None:
+    bundle, file = load_bundle(made, "cpu"), squares / "images" / "0.png"
+    with Image.open(file) as opened:
+        image = opened.convert("RGB")
+    pixels = np.asarray(image)
+    [expected] = bundle.predict(str(file))
+    assert expected.image == str(file), "one string is one path"
+    for given in (file, image, pixels, [file], [image], pixels[None]):
+        [found] = bundle.predict(given)
+        assert found.probabilities == expected.probabilities and found.labels == expected.labels
+    (tmp_path / "below").mkdir()
+    for number in range(3):
+        image.save(tmp_path / "below" / f"{number}.png")
+    found_in_folder = bundle.predict([tmp_path, image])
+    assert [Path(found.image).name for found in found_in_folder] == ["0.png", "1.png", "2.png", "image 3"]
+    for wrong in (pixels.astype(np.float32), np.zeros((8, 8, 2), np.uint8), Image.new("I;16", (8, 8))):
+        assert "8 bits" in bundle.predict([wrong])[0].rejected or "uint8" in bundle.predict([wrong])[0].rejected
+
+
 def test_predictions_are_those_of_the_network(made: Path, squares: Path, tmp_path: Path) -> None:
     network = write_bundle(tmp_path / "again")
     files = [squares / "images" / f"{number}.png" for number in range(70)]

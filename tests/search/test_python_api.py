@@ -1,0 +1,64 @@
+"""A search from Python: a dictionary in, a run out that does what the commands do."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import thaw
+from tests.searches import search_file
+from thaw.search.python_api import SearchRun
+from thaw.search.settings.config import config_from, load_config
+from thaw.spaces import ConfigError
+
+SEARCH: Any = thaw.search
+"""Called as a function; for a type checker of this package, it is one of its packages."""
+
+
+def settings(squares: Path, folder: Path, cache: Path) -> dict[str, Any]:
+    return {
+        "data": {"images": squares / "images", "labels": squares / "labels.csv", "image_size": 32},
+        "space": {"learning_rate": (np.float64(0.001), 0.003)},
+        "training": {"architecture": "convnet", "epochs": 1, "head_units": 16},
+        "search": {"algorithm": "grid"},
+        "cache": {"directory": cache},
+        "output": folder,
+    }
+
+
+def test_the_package_is_the_function_too() -> None:
+    assert isinstance(thaw.search, ModuleType) and callable(thaw.search)
+    assert thaw.search is sys.modules["thaw.search"] and thaw.__version__
+
+
+def test_a_dictionary_is_searched_and_the_run_does_what_commands_do(
+    tmp_path: Path, squares: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = SEARCH(settings(squares, tmp_path, cache), name="chosen", backend="inline", progress=False)
+    assert isinstance(run, SearchRun) and run.folder.path == tmp_path / "chosen"
+    assert list(run.trials["learning_rate"]) == [0.001, 0.003] and len(run.history) == 2
+    assert run.best is not None and run.plot("learning_curves")
+    assert capsys.readouterr().out == "", "no progress"
+    found = run.confirm(top=1, folds=2, backend="inline", progress=False)
+    assert found is not None and found["chosen"] in run.records
+    bundle = run.export(tmp_path / "model", progress=False)
+    assert bundle.predict(squares / "images" / "0.png")[0].probabilities.keys() == {"blue", "green", "red"}
+    assert thaw.load_run(run.folder.path).best == run.best
+
+
+def test_a_dictionary_means_what_a_file_means(tmp_path: Path, squares: Path, cache: Path) -> None:
+    file = search_file(tmp_path, squares, cache)
+    config = load_config(file)
+    assert config_from(config.model_dump()) == config
+
+
+def test_errors_name_key_and_rule(squares: Path, tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(ConfigError, match=r"search\.trials.*greater than or equal to 1"):
+        SEARCH(settings(squares, tmp_path, cache), search={"trials": 0})
+    with pytest.raises(ConfigError, match="data: this key is required"):
+        SEARCH(space={"dropout": [0.1, 0.2]})
