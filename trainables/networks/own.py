@@ -23,6 +23,7 @@ from thaw.trainables.networks.architecture import (
     named_layers,
 )
 from thaw.trainables.networks.table import NAMES, OWN
+from thaw.trainables.networks.timm_cut import check_weights
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -82,9 +83,12 @@ def register_backbone(
         parts = list(stages(network)) if callable(stages) else [_sequence(name, network, group) for group in stages]
         if len(parts) != STAGES:
             raise ConfigError(f"{name} needs {STAGES} stages, got {len(parts)}; divide it otherwise")
-        if pool is None:
-            return named_layers(parts, global_pool())
-        return named_layers(parts, pool(network) if callable(pool) else _sequence(name, network, pool))
+        last = global_pool() if pool is None else pool(network) if callable(pool) else _sequence(name, network, pool)
+        try:
+            check_weights([*parts, last])
+        except ValueError as error:
+            raise ConfigError(f"{name} cannot be cut: {error}; divide it otherwise") from None
+        return named_layers(parts, last)
 
     preprocessing = Preprocessing((*map(float, mean),), (*map(float, std),))  # type: ignore[arg-type]
     OWN[name] = Architecture(name, build_own, cut_own, preprocessing, None, code=_code(name, build, version))

@@ -76,7 +76,7 @@ def cut(network: Any, shadow: Any, image_size: int, own_pool: bool) -> tuple[lis
     pool = None
     if own_pool or not chained or len(trace.shape(trace.end)) != 3 or _grid(trace.shape(trace.end))[0]:
         pool = _own_pool(network, shadow, trace.steps[trace.end].meta["values"])
-    _check_weights([*stages, *([] if pool is None else [pool])])
+    check_weights([*stages, *([] if pool is None else [pool])])
     if not next(network.parameters()).is_meta:
         _check_same(network, stages, pool, side if chained else image_size)
     return stages, pool
@@ -208,7 +208,12 @@ def _weights(run: Sequence[Atom]) -> int:
     return sum(atom.weights for atom in run)
 
 
-def _check_weights(pieces: Sequence[nn.Module]) -> None:
+def check_weights(pieces: Sequence[nn.Module]) -> None:
+    """No weight belongs to two pieces: frozen in one, it would be trained in the other.
+
+    Raises:
+        ValueError: one does, counting from stage 1.
+    """
     owner: dict[int, int] = {}
     for number, piece in enumerate(pieces, 1):
         for name, weight in piece.named_parameters():

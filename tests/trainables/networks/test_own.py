@@ -112,7 +112,8 @@ def test_functions_cut_what_names_cannot() -> None:
             "stage 1 of mine fails on images of 64 pixels: KeyError",
         ),
         ({"build": lambda: Parts(nn.Conv2d(5, 4, 2))}, "stage 1 of mine"),
-        ({"pool": "parts.4"}, "the pool of mine"),
+        ({"stages": [*NAMES[:4], NAMES[3]]}, "its weight weight belongs to stages 4 and 5"),
+        ({"pool": lambda _: nn.Linear(5, 5)}, "the pool of mine"),
         ({"pool": lambda _: nn.Identity()}, r"the pool of mine must give \(images, features\)"),
     ],
 )
