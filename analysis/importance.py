@@ -18,13 +18,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from thaw.analysis.run_data import RunData
-from thaw.spaces import Choice, Parameter, metric
+from thaw.spaces import Choice, Parameter, SearchSpace, metric
 
 if TYPE_CHECKING:
     from sklearn.ensemble import ExtraTreesRegressor
@@ -34,7 +35,7 @@ MIN_TRIALS = 12
 
 FORESTS, TREES = 10, 12
 SAMPLE = 160
-"""Configurations of the space over which is averaged."""
+"""Configurations over which is averaged: as many of the whole space as of each architecture."""
 STEPS = 8
 """Values at which the marginal of a range is taken."""
 MOST_TRIALS = 600
@@ -59,26 +60,23 @@ def importance(run: RunData) -> pd.DataFrame:
         return pd.DataFrame(columns=COLUMNS)
     curves = {number: _curve(run, number) for number in trials["trial"]}
     curves = {number: curve for number, curve in curves.items() if len(curve)}
-    points = {number: _point(run, names, run.records[number].config) for number in curves}
-    asked, active = _asked(run, names)
+    points = {number: _point(run.space, names, run.records[number].config) for number in curves}
     horizon = max(len(curve) for curve in curves.values())
-    parts: dict[str, np.ndarray] = {ALL: np.ones(len(asked), dtype=bool)}
+    parts = {ALL: _asked(run.space, names)}
     architectures = trials["architecture"].value_counts().sort_index()
     if len(architectures) > 1 and "architecture" in names:
-        place = run.space.parameters["architecture"]
-        column = asked[:, names.index("architecture")]
         for name, count in architectures.items():
             if count >= MIN_TRIALS:
-                parts[str(name)] = column == _code(place, name)
+                parts[str(name)] = _asked(run.space, names, str(name))
     found: dict[str, list[np.ndarray]] = {part: [] for part in parts}
     for seed in range(FORESTS):
         forest = _forest(points, curves, seed)
-        for part, inside in parts.items():
-            found[part].append(_explained(forest, asked[inside], active[inside], horizon, seed))
+        for part, (asked, active) in parts.items():
+            found[part].append(_explained(forest, asked, active, horizon, seed))
     rows: list[tuple[Any, ...]] = []
     for part, shares in found.items():
         count = len(curves) if part == ALL else int(architectures[part])
-        varied = [k for k in range(len(names)) if len(np.unique(asked[parts[part], k])) > 1]
+        varied = [k for k in range(len(names)) if len(np.unique(parts[part][0][:, k])) > 1]
         rows += _rows(part, [names[k] for k in varied], np.array(shares)[:, varied], count)
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -96,8 +94,8 @@ def _curve(run: RunData, number: int) -> np.ndarray:
     return np.maximum.accumulate(values if measure.maximize else -values)
 
 
-def _point(run: RunData, names: Sequence[str], config: dict[str, Any]) -> np.ndarray:
-    return np.array([_code(run.space.parameters[name], config[name]) for name in names])
+def _point(space: SearchSpace, names: Sequence[str], config: dict[str, Any]) -> np.ndarray:
+    return np.array([_code(space.parameters[name], config[name]) for name in names])
 
 
 def _code(parameter: Parameter, value: Any) -> float:
@@ -107,12 +105,19 @@ def _code(parameter: Parameter, value: Any) -> float:
     return float(parameter.values.index(value)) if value in parameter.values else -1.0
 
 
-def _asked(run: RunData, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Configurations drawn from the space, and where a hyperparameter is active: both (SAMPLE, hyperparameters)."""
-    rng = random.Random(0)
-    configs = [run.space.config(run.space.sample(rng)).model_dump() for _ in range(SAMPLE)]
-    active = [[run.space.active(name, config) for name in names] for config in configs]
-    return np.array([_point(run, names, config) for config in configs]), np.array(active)
+def _asked(space: SearchSpace, names: Sequence[str], architecture: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Configurations drawn from the space, of one architecture if it is named, and where a hyperparameter is active.
+
+    Returns:
+        Both (SAMPLE, hyperparameters).
+    """
+    rng, drawn = random.Random(0), space
+    if architecture is not None:
+        rest = {name: parameter for name, parameter in space.parameters.items() if name != "architecture"}
+        drawn = replace(space, parameters=rest, constants={**space.constants, "architecture": architecture})
+    configs = [drawn.config(drawn.sample(rng)).model_dump() for _ in range(SAMPLE)]
+    active = [[space.active(name, config) for name in names] for config in configs]
+    return np.array([_point(space, names, config) for config in configs]), np.array(active)
 
 
 def _forest(points: dict[int, np.ndarray], curves: dict[int, np.ndarray], seed: int) -> ExtraTreesRegressor:

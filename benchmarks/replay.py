@@ -30,7 +30,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.machine import print_table
-from thaw.search.engine.proposals import Proposer, StudyProposer
+from thaw.search.engine.proposals import Proposer
+from thaw.search.engine.proposers import build_proposer
 from thaw.search.engine.rules import RULES, Rule
 from thaw.search.engine.state import SearchState
 from thaw.search.settings.config import SearchConfig
@@ -178,7 +179,7 @@ def _named(config: SearchConfig) -> tuple[Proposer, Rule]:
     scheduler = config.scheduler
     longest = int(config.training["epochs"])
     rule = RULES[scheduler.type](metric(METRIC), longest, scheduler.grace_period, scheduler.reduction_factor)
-    return StudyProposer(config), rule
+    return build_proposer(config), rule
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,10 @@ class SearchSpace:
         """The whole configuration of the searched `values`; inactive hyperparameters have their defaults."""
         return TrialConfig.model_validate({name: self._value(name, values) for name in FIELDS})
 
+    def completed(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """The searched hyperparameters of :meth:`config`, unchecked: for many configurations at a time."""
+        return {name: self._value(name, values) for name in self.parameters}
+
     def suggest(self, trial: Suggests) -> dict[str, Value]:
         """Searched values proposed by an Optuna trial, active ones only."""
         values: dict[str, Value] = {}
@@ -187,7 +191,7 @@ class SearchSpace:
                 yield cell
 
     def validate(self, values: Mapping[str, Any]) -> None:
-        """Check a configuration to be tried (``start_with``), which may be partial.
+        """Check a configuration to be tried, which may be partial, and holds searched hyperparameters alone.
 
         Raises:
             ConfigError: a name is not searched, or its value is outside the space.
@@ -198,6 +202,39 @@ class SearchSpace:
                 raise ConfigError(f"not a searched hyperparameter{hint}", name)
             if value not in self.parameters[name]:
                 raise ConfigError(f"must be in the space ({self.parameters[name]}), got {value!r}", name)
+
+    def searched(self, values: Mapping[str, Any]) -> dict[str, Value]:
+        """What is searched of a configuration to be tried (``start_with``), which may be partial or whole.
+
+        A hyperparameter that is fixed, or inactive beside the others, is left out where it has just that value.
+
+        Raises:
+            ConfigError: it has another one, or a searched one is outside the space.
+        """
+        kept: dict[str, Value] = {}
+        for name, value in values.items():
+            if name not in FIELDS:
+                raise ConfigError(f"not a hyperparameter{did_you_mean(name, FIELDS)}", name)
+            fixed = self.constants.get(name, default(name))
+            if value == default(name) and self._excluded(name, values):
+                continue
+            if name in self.parameters:
+                kept[name] = value
+            elif value != fixed:
+                raise ConfigError(
+                    f"not a searched hyperparameter: it is fixed to {fixed!r}, got {value!r}; leave it out, set "
+                    f"training.{name}, or search it under space.{name}",
+                    name,
+                )
+        self.validate(kept)
+        return kept
+
+    def _excluded(self, name: str, values: Mapping[str, Any]) -> bool:
+        """Whether what is known of a partial configuration makes `name` inactive."""
+        return any(
+            (parent in values or parent not in self.parameters) and self._value(parent, values) not in allowed
+            for parent, allowed in self.conditions.get(name, {}).items()
+        )
 
 
 def _check_name(name: object, section: str) -> None:

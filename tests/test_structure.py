@@ -49,7 +49,7 @@ BENEATH: dict[str, tuple[str, ...]] = {
     "analysis.report": ("analysis.plots", "analysis.flattery"),
     "analysis.run": ("analysis.plots",),
     "search.version": (),
-    "search.settings": ("trainables.data",),
+    "search.settings": ("trainables.data", "analysis.records", "analysis.run_folder"),
     "search.engine": ("search.settings", "trainables.messages", "analysis.tables", "analysis.run_folder"),
     "search.observers": ("search.engine", "analysis.words"),
     "search.prepare": ("search.settings", "search.version", "trainables.training", "analysis.run_folder"),

@@ -62,7 +62,21 @@ def _headline(run: RunData, best: TrialRecord, searched: dict[str, str]) -> str:
     words = listed([f"{name} {text}" for name, text in searched.items()]) if searched else "the only configuration"
     return (
         f"The best configuration is trial {best.number}, with {words}: {run.metric} {number(values[epoch])} after "
-        f"epoch {epoch} of at most {best.config['epochs']}."
+        f"epoch {epoch} of at most {best.config['epochs']}.{_stopped(run, best)}"
+    )
+
+
+def _stopped(run: RunData, best: TrialRecord) -> str:
+    """How many trials the rule stopped, after a blank; their values are no outcomes. Empty where it stopped none."""
+    pruned = [record for record in run.records.values() if record.status == "pruned" and record.epochs]
+    if not pruned:
+        return ""
+    last = max(max(record.epochs) for record in pruned)
+    were, they = ("was", "it") if len(pruned) == 1 else ("were", "they")
+    among = ", this one among them" if best.status == "pruned" else ""
+    return (
+        f" {len(pruned):,} of {counted(len(run.records), 'trial')} {were} pruned by epoch {last}{among}: what {they} "
+        "would have reached is not known."
     )
 
 

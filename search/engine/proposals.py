@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from thaw.analysis.records import TrialRecord
-from thaw.search.engine.samplers import STARTUP
+from thaw.search.engine.samplers import NAMES, STARTUP
 from thaw.search.engine.study import Study
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import cell_key, configurations
@@ -48,34 +47,39 @@ class StudyProposer:
         cells = configurations(config)
         self._untried = None if cells is None else {cell_key(cell): cell for cell in cells}
 
-    def _requested(self, number: int) -> Mapping[str, Value] | None:
-        """Values to try, perhaps some of them only; None where the sampler decides."""
-        if self._untried is not None:
-            return next(iter(self._untried.values()), None)
-        return self.start_with[number] if number < len(self.start_with) else None
-
     def draft(self, number: int) -> dict[str, Any]:
-        requested = self._requested(number)
-        reason = self._reason(number, requested)
+        requested, reason = self._requested(number)
         values, distributions = self.study.ask(number, requested)
         trial = self.space.config(values)
         seed = derive_seed(self.seed, trial.canonical())
         return {"config": trial.model_dump(), "distributions": distributions, "seed": seed, "reason": reason}
 
-    def _reason(self, number: int, requested: Mapping[str, Value] | None) -> str:
-        """Why trial `number` is proposed, for the log."""
+    def _requested(self, number: int) -> tuple[Mapping[str, Value] | None, str]:
+        """Values of trial `number`, perhaps some of them only, and why; None where the sampler draws all of them."""
         if self._untried is not None:
-            return f"one of {len(self._untried)} configurations of the space that are left"
-        known = self.study.known()
-        drawn = STARTUP.get(self.algorithm, math.inf) > known
-        sampled = "drawn at random" if drawn else f"{self.algorithm}, from {known} trials"
-        if drawn and self.algorithm in STARTUP:
-            sampled += f": {self.algorithm} needs {STARTUP[self.algorithm]} trials, {known} so far"
-        if requested is None:
-            return sampled
-        rest = [name for name in self.space.parameters if name not in requested]
-        entry = f"entry {number + 1} of start_with"
-        return f"{entry}, {', '.join(rest)} {sampled}" if rest else entry
+            left = len(self._untried)
+            return next(iter(self._untried.values()), None), f"one of {left} configurations of the space that are left"
+        if number >= len(self.start_with):
+            return self._proposed(number)
+        entry, reason = self.start_with[number], f"entry {number + 1} of start_with"
+        rest = [name for name in self.space.parameters if name not in entry]
+        return entry, f"{reason}, {', '.join(rest)} {self._sampled()}" if rest else reason
+
+    def _proposed(self, number: int) -> tuple[Mapping[str, Value] | None, str]:
+        """As `_requested`, where the algorithm decides: here Optuna's sampler."""
+        return None, self._sampled()
+
+    def _sampled(self) -> str:
+        """How Optuna's sampler comes to its values."""
+        known, needed = self.study.known(), STARTUP.get(self.algorithm)
+        if needed is None:
+            return "drawn at random"
+        name = NAMES.get(self.algorithm, self.algorithm)
+        return (
+            f"{name}, from {known} trials"
+            if known >= needed
+            else (f"drawn at random: {name} needs {needed} trials, {known} so far")
+        )
 
     def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:
         match event["event"]:

@@ -8,8 +8,11 @@ from collections.abc import Callable
 import optuna
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
-STARTUP = {"tpe": 10, "gp": 10}
+STARTUP = {"auto": 10, "tpe": 10, "gp": 10}
 """Ended trials from which on an algorithm learns; it draws at random before. Optuna's own defaults."""
+
+NAMES = {"auto": "tpe"}
+"""What draws for an algorithm that is not Optuna's alone."""
 
 
 def _tpe(seed: int) -> BaseSampler:
@@ -19,6 +22,8 @@ def _tpe(seed: int) -> BaseSampler:
 
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    # What `Auto` does not choose by itself.
+    "auto": _tpe,
     "tpe": _tpe,
     # A grid's cells are enqueued one by one; nothing is left for the sampler to draw.
     "grid": lambda seed: RandomSampler(seed=seed),

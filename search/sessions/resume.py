@@ -14,7 +14,7 @@ from thaw.analysis.run_folder import RunFolder
 from thaw.search.backends import DEFAULT, check_backend
 from thaw.search.engine.events import seconds_used
 from thaw.search.engine.observers import Observer
-from thaw.search.engine.proposals import StudyProposer
+from thaw.search.engine.proposers import build_proposer
 from thaw.search.observers.mirror import StudyMirror
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.prepare.provenance import recorded_precision
@@ -105,7 +105,7 @@ def resume_search(
             )
         prepared = _prepared(folder, config, console)
         session = 1 + max((event["session"] for event in past), default=0)
-        proposer = StudyProposer(prepared.config)
+        proposer = build_proposer(prepared.config)
         state = new_state(prepared.config, proposer, folder, session, past)
         folder.write_text(folder.search_file, prepared.config.to_yaml())
         return run_session(

@@ -18,7 +18,8 @@ from thaw.search.backends import DEFAULT, build_backend, check_backend
 from thaw.search.engine.events import EventLog, seconds_used, seconds_waited
 from thaw.search.engine.interruption import LogUnwritable, RunStopped, SearchStopped, StopRequest
 from thaw.search.engine.observers import Observer, Observers
-from thaw.search.engine.proposals import Proposer, StudyProposer
+from thaw.search.engine.proposals import Proposer
+from thaw.search.engine.proposers import build_proposer
 from thaw.search.engine.rules import RULES
 from thaw.search.engine.signals import noted_signals
 from thaw.search.engine.state import SearchState
@@ -79,7 +80,7 @@ def run_search(
     folder.create()
     with driving(folder):
         write_inputs(folder, prepared)
-        proposer = StudyProposer(prepared.config)
+        proposer = build_proposer(prepared.config)
         state = new_state(prepared.config, proposer, folder)
         listening = [StudyMirror(folder, proposer.study), *observers]
         return run_session(prepared, folder, state, console, backend=backend, observers=listening, began=began)

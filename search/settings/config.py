@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from thaw.search.settings.schema import SearchConfig, section_of
+from thaw.search.settings.start_with import read_start_with
 from thaw.search.settings.yaml_file import parse_yaml, read_mapping
 from thaw.spaces import ConfigError, TrialConfig, did_you_mean
 from thaw.spaces.trial import is_local
@@ -34,10 +35,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig
     """
     path = Path(path)
     raw = read_mapping(path)
-    _absolute_paths(raw, path.resolve().parent)
-    for override in overrides:
-        _override(raw, override)
     try:
+        _absolute_paths(raw, path.resolve().parent)
+        read_start_with(raw, path.resolve().parent)
+        for override in overrides:
+            _override(raw, override)
         return config_from(raw)
     except ConfigError as error:
         raise error.within(file=path) from None
@@ -51,9 +53,8 @@ def config_from(settings: Mapping[str, Any]) -> SearchConfig:
     """
     raw = _plain(settings)
     _absolute_paths(raw, Path.cwd())
-    config = _validate(_merge_preset(raw))
-    _check_space(config)
-    return config
+    read_start_with(raw, Path.cwd())
+    return _checked(_validate(_merge_preset(raw)))
 
 
 def _plain(value: Any) -> Any:
@@ -68,15 +69,20 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
 
 
-def _check_space(config: SearchConfig) -> None:
+def _checked(config: SearchConfig) -> SearchConfig:
+    """The configuration, its space checked; ``start_with`` keeps what is searched."""
     space = config.search_space
     if config.search.algorithm == "grid":
         space.grid()
+    entries = []
     for position, values in enumerate(config.search.start_with):
         try:
-            space.validate(values)
+            entries.append(space.searched(values))
         except ConfigError as error:
             raise error.within(f"search.start_with.{position}") from None
+    if tuple(entries) == config.search.start_with:
+        return config
+    return config.model_copy(update={"search": config.search.model_copy(update={"start_with": tuple(entries)})})
 
 
 # Where a value may have several types, pydantic adds the type to the path; the file has no such key.

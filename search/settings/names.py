@@ -9,6 +9,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 ALGORITHMS = {
+    "auto": "each architecture and freeze depth once, heads first, then a Gaussian process and TPE in turn",
     "tpe": "Optuna's tree-structured Parzen estimator, which learns from all trials so far",
     "grid": "every valid combination once; needs lists of values or ranges with a step",
     "random": "each trial drawn independently",

@@ -165,7 +165,10 @@ class AlgorithmConfig(_Section):
         0, ge=0, lt=2**32, description="seed of proposals, initial weights, order of images and augmentation"
     )
     start_with: tuple[dict[str, Any], ...] = Field(
-        (), strict=False, description="configurations to try first; the algorithm proposes what they leave out"
+        (),
+        strict=False,
+        description="configurations to try first, written here or as a path: a run folder (its best trial) or a "
+        "YAML file, such as the output of `thaw best`; the algorithm proposes what they leave out",
     )
 
     @model_validator(mode="after")

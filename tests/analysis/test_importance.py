@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def search(
     scheduler: str = "asha",
     by_depth: list[float] = BY_DEPTH,
     alike: float = 0.0,
+    architectures: Sequence[str] = ("convnet", "resnet18"),
 ) -> Run:
     """A search whose values depend on freeze depth alone, but for a little noise, with the real rule for stopping.
 
@@ -42,7 +44,8 @@ def search(
     folder.mkdir()
     rng = random.Random(1)
     training = {"epochs": EPOCHS}
-    space = SearchSpace.parse(SPACE, training)
+    searched = {**SPACE, "architecture": list(architectures)}
+    space = SearchSpace.parse(searched, training)
     rule = RULES[scheduler](metric(objective), EPOCHS, 1, 3)
     events: list[dict[str, Any]] = [{"event": "session_started", "overrides": {}}]
     for trial in range(trials):
@@ -62,7 +65,7 @@ def search(
         status = "pruned" if stop else "completed"
         events.append({"event": "trial_ended", "trial": trial, "status": status, "reason": ""})
     settings = {
-        "space": SPACE,
+        "space": searched,
         "training": training,
         "weights": "imagenet",
         "search": {"metric": objective},
@@ -101,6 +104,16 @@ def test_it_agrees_with_the_eye_where_depths_part_late(tmp_path: Path) -> None:
     within = rows[rows["architecture"] == "resnet18"].set_index("hyperparameter")
     depth = within.loc["freeze_depth"]
     assert depth["importance"] > 0.6 and depth["low"] <= depth["importance"] <= depth["high"]
+
+
+def test_there_may_be_more_architectures_than_are_drawn_of_the_space(tmp_path: Path) -> None:
+    """Of most of 400 architectures no configuration is among 160 that are drawn at random."""
+    many = [f"timm:network{number}" for number in range(400)]
+    run = search(tmp_path / "run", 24, scheduler="none", architectures=many)
+    for number, record in run.records.items():
+        record.config["architecture"] = many[number // 12]
+    rows = importance(run)
+    assert {"all", many[0], many[1]} >= set(rows["architecture"]) >= {"all"}
 
 
 def test_a_hyperparameter_without_effect_has_none(tmp_path: Path) -> None:

@@ -160,6 +160,25 @@ def test_validate_refuses_what_is_not_searched_or_outside() -> None:
         assert str(raised.value).startswith(message)
 
 
+def test_a_whole_configuration_keeps_what_is_searched() -> None:
+    space = SearchSpace.parse({"learning_rate": {"log": [1e-4, 1e-2]}, "freeze_depth": [3, 5]}, {"dropout": 0.3})
+    whole = space.config({"freeze_depth": 5, "learning_rate": 1e-3}).model_dump()
+    assert space.searched(whole) == {"freeze_depth": 5, "learning_rate": 1e-3}
+    assert space.searched({}) == {} and space.searched({"dropout": 0.3, "momentum": 0.9}) == {}
+    # A space where the same hyperparameter is inactive beside the others.
+    scaled = SearchSpace.parse({"freeze_depth": [3, 5], "backbone_lr_scale": [0.1, 0.2]}, {"dropout": 0.3})
+    assert scaled.searched({"freeze_depth": 5, "backbone_lr_scale": 1.0}) == {"freeze_depth": 5}
+    for values, message in (
+        ({"dropout": 0.2}, "dropout: not a searched hyperparameter: it is fixed to 0.3, got 0.2; leave it out"),
+        ({"optimizer": "sgd"}, "optimizer: not a searched hyperparameter: it is fixed to 'adamw', got 'sgd'"),
+        ({"dropuot": 0.3}, "dropuot: not a hyperparameter; did you mean dropout?"),
+        ({"freeze_depth": 3, "backbone_lr_scale": 1.0}, "backbone_lr_scale: must be in the space"),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            scaled.searched(values)
+        assert str(raised.value).startswith(message)
+
+
 def test_order_puts_parents_first_and_keeps_every_field() -> None:
     space = SearchSpace.parse(FULL, {})
     assert sorted(space.order) == sorted(FIELDS)

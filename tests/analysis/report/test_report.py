@@ -99,7 +99,8 @@ def without_trials(folder: Path) -> Run:
 def test_the_first_screen_by_hand(tmp_path: Path) -> None:
     found = answer(by_hand(tmp_path / "run"))
     assert found.headline == (
-        "The best configuration is trial 1, with dropout 0.25: val_map 0.6 after epoch 2 of at most 10."
+        "The best configuration is trial 1, with dropout 0.25: val_map 0.6 after epoch 2 of at most 10. "
+        "1 of 3 trials was pruned by epoch 1: what it would have reached is not known."
     )
     assert found.configuration == {"dropout": "0.25"} and found.fixed["architecture"] == "resnet18"
     assert found.facts == [

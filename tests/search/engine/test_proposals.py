@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from thaw.analysis.records import TrialRecord
-from thaw.search.engine.proposals import StudyProposer
+from thaw.search.engine.proposers import build_proposer
 from thaw.search.settings.config import SearchConfig
 
 SPACE: dict[str, Any] = {"learning_rate": {"log": [1e-4, 1e-2]}, "dropout": {"float": [0.0, 0.5]}}
@@ -16,7 +16,7 @@ SPACE: dict[str, Any] = {"learning_rate": {"log": [1e-4, 1e-2]}, "dropout": {"fl
 def reasons(count: int, space: dict[str, Any], **search: Any) -> list[str]:
     """Of the first trials of a search, each of which fails or is worth 0.5 before the next one starts."""
     content = {"name": "a", "data": {"builtin": "digits"}, "space": space, "search": {"trials": 20, **search}}
-    proposer = StudyProposer(SearchConfig.model_validate(content))
+    proposer = build_proposer(SearchConfig.model_validate(content))
     given = []
     for number in range(count):
         draft = proposer.draft(number)

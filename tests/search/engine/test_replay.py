@@ -19,6 +19,7 @@ from thaw.analysis.run_folder import RunFolder
 from thaw.search.engine.events import EventLog, seconds_used, seconds_waited
 from thaw.search.engine.observers import Observers
 from thaw.search.engine.proposals import StudyProposer
+from thaw.search.engine.proposers import build_proposer
 from thaw.search.engine.state import SearchState
 from thaw.search.observers.mirror import StudyMirror
 from thaw.search.sessions.tuner import new_state
@@ -50,7 +51,7 @@ def config(folder: Path, **sections: Any) -> SearchConfig:
 
 
 def state_of(config: SearchConfig, folder: RunFolder, *more: Any) -> SearchState:
-    return new_state(config, StudyProposer(config), folder, *more)
+    return new_state(config, build_proposer(config), folder, *more)
 
 
 def mirror_of(state: SearchState, folder: RunFolder) -> StudyMirror:

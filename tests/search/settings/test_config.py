@@ -156,7 +156,7 @@ def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatc
         ),
         (
             MINIMAL + "search: {algorithm: tpee}",
-            "search.algorithm: should be 'tpe', 'grid', 'random' or 'gp', got 'tpee'; did you mean tpe?",
+            "search.algorithm: should be 'auto', 'tpe', 'grid', 'random' or 'gp', got 'tpee'; did you mean tpe?",
         ),
         (MINIMAL + "resources: {gpu: 2}", "resources.gpu: should be less than or equal to 1, got 2"),
         (MINIMAL + "weights: {resnet50: 5}", "weights.resnet50: should be a valid string, got 5"),

@@ -1,0 +1,143 @@
+"""`auto`: an even spread first, then a Gaussian process and TPE in turn. ``docs/search.md`` says what it rests on."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from thaw.analysis.records import TrialRecord
+from thaw.search.engine.draws import Neighbour, first_configurations, places
+from thaw.search.engine.proposals import StudyProposer
+from thaw.search.engine.samplers import STARTUP
+from thaw.search.engine.surrogate import Encoder, Surrogate, expected_improvement
+from thaw.search.settings.config import SearchConfig
+from thaw.spaces import Value, metric
+from thaw.trainables.seeding import derive_seed
+
+FIRST = 10
+"""Configurations of the even spread; more where there are more architectures and freeze depths, half of all at most."""
+
+NEEDED = 4
+"""Trials with a value from which on the process proposes."""
+
+POOL = 256
+"""Configurations drawn from the whole space, the same for a whole search, among which the process chooses."""
+
+LEADERS, NEIGHBOURS = 3, 24
+"""It also chooses among so many neighbours of each of the best trials."""
+
+MOST = 150
+"""Trials that it learns from: the best third of them and the latest."""
+
+
+class Auto(StudyProposer):
+    """Every other configuration is the one of which the process expects most; TPE proposes the others.
+
+    They fail in different places: the process finds the region with few trials and may stay beside the best cell, TPE
+    takes longer and gets there.
+
+    Args:
+        config: the resolved search file.
+    """
+
+    def __init__(self, config: SearchConfig) -> None:
+        super().__init__(config)
+        self._records: dict[int, TrialRecord] = {}
+        count = min(max(FIRST, places(self.space)), max(1, self.trials // 2))
+        self._first = first_configurations(self.space, count, self.seed)
+        self._encoder = Encoder(self.space)
+        self._sign = 1.0 if metric(self.metric).maximize else -1.0
+
+    def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:
+        super().apply(event, record)
+        if record is not None:
+            self._records[record.number] = record
+
+    def _proposed(self, number: int) -> tuple[Mapping[str, Value] | None, str]:
+        place = number - len(self.start_with)
+        if place < len(self._first):
+            return self._first[place], f"{place + 1} of {len(self._first)} spread evenly over the space"
+        if number % 2 and self.study.known() >= STARTUP["tpe"]:
+            return super()._proposed(number)
+        return self._most_promising(number) or super()._proposed(number)
+
+    @cached_property
+    def _pool(self) -> tuple[list[dict[str, Value]], np.ndarray]:
+        """Searched values, and their rows."""
+        rng = random.Random(derive_seed(self.seed, "pool"))
+        drawn = [self.space.sample(rng) for _ in range(POOL)]
+        return drawn, self._rows(drawn)
+
+    def _rows(self, drawn: Sequence[Mapping[str, Value]]) -> np.ndarray:
+        return self._encoder.rows([self.space.completed(values) for values in drawn])
+
+    def _most_promising(self, number: int) -> tuple[Mapping[str, Value], str] | None:
+        """The configuration from which the process expects most; None where too few trials have a value."""
+        known = self._learnt_from()
+        if len(known) < NEEDED:
+            return None
+        rows = self._encoder.rows([record.config for record, _ in known])
+        values = np.array([value for _, value in known])
+        # One that went astray would be the whole variance.
+        values = np.maximum(values, np.median(values) - 3 * (values.max() - np.median(values)))
+        surrogate = Surrogate(self._encoder.kinds, rows, values)
+        best = float(surrogate.predict(rows)[0].max())
+        running = [r.config for r in self._records.values() if r.status == "running" and not r.epochs]
+        if running:
+            # They are believed to end as predicted, so that they are not proposed again (the kriging believer of
+            # Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to parallelize optimization", 2010).
+            more = self._encoder.rows(running)
+            believed = np.concatenate([values, surrogate.predict(more)[0]])
+            surrogate = Surrogate(self._encoder.kinds, np.concatenate([rows, more]), believed)
+        rng = random.Random(derive_seed(self.seed, "neighbours", number))
+        leaders = [known[place][0].config for place in np.argsort(-values, kind="stable")[:LEADERS]]
+        near = [self.space.suggest(Neighbour(config, rng)) for config in leaders for _ in range(NEIGHBOURS)]
+        drawn, pool_rows = self._pool
+        mean, deviation = surrogate.predict(np.concatenate([pool_rows, self._rows(near)]))
+        # What is less than the noise is no gain: without this margin it stays where it is.
+        gain = expected_improvement(mean, deviation, best + surrogate.noise)
+        chosen = int(np.argmax(gain))
+        return [*drawn, *near][chosen], (
+            f"a Gaussian process of {len(known)} trials expects {self._sign * mean[chosen]:.4g} "
+            f"± {deviation[chosen]:.2g} at the end, the best of them {self._sign * best:.4g}"
+        )
+
+    def _learnt_from(self) -> list[tuple[TrialRecord, float]]:
+        """Trials and what they are or would be worth at their end; more is better.
+
+        To a trial that was stopped or still runs is added what the trials of its freeze depth gained, in the median,
+        after the epoch that it has reached: heads converge in one epoch, thawed networks only begin there.
+        """
+        values = {n: self._best_so_far(record) for n, record in self._records.items() if record.status != "failed"}
+        whole: dict[Any, list[list[float]]] = defaultdict(list)
+        for number, series in values.items():
+            if series and self._records[number].status == "completed":
+                whole[self._records[number].config["freeze_depth"]].append(series)
+        every = [series for same in whole.values() for series in same]
+        known = []
+        for number, series in values.items():
+            if series:
+                record = self._records[number]
+                alike = whole.get(record.config["freeze_depth"], every)
+                gains = [other[-1] - other[len(series) - 1] for other in alike if len(other) >= len(series)]
+                gain = float(np.median(gains)) if gains and record.status not in ("completed", "early_stopped") else 0.0
+                known.append((record, series[-1] + gain))
+        if len(known) <= MOST:
+            return known
+        leaders = sorted(known, key=lambda pair: -pair[1])[: MOST // 3]
+        return leaders + [pair for pair in known if pair not in leaders][-(MOST - len(leaders)) :]
+
+    def _best_so_far(self, record: TrialRecord) -> list[float]:
+        """The best value up to each epoch, more is better; ends before the first value that is no number."""
+        series: list[float] = []
+        for _, value in sorted(record.values(self.metric).items()):
+            if not math.isfinite(value):
+                break
+            series.append(max(self._sign * value, *series[-1:]) if series else self._sign * value)
+        return series

@@ -1,0 +1,132 @@
+"""Configurations that are neither an algorithm's nor quite random: the first ones of a search, and neighbours.
+
+Both are drawn as Optuna's trials draw: a space asks a source of values (:class:`thaw.spaces.parameters.Suggests`) for
+one hyperparameter after the other, so that conditions, steps and orders hold by themselves.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from thaw.spaces import STAGES, SearchSpace, Value
+from thaw.trainables.seeding import derive_seed
+
+CHANGED = 0.6
+"""Probability with which a neighbour differs in a range."""
+OTHER = 0.15
+"""The same for a choice and for the freeze depth, which are larger steps."""
+STEP = 0.12
+"""Standard deviation of a step in a range, as a share of it."""
+
+
+def first_configurations(space: SearchSpace, count: int, seed: int) -> list[dict[str, Value]]:
+    """Configurations to begin with: each architecture at each freeze depth in turn, heads first, as they cost least.
+
+    Every other hyperparameter is spread evenly over its range: a Latin hypercube (McKay, Beckman and Conover, "A
+    Comparison of Three Methods for Selecting Values of Input Variables", Technometrics 1979).
+
+    Args:
+        count: how many.
+        seed: of the search.
+    """
+    places = _places(space)
+    rng = random.Random(derive_seed(seed, "first configurations"))
+    strata = {name: rng.sample(range(count), count) for name in space.parameters}
+    return [
+        space.suggest(_Spread(places[number % len(places)], {n: (s[number] + 0.5) / count for n, s in strata.items()}))
+        for number in range(count)
+    ]
+
+
+def places(space: SearchSpace) -> int:
+    """How many pairs of architecture and freeze depth there are."""
+    return len(_places(space))
+
+
+def _places(space: SearchSpace) -> list[dict[str, Value]]:
+    depth = space.parameters.get("freeze_depth")
+    depths: Sequence[int | None] = [None]
+    if depth is not None:
+        depths = [number for number in range(STAGES, -1, -1) if number in depth]
+    names = [str(name) for name in space.options("architecture")]
+    found: list[dict[str, Value]] = []
+    for position, number in enumerate(depths):
+        for name in names:
+            place: dict[str, Value] = {"architecture": name}
+            if number is not None and space.active("freeze_depth", place):
+                found.append({**place, "freeze_depth": number})
+            elif not position:
+                found.append(place)
+    return found
+
+
+class _Spread:
+    """Gives the values that are fixed, and of the others those at a share of their range."""
+
+    def __init__(self, fixed: Mapping[str, Value], shares: Mapping[str, float]) -> None:
+        self._fixed, self._shares = fixed, shares
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        return _within(_unscaled(self._shares[name], low, high, log), low, high, step)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        if name in self._fixed:
+            return int(self._fixed[name])
+        return int(_within(_unscaled(self._shares[name], low, high, log), low, high, step))
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        return self._fixed.get(name, choices[int(self._shares[name] * len(choices))])
+
+
+class Neighbour:
+    """Gives values near those of a whole configuration."""
+
+    def __init__(self, config: Mapping[str, Any], rng: random.Random) -> None:
+        self._config, self._rng = config, rng
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        return self._near(name, low, high, step, log)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        if name != "freeze_depth":
+            return int(self._near(name, low, high, step, log))
+        moved = self._rng.choice((-step, step)) if self._rng.random() < OTHER else 0
+        return int(_within(self._config[name] + moved, low, high, step))
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        value = self._config[name]
+        return self._rng.choice(choices) if value not in choices or self._rng.random() < OTHER else value
+
+    def _near(self, name: str, low: float, high: float, step: float | None, log: bool) -> float:
+        # An inactive hyperparameter has its default, which may lie outside of its range.
+        value = min(max(float(self._config[name]), low), high)
+        if self._rng.random() < CHANGED:
+            share = _share(value, low, high, log) + self._rng.gauss(0.0, STEP)
+            value = _unscaled(min(max(share, 0.0), 1.0), low, high, log)
+        return _within(value, low, high, step)
+
+
+def _share(value: float, low: float, high: float, log: bool) -> float:
+    if log:
+        return math.log(value / low) / math.log(high / low)
+    return (value - low) / (high - low)
+
+
+def _unscaled(share: float, low: float, high: float, log: bool) -> float:
+    return low * (high / low) ** share if log else low + share * (high - low)
+
+
+def _within(value: float, low: float, high: float, step: float | None) -> float:
+    """The nearest value that a range holds."""
+    if step is not None:
+        # The last step may end below the bound.
+        steps = min(round((value - low) / step), math.floor((high - low) / step + 1e-9))
+        value = round(low + steps * step, 12)
+    return min(max(value, low), high)
