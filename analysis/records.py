@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from thaw.spaces import best_epoch, metric
+from thaw.spaces.trial import ADDED, default
 
 FINISHED = ("completed", "early_stopped", "pruned")
 """Statuses of trials that ended as they should; only these can be the best."""
@@ -66,7 +67,9 @@ def apply_event(records: dict[int, TrialRecord], event: dict[str, Any]) -> None:
                 if record.status == "running":
                     record.status = "interrupted"
         case "trial_started":
-            number, config, fold = event["trial"], event["config"], event.get("fold")
+            # A trial of 0.1.0 was trained as by the defaults of what came later.
+            config = {name: default(name) for name in ADDED} | event["config"]
+            number, fold = event["trial"], event.get("fold")
             records[number] = TrialRecord(number, config, started=event.get("time", 0.0), fold=fold)
         case "trial_paused":
             record = records[event["trial"]]

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from typing_extensions import TypedDict
 
 from thaw.spaces import TrialConfig, metric
+from thaw.spaces.trial import ADDED
 
 EVENT_VERSION = 1
 
@@ -35,15 +36,12 @@ FIRST_METRICS = (
 )
 """Metrics that all versions know; a run may lack others."""
 
-LATER_HYPERPARAMETERS = frozenset({"layer_decay", "tune", "clip_norm", "decay"})
-"""Hyperparameters that 0.1.0 did not have, so that a trial's configuration may lack them."""
-
 strict = with_config(ConfigDict(strict=True))
 
 
 def _config(values: dict[str, Any]) -> dict[str, Any]:
     TrialConfig.model_validate(values)
-    if absent := sorted(TrialConfig.model_fields.keys() - LATER_HYPERPARAMETERS - values.keys()):
+    if absent := sorted(TrialConfig.model_fields.keys() - ADDED - values.keys()):
         raise ValueError(f"must have {', '.join(absent)}")
     return values
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ import pytest
 
 from tests.conftest import ROOT
 from thaw import load_bundle, load_config, load_run, resume_search
+from thaw.analysis.plots import PLOTS, NotEnough
 from thaw.analysis.report import write_report
 from thaw.search.best import best_yaml
 from thaw.search.confirmation.confirm import run_confirm
@@ -50,6 +52,15 @@ def test_an_event_log_replays_to_the_state_that_wrote_it(old: Path) -> None:
     config = load_config(run.folder.search_file)
     state = new_state(config, StudyProposer(config), run.folder, 2, list(run.folder.events()))
     assert state.records == run.records and not state.running
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_plot_and_table_takes_it(old: Path, name: str) -> None:
+    """Its trials lack the hyperparameters that came later."""
+    plot, run = PLOTS[name], load_run(old / "run-of-0.1.0")
+    with suppress(NotEnough):
+        data = plot.compute(run)
+        assert plot.finding(data) and len(plot.table(data))
 
 
 @pytest.mark.slow  # draws all plots
