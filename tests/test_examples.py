@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.conftest import ROOT
+from thaw.search.dry_run import dry_run
 from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import load_config
 from thaw.trainables.networks.table import NAMES
 
-EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
+RECIPES = sorted((ROOT / "examples" / "recipes").glob("*.yaml"))
 QUICKSTART = ROOT / "examples" / "quickstart.yaml"
 
 
@@ -25,6 +29,26 @@ def test_every_example_loads(file: Path) -> None:
     config = load_config(file)
     assert config.name == file.stem and config.trials > 1
     assert set(config.search_space.options("architecture")) <= set(NAMES)
+
+
+def test_every_recipe_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    assert len(RECIPES) == 10 and all(f"../examples/recipes/{file.name}" in page for file in RECIPES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
+def test_every_recipe_dry_runs(file: Path, tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path) -> None:
+    """With small images, a network at hand, and whatever this machine has."""
+    section = "space" if "architecture" in load_config(file).space else "training"
+    network = "[resnet18]" if section == "space" else "resnet18"
+    places = {"data.images": squares / "images", "data.labels": squares / "labels.csv", "output": tmp_path}
+    overrides = [f"{key}={place}" for key, place in places.items()]
+    overrides += [f"{section}.architecture={network}", f"weights={{resnet18: {resnet18_file}}}", "precision=fp32"]
+    overrides += ["data.image_size=32", "resources={cpu: 1}", f"cache.directory={cache}"]
+    out = StringIO()
+    dry_run(load_config(file, overrides), Console(file=out, width=120))
+    assert "At most about" in out.getvalue()
 
 
 @pytest.mark.skipif(

@@ -21,7 +21,7 @@ from thaw.search.prepare.provenance import recorded_precision
 from thaw.search.prepare.same_inputs import check_same_inputs
 from thaw.search.prepare.stages import Stages
 from thaw.search.sessions.lock import driving
-from thaw.search.sessions.tuner import new_state, run_session
+from thaw.search.sessions.tuner import new_state, run_session, trackers_of
 from thaw.search.settings.config import SearchConfig, load_config
 from thaw.search.settings.finite import searched_once
 from thaw.spaces import ConfigError
@@ -35,6 +35,7 @@ CHANGEABLE = (
     "checkpoints",
     "cache",
     "max_failures",
+    "trackers",
     # Where things lie; what they hold is compared by `check_same_inputs`.
     "data.images",
     "data.labels",
@@ -114,7 +115,7 @@ def resume_search(
             state,
             console,
             backend=backend,
-            observers=[StudyMirror(folder, proposer.study), *observers],
+            observers=[StudyMirror(folder, proposer.study), *trackers_of(prepared.config, folder), *observers],
             began=began,
             overrides=list(overrides),
             past=past,

@@ -29,6 +29,7 @@ from thaw.search.observers.mirror import StudyMirror
 from thaw.search.observers.progress import Progress
 from thaw.search.observers.tables import TableFiles
 from thaw.search.observers.tensorboard import TensorBoard
+from thaw.search.observers.trackers import build_trackers
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.prepare.provenance import provenance
 from thaw.search.prepare.stages import Stages
@@ -71,6 +72,7 @@ def run_search(
     check_backend(backend)
     console = console or Console(quiet=True)
     folder = run_folder(config)
+    trackers = trackers_of(config, folder)
     config, notes = searched_once(config)
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
@@ -82,8 +84,17 @@ def run_search(
         write_inputs(folder, prepared)
         proposer = build_proposer(prepared.config)
         state = new_state(prepared.config, proposer, folder)
-        listening = [StudyMirror(folder, proposer.study), *observers]
+        listening = [StudyMirror(folder, proposer.study), *trackers, *observers]
         return run_session(prepared, folder, state, console, backend=backend, observers=listening, began=began)
+
+
+def trackers_of(config: SearchConfig, folder: RunFolder) -> list[Observer]:
+    """The services that are told of a search.
+
+    Raises:
+        ConfigError: the package of one is not installed.
+    """
+    return build_trackers(config.trackers, folder, config.search.metric, tuple(config.search_space.parameters))
 
 
 def new_state(

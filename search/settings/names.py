@@ -26,6 +26,12 @@ SCHEDULERS = {
 }
 """``scheduler.type`` → meaning. ``RULES`` in :mod:`thaw.search.engine.rules` has the same keys."""
 
+TRACKERS = {
+    "mlflow": "MLflow: a parent run for the search and one below it for each trial, where `MLFLOW_TRACKING_URI` says",
+    "wandb": "Weights & Biases: a group of runs, one a trial, as `WANDB_MODE` and `WANDB_PROJECT` say",
+}
+"""Name in ``trackers`` → meaning. ``CLASSES`` in :mod:`thaw.search.observers.trackers` has the same keys."""
+
 
 class OneOf:
     """A text that is one of the keys of a table, for ``Annotated``: what ``Literal`` is for names written on the spot.

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from thaw.search.settings.names import ALGORITHMS, SCHEDULERS, OneOf
+from thaw.search.settings.names import ALGORITHMS, SCHEDULERS, TRACKERS, OneOf
 from thaw.search.settings.units import Bytes, PathText, Seconds, word_off
 from thaw.spaces import METRICS, SearchSpace, pretrained
 from thaw.trainables.data.augment import AUGMENTS, Augment
@@ -260,6 +260,11 @@ class SearchConfig(_Section):
         ge=0,
         le=1_000,
         description="how often a trial goes on after its worker or node was lost; an error of its own ends it at once",
+    )
+    trackers: Annotated[tuple[Annotated[str, OneOf(TRACKERS)], ...], Field(strict=False)] = Field(
+        (),
+        description="services that are told of the search: `mlflow`, `wandb`, each an extra of its own; where, their "
+        "usual environment variables say, and a lost connection never touches the search",
     )
     output: PathText = Field("results", description="folder of the run folders, relative to the current folder")
 

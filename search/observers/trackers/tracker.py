@@ -1,0 +1,107 @@
+"""Tracker: tells a service of a search from a thread of its own, so that no connection can hold the search up."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from queue import SimpleQueue
+from typing import Any
+
+from thaw.analysis.records import TrialRecord
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.engine.observers import Observer
+from thaw.spaces import best_epoch
+
+PATIENCE = 30.0
+"""Seconds at the end of a session in which a service may take what it has not taken yet."""
+
+
+class Tracker(Observer):
+    """Queues what happens, and tells it in order. Its first error ends it, with one warning, and nothing else.
+
+    A subclass overrides ``begin``, ``row``, ``end`` and ``finish``, which run in the thread.
+
+    Args:
+        folder: of the run.
+        metric: the objective's column.
+        searched: the searched hyperparameters.
+    """
+
+    def __init__(self, folder: RunFolder, metric: str, searched: Sequence[str]) -> None:
+        self.folder, self.metric, self.searched = folder, metric, list(searched)
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=type(self).__name__, daemon=True)
+        self._error: Exception | None = None
+
+    def begin(self, records: Mapping[int, TrialRecord]) -> None:
+        """A session begins; `records` hold what former ones did."""
+        raise NotImplementedError
+
+    def row(self, record: TrialRecord, epoch: int, values: dict[str, float]) -> None:
+        """An epoch's values by column."""
+        raise NotImplementedError
+
+    def end(self, record: TrialRecord) -> None:
+        """A trial is over."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """The session is over."""
+        raise NotImplementedError
+
+    def open(self, records: Mapping[int, TrialRecord]) -> None:
+        past = copy.deepcopy(dict(records))
+        self._queue.put(lambda: self.begin(past))
+        self._thread.start()
+
+    def epoch(self, record: TrialRecord, event: Mapping[str, Any]) -> None:
+        now, values = _still(record), row_values(event)
+        self._tell(lambda: self.row(now, event["epoch"], values))
+
+    def ended(self, record: TrialRecord) -> None:
+        now = _still(record)
+        self._tell(lambda: self.end(now))
+
+    def close(self) -> None:
+        self._tell(self.finish)
+        self._queue.put(None)
+        self._thread.join(PATIENCE)
+        if self._thread.is_alive():
+            raise TimeoutError(f"it has not taken everything within {PATIENCE:.0f} s")
+        self._raise()
+
+    def best(self, record: TrialRecord) -> dict[str, float]:
+        """The validation metrics of a trial's best epoch; empty if it has none."""
+        values = record.values(self.metric)
+        return row_values(record.epochs[best_epoch(values, self.metric)]) if values else {}
+
+    def _tell(self, call: Callable[[], None]) -> None:
+        self._raise()
+        self._queue.put(call)
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        try:
+            while (call := self._queue.get()) is not None:
+                call()
+        except Exception as error:
+            # Raised where the search next has something to tell, which drops this observer.
+            self._error = error
+
+
+def row_values(event: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of an epoch's event."""
+    values = {name: value for name, value in event["metrics"].items() if value is not None}
+    seconds = {f"seconds_{phase}": value for phase, value in event["seconds"].items()}
+    return {**values, "learning_rate": event["learning_rate"], **seconds}
+
+
+def _still(record: TrialRecord) -> TrialRecord:
+    """A record that does not change while it waits in the queue; the rows themselves never do."""
+    now = copy.copy(record)
+    now.epochs = dict(record.epochs)
+    return now

@@ -1,0 +1,69 @@
+"""Weights & Biases: one group for the search, one run in it for each trial."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import wandb
+
+from thaw.analysis.records import TrialRecord
+from thaw.search.observers.trackers.tracker import Tracker, row_values
+
+
+class WeightsAndBiases(Tracker):
+    """Tells the service as ``WANDB_MODE`` (``online``, ``offline``), ``WANDB_PROJECT`` and ``WANDB_API_KEY`` say.
+
+    The search itself is a run of the type ``search``, with its files; a resumed search goes on with the runs it has.
+    """
+
+    def begin(self, records: Mapping[int, TrialRecord]) -> None:
+        self.runs: dict[int, Any] = {}
+        self.parent = self._init("search", self.folder.path.name, self.folder.settings())
+        for record in records.values():
+            if record.ended:
+                continue
+            for epoch, event in record.epochs.items():
+                self.row(record, epoch, row_values(event))
+
+    def row(self, record: TrialRecord, epoch: int, values: dict[str, float]) -> None:
+        self._run(record).log(values, step=epoch)
+
+    def end(self, record: TrialRecord) -> None:
+        run = self._run(record)
+        run.summary.update({f"best_{name}": value for name, value in self.best(record).items()})
+        run.summary.update({"status": record.status, "error": record.error})
+        self.runs.pop(record.number).finish(exit_code=int(record.status == "failed"))
+
+    def finish(self) -> None:
+        for run in self.runs.values():
+            run.finish()
+        artefact = wandb.Artifact(f"{self.folder.path.name}-search", "search")
+        for file in (self.folder.search_file, self.folder.provenance_file, self.folder.trials_file):
+            if file.is_file():
+                artefact.add_file(str(file))
+        self.parent.log_artifact(artefact)
+        self.parent.finish()
+
+    def _run(self, record: TrialRecord) -> Any:
+        if record.number not in self.runs:
+            given = {name: record.config.get(name) for name in self.searched}
+            config = {name: value for name, value in given.items() if value is not None}
+            self.runs[record.number] = self._init("trial", f"trial {record.number}", config)
+        return self.runs[record.number]
+
+    def _init(self, kind: str, name: str, config: dict[str, Any]) -> Any:
+        place = hashlib.blake2b(f"{self.folder.path} {name}".encode(), digest_size=8).hexdigest()
+        return wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "thaw"),
+            group=self.folder.path.name,
+            job_type=kind,
+            name=name,
+            id=place,
+            resume="allow",
+            config=config,
+            reinit="create_new",
+            settings=wandb.Settings(silent=True, console="off", disable_git=True, save_code=False),
+        )
