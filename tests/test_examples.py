@@ -15,8 +15,8 @@ from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import load_config
 from thaw.trainables.networks.table import NAMES
 
-EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
 RECIPES = sorted((ROOT / "examples" / "recipes").glob("*.yaml"))
+EXAMPLES = [*sorted((ROOT / "examples").glob("*.yaml")), *RECIPES]
 QUICKSTART = ROOT / "examples" / "quickstart.yaml"
 
 

@@ -30,8 +30,9 @@ class MLflow(Tracker):
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "thaw")
         experiment = self.client.get_experiment_by_name(name)
         self.experiment = experiment.experiment_id if experiment else self.client.create_experiment(name)
-        self.runs = self._known()
-        self.parent = self.runs.pop(None, None) or self._create(self.folder.path.name, {})
+        known = self._known()
+        self.parent = known.pop(None, "") or self._create(self.folder.path.name, {})
+        self.runs = {number: run for number, run in known.items() if number is not None}
         for record in records.values():
             if record.number in self.runs:
                 continue
