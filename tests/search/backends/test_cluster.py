@@ -180,7 +180,9 @@ def search(file: Path, address: str, environment: dict[str, str]) -> subprocess.
 def test_a_search_over_three_nodes(
     tmp_path: Path, squares: Path, address: str, environment: dict[str, str], gpu: float, concurrency: int
 ) -> None:
-    sections: dict[str, Any] = {"resources": {"cpu": 1, "gpu": gpu}}
+    # Long enough that no worker is through with all of them before the next one has started.
+    training = {"epochs": 15, "patience": 0}
+    sections: dict[str, Any] = {"resources": {"cpu": 1, "gpu": gpu}, "training": training}
     file = search_file(tmp_path, squares, tmp_path / "cache", **sections)
     done = search(file, address, environment)
     assert done.returncode == 0, done.stdout + done.stderr

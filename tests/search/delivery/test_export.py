@@ -290,7 +290,7 @@ def test_other_pretrained_weights_are_refused(copied: Run, tmp_path: Path, monke
     torch.save(models.resnet18(weights=None).state_dict(), tmp_path / "other.pth")
     overrides = [f"weights.resnet18={tmp_path / 'other.pth'}"]
     options: dict[str, Any] = {"trial": _of(copied, "resnet18"), "overrides": overrides}
-    with pytest.raises(ConfigError, match="the pretrained weights of resnet18 are not those that the run began with"):
+    with pytest.raises(ConfigError, match="the weights or the code of resnet18 are not those that the run began with"):
         _export(copied, tmp_path / "bundle", **options)
     # Whatever the digests say, the network put together has to give the trial's figures.
     monkeypatch.setattr("thaw.search.delivery.export.check_same_inputs", lambda folder, prepared: None)

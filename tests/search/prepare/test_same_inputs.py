@@ -79,7 +79,7 @@ def _other_weights(places: dict[str, Path]) -> None:
     [
         (_other_image, "data", "images or labels have changed since the run began"),
         (_other_patients, "data.split", "other images train and validate than when the run began"),
-        (_other_weights, "weights.resnet18", "the pretrained weights of resnet18 are not those"),
+        (_other_weights, "weights.resnet18", "the weights or the code of resnet18 are not those"),
     ],
 )
 def test_content_decides(change: Any, key: str, message: str, moved: tuple[RunFolder, dict[str, Path]]) -> None:

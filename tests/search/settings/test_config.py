@@ -144,7 +144,10 @@ def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatc
         ),
         ("data: {builtin: digits}", "name: this key is required"),
         ("name: a b\ndata: {builtin: digits}", "name: string should match pattern"),
-        ("name: a\ndata: {}", "data: needs either images (a folder, with labels) or builtin: digits"),
+        (
+            "name: a\ndata: {}",
+            "data: needs one of images (a folder, with labels), builtin: digits, or source (from Python)",
+        ),
         ("name: a\ndata: 5", "data: should be `key: value` lines, got 5"),
         (
             MINIMAL + "search: {time_budget: soon}",

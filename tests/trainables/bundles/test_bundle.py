@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -121,8 +122,9 @@ sys.exit(' '.join(name for name in ('ray', 'optuna', 'search', 'analysis', 'onnx
 def test_a_bad_image_ends_nothing(made: Path, squares: Path, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "empty.png").touch()
+    os.mkfifo(tmp_path / "pipe.png")
     good = squares / "images" / "0.png"
-    files = [tmp_path / "text.jpg", good, tmp_path / "absent.png", tmp_path / "empty.png", tmp_path]
+    files = [tmp_path / "text.jpg", good, *(tmp_path / f"{name}.png" for name in ("absent", "empty", "pipe"))]
     predictions = load_bundle(made).predict(files)
     reasons = [prediction.rejected for prediction in predictions]
     assert reasons == ["not an image of a known format", "", "absent", "empty file", "not a regular file"]

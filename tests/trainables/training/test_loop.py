@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -150,15 +150,15 @@ def seen(context: RunContext, epochs: int) -> list[dict[int, Tensor]]:
     """Image number → what the network was given, for each epoch."""
     training = Training(small(epochs=epochs, patience=0), context, context.images.open(), CPU)
     given: list[dict[int, Tensor]] = []
-    batch = training.activations.batch
+    batches = training.activations.batches
 
-    def recorded(rows: np.ndarray, view: int | None) -> Tensor:
-        inputs = batch(rows, view)
-        if view is not None:
-            given[-1] |= {int(row): image.clone() for row, image in zip(rows, inputs, strict=True)}
-        return inputs
+    def recorded(parts: Sequence[np.ndarray], view: int | None) -> Iterator[Tensor]:
+        for rows, inputs in zip(parts, batches(parts, view), strict=True):
+            if view is not None:
+                given[-1] |= {int(row): image.clone() for row, image in zip(rows, inputs, strict=True)}
+            yield inputs
 
-    training.activations.batch = recorded  # type: ignore[method-assign]
+    training.activations.batches = recorded  # type: ignore[method-assign]
     for _ in range(epochs):
         given.append({})
         training.epoch()
