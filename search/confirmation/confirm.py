@@ -104,7 +104,7 @@ def run_confirm(
     with driving(folder):
         past = list(folder.events()) if folder.events_file.exists() else []
         _check_same(plan, past, folder)
-        check_folds(folder, plan, prepared)
+        check_folds(folder, past, plan, prepared)
         write_inputs(folder, prepared)
         session = 1 + max((event["session"] for event in past), default=0)
         config = prepared.config
@@ -183,14 +183,14 @@ def _check_same(plan: Plan, past: Sequence[dict[str, Any]], folder: RunFolder) -
             )
 
 
-def check_folds(folder: RunFolder, plan: Plan, prepared: Prepared) -> None:
+def check_folds(folder: RunFolder, past: Sequence[dict[str, Any]], plan: Plan, prepared: Prepared) -> None:
     """A confirmation that goes on deals the images as it did when it began.
 
-    Thaw 0.1.0 mixed the parts of a split that the user had given, and did not look for equal images. It does not record
-    its folds, so the images that its predictions are of show them.
+    Thaw 0.1.0 mixed the parts of a split that the user had given, and does not record its folds. The images that its
+    predictions are of show them; where there are none yet, what had begun cannot go on.
 
     Args:
-        folder: of the confirmation.
+        folder, past: of the confirmation.
 
     Raises:
         ConfigError: images validate in other folds than then.
@@ -198,14 +198,17 @@ def check_folds(folder: RunFolder, plan: Plan, prepared: Prepared) -> None:
     noted = folder.provenance()["data"].get("folds") if folder.provenance_file.exists() else None
     dealt = prepared.context.folds
     if noted is not None:
-        then = zip(noted, ([fold.digest for fold in folds] for folds in dealt), strict=False)  # seeds may be added
-        same = all(before == now for before, now in then)
+        now = [[fold.digest for fold in folds] for folds in dealt]
+        same = all(before == after for before, after in zip(noted, now, strict=False))  # seeds may be added
     else:
-        same = all(
-            set(read_out_of_fold(file).rows) == set(dealt[task.fold.seed][task.fold.number].validation)
+        began = any(event["event"] == "trial_started" for event in past)
+        validated = [
+            (set(read_out_of_fold(file).rows), set(dealt[task.fold.seed][task.fold.number].validation))
             for number, task in enumerate(plan.tasks())
             if (file := folder.fold_predictions(number)).is_file()
-        )
+        ]
+        unknown = began and not validated and bool(fold_notes(prepared))
+        same = not unknown and all(before == after for before, after in validated)
     if not same:
         raise ConfigError(
             "began with other folds than those dealt now, as Thaw 0.1.0 dealt them by another rule or a column that "

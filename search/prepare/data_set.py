@@ -1,4 +1,4 @@
-"""The data set that a search file names, and the facts of it that are told before anything starts.
+"""The data set that a search file names, and its facts, which are shown before anything starts.
 
 Light: neither torch nor Ray is loaded, and no image is opened.
 """
@@ -114,7 +114,7 @@ def data_facts(config: SearchConfig, dataset: Dataset, notes: Sequence[str] = ()
         if files:
             said.append(f"{len(files)} images {what} {dataset.root} (first: {', '.join(files[:3])})")
     if unlisted := dataset.unlisted():
-        said.append(f"{len(unlisted)} images beside them are in no row and not used (first: {', '.join(unlisted[:3])})")
+        said.append(f"{len(unlisted)} more images have no row and are not used (first: {', '.join(unlisted[:3])})")
     try:
         places = given_places(dataset, config.data.split.column)
         said += group_notes(dataset, config.data.split.group)

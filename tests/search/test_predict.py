@@ -242,7 +242,7 @@ def test_places(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("*.webp", "there is no image in"),
         ("deep/nothing", "there is no image in"),
         ("blank.txt", "lists no images"),
-        ("binary.dat", "is no image and no text file"),
+        ("binary.dat", "is neither an image nor a text file"),
     ],
 )
 def test_places_that_hold_nothing(place: str, message: str, images: Path) -> None:

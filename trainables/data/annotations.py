@@ -58,7 +58,7 @@ def read_coco(source: Source) -> Rows:
     for image, category in entries("annotations", "image_id", "category_id"):
         for id, known, section in ((image, found, "images"), (str(category), names, "categories")):
             if id not in known:
-                message = f"an annotation speaks of {id!r}, which is not in {section!r}; add it or drop the annotation"
+                message = f"an annotation refers to {id!r}, which is not in {section!r}; add it or drop the annotation"
                 raise ConfigError(f"{labels}: {message}", key="labels")
         found[image].add(str(category))
     used = set().union(*found.values())

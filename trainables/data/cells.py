@@ -119,7 +119,7 @@ def _literal(cell: str, column: str) -> list[str] | None:
     if "," not in cell and len(cell.split()) > 1 and cell[0] == "[":
         value = [next(filter(None, groups), "") for groups in _QUOTED.findall(cell[1:-1])]
     else:
-        # A bare nan is no Python, though pandas writes it.
+        # Python cannot parse a bare nan, which pandas writes.
         for parse, text in ((json.loads, cell), (ast.literal_eval, re.sub(r"\bnan\b", "None", cell))):
             try:
                 value = parse(text)
@@ -212,8 +212,8 @@ def _separator(column: str, cells: set[str], known: frozenset[str], separator: s
             notes.append(f"labels in {column!r} are separated by {shown}")
             return sign
         notes.append(
-            f"{shown} in {column!r} belong to names such as {min(parts)!r}, as their parts do not behave like a list; "
-            f"data.separator says otherwise"
+            f"{shown} in {column!r} are read as part of names such as {min(parts)!r}, as the parts do not recur like "
+            "those of lists; data.separator would split them"
         )
         return None
     return None

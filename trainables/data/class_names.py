@@ -99,7 +99,7 @@ def _from_text(path: Path) -> tuple[list[tuple[str, str]], bool]:
     if not lines:
         raise ConfigError(f"{path}: holds no names; write one a line", key="classes")
     if path.suffix.lower() in (".yaml", ".yml") or any(line.endswith("{") or line == "}" for line in lines):
-        raise ConfigError(f"{path}: is no list of names; write one a line, or a JSON list", key="classes")
+        raise ConfigError(f"{path}: is not a list of names; write one a line, or a JSON list", key="classes")
     numbered = [re.fullmatch(r"(\d+)\s*[:=\s]\s*(.+)", line) for line in lines]
     if all(numbered):
         return [(match[1], match[2]) for match in numbered if match], False

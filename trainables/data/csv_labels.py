@@ -125,7 +125,7 @@ def _roles(table: Table, source: Source) -> _Roles:
     free = [name for name in others if name not in reading.reserved]
     for name in free:
         if speaks_of_split(name) and parts_of(name, map(str.strip, set(table.columns[name]))) is not None:
-            notes.append(f"column {name!r} speaks of a split and is not used; data.split.column: {name} would")
+            notes.append(f"column {name!r} looks like a split and is not used; set data.split.column: {name} to use it")
     free = [name for name in free if not speaks_of_split(name)]
     if not table.headed and len(others) > 1:
         raise ConfigError(
@@ -150,7 +150,7 @@ def _roles(table: Table, source: Source) -> _Roles:
             key="labels",
         )
     if others := [name for name in measured if name not in binary_columns and not is_binary(table.columns[name])]:
-        notes.append(f"columns that are no labels: {first_names(others)}")
+        notes.append(f"columns not used as labels: {first_names(others)}")
     return _Roles(image, tuple(binary_columns), True, notes)
 
 

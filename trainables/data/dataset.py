@@ -48,7 +48,7 @@ class Dataset:
         columns: the other columns of the label file as text, one row an image.
         rejected: (file, reason) of the label rows that cannot be used.
         notes: what was guessed, what was left out, and what looks wrong, a sentence each.
-        ignored: (file, reason) of visible files beside the images that are none.
+        ignored: (file, reason) of visible files among the images that are not images.
         parts: int8 (images,), where each image belongs (``parts.TRAIN`` …), where folders say it; else None.
         by_folder: each label is a folder, so one without any usable image is a fault.
         source: gives the images, where they do not come from files; `files` are then their numbers.
@@ -118,7 +118,7 @@ class Dataset:
         return found
 
     def unreadable(self) -> list[tuple[str, str]]:
-        """(file, reason) of files that are not called like an image and are none that can be read here.
+        """(file, reason) of files without the ending of an image that cannot be read as one.
 
         Only these are opened; they are few. What is called like an image is seen when it is decoded.
         """

@@ -73,7 +73,9 @@ def _listed(file: Path) -> Iterator[tuple[str, Path]]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is no image and no text file with a path a line: {error}", "IMAGES") from None
+        raise ConfigError(
+            f"{file} is neither an image nor a text file of paths, one per line: {error}", "IMAGES"
+        ) from None
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise ConfigError(f"{file} lists no images; write one path a line", "IMAGES")

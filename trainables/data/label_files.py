@@ -88,9 +88,10 @@ def decoded(raw: bytes) -> str:
 def is_unicode(raw: bytes) -> bool:
     """Whether :func:`decoded` need not guess."""
     try:
-        return bool(raw.decode("utf-8")) or not raw
+        raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return True
 
 
 def json_of(path: Path, key: str) -> Any:

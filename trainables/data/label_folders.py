@@ -20,7 +20,7 @@ NO_IMAGES = (
     *(".npy", ".npz", ".parquet", ".pdf", ".pkl", ".pt", ".pth", ".py", ".safetensors", ".sh", ".toml", ".tsv"),
     *(".txt", ".url", ".xls", ".xlsx", ".xml", ".yaml", ".yml", ".zip"),
 )
-"""Endings of files that lie beside images and are none. Any other ending may be an image that cannot be read here."""
+"""Endings of files among images that are not images. Any other ending may be an image that cannot be read here."""
 
 NO_LABELS = (
     *("images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "labels", "annotations", "imagesets"),
@@ -133,7 +133,7 @@ def _check_no_part(images: Path, tops: list[str], named: dict[str, int]) -> None
         if len(inside.folders) > 1 and not inside.files:
             other = next(top for top in tops if top not in named)
             raise ConfigError(
-                f"{images}: {name} holds folders and no images, like a part of a split, but {other} beside it is none; "
+                f"{images}: {name} holds only folders, like one part of a split, but {other} beside it is not a part; "
                 "move or rename one of them",
                 key="images",
             )
@@ -237,7 +237,7 @@ class _Folder:
                     if not entry.name.startswith("."):
                         self._add(entry)
         except OSError as error:
-            rule = f"{path} is no folder that can be read ({error.strerror}), so its images would be missed"
+            rule = f"{path} is not a readable folder ({error.strerror}), so its images would be missed"
             raise ConfigError(f"{rule}; correct the path or its permissions", key="images") from error
 
     def _add(self, entry: os.DirEntry[str]) -> None:

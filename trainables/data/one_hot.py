@@ -29,8 +29,8 @@ def label_columns(columns: list[str], table: Table, notes: list[str]) -> list[st
     if run:
         rest = ", ".join(name for name in columns if name not in run)
         notes.append(
-            f"0/1 columns left out: {rest}; {first_names(run)} already make one label an image (data.columns.labels "
-            "says otherwise)"
+            f"0/1 columns left out: {rest}; {first_names(run)} already give each image one label (data.columns.labels "
+            "chooses others)"
         )
         return run
     if columns:

@@ -17,7 +17,7 @@ SIGNATURES = (
 
 def is_own(folder: Path) -> bool:
     """Whether Thaw has made this folder: a run, an exported model or a report."""
-    # What must not be looked into is nobody's: whoever reads it says so.
+    # An unreadable folder is not Thaw's; whoever reads it reports the error.
     return any(all(os.path.exists(folder / name) for name in names) for names in SIGNATURES)
 
 
@@ -29,6 +29,6 @@ def holds_own_results(folder: Path) -> bool:
         with os.scandir(folder) as entries:
             found = [(entry.name, entry.is_dir()) for entry in entries]
     except OSError:
-        return False  # whoever reads the folder says why it cannot be read
+        return False  # whoever reads the folder reports the error
     own = any(is_own(folder / name) for name, is_folder in found if is_folder)
     return own and not any(looks_like_image(name) for name, _ in found)

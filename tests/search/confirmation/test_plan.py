@@ -76,22 +76,24 @@ def test_a_confirmation_goes_on_with_its_own_folds_only(own_split: Prepared, tmp
     folder.create()
     leader = Leader(0, {}, 1, 0.5, [])
     plan = Plan(folds=3, seeds=2, leaders=(leader,))
-    check_folds(folder, plan, own_split)
+    check_folds(folder, [], plan, own_split)
     write_inputs(folder, own_split)
     more = with_folds(own_split, seeds=2)
-    check_folds(folder, plan, more)
+    check_folds(folder, [], plan, more)
     [folds] = own_split.context.folds
     others = replace(own_split, context=replace(own_split.context, folds=(folds[::-1],)))
     with pytest.raises(ConfigError, match="began with other folds than those dealt now"):
-        check_folds(folder, plan, others)
+        check_folds(folder, [], plan, others)
     content = folder.provenance()
     del content["data"]["folds"]
     folder.write_text(folder.provenance_file, json.dumps(content))
-    check_folds(folder, plan, others)
+    check_folds(folder, [], plan, others)
+    with pytest.raises(ConfigError, match="began with other folds"):
+        check_folds(folder, [{"event": "trial_started"}], plan, others)
     for number, fold in enumerate(folds[:2]):
         folder.fold_predictions(number).parent.mkdir(exist_ok=True)
         logits = np.zeros((len(fold.validation), 2), np.float32)
         write_out_of_fold(folder.fold_predictions(number), OutOfFold(logits, fold.validation))
-    check_folds(folder, plan, more)
+    check_folds(folder, [], plan, more)
     with pytest.raises(ConfigError, match="Thaw 0.1.0 dealt them by another rule"):
-        check_folds(folder, plan, others)
+        check_folds(folder, [], plan, others)

@@ -237,7 +237,7 @@ LABELS = [
     LabelFault(
         "COCO annotation of an unknown image",
         COCO_START + '[{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 2, "category_id": 1}]}',
-        "refused: an annotation speaks of 2",
+        "refused: an annotation refers to 2",
         "x.json",
     ),
     LabelFault(
@@ -379,7 +379,7 @@ def test_what_must_not_be_read_is_said(ordinary_user: Path) -> None:
     assert read_dataset(images, labels).absent() == [], "nobody knows"
     with pytest.raises(Rejected, match="cannot be read: Permission denied"):
         decode_image(images / "cat" / "1.jpg", Square(8))
-    with pytest.raises(ConfigError, match=r"images/cat is no folder that can be read \(Permission denied\)"):
+    with pytest.raises(ConfigError, match=r"images/cat is not a readable folder \(Permission denied\)"):
         read_dataset(images)
     labels.chmod(0)
     with pytest.raises(ConfigError, match=r"labels.csv: cannot be read \(Permission denied\)"):

@@ -157,8 +157,8 @@ def test_coco(tmp_path: Path) -> None:
     [
         ({"categories": None}, "'categories' must be a list"),
         ({"images": [{"id": 1}]}, r"images\[0\] has no 'file_name'"),
-        ({"annotations": [{"image_id": 9, "category_id": 3}]}, "speaks of 9, which is not in 'images'"),
-        ({"annotations": [{"image_id": 1, "category_id": 4}]}, "speaks of '4', which is not in 'categories'"),
+        ({"annotations": [{"image_id": 9, "category_id": 3}]}, "refers to 9, which is not in 'images'"),
+        ({"annotations": [{"image_id": 1, "category_id": 4}]}, "refers to '4', which is not in 'categories'"),
         ({"categories": [{"id": 18, "name": "dog"}, {"id": 3, "name": "dog"}]}, "two categories are named 'dog'"),
     ],
 )
@@ -236,7 +236,7 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         read_dataset(tmp_path, tmp_path / "nowhere.csv")
     with pytest.raises(ConfigError, match="unknown format 'cvs'; did you mean csv"):
         read_dataset(tmp_path, format="cvs")
-    with pytest.raises(ConfigError, match="is no folder"):
+    with pytest.raises(ConfigError, match="is not a readable folder"):
         read_dataset(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="holds no image in the folder of a label"):
         read_dataset(tmp_path)

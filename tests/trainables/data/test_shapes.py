@@ -76,7 +76,7 @@ IDS = ["0", "1", "2"]
 INSECTS = ["ant", "bee", "wasp"]
 
 SHAPES = [
-    Shape("names with blanks", "whole", table("filename,label", ANIMALS), ANIMALS, ("blanks", "belong to names")),
+    Shape("names with blanks", "whole", table("filename,label", ANIMALS), ANIMALS, ("blanks", "as part of names")),
     Shape("names with blanks that share words", "whole", table("filename,label", SHARED), SHARED),
     Shape("names with commas", "whole", table("filename,label", quoted(INVERTED)), INVERTED),
     Shape(
@@ -278,7 +278,7 @@ SHAPES = [
         "numbers left out, said",
         table("f,age,cat,dog,share", range(30, 54), ["0", "1"], ["1", "1", "0"], ["0.5", "0", "1"]),
         ["dog", "cat|dog", "", "cat|dog", "dog", "cat"],
-        ("columns that are no labels: age, share",),
+        ("columns not used as labels: age, share",),
     ),
     Shape(
         "split column of yes and no among 0/1 columns",
@@ -563,7 +563,7 @@ def test_folders_whose_names_differ_in_their_part_only_are_a_split(tmp_path: Pat
     [
         (["images/1.png", "masks/1.png"], "the folders images, masks are no labels"),
         (["train/images/1.png", "train/labels/1.txt", "val/images/2.png"], "the folders images, labels are no labels"),
-        (["train/a/1.png", "train/b/1.png", "extra/a/1.png"], "train holds folders and no images, .* but extra beside"),
+        (["train/a/1.png", "train/b/1.png", "extra/a/1.png"], "train holds only folders, .* but extra beside"),
         (["data/a/1.png", "data/b/1.png"], "got data; .* if the folders in data are the labels, end data.images"),
     ],
 )
@@ -614,8 +614,8 @@ def test_other_formats_are_refused_with_what_is_read(tmp_path: Path, name: str, 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("data.yaml", "nc: 3\nnames: ['ant', 'bee', 'wasp']\n", "is no list of names"),
-        ("map.pbtxt", "item {\n  id: 0\n  name: 'ant'\n}\n", "is no list of names"),
+        ("data.yaml", "nc: 3\nnames: ['ant', 'bee', 'wasp']\n", "is not a list of names"),
+        ("map.pbtxt", "item {\n  id: 0\n  name: 'ant'\n}\n", "is not a list of names"),
         ("config.json", '{"labels": {"0": "ant", "1": "bee"}}', "got nested values"),
         ("classes.txt", "ant\nbee\n", "label '2' is not listed"),
     ],
