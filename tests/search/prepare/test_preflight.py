@@ -239,3 +239,11 @@ def test_accuracy_as_objective_needs_one_label_an_image(photos: Path, cache: Pat
     file.write_text(file.read_text().replace("0.jpg,red,train", "0.jpg,green red,train"))
     with pytest.raises(ConfigError, match=r"search.metric: val_accuracy needs exactly one label on every training ima"):
         prepare(small_config(photos, photos, cache, data={"split": {"column": "part"}}, search=ACCURACY))
+
+
+def test_own_weights_say_how_they_fit(tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path) -> None:
+    settings = {"weights": {"resnet18": str(resnet18_file)}, "training": {"architecture": "resnet18"}}
+    prepared = prepare(small_config(tmp_path, squares, cache, **settings))
+    fit = f"resnet18: 120 of 120 tensors matched, from {resnet18_file}"
+    assert fit in prepared.facts.lines()
+    assert (prepared.config.data.interpolation, prepared.config.data.crop_pct) == ("bilinear", 0.875)
