@@ -27,6 +27,7 @@ from thaw.search.prepare.preflight import prepare
 from thaw.spaces import TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
+from thaw.trainables.device import compute_in
 from thaw.trainables.evaluation.metrics import average_precision
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.chunks import MOST, chunk_size
@@ -39,51 +40,64 @@ Figures = dict[str, Any]
 HEAD = {"learning_rate": [1e-3], "dropout": [0.2]}
 
 
-def seconds(*tasks: Callable[[], object], repeat: int) -> list[float]:
-    """Median processor seconds of each task, all in this thread; they take turns, so that a busy moment hits all."""
+def seconds(*tasks: Callable[[], object], repeat: int, device: torch.device) -> list[float]:
+    """Median seconds of each task; they take turns, so that a busy moment hits all.
+
+    On a processor its own seconds, of this thread; on a GPU those of the clock, until the device is done.
+    """
+    clock = time.process_time if device.type == "cpu" else _clock_of_gpu
     times: list[list[float]] = [[] for _ in tasks]
     for _ in range(repeat):
         for task, own in zip(tasks, times, strict=True):
-            started = time.process_time()
+            started = clock()
             task()
-            own.append(time.process_time() - started)
+            own.append(clock() - started)
     return [median(own) for own in times]
+
+
+def _clock_of_gpu() -> float:
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def prefix(bench: Bench, repeat: int) -> Figures:
     """Share of ``torch.mm``'s rate that the frozen ResNet50 reaches: fp32, 128 pixels, one thread."""
-    name, size = "resnet50", 128
-    frozen = _frozen(name, size, random_weights(name, bench.work))
-    images = _images(MOST, size)
-    a, b = torch.randn(2, 1024, 1024)
+    name, size, device = "resnet50", 128, torch.device(bench.device)
+    frozen = _frozen(name, size, random_weights(name, bench.work), device)
+    images = _images(MOST, size, device)
+    side = 1024 if device.type == "cpu" else 8192
+    a, b = torch.randn(2, side, side, device=device)
+    compute_in("fp32")
     run_prefix(frozen, images)
-    of_mm, of_prefix = seconds(lambda: torch.mm(a, b), lambda: run_prefix(frozen, images), repeat=repeat)
+    tasks = (lambda: torch.mm(a, b), lambda: run_prefix(frozen, images))
+    of_mm, of_prefix = seconds(*tasks, repeat=repeat, device=device)
     flop = 2 * MOST * sum(stage.macs for stage in resolve(name, "none", size).cost.stages)
-    rates = {"mm_gflops": 2 * 1024**3 / of_mm / 1e9, "prefix_gflops": flop / of_prefix / 1e9}
+    rates = {"mm_gflops": 2 * side**3 / of_mm / 1e9, "prefix_gflops": flop / of_prefix / 1e9}
     return {**rates, "share": rates["prefix_gflops"] / rates["mm_gflops"]}
 
 
 def chunks(bench: Bench, repeat: int) -> Figures:
     """Images a second of the frozen backbone, by how many pass it at a time; one thread."""
-    frozen, size, count = _frozen(bench.architecture, bench.image_size, bench.weights), bench.image_size, 64
-    images = _images(count, size)
+    size, device = bench.image_size, torch.device(bench.device)
+    parts = (2, 4, 8, 16, 32, 64) if device.type == "cpu" else (16, 32, 64, 128, 256, 512)
+    count = parts[-1]
+    frozen, images = _frozen(bench.architecture, size, bench.weights, device), _images(count, size, device)
 
     def by(part: int) -> Callable[[], object]:
         return lambda: [frozen(images[start : start + part]) for start in range(0, count, part)]
 
-    parts = (2, 4, 8, 16, 32, 64)
-    of_parts = seconds(*map(by, parts), repeat=repeat)
+    of_parts = seconds(*map(by, parts), repeat=repeat, device=device)
     rates = {f"{part} at a time": count / of_part for part, of_part in zip(parts, of_parts, strict=True)}
-    return {**rates, "chosen": chunk_size("cpu", size)}
+    return {**rates, "chosen": chunk_size(device.type, size)}
 
 
-def _frozen(name: str, size: int, weights: Path) -> nn.Module:
-    network = build_network(TrialConfig(architecture=name, freeze_depth=5), 2, size, {name: str(weights)})
+def _frozen(name: str, size: int, weights: Path, device: torch.device) -> nn.Module:
+    network = build_network(TrialConfig(architecture=name, freeze_depth=5), 2, size, {name: str(weights)}, device)
     return network.prefix
 
 
-def _images(count: int, size: int) -> Tensor:
-    return torch.randn(count, 3, size, size).contiguous(memory_format=torch.channels_last)
+def _images(count: int, size: int, device: torch.device) -> Tensor:
+    return torch.randn(count, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
 
 
 def _context(bench: Bench, depth: int) -> tuple[TrialConfig, RunContext, ImageStore]:
@@ -96,7 +110,7 @@ def _context(bench: Bench, depth: int) -> tuple[TrialConfig, RunContext, ImageSt
 def head_trial(bench: Bench, repeat: int) -> Figures:
     """A head trial of 8 epochs that finds its activations stored, against a bare loop on arrays in memory."""
     config, context, images = _context(bench, depth=5)
-    split, device = context.split, torch.device("cpu")
+    split, device = context.split, torch.device(bench.device)
 
     def thaw() -> Training:
         training = Training(config, context, images, device)
@@ -106,15 +120,15 @@ def head_trial(bench: Bench, repeat: int) -> Figures:
 
     activations = thaw().activations  # stored from here on
     inputs = {"train": activations.batch(split.train, 0), "validation": activations.batch(split.validation, None)}
-    targets = {name: torch.from_numpy(context.labels[getattr(split, name)]).float() for name in inputs}
-    ours, bare = seconds(thaw, lambda: _bare_loop(config, context, inputs, targets), repeat=repeat)
+    targets = {name: torch.from_numpy(context.labels[getattr(split, name)]).to(device).float() for name in inputs}
+    ours, bare = seconds(thaw, lambda: _bare_loop(config, context, inputs, targets), repeat=repeat, device=device)
     return {"thaw_seconds": ours, "bare_seconds": bare, "ratio": ours / bare}
 
 
 def _bare_loop(config: TrialConfig, context: RunContext, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> None:
     """The least that training this head needs: batches by index, loss, fused AdamW, and mAP after each epoch."""
-    size = context.images.size
-    head = build_network(config, context.labels.shape[1], size, context.weights).tail
+    size, device = context.images.size, inputs["train"].device
+    head = build_network(config, context.labels.shape[1], size, context.weights, device).tail
     loss_of = torch.nn.functional.binary_cross_entropy_with_logits
     optimizer = build_optimizer(config, list(head.parameters()), [])
     for _ in range(config.epochs):
@@ -131,9 +145,11 @@ def _bare_loop(config: TrialConfig, context: RunContext, inputs: dict[str, Tenso
 
 
 def bandwidth(bench: Bench, repeat: int) -> Figures:
-    """GB/s of random batches of 32 from the stores, as training reads them, with the files in the page cache."""
+    """GB/s of random batches of 32 from the stores, as training reads them: pixels out of the page cache, activations
+    from where they lie for the device."""
     config, context, images = _context(bench, depth=4)
-    training = Training(config, context, images, torch.device("cpu"))
+    device = torch.device(bench.device)
+    training = Training(config, context, images, device)
     training.activations.prepare(context.split.train, 0)
     order = np.random.default_rng(0).permutation(context.split.train)
     batches = [order[start : start + 32] for start in range(0, len(order), 32)]
@@ -141,8 +157,9 @@ def bandwidth(bench: Bench, repeat: int) -> Figures:
     row_bytes = {"pixels": images.pixels[0].nbytes, "activations": maps[0].numel() * maps.element_size()}
     times = seconds(
         lambda: [images.pixels[rows] for rows in batches],
-        lambda: [training.activations.batch(rows, 0) for rows in batches],
+        lambda: list(training.activations.batches(batches, 0)),
         repeat=repeat,
+        device=device,
     )
     pixels, activations = (
         len(order) * row_bytes[name] / taken / 1e9 for name, taken in zip(row_bytes, times, strict=True)

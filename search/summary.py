@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -11,9 +12,10 @@ from rich.table import Table
 from thaw.analysis.run import Run
 from thaw.analysis.words import counted, duration
 from thaw.search.best import best_yaml
+from thaw.search.cache import summary_line
 from thaw.search.engine.events import seconds_used, seconds_waited
 from thaw.search.engine.signals import SIGNAL_STATUS
-from thaw.spaces import METRICS, best_epoch
+from thaw.spaces import METRICS, best_epoch, printable
 
 SHOWN = {
     False: ("map", "f1_macro", "f1_micro", "inclusion_accuracy", "top1_accuracy", "hamming_accuracy", "loss"),
@@ -38,6 +40,8 @@ def print_summary(run: Run, console: Console) -> int:
         console.print(f"No trial finished. The reasons are in {run.folder.trials_file}", soft_wrap=True)
     else:
         _print_best(run, console)
+    if line := summary_line(Path(run.folder.settings()["cache"]["directory"]).expanduser()):
+        console.print(f"\n{printable(line)}", highlight=False, soft_wrap=True)
     folder = shlex.quote(str(run.folder.path))
     console.print("\nTry next", style="bold")
     logs = shlex.quote(str(run.folder.tensorboard))

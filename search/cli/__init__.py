@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from thaw.search.cli.delivering import export, predict, train
-from thaw.search.cli.looking import best, compare, data, describe, list_runs, report, show
+from thaw.search.cli.looking import best, cache, compare, data, describe, list_runs, report, show
 from thaw.search.cli.searching import confirm, init, resume, search
 from thaw.search.exit_status import exit_status
 from thaw.search.version import __version__
@@ -19,6 +19,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report,
     "show": show,
     "list": list_runs,
+    "cache": cache,
     "compare": compare,
     "resume": resume,
     "best": best,

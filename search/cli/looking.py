@@ -91,6 +91,26 @@ def list_runs(
     print_runs(folder, Console(markup=False))
 
 
+def cache(
+    directory: Annotated[
+        Path, typer.Argument(help="the folder of `cache.directory`", metavar="[DIR]", show_default="~/.cache/thaw")
+    ] = Path("~/.cache/thaw"),
+    clear: Annotated[bool, typer.Option("--clear", help="remove all that no running search uses")] = False,
+    keep: Annotated[
+        str | None, typer.Option(help="remove what was used longest ago, down to a size such as 20GB", metavar="SIZE")
+    ] = None,
+) -> None:
+    """Show what is stored for all searches on this machine, and make room."""
+    from thaw.search.cache import show_cache
+    from thaw.search.settings.units import size_in_bytes
+
+    try:
+        size = 0 if clear else None if keep is None else int(str(size_in_bytes(keep)))
+    except ValueError as error:
+        raise ConfigError(f"{error}, got {keep!r}", "--keep") from None
+    show_cache(directory.expanduser(), Console(markup=False), size)
+
+
 def best(run: RunArgument) -> None:
     """Print the best configuration as YAML."""
     from thaw.analysis.run import load_run

@@ -20,12 +20,13 @@ import torch
 from torch import Tensor
 
 from thaw.spaces import TrialConfig
-from thaw.trainables.activations.budget import admit, hold
+from thaw.trainables.activations.budget import admit
 from thaw.trainables.activations.filling import describe
 from thaw.trainables.activations.resident import RESIDENT, Resident, has_room
 from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
+from thaw.trainables.data.in_use import hold
 from thaw.trainables.data.views import render, view_parameters
 from thaw.trainables.device import ARITHMETIC, autocast
 from thaw.trainables.networks.backbone import resolve
@@ -211,6 +212,7 @@ class Activations:
     def _open(self, view: int | None) -> StoredView | None:
         """The view's files; None where there is no room for them."""
         assert self.plan is not None
+        self.folder.mkdir(parents=True, exist_ok=True)
         hold(self.folder)
         describe(self.folder, self.source)
         recipe = "clean"

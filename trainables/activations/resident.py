@@ -96,7 +96,9 @@ def _moved(stored: StoredView, order: np.ndarray, device: torch.device) -> Tenso
     """Rows of a view, uint8 (len(order), row bytes), on the device."""
     moved = torch.empty(len(order), stored.row_bytes, dtype=torch.uint8, device=device)
     step = min(len(order), max(1, SLICE // stored.row_bytes))
-    buffer = torch.empty(step, stored.row_bytes, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    buffer = torch.empty(step, stored.row_bytes, dtype=torch.uint8)
+    if device.type == "cuda":
+        buffer = buffer.pin_memory()
     for start in range(0, len(order), step):
         rows = order[start : start + step]
         part = buffer[: len(rows)]

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from filelock import FileLock
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.decoding import Rejected, Square, decode_image, decode_or_measure, file_identity, measure
 from thaw.trainables.data.grey import Extent, Grey, White
+from thaw.trainables.data.in_use import hold
 from thaw.trainables.data.source import DataSource, decode_from
 from thaw.trainables.data.supervision import supervised
 
@@ -119,6 +121,9 @@ def open_store(
             message = f"{directory}: cannot be written ({error.strerror}); needs {need:.2f} GB, choose another folder"
             raise ConfigError(message, key="directory") from error
     assert store is not None
+    # In a cache that is read-only nothing can be removed either.
+    with suppress(OSError):
+        hold(folder)
     return store
 
 

@@ -18,10 +18,11 @@ from tests.searches import small_config, trained
 from thaw.search.prepare.preflight import prepare
 from thaw.spaces import TrialConfig
 from thaw.trainables.activations import inputs as module
-from thaw.trainables.activations.budget import admit, hold
+from thaw.trainables.activations.budget import admit
 from thaw.trainables.activations.inputs import plan
 from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
+from thaw.trainables.data.in_use import hold
 from thaw.trainables.messages import EpochRow
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.training.loop import Training

@@ -1,0 +1,117 @@
+"""A GPU that is not there: torch's fake tensors know shapes, types and devices, and hold no values.
+
+Mixing devices raises, and so does whatever needs a value, but for the few calls that this module answers and counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from thaw.trainables.activations import inputs, resident
+from thaw.trainables.data import views
+from thaw.trainables.networks import freezing
+from thaw.trainables.networks.backbone import Backbone
+from thaw.trainables.training.loop import Training
+
+CUDA = torch.device("cuda", 0)
+FREE = 8e9
+"""Bytes of memory that the device has left."""
+
+
+class Calls(TorchDispatchMode):
+    """What a program asks of the device.
+
+    Attributes:
+        launches: operations on it by name; those that only look at a tensor in another way are none.
+        looks: how often the program waited for a number.
+        sent: how often something was copied there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.launches: Counter[str] = Counter()
+        self.looks = self.sent = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        results = result if isinstance(result, (list, tuple)) else [result]
+        there = any(isinstance(one, Tensor) and one.device.type == "cuda" for one in results)
+        if there and not function.is_view:
+            self.launches[str(function.overloadpacket)] += 1
+            given = [value for value in args if isinstance(value, Tensor)]
+            self.sent += "copy" in str(function) and any(value.device.type == "cpu" for value in given)
+        return result
+
+
+def _moved(module: nn.Module, change: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+    """`Module._apply` without its exchange of tensors in place, which fake ones refuse."""
+    for child in module.children() if recurse else ():
+        _moved(child, change)
+    for name, weight in module._parameters.items():
+        if weight is not None:
+            with torch.no_grad():
+                module._parameters[name] = nn.Parameter(change(weight), weight.requires_grad)
+    for name, buffer in module._buffers.items():
+        if buffer is not None:
+            module._buffers[name] = change(buffer)
+    return module
+
+
+@contextmanager
+def fake_cuda(backbone: Backbone) -> Iterator[Calls]:
+    """Within, `CUDA` is a device as far as shapes go. `backward` gives every trained weight a gradient and no more."""
+    folded = freezing.fold(backbone.layers, backbone.image_size)
+    calls = Calls()
+
+    def value(tensor: Tensor) -> float:
+        calls.looks += 1
+        return 0.5
+
+    def values(tensor: Tensor) -> np.ndarray:
+        calls.looks += tensor.device.type == "cuda"
+        return np.zeros(tuple(tensor.shape), np.dtype(str(tensor.dtype).removeprefix("torch.")))
+
+    patches = [
+        mock.patch.object(nn.Module, "_apply", _moved),
+        mock.patch.object(freezing, "fold", lambda layers, size: folded),
+        mock.patch.object(Tensor, "pin_memory", lambda tensor: tensor),
+        mock.patch.object(Tensor, "item", value),
+        mock.patch.object(Tensor, "numpy", values),
+        mock.patch.object(Tensor, "tolist", lambda tensor: values(tensor).tolist()),
+        mock.patch.object(resident, "memory_left", lambda device: FREE),
+        mock.patch.object(Tensor, "__deepcopy__", lambda tensor, memo: tensor.detach().clone()),
+        mock.patch.object(torch.cuda, "get_device_name", lambda: "fake"),
+    ]
+    caches = (freezing._folded, freezing._frozen, views._scale, inputs._platform, inputs._stored_view)
+    try:
+        with ExitStack() as stack:
+            for patch in patches:
+                stack.enter_context(patch)
+            stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+            stack.enter_context(calls)
+            yield calls
+    finally:
+        resident.RESIDENT.clear()
+        for cache in caches:
+            cache.cache_clear()
+
+
+def gradients(training: Training) -> Any:
+    """Stands for `backward`, which fake tensors of an absent device cannot run."""
+
+    def backward(loss: Tensor) -> None:
+        assert isinstance(loss, FakeTensor) and loss.device == CUDA and loss.shape == ()
+        for weight in training.trained:
+            weight.grad = torch.zeros_like(weight)
+
+    return mock.patch.object(Tensor, "backward", backward)

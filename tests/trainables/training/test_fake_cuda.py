@@ -1,0 +1,69 @@
+"""A training step, the frozen prefix, augmentation, validation and moving of views on a GPU that is not there.
+
+No two devices are mixed, nobody looks at a number within a step, and a step's launches have a bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.fake_cuda import CUDA, fake_cuda, gradients
+from tests.searches import small_config
+from thaw.search.prepare.preflight import prepare
+from thaw.spaces import TrialConfig
+from thaw.trainables.context import RunContext
+from thaw.trainables.data.augment import AUGMENTS
+from thaw.trainables.messages import EpochRow
+from thaw.trainables.networks.backbone import resolve
+from thaw.trainables.training.loop import Training
+
+FEW, MANY = 42, 12
+"""Images a batch, for two and for seven steps."""
+
+
+@pytest.fixture
+def context(tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path) -> RunContext:
+    weights, training = {"resnet18": str(resnet18_file)}, {"architecture": "resnet18"}
+    context = prepare(small_config(tmp_path, squares, cache, weights=weights, training=training)).context
+    return replace(context, augment=AUGMENTS["paper"], cache=replace(context.cache, directory=tmp_path / "activations"))
+
+
+@pytest.mark.parametrize(
+    ("depth", "activations", "launches", "sent"),
+    [
+        # A head trial: the batch is picked where the view lies, and nothing is sent.
+        pytest.param(5, "auto", 40, 0, id="stored"),
+        # Pixels and the changes of the view go there with each batch.
+        pytest.param(5, "off", 130, 2, id="live"),
+        pytest.param(4, "auto", 140, 0, id="thawed"),
+    ],
+)
+def test_a_step_waits_for_nothing_and_mixes_no_devices(
+    context: RunContext, depth: int, activations: str, launches: int, sent: int
+) -> None:
+    context = replace(context, cache=replace(context.cache, activations=activations))
+    images, backbone = context.open_images(), resolve("resnet18", context.weights, context.images.size)
+    trial = TrialConfig(architecture="resnet18", freeze_depth=depth, head_units=16, epochs=3, patience=0)
+    counts = []
+    with fake_cuda(backbone) as calls:
+        for batch_size in (FEW, MANY):
+            training = Training(trial.model_copy(update={"batch_size": batch_size}), context, images, CUDA)
+            with gradients(training):
+                row = training.epoch()
+                assert isinstance(row, EpochRow) and training.validation_logits.device == CUDA
+                before = calls.looks, calls.sent, calls.launches.total()
+                training._train(2, 0)
+                after = calls.looks, calls.sent, calls.launches.total()
+            counts.append([b - a for a, b in zip(before, after, strict=True)])
+            assert set(training.activations._on_device) == ({0, None} if activations == "auto" else set())
+            assert all(weight.device == CUDA for weight in training.trained)
+            steps = training.steps
+    looks, copies, operations = ([count[kind] for count in counts] for kind in range(3))
+    more = steps - 2
+    assert looks[0] == looks[1], "a look at a number waits for the device"
+    assert (copies[1] - copies[0]) / more == sent
+    assert (operations[1] - operations[0]) / more <= launches
+    print("launches a step:", (operations[1] - operations[0]) / more)
