@@ -105,7 +105,9 @@ def standard_streams() -> Iterator[None]:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    streams: Any = [stream and Stream(stream, needed) for stream, needed in zip(before, (True, False), strict=True)]
+    # Python has none for those; Ray wants both.
+    there: list[TextIO] = [stream or os.fdopen(at, "w", closefd=False) for at, stream in enumerate(before, 1)]
+    streams: Any = [Stream(stream, needed) for stream, needed in zip(there, (True, False), strict=True)]
     sys.stdout, sys.stderr = streams
     try:
         yield
