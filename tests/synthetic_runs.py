@@ -67,6 +67,7 @@ def synthetic_run(
         "search": {"algorithm": "random", "metric": objective, "trials": trials, "seed": seed},
         "scheduler": {"type": scheduler, "grace_period": 1, "reduction_factor": 3},
         "threshold": 0.5,
+        "cache": {"directory": str(folder / "cache")},
     }
     place.search_file.write_text(yaml.safe_dump(settings, sort_keys=False))
     place.provenance_file.write_text(json.dumps(provenance_of(labels, seed), indent=2))

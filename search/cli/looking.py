@@ -100,7 +100,7 @@ def cache(
         str | None, typer.Option(help="remove what was used longest ago, down to a size such as 20GB", metavar="SIZE")
     ] = None,
 ) -> None:
-    """Show what is stored for all searches on this machine, and make room."""
+    """Show what searches have stored on this machine, and make room."""
     from thaw.search.cache import show_cache
     from thaw.search.settings.units import size_in_bytes
 
