@@ -6,19 +6,14 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, get_args
-
-from pydantic import ValidationError
+from typing import Any
 
 from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.spaces.parameters import Choice, Float, Int, Parameter, Suggests, Value
-from thaw.spaces.trial import FROM_SCRATCH, STAGES, TrialConfig, default
+from thaw.spaces.trial import FIELDS, FROM_SCRATCH, STAGES, TrialConfig, default
+from thaw.spaces.written import Condition, check_name, check_value, parse_condition, parse_parameter
 
-FIELDS = tuple(TrialConfig.model_fields)
 MAX_CELLS = 100_000
-
-Condition = dict[str, tuple[Value, ...]]
-"""A hyperparameter is active only where every named hyperparameter has one of these values."""
 
 CONDITIONS: dict[str, Condition] = {
     "momentum": {"optimizer": ("sgd",)},
@@ -66,18 +61,18 @@ class SearchSpace:
         fixed: dict[str, Value] = {}
         conditions = {name: dict(condition) for name, condition in CONDITIONS.items()}
         for name, value in constants.items():
-            _check_name(name, "training")
-            fixed[name] = _check_value(name, value, "training")
+            check_name(name, "training")
+            fixed[name] = check_value(name, value, "training")
         for name, written in space.items():
-            _check_name(name, "space")
+            check_name(name, "space")
             if name in fixed:
                 raise ConfigError(
                     f"is both searched and fixed (training.{name}: {fixed[name]!r}); keep one", f"space.{name}"
                 )
             try:
-                parsed = _parse_parameter(name, written)
+                parsed = parse_parameter(name, written)
                 if isinstance(written, Mapping) and "when" in written:
-                    conditions.setdefault(name, {}).update(_parse_condition(written["when"]))
+                    conditions.setdefault(name, {}).update(parse_condition(written["when"]))
             except ConfigError as error:
                 raise error.within(f"space.{name}") from None
             if isinstance(parsed, Float | Int | Choice):
@@ -235,79 +230,6 @@ class SearchSpace:
             (parent in values or parent not in self.parameters) and self._value(parent, values) not in allowed
             for parent, allowed in self.conditions.get(name, {}).items()
         )
-
-
-def _check_name(name: object, section: str) -> None:
-    if name not in FIELDS:
-        raise ConfigError(f"unknown key{did_you_mean(name, FIELDS)}", f"{section}.{name}")
-
-
-def _check_value(name: str, value: Any, section: str = "") -> Value:
-    """One hyperparameter's value, checked by TrialConfig's own rules."""
-    try:
-        return getattr(TrialConfig.model_validate({name: value}), name)
-    except ValidationError as error:
-        rule = error.errors()[0]["msg"]
-        raise ConfigError(
-            f"{rule[0].lower()}{rule[1:]}, got {value!r}", f"{section}.{name}" if section else ""
-        ) from None
-
-
-def _parse_parameter(name: str, written: Any) -> Parameter | Value:
-    if isinstance(written, list):
-        return Choice(tuple(_check_value(name, value) for value in written))
-    if not isinstance(written, Mapping):
-        return _check_value(name, written)
-    kinds = [kind for kind in ("int", "float", "log", "choice") if isinstance(written.get(kind), list)]
-    if len(kinds) != 1:
-        raise ConfigError(
-            f"needs one of int, float, log or choice with a list, got {dict(written)!r}; as in {{float: [0, 0.6]}}"
-        )
-    kind = kinds[0]
-    allowed = {"int": ("step", "log"), "float": ("step", "log"), "log": (), "choice": ()}[kind]
-    for key in written:
-        if key not in (kind, "when", *allowed):
-            raise ConfigError(f"unknown key{did_you_mean(key, (kind, 'when', *allowed))}", str(key))
-    if kind == "choice":
-        return Choice(tuple(_check_value(name, value) for value in written[kind]))
-    return _parse_range(name, kind, written)
-
-
-def _parse_range(name: str, kind: str, written: Mapping[str, Any]) -> Parameter:
-    bounds = written[kind]
-    annotation = TrialConfig.model_fields[name].annotation
-    annotation = next((kind for kind in get_args(annotation) if kind in (int, float)), annotation)
-    fitting = {int: ("int", "log"), float: ("float", "log")}.get(annotation, ())  # type: ignore[arg-type]
-    if kind not in fitting:
-        fix = f"use {' or '.join(fitting)} with [low, high]" if fitting else "list its values"
-        raise ConfigError(f"{kind} does not fit this hyperparameter; {fix}", kind)
-    if len(bounds) != 2:
-        raise ConfigError(f"needs [low, high], got {bounds!r}", kind)
-    low, high = bounds
-    log = kind == "log" or written.get("log", False)
-    step = written.get("step")
-    try:
-        parameter = Int(low, high, log, step) if annotation is int else Float(low, high, log, step)
-        for bound in bounds:
-            _check_value(name, bound)
-    except ConfigError as error:
-        raise error.within(kind) from None
-    return parameter
-
-
-def _parse_condition(written: Any) -> Condition:
-    if not isinstance(written, Mapping) or not written:
-        raise ConfigError(f"needs hyperparameter: value(s), got {written!r}; as in when: {{optimizer: sgd}}", "when")
-    condition: Condition = {}
-    for parent, values in written.items():
-        if parent not in FIELDS:
-            raise ConfigError(f"unknown key{did_you_mean(parent, FIELDS)}", f"when.{parent}")
-        values = values if isinstance(values, list) else [values]
-        try:
-            condition[parent] = tuple(_check_value(parent, value) for value in values)
-        except ConfigError as error:
-            raise error.within(f"when.{parent}") from None
-    return condition
 
 
 def _parents_first(conditions: Mapping[str, Condition]) -> tuple[str, ...]:

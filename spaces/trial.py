@@ -110,6 +110,10 @@ class TrialConfig(BaseModel):
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
+FIELDS = tuple(TrialConfig.model_fields)
+"""All hyperparameters, in the order in which they are shown."""
+
+
 @cache
 def default(name: str) -> Any:
     """The default of one hyperparameter."""

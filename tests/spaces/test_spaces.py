@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from thaw.spaces import FROM_SCRATCH, Choice, ConfigError, Float, Int, SearchSpace, TrialConfig
-from thaw.spaces.space import FIELDS
+from thaw.spaces.trial import FIELDS
 
 FULL = {
     "architecture": ["convnet", "resnet18"],

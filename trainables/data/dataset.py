@@ -7,8 +7,7 @@ import gc
 import hashlib
 import posixpath
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,17 +21,13 @@ from thaw.trainables.data.decoding import Rejected, Square, decode_image
 from thaw.trainables.data.formats import FROM_IMAGES, READERS, detect_format
 from thaw.trainables.data.grey import Scales
 from thaw.trainables.data.label_files import Rows, looks_like_image
+from thaw.trainables.data.label_matrix import check_order, label_matrix, sorted_labels
 from thaw.trainables.data.names import listing, match_names
 from thaw.trainables.data.reading import Reading, Source
+from thaw.trainables.data.rows_by_image import CONTRADICTING, join_rows
 from thaw.trainables.data.source import DataSource, data_source, decode_from
 
 __all__ = ["READERS", "Dataset", "read_dataset"]
-
-CONTRADICTING = "rows with contradicting labels"
-"""Why an image with several rows is rejected."""
-
-MAX_CELLS = 10**9
-"""Labels times images that the label matrix may hold, a byte each: a column of remarks has a label for each image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +181,7 @@ def read_dataset(
     ids, names = _named(rows, listed, classes or labels, notes)
     meant, said = match_names(rows.files, source.files, source.base, place)
     notes += said
-    joined = _join(rows.files, ids, meant, source.reading.rows)
+    joined = join_rows(rows.files, ids, meant, source.reading.rows)
     del meant, source  # the label matrix needs the room
     notes += joined.notes
     rejected = (*rows.rejected, *joined.rejected)
@@ -194,7 +189,7 @@ def read_dataset(
         first = f"{rejected[0][0]}: {rejected[0][1]}" if rejected else "none"
         raise ConfigError(f"{place}: no row can be used (first: {first}); {joined.advice}", key="labels")
     order = (
-        _sorted_labels({label for one in set(joined.labels) for label in one}) if names is None else [*names.values()]
+        sorted_labels({label for one in set(joined.labels) for label in one}) if names is None else [*names.values()]
     )
     if len(order) < 2:
         few = "for one label against the rest, label the others too (for instance with none)"
@@ -207,12 +202,12 @@ def read_dataset(
         raise ConfigError(f"{place}: needs two labels or more, got {', '.join(order) or 'none'}; {few}", key=key)
     if format not in ("csv", "imagefolder"):  # their cells are looked at one by one
         say_variants(order, notes)
-    _check_order(order, len(joined.labels), place)
+    check_order(order, len(joined.labels), place)
     kept = joined.rows
     return Dataset(
         root=images,
         files=joined.files,
-        labels=_matrix(joined.labels, order),
+        labels=label_matrix(joined.labels, order),
         classes=tuple(order),
         ids=tuple(names or order),
         columns=rows.columns.reindex(kept).reset_index(drop=True),
@@ -236,22 +231,12 @@ def read_source(name: str) -> Dataset:
     columns = pd.DataFrame(dict(getattr(source, "columns", {})), index=range(len(labels)), dtype=str)
     if not len(source) == len(labels) > 0:
         raise ConfigError(f"{name}: needs labels for each image, got {len(labels)} for {len(source)} images", "source")
-    order = _sorted_labels({label for one in labels for label in one})
+    order = sorted_labels({label for one in labels for label in one})
     if len(order) < 2:
         raise ConfigError(f"{name}: needs two labels or more, got {', '.join(order) or 'none'}", "source")
-    _check_order(order, len(labels), Path(name))
+    check_order(order, len(labels), Path(name))
     files = tuple(map(str, range(len(labels))))
-    return Dataset(Path(name), files, _matrix(labels, order), tuple(order), tuple(order), columns, source=source)
-
-
-def _matrix(labels: Sequence[frozenset[str]], order: Sequence[str]) -> np.ndarray:
-    """bool (images, labels)."""
-    column = {label: number for number, label in enumerate(order)}
-    counts = np.fromiter(map(len, labels), np.int64, len(labels))
-    columns = np.fromiter((column[label] for one in labels for label in one), np.int64, counts.sum())
-    matrix = np.zeros((len(labels), len(order)), bool)
-    matrix[np.repeat(np.arange(len(labels)), counts), columns] = True
-    return matrix
+    return Dataset(Path(name), files, label_matrix(labels, order), tuple(order), tuple(order), columns, source=source)
 
 
 def _check_there(labels: Path) -> None:
@@ -262,19 +247,6 @@ def _check_there(labels: Path) -> None:
         raise ConfigError(message, key="labels") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{labels}: cannot be read ({error}); check the path", key="labels") from None
-
-
-def _check_order(order: Sequence[str], images: int, source: Path) -> None:
-    """Label names can be written as text, and their matrix fits into memory."""
-    for name in order:
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
-            raise ConfigError(f"{source}: a label must be text, got {name!r} ({error.reason})", key="labels") from None
-    if len(order) * images > MAX_CELLS:
-        raise ConfigError(
-            f"{source}: {len(order)} different labels for {images} images; is this the column of labels?", key="labels"
-        )
 
 
 def _named(
@@ -297,59 +269,3 @@ def _named(
         raise ConfigError(message, key="classes")
     translated = {one: frozenset(known[label] for label in one) for one in different}
     return [translated[one] for one in rows.labels], names
-
-
-def _sorted_labels(labels: Iterable[str]) -> list[str]:
-    different = sorted(set(labels))
-    return sorted(different, key=int) if all(re.fullmatch(r"-?[0-9]+", label) for label in different) else different
-
-
-@dataclass(frozen=True)
-class _Joined:
-    """One entry for each file that can be used: its labels, and the first of its rows; what could not; and notes."""
-
-    files: tuple[str, ...]
-    labels: list[frozenset[str]]
-    rows: list[int]
-    rejected: tuple[tuple[str, str], ...]
-    notes: list[str]
-    advice: str
-
-
-def _join(files: Sequence[str], labels: Sequence[frozenset[str]], meant: dict[str, str], repeated: str) -> _Joined:
-    """Brings the rows of each file together.
-
-    Args:
-        files: the name in each row.
-        labels: of each row.
-        meant: name → file; names that are absent lead outside the image folder.
-        repeated: a key of ``reading.REPEATED_ROWS``.
-    """
-    numbers: dict[str, list[int]] = defaultdict(list)
-    rejected = []
-    for i, name in enumerate(files):
-        path = meant.get(name)
-        if path is None or path == ".":
-            rejected.append((name, "no file name" if path else "outside the image folder"))
-        else:
-            numbers[path].append(i)
-    kept: dict[str, frozenset[str]] = {}
-    repeats, contradicted = 0, []
-    for path, same in numbers.items():
-        different = {labels[i] for i in same}
-        if len(different) == 1 or repeated == "add":
-            kept[path] = labels[same[0]] if len(different) == 1 else frozenset().union(*different)
-            repeats += len(same) - 1
-        else:
-            contradicted.append(path)
-    rejected += [(path, CONTRADICTING) for path in contradicted]
-    notes = []
-    if repeats:
-        what = "added to the first" if repeated == "add" else "the same labels, so each image is used once"
-        notes.append(f"{repeats} rows repeat an image: {what}")
-    advice = "correct them"
-    if contradicted:
-        advice = "data.rows: add gives an image the labels of all its rows"
-        notes.append(f"{len(contradicted)} images have rows with different labels (first: {contradicted[0]}); {advice}")
-    rows = [numbers[path][0] for path in kept]
-    return _Joined(tuple(kept), list(kept.values()), rows, tuple(rejected), notes, advice)
