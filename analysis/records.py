@@ -68,7 +68,9 @@ def apply_event(records: dict[int, TrialRecord], event: dict[str, Any]) -> None:
                     record.status = "interrupted"
         case "trial_started":
             # A trial of 0.1.0 was trained as by the defaults of what came later.
-            config = {name: default(name) for name in ADDED} | event["config"]
+            config = dict(event["config"])
+            for name in ADDED:
+                config.setdefault(name, default(name))
             number, fold = event["trial"], event.get("fold")
             records[number] = TrialRecord(number, config, started=event.get("time", 0.0), fold=fold)
         case "trial_paused":

@@ -41,7 +41,7 @@ strict = with_config(ConfigDict(strict=True))
 
 def _config(values: dict[str, Any]) -> dict[str, Any]:
     TrialConfig.model_validate(values)
-    if absent := sorted(TrialConfig.model_fields.keys() - ADDED - values.keys()):
+    if absent := sorted(TrialConfig.model_fields.keys() - {*ADDED} - values.keys()):
         raise ValueError(f"must have {', '.join(absent)}")
     return values
 

@@ -17,7 +17,7 @@ FROM_SCRATCH = ("convnet",)
 whose `published` is None, named here so that a search space needs no torch."""
 
 
-ADDED = frozenset({"layer_decay", "tune", "clip_norm", "decay"})
+ADDED = ("layer_decay", "tune", "clip_norm", "decay")
 """Hyperparameters that came after 0.1.0."""
 
 HUB = "hf-hub:"
