@@ -6,7 +6,8 @@ import json
 import math
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.hostile import HOSTILE
 from tests.mounts import read_only
 from tests.page_elements import Elements
 from tests.synthetic_runs import synthetic_run
-from thaw.analysis.plots import PLOTS
+from thaw.analysis.plots import PLOTS, NotEnough
 from thaw.analysis.report import write_report
 from thaw.analysis.report.answer import answer
 from thaw.analysis.report.beside import beside
@@ -259,6 +260,10 @@ def test_unusual_runs_and_several_of_them(tmp_path: Path) -> None:
     assert headlines[1].startswith("The best configuration is trial 0, with ")
     assert headlines[2] == "No trial finished: 4 trials failed."
     assert "no end yet: 3 trials" in " ".join(answer(runs[3]).caveats)
+    for plot, run in product(PLOTS.values(), runs):
+        with suppress(NotEnough):
+            data = plot.compute(run)
+            assert plot.finding(data) and plot.figure(data).axes and plot.table(data) is not None
     page = write_report(runs, tmp_path / "together")
     text = page.read_text(encoding="utf-8")
     assert "4 runs side by side" in text and str(tmp_path / "one") in text, "equal names are told apart"
