@@ -24,7 +24,7 @@ test: $(VENV)/installed
 	$(BIN)/python -m pytest -m '$(FAST) and ray' --timeout 300 --durations 10
 
 test-slow: $(VENV)/installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --timeout 900 --durations 10
 
 test-gpu: $(VENV)/installed
 	$(BIN)/python -m pytest -m gpu

@@ -179,7 +179,8 @@ def _setting(name: str, job: Job, bench: Bench, options: argparse.Namespace, rep
         return bench.config(
             f"{place}-{arm}",
             cache,
-            data={"augment": job.augment},
+            # As the tutorial's transforms scale images, so that all arms see the same pixels.
+            data={"augment": job.augment, "interpolation": "bilinear", "crop_pct": 1},
             space=job.space,
             training={**job.training, "epochs": epochs, "patience": 0, "architecture": bench.architecture},
             search={"trials": options.trials},

@@ -37,7 +37,8 @@ def read_start_with(raw: dict[str, Any], folder: Path) -> None:
             try:
                 written[place] = _configuration(folder / Path(entry).expanduser())
             except ConfigError as error:
-                raise error.within(f"{KEY}.{place}") from None
+                # The search file is at fault; the message says what is wrong with the file that it names.
+                raise ConfigError(str(error), f"{KEY}.{place}") from None
 
 
 def _configuration(path: Path) -> dict[str, Any]:

@@ -83,4 +83,4 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError) as raised:
             load_config(search_file(tmp_path, written))
-        assert message in str(raised.value) and "search.start_with" in str(raised.value)
+        assert message in str(raised.value) and "search.yaml: search.start_with.0" in str(raised.value)
