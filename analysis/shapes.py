@@ -19,6 +19,8 @@ EVENT_VERSION = 1
 Whole = Annotated[int, Field(ge=0, le=10**9)]
 Parameters = Annotated[int, Field(ge=0, lt=2**63)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Moment = Annotated[float, Field(ge=0, le=1e11)]
+"""Unix seconds that a calendar knows."""
 Figure = float | None
 """Of a metric. Logs of 0.1.0 may hold NaN."""
 Column = Annotated[str, AfterValidator(lambda name: metric(name) and name)]
@@ -48,12 +50,12 @@ def _config(values: dict[str, Any]) -> dict[str, Any]:
 
 @strict
 class Event(TypedDict):
-    time: Finite
+    time: Moment
     session: Annotated[Whole, Field(ge=1)]
 
 
 class SessionStarted(Event):
-    began: NotRequired[Finite]
+    began: NotRequired[Moment]
 
 
 class SessionEnded(Event):
@@ -66,6 +68,7 @@ class TrialEvent(Event):
 
 class TrialStarted(TrialEvent):
     config: Annotated[dict[str, Any], AfterValidator(_config)]
+    distributions: NotRequired[dict[str, dict[str, Any]]]
     fold: NotRequired[dict[str, Whole] | None]
     reason: NotRequired[str]
 
@@ -202,6 +205,8 @@ def checked(events: Iterable[Any]) -> Iterator[dict[str, Any]]:
                 raise ValueError(f"{name} of trial {trial}, which {'is over' if trial in over else 'has not started'}")
             if name == "epoch" and event["epoch"] > last[trial] + 1:
                 raise ValueError(f"epoch {event['epoch']} of trial {trial} follows on epoch {last[trial]}")
+            if event.get("status") == "waiting" and not last[trial]:
+                raise ValueError(f"trial {trial} waits before its first epoch")
             if name == "epoch":
                 last[trial] = max(last[trial], event["epoch"])
             elif name == "trial_ended":

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bundles import write_bundle
+from tests.damage import PROPERTY, damaged, damaged_log, right_or_refused
 from tests.synthetic_runs import synthetic_run
 from thaw.analysis.report.answer import answer
 from thaw.analysis.report.beside import beside
@@ -29,39 +28,7 @@ from thaw.search.sessions.lock import driving
 from thaw.spaces import ConfigError
 from thaw.trainables.bundles.bundle import FACTS, load_bundle
 
-NUMBERS = [-5, 0, 1, 10**9, 10**400, 0.5, math.nan, math.inf]
-HOSTILE: list[Any] = [*NUMBERS, None, True, "", "x", "0", "\ud800", "../../x", [], {}, [[]], {"x": 1}]
-ABSENT = object()
 DEEP = "[" * 100_000
-
-
-def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of every value within JSON values."""
-    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
-    return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
-
-
-def with_value(content: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """A copy in which another value stands at `path`, or none."""
-    if not path:
-        return None if value is ABSENT else value
-    content = copy.deepcopy(content)
-    place = content
-    for key in path[:-1]:
-        place = place[key]
-    if value is ABSENT:
-        del place[path[-1]]
-    else:
-        place[path[-1]] = value
-    return content
-
-
-@st.composite
-def damaged(draw: st.DrawFn, content: Any) -> Any:
-    """`content` with one to three values exchanged or taken away."""
-    for _ in range(draw(st.integers(1, 3))):
-        content = with_value(content, draw(st.sampled_from(places(content))), draw(st.sampled_from([ABSENT, *HOSTILE])))
-    return content
 
 
 @pytest.fixture(scope="module")
@@ -79,35 +46,12 @@ def read_all(path: Path) -> None:
     run.history.to_csv()
 
 
-def right_or_refused(read: Callable[[], object]) -> None:
-    try:
-        read()
-    except ConfigError as error:
-        # As it is printed.
-        str(error).encode(errors="backslashreplace")
-
-
-PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-
-
 @PROPERTY
 @given(data=st.data())
 def test_a_damaged_log(whole: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = RunFolder(tmp_path_factory.mktemp("log") / "run")
     shutil.copytree(whole, folder.path)
-    lines = [json.loads(line) for line in folder.events_file.read_text().splitlines()]
-    at = data.draw(st.integers(0, len(lines) - 1))
-    match data.draw(st.sampled_from(["values", "lost", "twice", "moved", "torn"])):
-        case "values":
-            lines[at] = data.draw(damaged(lines[at]))
-        case "lost":
-            del lines[at]
-        case "twice":
-            lines.insert(data.draw(st.integers(0, len(lines))), lines[at])
-        case "moved":
-            lines.insert(data.draw(st.integers(0, len(lines) - 1)), lines.pop(at))
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    folder.events_file.write_text(text[: data.draw(st.integers(0, len(text)))] if at % 5 == 0 else text)
+    folder.events_file.write_text(data.draw(damaged_log(folder.events_file.read_text())))
     right_or_refused(lambda: read_all(folder.path))
 
 

@@ -61,6 +61,8 @@ def _ladder(run: RunData) -> list[int]:
     """Epochs at which trials are compared: its rungs, or every epoch from the grace period on (median rule)."""
     scheduler = run.settings["scheduler"]
     last = int(run.history["epoch"].max())
+    if not {"grace_period", "reduction_factor"} <= scheduler.keys():
+        raise NotEnough("the search file does not say at which epochs trials were compared")
     grace, factor = scheduler["grace_period"], scheduler["reduction_factor"]
     if not scheduler["type"].startswith("asha"):
         return list(range(grace, last + 1))

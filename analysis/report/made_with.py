@@ -16,7 +16,8 @@ def made_with(run: RunData) -> dict[str, str]:
         "images": f"{images}; {data['rejected']:,} rejected",
         "labels": f"{len(data['classes']):,}",
         "data fingerprint": data["fingerprint"],
-        "search": f"{search['algorithm']}, seed {search['seed']}, scheduler {run.settings['scheduler']['type']}",
+        "search": f"{search.get('algorithm', 'unknown')}, seed {search.get('seed', 'unknown')}, scheduler "
+        f"{run.settings['scheduler']['type']}",
         "precision": precision if isinstance(precision, str) else ", ".join(f"{k}: {v}" for k, v in precision.items()),
         "processor": f"{hardware['processor']}, {counted(hardware['cpus'], 'core')}",
         "GPUs": ", ".join(hardware["gpus"]) or "none",

@@ -84,10 +84,10 @@ class StudyProposer:
     def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:
         match event["event"]:
             case "trial_started":
-                self.study.begin(event["trial"], event["config"], event["distributions"])
+                values = {name: event["config"][name] for name in event["distributions"]}
+                self.study.begin(event["trial"], values)
                 if self._untried is not None:
-                    tried = {name: event["config"][name] for name in event["distributions"]}
-                    self._untried.pop(cell_key(tried), None)
+                    self._untried.pop(cell_key(values), None)
             case "epoch":
                 self.study.report(event["trial"], event["epoch"], event["metrics"][self.metric])
             case "trial_paused" if event["status"] == "waiting":

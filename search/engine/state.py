@@ -16,11 +16,14 @@ from thaw.search.engine.events import EventLog
 from thaw.search.engine.observers import Observers
 from thaw.search.engine.proposals import Proposer
 from thaw.search.engine.rules import Rule
-from thaw.spaces import TrialConfig
+from thaw.spaces import ConfigError, TrialConfig
 from thaw.trainables.messages import Assignment, Failure, Fold, Report
 
 FINISH = {"max_epochs": "completed", "patience": "early_stopped"}
 """A trial's own reason to finish → its status."""
+
+STOPPED = {"stop": "pruned", "wait": "waiting"}
+"""A rule's verdict, other than to continue → the trial's status."""
 
 
 class SearchState:
@@ -44,8 +47,8 @@ class SearchState:
         self.records: dict[int, TrialRecord] = {}
         self.observers = Observers([], warn=lambda text: None)
         self._open: dict[int, TrialRecord] = {}
-        # Epochs whose verdict is more than to continue, and whose consequence is not logged yet.
-        self._unsettled: dict[int, dict[str, Any]] = {}
+        # (status, reason) that follow from a trial's last epoch and are not logged yet.
+        self._unsettled: dict[int, tuple[str, str]] = {}
 
     def _with(self, status: str) -> list[int]:
         return [number for number, record in self._open.items() if record.status == status]
@@ -102,15 +105,11 @@ class SearchState:
 
     def _settle(self) -> None:
         """Log what follows from epochs whose verdict is more than to continue."""
-        for number, event in list(self._unsettled.items()):
-            reason = event["reason"]
-            match event["decision"]:
-                case "finish":
-                    self.end(number, FINISH[reason], reason)
-                case "stop":
-                    self.end(number, "pruned", reason)
-                case "wait":
-                    self._pause(number, "waiting", reason)
+        for number, (status, reason) in list(self._unsettled.items()):
+            if status == "waiting":
+                self._pause(number, status, reason)
+            else:
+                self.end(number, status, reason)
 
     def end(self, number: int, status: str, reason: str) -> None:
         """Note a trial's end.
@@ -139,13 +138,15 @@ class SearchState:
         self.observers.paused(self.records[number], reason)
 
     def start_session(self, overrides: Sequence[str] = (), began: float | None = None) -> None:
-        """Begin; what the last session left undone of its last event is done now.
+        """Begin: observers are opened, and what the last session left undone of its last event is done.
 
         Args:
             overrides: those of ``thaw resume``.
             began: when its command was given, in Unix seconds.
         """
         self._log("session_started", overrides=list(overrides), **({} if began is None else {"began": round(began, 3)}))
+        # First: before, they know no trial, and one of them removes checkpoints of trials that it does not know.
+        self.observers.open(self.records)
         self._settle()
 
     def finish(self) -> None:
@@ -159,14 +160,30 @@ class SearchState:
         self.events.close()
 
     def replay(self, events: Iterable[dict[str, Any]]) -> None:
-        """Become the state that wrote these events."""
-        for event in events:
-            self._apply(event)
+        """Become the state that wrote these events, one of each line of the log.
+
+        Raises:
+            ConfigError: no search can have written one of them; the log is closed.
+        """
+        for line, event in enumerate(events, 1):
+            try:
+                self._apply(event)
+            except Exception as error:
+                self.events.close()
+                # A log may hold anything, so this may be any error: of this state, a rule, or Optuna.
+                raise ConfigError(
+                    f"damaged event, or not one of this search: {type(error).__name__}: {str(error)[:200]}; bring "
+                    "the file back from a copy of the run, or cut it off before this line and lose what follows",
+                    f"line {line}",
+                    self.events.file,
+                ) from None
 
     def _log(self, event: str, **fields: Any) -> None:
         self._apply(self.events.append(event, **fields))
 
     def _apply(self, event: dict[str, Any]) -> None:
+        if event["event"] == "trial_started" and event["trial"] != len(self.records):
+            raise ValueError(f"trial {event['trial']} starts, {len(self.records)} would be the next one")
         apply_event(self.records, event)
         record = self.records.get(event.get("trial", -1))
         self.proposer.apply(event, record)
@@ -175,8 +192,9 @@ class SearchState:
         number = record.number
         if event["event"] == "epoch":
             self.rule.note(record, event["epoch"], event["metrics"][self.metric], event["decision"])
-            if event["decision"] != "continue":
-                self._unsettled[number] = event
+            decision, reason = event["decision"], event.get("reason", "")
+            if decision != "continue":
+                self._unsettled[number] = (FINISH[reason] if decision == "finish" else STOPPED[decision]), reason
             return
         self._unsettled.pop(number, None)
         if record.ended:

@@ -82,15 +82,22 @@ class Study:
         to_json = optuna.distributions.distribution_to_json
         return values, {name: json.loads(to_json(d)) for name, d in trial.distributions.items()}
 
-    def begin(self, number: int, config: Mapping[str, Any], distributions: Mapping[str, Any]) -> None:
-        """Make trial `number` known, unless it was asked for here: a log is being replayed."""
+    def begin(self, number: int, values: Mapping[str, Any]) -> None:
+        """Make trial `number` with these searched values known, unless it was asked for here: a log is being replayed.
+
+        Raises:
+            ValueError: the space cannot have given these values.
+        """
         if number in self._trials:
             return
-        from_json = optuna.distributions.json_to_distribution
-        self.study.enqueue_trial({name: config[name] for name in distributions})
+        self.study.enqueue_trial(dict(values))
         self.study.sampler = build_sampler("random", 0)
-        self._trials[number] = self.study.ask({name: from_json(json.dumps(d)) for name, d in distributions.items()})
-        assert self._trials[number].number == number
+        trial = self.study.ask()
+        # A value that the space does not hold is drawn anew.
+        if self.space.suggest(trial) != values:
+            raise ValueError(f"the space holds no trial of {dict(values)}")
+        assert trial.number == number
+        self._trials[number] = trial
 
     def report(self, number: int, epoch: int, value: float) -> None:
         self._trials[number].report(value, epoch)

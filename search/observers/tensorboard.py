@@ -80,7 +80,7 @@ class TensorBoard(Observer):
                 self.paused(record, "")
 
     def epoch(self, record: TrialRecord, event: Mapping[str, Any]) -> None:
-        values = {"learning_rate": event["learning_rate"], "gradient_norm": event["gradient_norm"]}
+        values = {"learning_rate": event["learning_rate"], "gradient_norm": event.get("gradient_norm")}
         for column, value in event["metrics"].items():
             split, name = column.split("_", 1)
             values[f"{name}/{split}"] = value

@@ -166,9 +166,8 @@ def run_session(
     )
     reason = "error"
     try:
-        state.start_session(overrides, began)
         with noted_signals(stop):
-            state.observers.open(state.records)
+            state.start_session(overrides, began)
             context = replace(prepared.context, checkpoints=folder)
             build_backend(backend, config.resources, folder, context).run(state, slots, stop)
         state.finish()

@@ -59,7 +59,7 @@ def searched_once(config: SearchConfig, past: Iterable[Mapping[str, Any]] = ()) 
     if cells is None:
         return config, notes
     started = [event for event in past if event["event"] == "trial_started"]
-    tried = {cell_key({name: event["config"][name] for name in event["distributions"]}) for event in started}
+    tried = {cell_key({name: event["config"][name] for name in event.get("distributions", ())}) for event in started}
     trials = len(started) + sum(cell_key(cell) not in tried for cell in cells)
     requested = config.search.trials or (trials if config.search.algorithm == "grid" else config.trials)
     if trials >= requested:

@@ -81,6 +81,20 @@ def test_a_damaged_checkpoint_costs_only_time(
     pd.testing.assert_frame_equal(comparable_history(run), comparable_history(whole), check_exact=True)
 
 
+def test_a_crash_between_a_trials_last_epoch_and_its_end(tmp_path: Path, squares: Path, cache: Path) -> None:
+    """The end is logged first; checkpoints stay. `study.log` is made anew, whatever stands in it."""
+    folder = small_search(tmp_path, squares, cache, space={"dropout": [0.2, 0.4]}, training={"epochs": 1}).folder
+    kept = sorted(folder.checkpoints.glob("*/*"))
+    lines = folder.events_file.read_bytes().splitlines(keepends=True)
+    folder.events_file.write_bytes(b"".join(lines[:-2]))
+    folder.study_file.write_bytes(b"\x80\x05[" + b"[" * 100_000)
+    resume(folder)
+    check_whole(folder)
+    assert len(kept) == 2 and sorted(folder.checkpoints.glob("*/*")) == kept
+    told = [event["event"] for event in folder.events()][len(lines) - 2 :]
+    assert told == ["session_started", "trial_ended", "session_ended"]
+
+
 def test_a_finished_run_takes_more_trials(tmp_path: Path, squares: Path, cache: Path) -> None:
     sections: dict[str, Any] = {
         **HALVING,

@@ -1,0 +1,78 @@
+"""Files with values exchanged, lost or made to harm, for property tests."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from thaw.spaces import ConfigError
+
+NUMBERS = [-5, 0, 1, 10**9, 10**400, 0.5, math.nan, math.inf]
+HOSTILE: list[Any] = [*NUMBERS, None, True, "", "x", "0", "\ud800", "../../x", [], {}, [[]], {"x": 1}]
+ABSENT = object()
+
+
+def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every value within JSON values."""
+    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
+
+
+def with_value(content: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """A copy in which another value stands at `path`, or none."""
+    if not path:
+        return None if value is ABSENT else value
+    content = copy.deepcopy(content)
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    if value is ABSENT:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return content
+
+
+@st.composite
+def damaged(draw: st.DrawFn, content: Any) -> Any:
+    """`content` with one to three values exchanged or taken away."""
+    for _ in range(draw(st.integers(1, 3))):
+        content = with_value(content, draw(st.sampled_from(places(content))), draw(st.sampled_from([ABSENT, *HOSTILE])))
+    return content
+
+
+@st.composite
+def damaged_log(draw: st.DrawFn, text: str) -> str:
+    """The lines of an event log with one of them damaged, lost, twice or elsewhere, at times torn."""
+    lines = [json.loads(line) for line in text.splitlines()]
+    at = draw(st.integers(0, len(lines) - 1))
+    match draw(st.sampled_from(["values", "lost", "twice", "moved", "torn"])):
+        case "values":
+            lines[at] = draw(damaged(lines[at]))
+        case "lost":
+            del lines[at]
+        case "twice":
+            lines.insert(draw(st.integers(0, len(lines))), lines[at])
+        case "moved":
+            lines.insert(draw(st.integers(0, len(lines) - 1)), lines.pop(at))
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    return text[: draw(st.integers(0, len(text)))] if at % 5 == 0 else text
+
+
+def right_or_refused(read: Callable[[], object]) -> None:
+    try:
+        read()
+    except ConfigError as error:
+        # As it is printed.
+        str(error).encode(errors="backslashreplace")
+
+
+EXAMPLES = int(os.environ.get("THAW_EXAMPLES", "60"))
+PROPERTY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
