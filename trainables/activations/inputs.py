@@ -95,6 +95,9 @@ class Activations:
         context: preprocessing, views, and what may be stored.
         images: the decoded images.
         device: where to compute.
+
+    Attributes:
+        warning: what the user should know, or empty. It names no trial, so that it is said once in a search.
     """
 
     def __init__(
@@ -114,6 +117,7 @@ class Activations:
         self.folder = context.cache.directory / self._key(config)
         self.source = f"{config.architecture} at freeze depth {config.freeze_depth}"
         self.warning = ""
+        self._failed = False
         self._views: dict[int | None, StoredView] = {}
         self._on_device: dict[int | None, Resident] = {}
 
@@ -147,17 +151,23 @@ class Activations:
             for kept in (self._views, self._on_device):
                 for old in kept.keys() - {view, None}:
                     del kept[old]
-        if self.plan is None or not self.plan.stored or self.warning:
+        if self.plan is None or not self.plan.stored or self._failed:
             return
         try:
             stored = self._open(view)
             if stored is None:
+                cache = self.context.cache
+                self.warning = (
+                    f"cache.budget ({cache.budget / 1e9:.3g} GB) or the disk of {cache.directory} has no room for some "
+                    "activations, which are computed live; raise it, or make room by `thaw cache --keep`"
+                )
                 return
             stored.fill(rows, lambda todo: self._bytes(self._live(todo, view)))
             self._views[view] = stored
         except OSError as error:
             self._views.clear()
-            self.warning = f"activations are not stored: {error.strerror or error} ({self.folder})"
+            self._failed = True
+            self.warning = f"activations are not stored: {error.strerror or error} ({self.context.cache.directory})"
             return
         self._on_device.pop(view, None)
         resident = RESIDENT.get((str(stored.path), self.device), stored, rows, self.dtype, self.device)

@@ -7,15 +7,20 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from tests.conftest import ROOT
-from tests.searches import small_config, trained
+from tests.searches import search_file, small_config, trained
 from thaw.search.prepare.preflight import prepare
+from thaw.search.sessions.tuner import run_search
+from thaw.search.settings.config import load_config
 from thaw.spaces import TrialConfig
 from thaw.trainables.activations import inputs as module
 from thaw.trainables.activations.budget import admit
@@ -157,6 +162,24 @@ def test_over_budget_later_views_are_computed_live(context: RunContext) -> None:
     assert rows(small, 5) == rows(without(context), 5)
     assert len(stored_files(context)) == 1
     assert sum(file.stat().st_size for file in context.cache.directory.glob("*/*")) < one_view
+
+
+def test_a_cache_too_small_for_a_view_is_said_once(tmp_path: Path, squares: Path, resnet18_file: Path) -> None:
+    """In a search, whatever depths its trials have; figures are those of a cache that is large enough."""
+    sections: dict[str, Any] = {
+        "weights": {"resnet18": str(resnet18_file)},
+        "space": {"freeze_depth": [4, 5], "dropout": [0.0, 0.4]},
+        "training": {"architecture": "resnet18", "epochs": 1},
+    }
+    said, maps = [], []
+    for budget in ("1kB", "1GB"):
+        console = Console(file=StringIO())
+        search_file(tmp_path, squares, tmp_path / "cache", **sections, name=budget)
+        config = load_config(tmp_path / "search.yaml", [f"cache.budget={budget}"])
+        run = run_search(config, console, backend="inline")
+        said.append(console.file.getvalue().count("warning: cache.budget (1e-06 GB) or the disk of"))
+        maps.append([record.values("val_map") for record in run.records.values()])
+    assert said == [1, 0] and maps[0] == maps[1] and len(maps[0]) == 4
 
 
 def test_unused_keys_go_first_and_used_ones_stay(tmp_path: Path) -> None:
