@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from thaw.spaces.csv_cells import guarded
 
 
 def csv_text(table: pd.DataFrame) -> str:
     """A table with its headings and without its index; no cell is run by a spreadsheet."""
-    return table.rename(columns=_guarded).map(_guarded).to_csv(index=False)
+    return table.apply(_guarded_column).rename(columns=_guarded).to_csv(index=False)
+
+
+def _guarded_column(column: pd.Series) -> pd.Series:
+    # Numbers stay packed: as objects they would be most of the memory that a search takes for its tables.
+    return column if is_numeric_dtype(column) else column.map(_guarded)
 
 
 def _guarded(cell: Any) -> Any:

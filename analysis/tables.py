@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -46,19 +47,13 @@ def trials_table(records: Collection[TrialRecord], objective: str) -> pd.DataFra
 
 def history_table(records: Collection[TrialRecord]) -> pd.DataFrame:
     """One row a trial and epoch: metrics, learning rate, gradient norm, and seconds by phase (``seconds_train`` …)."""
-    rows = [
-        {
-            "trial": record.number,
-            "epoch": epoch,
-            **row["metrics"],
-            "learning_rate": row["learning_rate"],
-            "gradient_norm": row["gradient_norm"],
-            **{f"seconds_{phase}": value for phase, value in row["seconds"].items()},
-        }
-        for record in records
-        for epoch, row in record.epochs.items()
-    ]
-    phases = [name for name in rows[0] if name.startswith("seconds_")] if rows else []
-    columns = ["trial", "epoch", *metric_columns(records), "learning_rate", "gradient_norm", *phases]
-    table = pd.DataFrame(rows, columns=columns)
-    return table.sort_values(["trial", "epoch"], ignore_index=True)
+    # Column by column: a dictionary a row would take several times the memory of the table.
+    rows = sorted(((r.number, epoch, row) for r in records for epoch, row in r.epochs.items()), key=lambda row: row[:2])
+    table: dict[str, list[Any]] = {"trial": [number for number, _, _ in rows], "epoch": [epoch for _, epoch, _ in rows]}
+    for column in metric_columns(records):
+        table[column] = [row["metrics"].get(column, math.nan) for _, _, row in rows]
+    for column in ("learning_rate", "gradient_norm"):
+        table[column] = [row.get(column, math.nan) for _, _, row in rows]
+    for phase in rows[0][2]["seconds"] if rows else ():
+        table[f"seconds_{phase}"] = [row["seconds"].get(phase, math.nan) for _, _, row in rows]
+    return pd.DataFrame(table)

@@ -36,6 +36,9 @@ from thaw.trainables.messages import Report
 LOST = ("ActorDiedError", "ActorUnavailableError", "RayActorError", "The actor", "OutOfMemoryError: Task was killed")
 """Marks in Ray's text of an error that a worker or its node was lost; anything else is an error of the trial's own."""
 
+KEPT = {"done"}
+"""Keys of a trial's result that Tune needs for its own bookkeeping."""
+
 IMPORT_ERROR = re.compile(r"\s*(ImportError|ModuleNotFoundError): ")
 
 
@@ -145,6 +148,13 @@ class StateCallback(Callback):
         if report.last:
             with self._driver.heeding_the_log():
                 self._driver.state.report(trial.config["trial"], report)
+        # What is left in it Tune keeps for each trial, with statistics of each number: 20 kB that nobody reads.
+        for name in result.keys() - KEPT:
+            del result[name]
+
+    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        for statistics in (trial.metric_analysis, trial.metric_n_steps):
+            statistics.clear()
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         number, lines = trial.config["trial"], _error_lines(trial)
