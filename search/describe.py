@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -42,19 +44,35 @@ def describe_architecture(name: str, freeze_depth: int, image_size: int, console
     share = (3 * every - 2 * frozen) / (3 * every) if every else 1.0
     console.print(f"A training step costs about {share:.0%} of one that trains everything.", highlight=False)
     if name not in FROM_SCRATCH:
-        console.print(storage_table([name], image_size, default("head_units"), torch.float32, "cpu"))
+        console.print(storage_table([name], image_size, default("head_units"), torch.float32))
 
 
-def storage_table(names: list[str], image_size: int, head_units: int, dtype: torch.dtype, device: str) -> Table:
-    """What the activation cache would keep of each architecture at each freeze depth, and why (not)."""
-    table = Table(title=f"Activations stored ({device}): where a step gets {MIN_GAIN:g} times faster or more")
+READ_FROM = {"cpu": "file", "cuda": "file", "resident": "GPU's memory"}
+"""Place of stored activations → what the table calls it."""
+
+
+def storage_table(
+    names: list[str],
+    image_size: int,
+    head_units: int,
+    dtype: torch.dtype,
+    place: Callable[[int], str] = lambda row_bytes: "cpu",
+) -> Table:
+    """What the activation cache would keep of each architecture at each freeze depth, and why (not).
+
+    Args:
+        place: bytes an image → a key of :data:`READ_FROM`.
+    """
+    table = Table(title=f"Activations stored: where a step gets {MIN_GAIN:g} times faster or more")
     table.title_justify = "left"
-    for column in ("architecture", "freeze depth", "kB an image", "times faster", "stored"):
-        table.add_column(column, justify="left" if column == "architecture" else "right", no_wrap=True)
+    for column in ("architecture", "freeze depth", "kB an image", "read from", "times faster", "stored"):
+        table.add_column(column, justify="left" if column in ("architecture", "read from") else "right", no_wrap=True)
     for name in names:
         cost = resolve(name, "none", image_size).cost
         for depth in range(1, STAGES + 1):
-            row = plan(cost, depth, head_units, dtype, device)
+            read_from = place(cost.size(depth) * dtype.itemsize)
+            row = plan(cost, depth, head_units, dtype, read_from)
             verdict = "yes" if row.stored else "no"
-            table.add_row(name, str(depth), f"{row.row_bytes / 1000:,.1f}", f"{row.gain:.2f}", verdict)
+            size, gain = f"{row.row_bytes / 1000:,.1f}", f"{row.gain:.2f}"
+            table.add_row(name, str(depth), size, READ_FROM[read_from], gain, verdict)
     return table

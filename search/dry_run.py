@@ -15,8 +15,9 @@ from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.prepare.stages import Stages
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import searched_once
-from thaw.trainables.activations.inputs import stored_type
+from thaw.trainables.activations.inputs import reading_place, stored_type
 from thaw.trainables.device import default_device
+from thaw.trainables.device_memory import limit_memory
 
 
 def dry_run(config: SearchConfig, console: Console) -> None:
@@ -42,6 +43,10 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     console.print(
         f"{search.trials} trials, {search.concurrency} at once, into {folder.path}", highlight=False, soft_wrap=True
     )
+    gpu = prepared.config.resources.gpu or 0
+    if default_device(gpu).type == "cuda":
+        # Measured and judged in this process, with no more than a trial has.
+        limit_memory(gpu)
     costs = measure_epochs(prepared.config, prepared.context)
     table = Table(title="Seconds of one epoch by freeze depth, measured on a few batches, nothing stored")
     table.title_justify = "left"
@@ -90,8 +95,15 @@ def _print_storage(prepared: Prepared, console: Console) -> None:
         return
     dtype = stored_type(context.precision_of(names[0]), context.cache.activations)
     units = max(int(value) for value in space.options("head_units"))
-    device = default_device(config.resources.gpu or 0)
-    console.print(storage_table(names, context.images.size, units, dtype, device.type))
+    gpu = config.resources.gpu or 0
+    device = default_device(gpu)
+
+    def place(row_bytes: int) -> str:
+        if gpu and device.type == "cpu":
+            return "cuda"  # of other nodes; how much room they have is not known here
+        return reading_place(row_bytes * len(context.labels), device)
+
+    console.print(storage_table(names, context.images.size, units, dtype, place))
 
 
 def _duration(seconds: float) -> str:

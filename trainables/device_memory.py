@@ -10,15 +10,20 @@ CONTEXT_BYTES = 0.6e9
 """What a process takes of a GPU before its first tensor: kernels and libraries."""
 
 
-def limit_memory(share: float) -> None:
-    """Keep this process to its share of the GPU, so that it cannot take its neighbours'.
+def usable_memory(share: float) -> float:
+    """Bytes that a process may take of the GPU for its tensors.
 
     Args:
-        share: in (0, 1]. A whole GPU is not limited.
+        share: of the GPU, in (0, 1].
     """
+    total = torch.cuda.mem_get_info()[1]
+    return max(share * total - CONTEXT_BYTES, share * total / 2)
+
+
+def limit_memory(share: float) -> None:
+    """Keep this process to its share of the GPU, so that it cannot take its neighbours'. A whole GPU is not limited."""
     if share < 1:
-        total = torch.cuda.mem_get_info()[1]
-        torch.cuda.set_per_process_memory_fraction(max(share - CONTEXT_BYTES / total, share / 2))
+        torch.cuda.set_per_process_memory_fraction(usable_memory(share) / torch.cuda.mem_get_info()[1])
 
 
 def memory_left(device: torch.device) -> float:

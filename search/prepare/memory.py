@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from thaw.search.prepare.measure import freeze_depths
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import ConfigError
-from thaw.trainables.device import default_device
+from thaw.trainables.device_memory import usable_memory
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.cost import Cost
 
@@ -42,23 +43,32 @@ def largest_trials(config: SearchConfig) -> dict[str, tuple[int, int, int]]:
 
 
 def check_memory(config: SearchConfig) -> None:
-    """Every trial of the space fits this machine's GPU, or its memory where there is none.
+    """Every trial of the space fits where it runs.
+
+    Args:
+        config: with its resources filled in.
 
     Raises:
         ConfigError: one does not, by an estimate that is too low rather than too high.
     """
-    there = _memory()
+    there, place, more = _memory(config.resources.gpu or 0)
     for name, (needed, depth, batch) in largest_trials(config).items():
         if needed > there:
             raise ConfigError(
                 f"a trial of {name} at freeze depth {depth} with batches of {batch} images takes {needed / 1e9:.1f} GB "
-                f"or more, this machine has {there / 1e9:.1f} GB; lower training.batch_size or data.image_size, or "
-                "raise freeze_depth",
+                f"or more, {place} has {there / 1e9:.1f} GB; lower training.batch_size or data.image_size, "
+                f"raise freeze_depth{more}",
                 "space.batch_size" if "batch_size" in config.space else "training.batch_size",
             )
 
 
-def _memory() -> int:
-    if default_device().type == "cuda":
-        return torch.cuda.get_device_properties(0).total_memory
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def _memory(gpu: float) -> tuple[float, str, str]:
+    """(bytes that a trial with this share of a GPU may take, of what, how to get more of it)."""
+    if not gpu:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), "this machine", ""
+    if not torch.cuda.is_available():
+        # Trials run on other nodes, whose GPUs this one does not see.
+        return math.inf, "", ""
+    if gpu == 1:
+        return usable_memory(gpu), "its GPU", ""
+    return usable_memory(gpu), f"its share of the GPU (resources.gpu: {gpu:g})", ", or give it a larger share"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 from torchvision import models
 
@@ -15,8 +18,9 @@ from tests.conftest import ROOT
 from tests.searches import small_config
 from thaw.search.describe import describe_architecture
 from thaw.search.describe_data import describe_data
-from thaw.search.dry_run import dry_run
+from thaw.search.dry_run import _print_storage, dry_run
 from thaw.search.prepare.data_set import data_facts, load_dataset
+from thaw.search.prepare.preflight import prepare
 from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
 from thaw.trainables.data.dataset import read_dataset
 from thaw.trainables.networks.backbone import resolve
@@ -126,3 +130,25 @@ def test_a_dry_run_says_what_a_search_would_cost_and_starts_nothing(tmp_path: Pa
         assert float(cells(text, name)[1]) >= 0
     assert "if every trial trains 2 epochs" in text and "stopped early" not in text, "the scheduler is none"
     assert set(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_judges_stored_activations_by_the_gpu_where_they_fit_there(
+    tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections: dict[str, Any] = {"training": {"architecture": "resnet18"}, "space": {"freeze_depth": [5]}}
+    weights = {"resnet18": str(resnet18_file)}
+    prepared = prepare(small_config(tmp_path, squares, cache, weights=weights, **sections))
+    found = []
+    for gpu, seen, room in ((0.0, "cpu", 1e9), (0.5, "cuda", 1e9), (0.5, "cuda", 1e5), (0.5, "cpu", 1e9)):
+        resources = prepared.config.resources.model_copy(update={"gpu": gpu})
+        there = replace(prepared, config=prepared.config.model_copy(update={"resources": resources}))
+        monkeypatch.setattr("thaw.search.dry_run.default_device", lambda gpu, seen=seen: torch.device(seen))
+        monkeypatch.setattr("thaw.trainables.activations.resident.memory_left", lambda device, room=room: room)
+        text = shown(lambda console, there=there: _print_storage(there, console))
+        _, depth, size, place, gain, stored = cells(text, "resnet18")
+        assert (depth, size) == ("1", "65.5")
+        found.append((place, float(gain), stored))
+    on_cpu, on_gpu, crowded, elsewhere = found
+    assert on_gpu[0] == "GPU's memory" and on_cpu[0] == crowded[0] == "file"
+    # A GPU computes so fast that a file is no gain, where a processor or its own memory may be.
+    assert on_gpu[1] > on_cpu[1] > crowded[1] and crowded == elsewhere and crowded[2] == "no"

@@ -86,6 +86,11 @@ def plan(cost: Cost, freeze_depth: int, head_units: int, dtype: torch.dtype, pla
     return Plan(cost.shape(freeze_depth), row_bytes, gain)
 
 
+def reading_place(size: int, device: torch.device) -> str:
+    """Where rows of a view of `size` bytes are read in this process: a key of `MACS_PER_BYTE`."""
+    return "resident" if has_room(size, device) else device.type
+
+
 class Activations:
     """Gives a trial its inputs, from the store where that pays and live elsewhere; the numbers are the same.
 
@@ -112,7 +117,7 @@ class Activations:
         self.plan = None
         if self.frozen and context.cache.activations != "off":
             size = backbone.cost.size(config.freeze_depth) * self.dtype.itemsize * len(context.labels)
-            place = "resident" if has_room(size, device) else device.type
+            place = reading_place(size, device)
             self.plan = plan(backbone.cost, config.freeze_depth, config.head_units, self.dtype, place)
         self.folder = context.cache.directory / self._key(config)
         self.source = f"{config.architecture} at freeze depth {config.freeze_depth}"
