@@ -100,6 +100,7 @@ class RunContext:
         cache: what is stored of the frozen part's output.
         metric: the objective's column, such as ``val_map``.
         single_label: whether every training image has exactly one label, so that accuracies are measured.
+        deterministic: whether a GPU, too, gives the same bits each time.
         checkpoints: where trials leave theirs, on a file system that all nodes share; None to write none.
         folds: of a confirmation, seed by seed.
         fold: the one that the trial at hand is on; None in a search.
@@ -118,6 +119,7 @@ class RunContext:
     cache: CacheOptions
     metric: str
     single_label: bool = False
+    deterministic: bool = False
     checkpoints: CheckpointFolder | None = None
     folds: tuple[tuple[Split, ...], ...] = ()
     fold: Fold | None = None

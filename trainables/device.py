@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import torch
@@ -48,8 +49,19 @@ def precisions(device: torch.device) -> list[str]:
     return ["fp32", "tf32", "bf16"] if tf32 else ["fp32", "bf16"]
 
 
-def compute_in(precision: str) -> None:
-    """Let all that follows in this process compute in a precision, but for bfloat16, which :func:`autocast` chooses."""
+def compute_in(precision: str, deterministic: bool = False) -> None:
+    """Let all that follows in this process compute in a precision, but for bfloat16, which :func:`autocast` chooses.
+
+    Args:
+        precision: a key of :data:`ARITHMETIC`.
+        deterministic: by kernels alone that give the same bits each time, as those of a processor do anyway; an
+            operation of a GPU for which there is none then raises RuntimeError.
+    """
+    if deterministic:
+        # Read when cuBLAS is used for the first time in a process.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if torch.are_deterministic_algorithms_enabled() != deterministic:
+        torch.use_deterministic_algorithms(deterministic)
     arithmetic = ARITHMETIC[precision]
     torch.backends.cudnn.allow_tf32 = arithmetic.tf32_convolutions
     torch.backends.cuda.matmul.allow_tf32 = arithmetic.tf32_products

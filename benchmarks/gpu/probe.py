@@ -300,16 +300,18 @@ def export_tolerance(probe: Probe) -> Figures:
 
 
 def repeats_itself(probe: Probe) -> Figures:
-    """Whether a trial gives the same figures twice, to the bit."""
+    """Whether a trial gives the same figures twice, to the bit, plain and with `deterministic: true`; its seconds."""
     ready, figures = probe.prepared(probe.name, "paper"), {}
     for depth in probe.depths:
-        one, other = ([row_of(training).metrics for _ in range(2)] for training in _twice(probe, ready, depth))
-        figures[f"depth {depth}"] = {"same": one == other, "val_loss": [one[-1]["val_loss"], other[-1]["val_loss"]]}
+        for deterministic in (False, True):
+            twice = [probe.training(ready, depth, deterministic=deterministic) for _ in range(2)]
+            one, other = ([row_of(training) for _ in range(2)] for training in twice)
+            figures[f"depth {depth}{', deterministic' if deterministic else ''}"] = {
+                "same": [row.metrics for row in one] == [row.metrics for row in other],
+                "val_loss": [rows[-1].metrics["val_loss"] for rows in (one, other)],
+                "train, seconds": other[-1].seconds["train"],
+            }
     return figures
-
-
-def _twice(probe: Probe, ready: Prepared, depth: int) -> tuple[Training, Training]:
-    return probe.training(ready, depth), probe.training(ready, depth)
 
 
 def rendering(probe: Probe) -> Figures:

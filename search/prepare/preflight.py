@@ -146,6 +146,7 @@ def prepare(
         cache=CacheOptions(config.cache.activations, cache_directory(config) / "activations", config.cache.budget),
         metric=config.search.metric,
         single_label=single_label,
+        deterministic=config.deterministic,
         networks=tuple(OWN[name] for name in weights if name in OWN),
     )
     if precision is None and config.precision == "auto":

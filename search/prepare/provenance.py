@@ -30,6 +30,7 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
         "hardware": _hardware(),
         "seed": prepared.config.search.seed,
         "precision": prepared.context.precision,
+        "deterministic": prepared.context.deterministic,
         "weights": prepared.weights,
         "data": {
             "fingerprint": prepared.fingerprint,

@@ -252,6 +252,11 @@ class SearchConfig(_Section):
         "the more exact one, as measured before the search; unless given, tf32 where trials take a GPU that has it, "
         "else fp32",
     )
+    deterministic: bool = Field(
+        False,
+        description="figures that repeat to the bit on a GPU of the same kind, too, as they do on a processor anyway: "
+        "slower, and a trial with an operation that a GPU cannot repeat fails and names it",
+    )
     threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a label counts as predicted")
     cache: CacheConfig = Field(CacheConfig(), description="stored activations")
     checkpoints: CheckpointsConfig = Field(CheckpointsConfig(), description="stored weights of the best trials")

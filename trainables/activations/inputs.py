@@ -142,6 +142,7 @@ class Activations:
             self.device.type,
             *_platform(self.device.type),
             *([] if self.device.type == "cpu" else astuple(ARITHMETIC[self.precision])),
+            *(["deterministic"] if self.device.type != "cpu" and self.context.deterministic else []),
         ]
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 

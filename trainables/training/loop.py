@@ -133,7 +133,7 @@ class Training:
         epoch = completed + 1
         view = completed if self.context.views is None else completed % self.context.views
         # Of the process, and the trial before may have had another.
-        compute_in(self.activations.precision)
+        compute_in(self.activations.precision, self.context.deterministic)
         started = time.perf_counter()
         self.activations.prepare(self.context.split.train, view)
         self.activations.prepare(self.context.split.validation, None)

@@ -5,6 +5,7 @@ What needs a GPU is marked so; the rest of the same tests runs on a processor.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -170,6 +171,28 @@ def test_a_precision_decides_what_torch_may_round(
     assert found == [(convolutions, products), (False, False)]
     keys = {training.activations.folder for training in trainings}
     assert len(keys) == len({precision, "fp32"}), "what is stored in one precision is not used in another"
+
+
+def test_a_deterministic_trial_repeats_to_the_bit(
+    context: RunContext, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it, from the prefix on; the next trial of the process computes as it likes again."""
+    exact = replace(live(context), deterministic=True)
+    first = metrics(exact, device, freeze_depth=3)
+    assert torch.are_deterministic_algorithms_enabled() and os.environ["CUBLAS_WORKSPACE_CONFIG"]
+    assert metrics(exact, device, freeze_depth=3) == first
+    other = metrics(live(context), device, freeze_depth=3)
+    assert not torch.are_deterministic_algorithms_enabled()
+    if device.type == "cpu":
+        assert other == first
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    for place, keys in (("cpu", 1), ("cuda", 2)):
+        found = set()
+        for way in (context, replace(context, deterministic=True)):
+            activations = start(way, device).activations
+            activations.device = torch.device(place)
+            found.add(activations._key(HEAD))
+        assert len(found) == keys, "a GPU's stored activations are those of one way to compute"
 
 
 def rounding() -> tuple[bool, bool]:
