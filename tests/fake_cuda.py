@@ -91,6 +91,9 @@ def fake_cuda(backbone: Backbone) -> Iterator[Calls]:
         mock.patch.object(resident, "memory_left", lambda device: FREE),
         mock.patch.object(Tensor, "__deepcopy__", lambda tensor, memo: tensor.detach().clone()),
         mock.patch.object(torch.cuda, "get_device_name", lambda: "fake"),
+        # Else autocast does nothing.
+        mock.patch("torch.cuda.amp.common.amp_definitely_not_available", lambda: False),
+        mock.patch.object(torch.cuda, "is_bf16_supported", lambda *_: True),
     ]
     caches = (freezing._folded, freezing._frozen, views._scale, inputs._platform, inputs._stored_view)
     try:

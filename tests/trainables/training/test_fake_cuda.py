@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.fake_cuda import CUDA, fake_cuda, gradients
 from tests.searches import small_config
@@ -23,6 +24,8 @@ from thaw.trainables.training.loop import Training
 LARGE, SMALL = 28, 12
 """Images a batch, for three and for seven steps; neither is more than passes the frozen part at a time."""
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
 
 @pytest.fixture
 def context(tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path) -> RunContext:
@@ -32,19 +35,22 @@ def context(tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("depth", "activations", "launches", "sent"),
+    ("depth", "activations", "precision", "launches", "sent"),
     [
         # A head trial: the batch is picked where the view lies, and nothing is sent.
-        pytest.param(5, "auto", 40, 0, id="stored"),
+        pytest.param(5, "auto", "fp32", 40, 0, id="stored"),
         # Pixels and the changes of the view go there with each batch.
-        pytest.param(5, "off", 130, 2, id="live"),
-        pytest.param(4, "auto", 140, 0, id="thawed"),
+        pytest.param(5, "off", "fp32", 130, 2, id="live"),
+        pytest.param(4, "auto", "fp32", 140, 0, id="thawed"),
+        # Beside these, what is trained is cast at each step. What is frozen was cast once.
+        pytest.param(5, "auto", "bf16", 40, 0, id="stored in bf16"),
+        pytest.param(4, "auto", "bf16", 140, 0, id="thawed in bf16"),
     ],
 )
 def test_a_step_waits_for_nothing_and_mixes_no_devices(
-    context: RunContext, depth: int, activations: str, launches: int, sent: int
+    context: RunContext, depth: int, activations: str, precision: str, launches: int, sent: int
 ) -> None:
-    context = replace(context, cache=replace(context.cache, activations=activations))
+    context = replace(context, precision=precision, cache=replace(context.cache, activations=activations))
     images, backbone = context.open_images(), resolve("resnet18", context.weights, context.images.size)
     trial = TrialConfig(architecture="resnet18", freeze_depth=depth, head_units=16, epochs=3, patience=0)
     counts = []
@@ -60,6 +66,8 @@ def test_a_step_waits_for_nothing_and_mixes_no_devices(
             counts.append([b - a for a, b in zip(before, after, strict=True)])
             assert set(training.activations._on_device) == ({0, None} if activations == "auto" else set())
             assert all(weight.device == CUDA for weight in training.trained)
+            frozen = {weight.dtype for weight in training.network.prefix.parameters()}
+            assert frozen == {training.activations.dtype} == {DTYPES[precision]}
             steps = training.steps
     looks, copies, operations = ([count[kind] for count in counts] for kind in range(3))
     more = steps - 3
