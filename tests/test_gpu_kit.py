@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from benchmarks.gpu import check, pack
 from benchmarks.gpu.check import PARTS, Setting, run_parts, unpack
+
+
+def needed(*names: str) -> set[str]:
+    """Packages and all that they need in turn, extras only where they are asked for."""
+    found: set[tuple[str, str]] = set()
+    left = [Requirement(name) for name in names]
+    while left:
+        one = left.pop()
+        key = canonicalize_name(one.name), str(sorted(one.extras))
+        if key in found:
+            continue
+        try:
+            inner = map(Requirement, distribution(one.name).requires or [])
+        except PackageNotFoundError:  # of another system
+            continue
+        found.add(key)
+        extras = ("", *one.extras)
+        left += [r for r in inner if not r.marker or any(r.marker.evaluate({"extra": extra}) for extra in extras)]
+    return {name for name, _ in found}
+
+
+def test_nothing_is_lacking_there() -> None:
+    lacking = needed("thaw-tune", "pytest-timeout") - needed(*pack.EXPECTED) - {*pack.PACKAGES, "thaw-tune"}
+    # Imported where a plot for a browser is drawn, and nowhere else.
+    assert lacking == {"plotly"}
 
 
 def test_photos_are_packed_with_their_labels_and_links_as_files(squares: Path, tmp_path: Path) -> None:

@@ -28,9 +28,15 @@ PACKAGES = (
     *("optuna", "alembic", "mako", "sqlalchemy", "greenlet", "colorlog"),
     *("pydantic", "pydantic-core", "annotated-types", "typing-inspection"),
     *("iterative-stratification", "rich", "pytest-timeout"),
+    *("attrs", "msgpack", "requests", "urllib3", "certifi", "charset-normalizer"),
 )
-"""What images for training on GPUs usually lack, with what these need in turn. torch for CUDA, torchvision, timm,
-pandas, scikit-learn, SciPy, matplotlib, tensorboard, typer, psutil and pytest are expected there."""
+"""What images for training on GPUs may lack, with what these need in turn."""
+
+EXPECTED = (
+    *("torch", "torchvision", "timm", "pandas", "pyarrow", "scikit-learn", "scipy", "matplotlib", "tensorboard"),
+    *("typer", "psutil", "pytest"),
+)
+"""What is expected there, torch for CUDA, with all that these need."""
 
 UNUSED = (
     *("ray/jars", "ray/dashboard/client", "ray/rllib", "ray/llm", "ray/serve", "ray/cpp"),
