@@ -51,6 +51,7 @@ def load_dataset(config: SearchConfig) -> Dataset:
             separator=data.separator,
             rows=data.rows,
             uncertain=data.uncertain,
+            encoding=data.encoding,
             reserved=frozenset(name for name in (split.column, split.group) if name),
         )
         written, classes = (Path(path) if path else None for path in (data.labels, data.classes))

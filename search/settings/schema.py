@@ -77,6 +77,12 @@ class DataConfig(_Section):
         description="file that names the labels and gives their order: JSON (`{id: name}`, `{name: id}` or a list), a "
         "table of ids and names, or a text file with a name a line",
     )
+    encoding: str = Field(
+        "auto",
+        description="encoding of label file and class names, by Python's name for it, such as `cp932` (Japanese) or "
+        "`gb18030` (Chinese); `auto` takes UTF-8, UTF-16 with its mark, and Windows-1252 where it reads well, which is "
+        "said",
+    )
     columns: ColumnsConfig = Field(ColumnsConfig(), description="which columns of a table of labels hold what")
     separator: str = Field(
         "auto",
@@ -124,6 +130,15 @@ class DataConfig(_Section):
         description="the value that is white in grey images of more than 8 bits, such as 4095, or [black, white], "
         "such as [-1000, 400]; without it, one scale for all is chosen from the data",
     )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        try:
+            "".encode("utf-8" if encoding == "auto" else encoding)
+        except (LookupError, ValueError):
+            raise ValueError("must be auto or an encoding that Python knows, such as utf-8, cp932 or gb18030") from None
+        return encoding
 
     @field_validator("white")
     @classmethod

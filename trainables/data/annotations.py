@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pandas as pd
+
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.label_files import Rows, bytes_of, json_of
 from thaw.trainables.data.reading import Source
+from thaw.trainables.data.split_lists import IMAGE_SETS, image_sets
+
+SET_COLUMN = "imageset"
+"""Column that says train, validation or test, where Pascal VOC's lists say so for every annotation."""
 
 
 def read_coco(source: Source) -> Rows:
@@ -22,7 +28,8 @@ def read_coco(source: Source) -> Rows:
     """
     labels = source.labels
     assert labels is not None
-    content = json_of(labels, "labels")
+    notes: list[str] = []
+    content = json_of(labels, "labels", source.reading.encoding, notes)
 
     def wrong(message: str) -> ConfigError:
         instead = 'or a list of objects such as {"file_name": "a.jpg", "label": "cat"}'
@@ -62,7 +69,7 @@ def read_coco(source: Source) -> Rows:
                 raise ConfigError(f"{labels}: {message}", key="labels")
         found[image].add(str(category))
     used = set().union(*found.values())
-    notes = _drop_empty(names, used, [entry.get("supercategory") for entry in content["categories"]])
+    notes += _drop_empty(names, used, [entry.get("supercategory") for entry in content["categories"]])
     unique(names.values(), "categories are named")
     sets = [frozenset(ids) for ids in found.values()]
     return Rows(list(files.values()), sets, classes=names, notes=tuple(notes))
@@ -91,7 +98,8 @@ def read_voc(source: Source) -> Rows:
     """A folder of Pascal VOC annotations, its own folders included: one XML file an image, with ``filename`` and
     ``object/name``.
 
-    A file name counts from the folder of its annotation, so that equal names in different folders stay apart.
+    A file name counts from the folder of its annotation, so that equal names in different folders stay apart. Lists in
+    `ImageSets/Main` become a column for ``data.split.column``.
     """
     labels = source.labels
     assert labels is not None
@@ -124,7 +132,16 @@ def read_voc(source: Source) -> Rows:
             f"{labels}: holds no annotation (.xml){others}; a folder of labels needs Pascal VOC files, one an image",
             key="labels",
         )
-    return Rows(files, sets, ignored=tuple(ignored))
+    parts, notes = image_sets(labels), []
+    columns = pd.DataFrame(index=range(len(files)))
+    if parts:
+        stems = [Path(file).stem for file in files]
+        unknown = sum(stem not in parts for stem in stems)
+        use = f"but says nothing of {unknown} images" if unknown else f"data.split.column: {SET_COLUMN} uses it"
+        notes.append(f"{IMAGE_SETS}/Main says which images train, validate and test; {use}")
+        if not unknown:
+            columns[SET_COLUMN] = [parts[stem] for stem in stems]
+    return Rows(files, sets, columns=columns, notes=tuple(notes), ignored=tuple(ignored))
 
 
 def _visible(folder: Path) -> list[Path]:

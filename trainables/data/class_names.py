@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.label_files import json_of, text_of
@@ -19,7 +20,7 @@ WHOLE = r"\d+(\.0)?"
 """Numbers as label files write them; pandas writes 1.0 where a value is missing."""
 
 
-def read_class_names(path: Path) -> ClassNames:
+def read_class_names(path: Path, encoding: str = "auto", notes: list[str] | None = None) -> ClassNames:
     """The labels that a file lists: JSON ``{id: name}``, ``{name: id}`` or ``[name, …]``, a table of ids and names with
     any header or none, or a text file with a name a line.
 
@@ -27,9 +28,9 @@ def read_class_names(path: Path) -> ClassNames:
         ConfigError: it lists nothing of this kind, or one id or name twice.
     """
     if path.suffix.lower() == ".json":
-        pairs, listed = _from_json(path)
+        pairs, listed = _from_json(json_of(path, "classes", encoding, notes), path)
     else:
-        pairs, listed = _from_text(path)
+        pairs, listed = _from_text(text_of(path, "classes", encoding, notes), path)
     for position, what in ((0, "id"), (1, "name")):
         seen = Counter(pair[position] for pair in pairs)
         twice = next((word for word, times in seen.items() if times > 1), None)
@@ -68,8 +69,7 @@ class ClassNames:
         return {str(place): name for place, name in enumerate(self.names.values(), first)}
 
 
-def _from_json(path: Path) -> tuple[list[tuple[str, str]], bool]:
-    content = json_of(path, "classes")
+def _from_json(content: Any, path: Path) -> tuple[list[tuple[str, str]], bool]:
     if isinstance(content, list) and content and all(isinstance(one, dict) for one in content):
         if not all({"id", "name"} <= one.keys() for one in content):
             raise ConfigError(f"{path}: every class needs an id and a name", key="classes")
@@ -93,8 +93,7 @@ def _whole(value: object) -> bool:
     return not isinstance(value, bool) and bool(re.fullmatch(r"-?\d+", str(value)))
 
 
-def _from_text(path: Path) -> tuple[list[tuple[str, str]], bool]:
-    text = text_of(path, "classes")
+def _from_text(text: str, path: Path) -> tuple[list[tuple[str, str]], bool]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise ConfigError(f"{path}: holds no names; write one a line", key="classes")

@@ -13,6 +13,7 @@ from thaw.trainables.data.label_files import Rows, looks_like_image, text_of
 from thaw.trainables.data.one_hot import binary_sets, first_names, is_binary, label_columns
 from thaw.trainables.data.parts import parts_of, speaks_of_split
 from thaw.trainables.data.reading import Source
+from thaw.trainables.data.split_lists import check_no_split, split_beside
 from thaw.trainables.data.tables import (
     FILE_HEADINGS,
     LABEL_HEADINGS,
@@ -34,19 +35,25 @@ def read_csv(source: Source) -> Rows:
     columns are those it lists.
     """
     assert source.labels is not None
-    return rows_of(read_table(source.labels, "labels", _is_file(source), source.reading.named), source)
+    reading = source.reading
+    return rows_of(read_table(source.labels, "labels", _is_file(source), reading.named, reading.encoding), source)
 
 
 def read_paper(source: Source) -> Rows:
     """The label file of Yue et al. (2019): no header, ``0.jpg<TAB>13,18``."""
     path = source.labels
     assert path is not None
-    rows, notes = split_rows(text_of(path, "labels"), path, "labels", separators="\t")
+    notes: list[str] = []
+    text = text_of(path, "labels", source.reading.encoding, notes)
+    rows, said = split_rows(text, path, "labels", separators="\t")
+    notes += said
     if len(rows[0]) != 2:
         raise ConfigError(f"{path}: needs two columns by tab, got {len(rows[0])}; try format: csv", key="labels")
     cells = [row[1] for row in rows]
+    check_no_split(path, "labels", cells, [row[0] for row in rows], headed=False)
     separator = "," if source.reading.separator == "auto" and any("," in cell for cell in cells) else "auto"
-    return Rows([row[0].strip() for row in rows], label_sets("labels", cells, source.known, separator, notes))
+    sets = label_sets("labels", cells, source.known, separator, notes)
+    return Rows([row[0].strip() for row in rows], sets, notes=tuple(notes))
 
 
 def rows_of(table: Table, source: Source) -> Rows:
@@ -58,7 +65,8 @@ def rows_of(table: Table, source: Source) -> Rows:
     path = source.place
     roles = _roles(table, source)
     _check_present(table, roles, source)
-    notes = [*table.notes, *roles.notes]
+    beside = None if source.labels is None or source.reading.reserved else split_beside(source.labels)
+    notes = [*table.notes, *roles.notes, *([beside] if beside else [])]
     files = [cell.strip() for cell in table.columns[roles.image]]
     rejected: tuple[tuple[str, str], ...] = ()
     classes = None
@@ -124,7 +132,8 @@ def _roles(table: Table, source: Source) -> _Roles:
         return _Roles(image, reading.labels, binary, notes)
     free = [name for name in others if name not in reading.reserved]
     for name in free:
-        if speaks_of_split(name) and parts_of(name, map(str.strip, set(table.columns[name]))) is not None:
+        parts = parts_of(name, map(str.strip, set(table.columns[name])))
+        if parts is not None and len(free) > 1 and (speaks_of_split(name) or len(set(parts.values())) > 1):
             notes.append(f"column {name!r} looks like a split and is not used; set data.split.column: {name} to use it")
     free = [name for name in free if not speaks_of_split(name)]
     if not table.headed and len(others) > 1:
@@ -140,9 +149,16 @@ def _roles(table: Table, source: Source) -> _Roles:
         if table.headed:
             notes.append(f"labels are in column {one!r}")
     if one is not None:
+        check_no_split(source.place, one, table.columns[one], table.columns[image], table.headed)
         return _Roles(image, (one,), False, notes)
     listed = [name for name in free if name in source.known]
     binary_columns = listed or label_columns([name for name in free if is_binary(table.columns[name])], table, notes)
+    if not binary_columns and others and all(map(speaks_of_split, others)):
+        raise ConfigError(
+            f"{source.place}: says a split ({', '.join(others)}) and no labels; name the label file, and put "
+            "the split into a column of it for data.split.column",
+            key="labels",
+        )
     if not binary_columns:
         raise ConfigError(
             f"{source.place}: no column of labels among {', '.join(names)}; name it labels, or under "

@@ -168,8 +168,10 @@ def read_dataset(
         raise ConfigError(f"unknown format {format!r}{did_you_mean(format, ['auto', *READERS])}", key="format")
     if labels is None and format not in ("auto", *FROM_IMAGES):
         raise ConfigError(f"format {format} needs a label file; add data.labels", key="labels")
-    listed = None if classes is None else read_class_names(classes)
-    source = Source(images, labels, listed.known if listed else frozenset(), reading or Reading())
+    reading = reading or Reading()
+    notes: list[str] = []
+    listed = None if classes is None else read_class_names(classes, reading.encoding, notes)
+    source = Source(images, labels, listed.known if listed else frozenset(), reading)
     if format == "auto":
         format = detect_format(source)
     rows = READERS[format](source)
@@ -177,7 +179,7 @@ def read_dataset(
     if not rows.files:
         holds = "holds no rows" if labels else "holds no image in the folder of a label"
         raise ConfigError(f"{place}; {holds}; give one or more for every image".replace("; ", ": ", 1), key=key)
-    notes = list(rows.notes)
+    notes += rows.notes
     ids, names = _named(rows, listed, classes or labels, notes)
     meant, said = match_names(rows.files, source.files, source.base, place)
     notes += said

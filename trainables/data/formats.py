@@ -40,7 +40,7 @@ def detect_format(source: Source) -> str:
         return "voc"
     if bytes_of(labels, "labels")[:4] == PARQUET:
         return "csv"
-    text = text_of(labels, "labels").strip()
+    text = text_of(labels, "labels", source.reading.encoding).strip()
     if text.startswith("<"):
         raise ConfigError(
             f"{labels}: is XML; only a folder of Pascal VOC files, one an image, is read; export the labels as CSV or "

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
-import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +12,13 @@ from typing import Any
 import pandas as pd
 
 from thaw.spaces.errors import ConfigError
+from thaw.trainables.data.encodings import Unreadable, decode_text
 
 IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
     *(".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
 )
 """How names of image files end, in lower case."""
-
-CONTROLS = re.compile(r"[\x80-\x84\x86-\x9f]")
-"""Signs that no text holds, but text in another encoding than it is read in; all but the line break NEL."""
 
 
 @dataclass(frozen=True)
@@ -60,43 +56,33 @@ def bytes_of(path: Path, key: str) -> bytes:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path", key=key) from error
 
 
-def text_of(path: Path, key: str) -> str:
-    """A text file, see :func:`decoded`."""
-    text = decoded(bytes_of(path, key))
+def text_of(path: Path, key: str, encoding: str = "auto", notes: list[str] | None = None) -> str:
+    """A text file, see :func:`thaw.trainables.data.encodings.decode_text`.
+
+    Args:
+        key: of the search file, for errors.
+        encoding: ``auto``, or a name that Python knows.
+        notes: which encoding was guessed is added.
+
+    Raises:
+        ConfigError: it is no text file, or in another encoding.
+    """
+    try:
+        text, guess = decode_text(bytes_of(path, key), encoding)
+    except Unreadable as error:
+        raise ConfigError(f"{path}: {error}", key=key) from None
     if "\0" in text:
         raise ConfigError(f"{path}: is not a text file, it holds zero bytes; choose another", key=key)
-    if CONTROLS.search(text):
-        raise ConfigError(
-            f"{path}: is neither UTF-8 nor Windows-1252 (western European); save it as UTF-8, or choose a text file",
-            key=key,
-        )
+    if guess and notes is not None:
+        notes.append(f"{path.name} {guess}")
     # Files that were joined hold one at each joint.
     return text.replace("\n\ufeff", "\n")
 
 
-def decoded(raw: bytes) -> str:
-    """UTF-8, with or without byte order mark, UTF-16 with one, or else Windows-1252 or Latin-1."""
-    marked = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    for encoding in ("utf-16" if marked else "utf-8-sig", "cp1252"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return raw.decode("latin-1")
-
-
-def is_unicode(raw: bytes) -> bool:
-    """Whether :func:`decoded` need not guess."""
+def json_of(path: Path, key: str, encoding: str = "auto", notes: list[str] | None = None) -> Any:
+    """The content of a JSON file; arguments as for :func:`text_of`."""
     try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return True
-
-
-def json_of(path: Path, key: str) -> Any:
-    try:
-        return json.loads(text_of(path, key))
+        return json.loads(text_of(path, key, encoding, notes))
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not JSON ({error}); repair it or choose another file", key=key) from error
 

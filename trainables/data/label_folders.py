@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,9 +11,17 @@ import pandas as pd
 
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.csv_labels import read_csv
-from thaw.trainables.data.label_files import Rows, bytes_of, decoded, looks_like_image
+from thaw.trainables.data.encodings import Unreadable, decode_text
+from thaw.trainables.data.label_files import Rows, bytes_of, looks_like_image
 from thaw.trainables.data.own_results import holds_own_results
-from thaw.trainables.data.parts import PART_WORDS, part_of, parts_of_folders
+from thaw.trainables.data.parts import (
+    PART_WORDS,
+    called_split,
+    part_of,
+    part_within,
+    parts_of_folders,
+    without_part,
+)
 from thaw.trainables.data.reading import Source
 
 NO_IMAGES = (
@@ -95,12 +104,16 @@ def read_folders(source: Source) -> Rows:
     tops = [name for name in root.folders if not walk.leaves_out(name)]
     named = parts_of_folders(tops)
     split = bool(named) and (len(named) == len(tops) or len(set(named.values())) > 1)
-    if split and not any(_Folder(images / name).folders for name in named):
+    labels: list[tuple[str, str, int | None]] = [(name, name, None) for name in tops]
+    if len(named) == 1 == len(tops) and not _Folder(images / tops[0]).folders:
         split = False
     if not split:
-        _check_no_part(images, tops, named)
-    labels: list[tuple[str, str, int | None]] = [(name, name, None) for name in tops]
-    if split:
+        _check_labels(images, tops)
+        _check_no_part(images, tops, named, walk.notes)
+        labels = _parts_within_labels(images, tops, walk.notes) or labels
+    elif not any(_Folder(images / name).folders for name in named):
+        raise _no_labels_within(images, named)
+    else:
         labels = []
         for name in tops:
             if name in named:
@@ -110,33 +123,85 @@ def read_folders(source: Source) -> Rows:
                 walk.rejected.append((name, f"folder beside {' and '.join(sorted(named))}"))
         words = ", ".join(f"{name} ({PART_WORDS[part]})" for name, part in named.items())
         walk.notes.append(f"the folders {words} are the split")
-    names = {label for _, label, _ in labels}
-    if len(names) > 1 and all(name.lower() in NO_LABELS for name in names):
+    _check_labels(images, {label for _, label, _ in labels})
+    for folder, label, part in labels:
+        walk.add_label(folder, walk.name_of(label), part, root.identity)
+    return walk.rows()
+
+
+LABEL_WORDS = ("train", "training", "valid", "dev", "development", "devel", "eval")
+"""Words for parts that may as well be labels (a train beside a bus, valid beside invalid)."""
+
+
+def _check_labels(images: Path, names: Collection[str]) -> None:
+    """Raises a ConfigError where folders are those of a data set (images, masks) or numbered folds, and no labels."""
+    if len(names) > 1 and all(without_part(name) in (*NO_LABELS, "") for name in names):
         raise ConfigError(
             f"{images}: the folders {', '.join(sorted(names))} are no labels; give each label a folder of its own, or "
             "name the folder of images by data.images and a label file by data.labels",
             key="images",
         )
-    for folder, label, part in labels:
-        walk.add_label(folder, decoded(os.fsencode(label)), part, root.identity)
-    return walk.rows()
+    if len(names) > 1 and all(called_split(name) for name in names):
+        raise ConfigError(
+            f"{images}: the folders {', '.join(sorted(names))} are called like folds of a split and no labels; put the "
+            "images of a label into one folder, or name a label file by data.labels, with a column for "
+            "data.split.column or data.split.group",
+            key="images",
+        )
 
 
-def _check_no_part(images: Path, tops: list[str], named: dict[str, int]) -> None:
-    """A folder that is called train and holds folders alone is hardly a label beside others.
+def _no_labels_within(images: Path, parts: Iterable[str]) -> ConfigError:
+    return ConfigError(
+        f"{images}: {', '.join(parts)} are parts of a split and hold no folder for each label; put one for "
+        "each label into each of them, or name a label file by data.labels",
+        key="images",
+    )
+
+
+def _check_no_part(images: Path, tops: list[str], named: dict[str, int], notes: list[str]) -> None:
+    """A folder that is called like a part is hardly a label beside others.
 
     Raises:
         ConfigError: naming it.
     """
     for name in named:
         inside = _Folder(images / name)
+        other = next((top for top in tops if top not in named), None)
+        if other is None:
+            continue
         if len(inside.folders) > 1 and not inside.files:
-            other = next(top for top in tops if top not in named)
             raise ConfigError(
                 f"{images}: {name} holds only folders, like one part of a split, but {other} beside it is not a part; "
                 "move or rename one of them",
                 key="images",
             )
+        if name.casefold() not in LABEL_WORDS:
+            raise ConfigError(
+                f"{images}: {name} is called like a part of a split, and {other} beside it like a label; move it "
+                "elsewhere, or put the labels into a folder for each part",
+                key="images",
+            )
+        notes.append(f"the folder {name} is read as a label")
+    within = {name: part_within(name) for name in tops}
+    if len(tops) > 1 and None not in within.values():
+        if len(set(within.values())) > 1:
+            raise _no_labels_within(images, tops)
+        notes.append(f"the names of all folders speak of one part of a split; they are read as labels ({tops[0]}, …)")
+
+
+def _parts_within_labels(images: Path, tops: list[str], notes: list[str]) -> list[tuple[str, str, int | None]]:
+    """Folders (folder, label, part) where each label holds folders for train, validation or test and nothing else."""
+    found: list[tuple[str, str, int | None]] = []
+    for label in tops:
+        inside = _Folder(images / label)
+        parts = [(name, part_of(name)) for name in inside.folders]
+        if inside.files or not parts or any(part is None for _, part in parts):
+            return []
+        found += [(f"{label}/{name}", label, part) for name, part in parts]
+    if len({part for _, _, part in found}) < 2:
+        return []
+    notes.append(f"the folders within the labels are the split ({found[0][0]}, …)")
+    return found
 
 
 @dataclass
@@ -149,6 +214,16 @@ class _Walk:
     ignored: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     empty: dict[str, str] = field(default_factory=dict)
+
+    def name_of(self, folder: str) -> str:
+        """The label of a folder, whose name may be in another encoding than the system's."""
+        try:
+            label, guess = decode_text(os.fsencode(folder), self.source.reading.encoding)
+        except Unreadable as error:
+            raise ConfigError(f"{self.source.images}: the name of folder {folder!r} {error}", key="images") from None
+        if guess:
+            self.notes.append(f"the name of folder {folder!r} {guess}")
+        return label
 
     def leaves_out(self, name: str) -> bool:
         """Whether Thaw wrote this folder, or it is a system's own (``__MACOSX``) and holds no image."""

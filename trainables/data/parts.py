@@ -12,7 +12,7 @@ PART_WORDS = ("train", "validation", "test")
 """Part → its word."""
 
 PART_NAMES = {
-    **dict.fromkeys(("train", "training", "trn"), TRAIN),
+    **dict.fromkeys(("train", "training", "trn", "trainval"), TRAIN),
     **dict.fromkeys(("validation", "valid", "val", "dev", "devel", "development", "eval"), VALIDATION),
     **dict.fromkeys(("test", "testing", "tst", "holdout", "heldout"), TEST),
 }
@@ -32,6 +32,23 @@ def part_of(name: str) -> int | None:
     return PART_NAMES.get(word, PART_NAMES.get(re.sub(r"(set|split|data|images|imgs|img)$", "", word)))
 
 
+def words_of(name: str) -> list[str]:
+    """The words of a name in lower case: ``trainA`` → train, a; ``val2017`` → val, 2017."""
+    apart = re.sub(r"([a-z])([A-Z])", r"\1_\2", name)
+    return re.findall(r"[^\W\d_]+|\d+", apart.casefold())
+
+
+def part_within(name: str) -> int | None:
+    """The part that one word of a name speaks of: ``train_cats`` → train; None for no such word, or several."""
+    named = [PART_NAMES[word] for word in words_of(name) if word in PART_NAMES]
+    return named[0] if len(named) == 1 else None
+
+
+def without_part(name: str) -> str:
+    """A name without its words for parts, in lower case: ``train_images`` → images."""
+    return "_".join(word for word in words_of(name) if word not in PART_NAMES)
+
+
 def parts_of_folders(names: Iterable[str]) -> dict[str, int]:
     """Folder → part, for those that their names make a part: alone, or beside others that differ in that word only.
 
@@ -39,14 +56,13 @@ def parts_of_folders(names: Iterable[str]) -> dict[str, int]:
         >>> parts_of_folders(["seg_train", "seg_test", "notes"])
         {'seg_train': 0, 'seg_test': 2}
     """
-    families: dict[tuple[str, ...], dict[str, int]] = defaultdict(dict)
+    families: dict[str, dict[str, int]] = defaultdict(dict)
     found = {}
     for name in names:
         if (part := part_of(name)) is not None:
             found[name] = part
-        words = re.findall(r"[^\W\d_]+|\d+", name.casefold())
-        if len(named := [PART_NAMES[word] for word in words if word in PART_NAMES]) == 1:
-            families[tuple(word for word in words if word not in PART_NAMES)][name] = named[0]
+        if (part := part_within(name)) is not None:
+            families[without_part(name)][name] = part
     for family in families.values():
         if len(set(family.values())) > 1:
             found |= family
@@ -67,8 +83,12 @@ _BESIDE = ("is", "in", "img", "image", "images", "set", "split", "data", "flag",
 
 def speaks_of_split(heading: str) -> bool:
     """Whether a column is about a split by its heading."""
-    words = re.findall(r"[a-z]+", heading.casefold())
-    return flagged_part(heading) is not None or any(word in SPLIT_WORDS for word in words)
+    return flagged_part(heading) is not None or called_split(heading)
+
+
+def called_split(name: str) -> bool:
+    """Whether a name says that something is a split, whatever its parts."""
+    return any(word in SPLIT_WORDS for word in words_of(name))
 
 
 def parts_of(heading: str, cells: Iterable[str]) -> dict[str, int] | None:

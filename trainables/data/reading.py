@@ -35,6 +35,7 @@ class Reading:
         separator: a key of `SEPARATORS`, or the sign between the labels of a cell.
         rows: a key of `REPEATED_ROWS`.
         uncertain: a key of `UNCERTAIN`.
+        encoding: of label file and class names: ``auto``, or a name that Python knows.
         reserved: columns that mean something else (split, group), so they are never labels.
     """
 
@@ -43,6 +44,7 @@ class Reading:
     separator: str = "auto"
     rows: str = "unique"
     uncertain: str = "negative"
+    encoding: str = "auto"
     reserved: frozenset[str] = frozenset()
 
     @property

@@ -16,7 +16,7 @@ from typing import Any
 
 from thaw.spaces.csv_cells import unguarded
 from thaw.spaces.errors import ConfigError
-from thaw.trainables.data.label_files import IMAGE_SUFFIXES, bytes_of, is_unicode, looks_like_image, text_of
+from thaw.trainables.data.label_files import IMAGE_SUFFIXES, bytes_of, looks_like_image, text_of
 
 LOOKED_AT = 50
 """Rows, evenly spread, whose cells show whether a column holds file names."""
@@ -53,7 +53,11 @@ def spread(values: Sequence[Any], count: int = LOOKED_AT) -> Sequence[Any]:
 
 
 def read_table(
-    path: Path, key: str, is_file: Callable[[str], bool] = looks_like_image, named: frozenset[str] = frozenset()
+    path: Path,
+    key: str,
+    is_file: Callable[[str], bool] = looks_like_image,
+    named: frozenset[str] = frozenset(),
+    encoding: str = "auto",
 ) -> Table:
     """The table in a file.
 
@@ -61,6 +65,7 @@ def read_table(
         key: of the search file, for errors.
         is_file: whether a cell names an image; tells headings from data.
         named: headings that the search file names, so that a first row with one of them is a header.
+        encoding: as for :func:`~thaw.trainables.data.label_files.text_of`.
 
     Raises:
         ConfigError: it holds no table.
@@ -68,8 +73,8 @@ def read_table(
     raw = bytes_of(path, key)
     if raw[:4] == PARQUET:
         return _parquet(path, key)
-    text = text_of(path, key)
-    guessed = [] if is_unicode(raw) else ["the label file is not UTF-8; it is read as Windows-1252 (western European)"]
+    guessed: list[str] = []
+    text = text_of(path, key, encoding, guessed)
     if re.match(r"\s*\{.*\}\s*(\n|$)", text) or re.match(r"\s*\[\s*\{", text):
         return _json_records(text, path, key)
     rows, notes = split_rows(text, path, key)

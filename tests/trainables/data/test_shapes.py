@@ -582,7 +582,7 @@ def test_label_folders_that_differ_in_case_are_said(tmp_path: Path) -> None:
     ("encoding", "text", "outcome"),
     [
         ("cp1252", "f,label\na.jpg,Hündin\nb.jpg,“Rüde” – alt\n", {"Hündin": 1, "“Rüde” – alt": 1}),
-        ("shift-jis", "f,label\na.jpg,犬、\nb.jpg,猫、\n", "is neither UTF-8 nor Windows-1252"),
+        ("shift-jis", "f,label\na.jpg,犬、\nb.jpg,猫、\n", "is neither UTF-8 nor, as it seems, Windows-1252"),
         ("utf-16-le", "f,label\na.jpg,1\nb.jpg,2\n", "it holds zero bytes"),
     ],
 )
