@@ -1,6 +1,7 @@
 """Time and memory of `thaw data` on a label file with many rows and labels.
 
     python -m benchmarks.data --images 1000000 --labels 1000
+    python -m benchmarks.data --images 100000 --labels 1000 --one-hot
 
 The images are empty files in folders of 10,000: `thaw data` looks for them by name and opens none that is called like
 an image, but for a sample of 256 or fewer.
@@ -20,10 +21,11 @@ from pathlib import Path
 import yaml
 
 
-def write_data(folder: Path, images: int, labels: int) -> Path:
+def write_data(folder: Path, images: int, labels: int, one_hot: bool) -> Path:
     """A search file with its label file, one to three labels an image, and empty image files."""
     generator = random.Random(0)
-    lines = ["filename,labels"]
+    names = [f"label {label}" for label in range(labels)]
+    lines = ["filename," + (",".join(names) if one_hot else "labels")]
     for number in range(images):
         name = f"{number // 10_000:03d}/{number:07d}.jpg"
         file = folder / "images" / name
@@ -31,7 +33,13 @@ def write_data(folder: Path, images: int, labels: int) -> Path:
             file.parent.mkdir(parents=True)
         file.touch()
         chosen = generator.sample(range(labels), generator.choice((1, 1, 2, 3)))
-        lines.append(f"{name},{'|'.join(f'label {label}' for label in chosen)}")
+        cells = "|".join(names[label] for label in chosen)
+        if one_hot:
+            flags = ["0"] * labels
+            for label in chosen:
+                flags[label] = "1"
+            cells = ",".join(flags)
+        lines.append(f"{name},{cells}")
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
     search = {
         "name": "many",
@@ -49,9 +57,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--labels", type=int, default=1_000)
+    parser.add_argument("--one-hot", action="store_true", help="a column of 0 and 1 for each label")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        file = write_data(Path(name), options.images, options.labels)
+        file = write_data(Path(name), options.images, options.labels, options.one_hot)
         started = time.perf_counter()
         subprocess.run(
             [sys.executable, "-m", "thaw", "data", str(file), "--json"], check=True, stdout=subprocess.DEVNULL

@@ -9,6 +9,7 @@ import pandas as pd
 
 from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.trainables.data.cells import BINARY, CellError, label_sets
+from thaw.trainables.data.columns import different
 from thaw.trainables.data.label_files import Rows, looks_like_image, text_of
 from thaw.trainables.data.one_hot import binary_sets, first_names, is_binary, label_columns
 from thaw.trainables.data.parts import parts_of, speaks_of_split
@@ -78,7 +79,9 @@ def rows_of(table: Table, source: Source) -> Rows:
             if dropped:
                 kept = [row for row in range(len(files)) if row not in dropped]
                 files, sets = [files[row] for row in kept], [sets[row] for row in kept]
-                table.columns = {name: [cells[row] for row in kept] for name, cells in table.columns.items()}
+                table.columns = {
+                    name: [cells[row] for row in kept] for name, cells in table.columns.items() if name not in columns
+                }
             classes = None if source.known else {name: name for name in roles.labels}
         else:
             each = [
@@ -132,7 +135,7 @@ def _roles(table: Table, source: Source) -> _Roles:
         return _Roles(image, reading.labels, binary, notes)
     free = [name for name in others if name not in reading.reserved]
     for name in free:
-        parts = parts_of(name, map(str.strip, set(table.columns[name])))
+        parts = parts_of(name, map(str.strip, different(table.columns[name])))
         if parts is not None and len(free) > 1 and (speaks_of_split(name) or len(set(parts.values())) > 1):
             notes.append(f"column {name!r} looks like a split and is not used; set data.split.column: {name} to use it")
     free = [name for name in free if not speaks_of_split(name)]

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from thaw.trainables.data.cells import BINARY, MISSING, UNCERTAIN, CellError
+from thaw.trainables.data.columns import different, values_of
 from thaw.trainables.data.tables import Table
 
 ENOUGH = 10
 """Rows from which on it is no accident that some columns hold exactly one 1 a row."""
 
 
-def is_binary(cells: Iterable[str]) -> bool:
+def is_binary(cells: Sequence[str]) -> bool:
     """Whether a column says yes and no, with blanks and -1 where it says neither."""
-    different = {cell.strip() for cell in set(cells)} - MISSING
-    return bool(different) and all(cell.lower() in BINARY for cell in different)
+    said = {cell.strip() for cell in different(cells)} - MISSING
+    return bool(said) and all(cell.lower() in BINARY for cell in said)
 
 
 def label_columns(columns: list[str], table: Table, notes: list[str]) -> list[str]:
@@ -43,8 +44,8 @@ def _one_each(columns: list[str], table: Table) -> list[str] | None:
     yes = {cell for cell, value in BINARY.items() if value == 1}
     ones = np.empty((len(columns), len(table)), bool)
     for number, name in enumerate(columns):
-        said = {cell: cell.strip().lower() in yes for cell in set(table.columns[name])}
-        ones[number] = [said[cell] for cell in table.columns[name]]
+        cells = table.columns[name]
+        ones[number] = values_of(cells, {cell: cell.strip().lower() in yes for cell in different(cells)})
     totals = np.concatenate([[0], np.cumsum(ones.sum(axis=1))])
     for size in range(len(columns), len(columns) // 2, -1):
         # As many 1 as rows, before row by row is asked.
@@ -55,7 +56,7 @@ def _one_each(columns: list[str], table: Table) -> list[str] | None:
 
 
 def binary_sets(
-    columns: dict[str, list[str]], uncertain: str, line: Callable[[int], int], notes: list[str]
+    columns: Mapping[str, Sequence[str]], uncertain: str, line: Callable[[int], int], notes: list[str]
 ) -> tuple[list[frozenset[str]], dict[int, str]]:
     """The labels of each row of a table with a column of yes and no for each label.
 
@@ -73,7 +74,7 @@ def binary_sets(
     Raises:
         CellError: a cell says something else.
     """
-    words = {name: {cell: cell.strip().lower() for cell in set(cells)} for name, cells in columns.items()}
+    words = {name: {cell: cell.strip().lower() for cell in different(cells)} for name, cells in columns.items()}
     seen = {word for found in words.values() for word in found.values()}
     blank = seen & {word.lower() for word in MISSING}
     values = {BINARY.get(word) for word in seen - blank}
@@ -81,7 +82,10 @@ def binary_sets(
     if signed:
         notes.append("1 and -1 are read as yes and no")
     elif UNCERTAIN in values:
-        count = sum(BINARY.get(words[name][cell]) == UNCERTAIN for name, cells in columns.items() for cell in cells)
+        count = 0
+        for name, cells in columns.items():
+            unsure = {cell: BINARY.get(word) == UNCERTAIN for cell, word in words[name].items()}
+            count += int(values_of(cells, unsure).sum()) if any(unsure.values()) else 0
         meaning = {"negative": "absent", "positive": "present", "drop": "a reason to leave the image out"}[uncertain]
         notes.append(f"{count} cells are -1, uncertain: read as {meaning} (data.uncertain)")
     if blank:
@@ -95,11 +99,13 @@ def binary_sets(
             if value is None:
                 raise CellError(f"column {name!r} must be 0 or 1, got {cell!r} in row {line(cells.index(cell))}")
             said[cell] = 0 if value == UNCERTAIN and (signed or uncertain == "negative") else value
-        for row, cell in enumerate(cells):
-            if said[cell] == UNCERTAIN and uncertain == "drop":
+        present = values_of(cells, said)
+        if uncertain == "drop":
+            for row in np.flatnonzero(present == UNCERTAIN).tolist():
                 dropped.setdefault(row, name)
-            elif said[cell]:
-                sets[row].append(name)
+            present[present == UNCERTAIN] = 0
+        for row in np.flatnonzero(present).tolist():
+            sets[row].append(name)
     shared: dict[frozenset[str], frozenset[str]] = {}
     return [shared.setdefault(one, one) for one in map(frozenset, sets)], dropped
 

@@ -14,12 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from thaw.spaces.csv_cells import unguarded
 from thaw.spaces.errors import ConfigError
+from thaw.trainables.data.columns import MOST, Coded, wide_columns
 from thaw.trainables.data.label_files import IMAGE_SUFFIXES, bytes_of, looks_like_image, text_of
 
 LOOKED_AT = 50
 """Rows, evenly spread, whose cells show whether a column holds file names."""
+
+SEPARATORS = "\t;,|"
+"""What may separate columns, before blanks."""
 
 PARQUET = b"PAR1"
 """How a Parquet file begins."""
@@ -35,7 +41,7 @@ class Table:
         notes: what was guessed about the file.
     """
 
-    columns: dict[str, list[str]]
+    columns: dict[str, Sequence[str]]
     headed: bool
     notes: list[str] = field(default_factory=list)
 
@@ -70,15 +76,21 @@ def read_table(
     Raises:
         ConfigError: it holds no table.
     """
-    raw = bytes_of(path, key)
-    if raw[:4] == PARQUET:
+    if bytes_of(path, key)[:4] == PARQUET:
         return _parquet(path, key)
     guessed: list[str] = []
     text = text_of(path, key, encoding, guessed)
     if re.match(r"\s*\{.*\}\s*(\n|$)", text) or re.match(r"\s*\[\s*\{", text):
         return _json_records(text, path, key)
+    if wide := wide_columns(text, SEPARATORS):
+        first, columns = wide
+        top = [first, *map(list, zip(*(column[:LOOKED_AT] for column in columns), strict=True))]
+        names = [name.strip() for name in first]
+        usual = all(names) and len(set(names)) == len(names) and first[0] not in columns[0]
+        if usual and _has_headings(top, is_file, named):
+            return Table(dict(zip(names, columns, strict=True)), True, guessed)
     rows, notes = split_rows(text, path, key)
-    headed = not named.isdisjoint(cell.strip() for cell in rows[0]) or has_header(rows, is_file)
+    headed = _has_headings(rows, is_file, named)
     header = [cell.strip() for cell in rows[0]] if headed else []
     if headed and len(rows) == 1:
         raise ConfigError(f"{path}: holds a header and no rows; give one row an image", key=key)
@@ -94,7 +106,11 @@ def read_table(
     return Table({name: list(column) for name, column in zip(names, cells, strict=True)}, headed, notes)
 
 
-def split_rows(text: str, path: Path, key: str, separators: str = "\t;,|") -> tuple[list[list[str]], list[str]]:
+def _has_headings(rows: Sequence[Sequence[str]], is_file: Callable[[str], bool], named: frozenset[str]) -> bool:
+    return not named.isdisjoint(cell.strip() for cell in rows[0]) or has_header(rows, is_file)
+
+
+def split_rows(text: str, path: Path, key: str, separators: str = SEPARATORS) -> tuple[list[list[str]], list[str]]:
     """The rows of a text, blank lines left out, all of one length (at least 2), the header among them; and notes.
 
     The separator of columns gives every row the same number of cells, and a column of file names if any does; of
@@ -283,11 +299,26 @@ def _parquet(path: Path, key: str) -> Table:
         raise ConfigError(f"{path}: is not a Parquet file that can be read ({error}); repair it", key=key) from error
     if not len(table):
         raise ConfigError(f"{path}: holds no rows; give one row an image", key=key)
-    columns = {}
+    columns: dict[str, Sequence[str]] = {}
     for name in table.column_names:
         if pyarrow.types.is_struct(table.schema.field(name).type):
             # An image feature of Hugging Face: bytes and path; what counts here is the path.
             columns[name] = [cell_text((value or {}).get("path")) for value in table[name].to_pylist()]
         else:
-            columns[name] = [cell_text(value) for value in table[name].to_pylist()]
+            columns[name] = _parquet_column(table[name])
     return Table(columns, headed=True)
+
+
+def _parquet_column(column: Any) -> Sequence[str]:
+    """The cells of a column of Parquet; each different value is written once, where it can be told which differ."""
+    import pyarrow
+
+    try:
+        coded = column.combine_chunks().dictionary_encode()
+    except pyarrow.ArrowException:  # lists and the like
+        return [cell_text(value) for value in column.to_pylist()]
+    texts = [cell_text(value) for value in coded.dictionary.to_pylist()]
+    if column.null_count:
+        texts.append("")
+    codes = coded.indices.fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)
+    return Coded(codes.astype(np.uint8), texts) if len(texts) <= MOST else [texts[code] for code in codes.tolist()]

@@ -1,0 +1,87 @@
+"""Wide tables: the same data as from lists of text, in a byte a cell."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from thaw.spaces import ConfigError
+from thaw.trainables.data import columns
+from thaw.trainables.data.columns import Coded, different, values_of, wide_columns
+from thaw.trainables.data.dataset import read_dataset
+from thaw.trainables.data.reading import Reading
+
+
+def table(rows: int, cells: str, sign: str = ",", width: int = 70, names: str = "a{}.jpg") -> str:
+    generator = random.Random(0)
+    head = sign.join(["file", *(f"label {number}" for number in range(width))])
+    lines = [sign.join([names.format(n), *generator.choices(cells.split(), k=width)]) for n in range(rows)]
+    return "\n".join([head, *lines]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "uncertain"),
+    [
+        (table(400, "0 1"), "negative"),
+        (table(400, "0 1 -1", ";"), "negative"),
+        (table(400, "0.0 1.0 -1.0", "\t"), "positive"),
+        (table(400, "0 " * 150 + "1 -1"), "drop"),
+        (table(400, "false True nan").replace("nan", ""), "negative"),
+        (table(30, "1 -1").replace("\n", "\r\n"), "negative"),
+        (table(400, "0 1") + "\n\n", "negative"),
+        (table(9, "0 1", names="{}"), "negative"),
+    ],
+)
+def test_wide_tables_give_what_narrow_ones_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, uncertain: str
+) -> None:
+    file, reading = tmp_path / "labels.csv", Reading(uncertain=uncertain)
+    file.write_text(text, newline="")
+    plain = read_dataset(tmp_path, file, reading=reading)
+    monkeypatch.setattr(columns, "LARGE", 0)
+    assert wide_columns(text, ",;\t") is not None
+    wide = read_dataset(tmp_path, file, reading=reading)
+    assert wide.files == plain.files and wide.classes == plain.classes and wide.notes == plain.notes
+    assert np.array_equal(wide.labels, plain.labels) and wide.rejected == plain.rejected
+
+
+@pytest.mark.parametrize("text", [table(9, '0 1 "1"'), table(9, "0 1") + "b.jpg,1\n", table(9, "0 1", width=9)])
+def test_other_tables_are_left_to_the_careful_reader(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(columns, "LARGE", 0)
+    assert wide_columns(text, ",;\t") is None
+
+
+def test_a_fault_in_a_wide_table_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "LARGE", 0)
+    (tmp_path / "labels.csv").write_text(table(9, "0 1") + "b.jpg" + ",2" * 70 + "\n")
+    with pytest.raises(ConfigError, match="no column of labels|must be 0 or 1"):
+        read_dataset(tmp_path, tmp_path / "labels.csv")
+
+
+def test_columns_of_many_texts_stay_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "LARGE", 0)
+    monkeypatch.setattr(columns, "BLOCK", 7)
+    found = wide_columns(table(600, "0 1"), ",")
+    assert found is not None
+    names, *others = found[1]
+    assert names == [f"a{number}.jpg" for number in range(600)]
+    assert all(isinstance(column, Coded) and len(column) == 600 for column in others)
+    coded = others[0]
+    assert list(coded) == coded[:] and coded[3] == coded[3:4][0] and set(coded) == set(different(coded))
+    assert values_of(coded, {"0": 0, "1": 1}).tolist() == [int(cell) for cell in coded]
+
+
+def test_parquet_tells_blanks_from_zeros(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"file": [f"{n}.jpg" for n in range(6)], "label": ["x", "y", None] * 2})
+    frame["many"] = range(6)
+    frame[["file", "label"]].to_parquet(tmp_path / "text.parquet")
+    assert read_dataset(tmp_path, tmp_path / "text.parquet").labels.sum(axis=1).tolist() == [1, 1, 0] * 2
+    flags = pd.DataFrame({"file": frame["file"], "x": [1, 0] * 3, "y": [True, False, False] * 2})
+    flags.to_parquet(tmp_path / "flags.parquet")
+    dataset = read_dataset(tmp_path, tmp_path / "flags.parquet")
+    assert dataset.labels.tolist() == [[n % 2 == 0, n % 3 == 0] for n in range(6)]
+    assert not any("blank" in note for note in dataset.notes)
