@@ -24,8 +24,8 @@ UNCERTAIN = 2
 """What -1 says beside 1 and 0."""
 
 BINARY = {
-    **dict.fromkeys(("0", "0.0", "false", "no"), 0),
-    **dict.fromkeys(("1", "1.0", "true", "yes"), 1),
+    **dict.fromkeys(("0", "0.0", "false", "no", "n", "f"), 0),
+    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "t"), 1),
     **dict.fromkeys(("-1", "-1.0"), UNCERTAIN),
 }
 """Cells of a column that stands for one label, in upper or lower case."""
@@ -70,8 +70,8 @@ def label_sets(
             plain.append(cell)
         else:
             sets[cell] = listed
-    if separator == "auto" and plain and all(re.fullmatch(r"\[.*\]", cell.strip()) for cell in plain):
-        # Lists without quotes: every cell is one.
+    if separator == "auto" and plain and all(re.fullmatch(r"\[.*\]|\{.*\}", cell.strip()) for cell in plain):
+        # Lists without quotes, such as arrays of PostgreSQL: every cell is one.
         sets |= {cell: [part.strip() for part in cell.strip()[1:-1].split(",")] for cell in plain}
         plain = []
     if len(sets) > len(missing):
@@ -92,6 +92,8 @@ def label_sets(
         _refuse_vectors([sets[cell] for cell in plain], column)
     labels = {label for parts in sets.values() for label in parts}
     say_variants(labels | set(whole), notes)
+    if signs := sorted(label for label in labels - known if not any(map(str.isalnum, label))):
+        notes.append(f"{', '.join(map(repr, signs[:5]))} in {column!r} are read as labels, not as missing values")
     if not labels <= known:
         _refuse_numbers(column, labels)
         images = sum(times[cell] for cell in times if cell not in missing)
@@ -154,12 +156,12 @@ HINTS = "+/&"
 
 
 def _hint(column: str, cells: set[str], notes: list[str]) -> None:
-    """A note where all parts of some cells by another sign stand alone elsewhere."""
+    """A note where a part of some cells by another sign stands alone elsewhere."""
     for sign in HINTS:
-        joined = [cell for cell in cells if sign in cell and all(part in cells for part in _split(cell, sign))]
+        joined = [cell for cell in cells if sign in cell and any(part in cells for part in _split(cell, sign))]
         if joined:
             notes.append(
-                f"{min(joined)!r} in {column!r} is one label, though its parts are labels, too; "
+                f"{min(joined)!r} in {column!r} is one label, though parts of it are labels, too; "
                 f"data.separator: {sign!r} would take it apart"
             )
             return

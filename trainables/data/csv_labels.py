@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,10 @@ from thaw.trainables.data.tables import (
 
 PRESENCE_HEADINGS = ("confidence", "present", "presence", "is_present")
 """Headings of a column that may say whether the image has the label of its row."""
+
+
+FEW_ROWS = 0.1
+"""Largest share of rows that may name something else than an image."""
 
 
 def read_csv(source: Source) -> Rows:
@@ -68,14 +73,14 @@ def rows_of(table: Table, source: Source) -> Rows:
     _check_present(table, roles, source)
     beside = None if source.labels is None or source.reading.reserved else split_beside(source.labels)
     notes = [*table.notes, *roles.notes, *([beside] if beside else [])]
+    rejected = _drop_rows_without_image(table, roles.image, source)
     files = [cell.strip() for cell in table.columns[roles.image]]
-    rejected: tuple[tuple[str, str], ...] = ()
     classes = None
     try:
         if roles.binary:
             columns = {name: table.columns[name] for name in roles.labels}
             sets, dropped = binary_sets(columns, source.reading.uncertain, table.line, notes)
-            rejected = tuple((files[row], f"label {label!r} is uncertain") for row, label in dropped.items())
+            rejected += [(files[row], f"label {label!r} is uncertain") for row, label in dropped.items()]
             if dropped:
                 kept = [row for row in range(len(files)) if row not in dropped]
                 files, sets = [files[row] for row in kept], [sets[row] for row in kept]
@@ -100,7 +105,25 @@ def rows_of(table: Table, source: Source) -> Rows:
         for name, cells in table.columns.items()
         if name != roles.image and name not in roles.labels
     }
-    return Rows(files, sets, classes, pd.DataFrame(others, dtype=object), rejected, tuple(notes))
+    return Rows(files, sets, classes, pd.DataFrame(others, dtype=object), tuple(rejected), tuple(notes))
+
+
+def _drop_rows_without_image(table: Table, image: str, source: Source) -> list[tuple[str, str]]:
+    """Takes rows out that name no image where nearly all others do: totals, units, rules below the headings.
+
+    Otherwise what they say in the column of labels would be a label.
+    """
+    files = [cell.strip() for cell in table.columns[image]]
+    odd = [row for row, file in enumerate(files) if re.search(r"^[^/\\]+$", file) and not looks_like_image(file)]
+    if not odd or len(odd) > FEW_ROWS * len(files):
+        return []
+    is_file = _is_file(source)
+    odd = [row for row in odd if not is_file(files[row])]
+    dropped = set(odd)
+    table.columns = {
+        name: [cell for row, cell in enumerate(cells) if row not in dropped] for name, cells in table.columns.items()
+    }
+    return [(files[row], "not called like an image") for row in odd]
 
 
 @dataclass(frozen=True)
@@ -138,6 +161,8 @@ def _roles(table: Table, source: Source) -> _Roles:
         parts = parts_of(name, map(str.strip, different(table.columns[name])))
         if parts is not None and len(free) > 1 and (speaks_of_split(name) or len(set(parts.values())) > 1):
             notes.append(f"column {name!r} looks like a split and is not used; set data.split.column: {name} to use it")
+        elif parts is None and speaks_of_split(name):
+            notes.append(f"column {name!r} looks like a split, does not say train, validation or test, and is not used")
     free = [name for name in free if not speaks_of_split(name)]
     if not table.headed and len(others) > 1:
         raise ConfigError(
@@ -153,6 +178,8 @@ def _roles(table: Table, source: Source) -> _Roles:
             notes.append(f"labels are in column {one!r}")
     if one is not None:
         check_no_split(source.place, one, table.columns[one], table.columns[image], table.headed)
+        if table.headed and (unused := [name for name in measured if name != one]):
+            notes.append(f"columns not used as labels: {first_names(unused)}")
         return _Roles(image, (one,), False, notes)
     listed = [name for name in free if name in source.known]
     binary_columns = listed or label_columns([name for name in free if is_binary(table.columns[name])], table, notes)

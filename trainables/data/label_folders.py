@@ -133,6 +133,10 @@ LABEL_WORDS = ("train", "training", "valid", "dev", "development", "devel", "eva
 """Words for parts that may as well be labels (a train beside a bus, valid beside invalid)."""
 
 
+UNLABELLED = ("unlabeled", "unlabelled", "unsup", "unsupervised")
+"""Folders of images without labels."""
+
+
 def _check_labels(images: Path, names: Collection[str]) -> None:
     """Raises a ConfigError where folders are those of a data set (images, masks) or numbered folds, and no labels."""
     if len(names) > 1 and all(without_part(name) in (*NO_LABELS, "") for name in names):
@@ -182,6 +186,11 @@ def _check_no_part(images: Path, tops: list[str], named: dict[str, int], notes: 
                 key="images",
             )
         notes.append(f"the folder {name} is read as a label")
+    bare = next((name for name in tops if name.casefold() in UNLABELLED), None)
+    if bare is not None and len(tops) > 1:
+        raise ConfigError(
+            f"{images}: the folder {bare} is hardly a label; move it elsewhere, or rename it", key="images"
+        )
     within = {name: part_within(name) for name in tops}
     if len(tops) > 1 and None not in within.values():
         if len(set(within.values())) > 1:
@@ -214,6 +223,7 @@ class _Walk:
     ignored: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     empty: dict[str, str] = field(default_factory=dict)
+    deeper: str = ""
 
     def name_of(self, folder: str) -> str:
         """The label of a folder, whose name may be in another encoding than the system's."""
@@ -264,6 +274,7 @@ class _Walk:
                 continue
             seen.add(folder.identity)
             deeper = [f"{name}/{inner}" for inner in reversed(folder.folders)]
+            self.deeper = self.deeper or next(iter(folder.folders and [f"{name}/{folder.folders[0]}"]), "")
             waiting += [inner for inner in deeper if not self.leaves_out(inner)]
             self.found += [(f"{name}/{file}", label, part) for file in folder.files]
             for file in folder.others:
@@ -284,6 +295,8 @@ class _Walk:
                 f"{self.source.images}: the folder {bare[0]} holds no image; add images of this label, or remove it",
                 key="images",
             )
+        if self.deeper:
+            self.notes.append(f"folders within the folder of a label belong to it ({self.deeper}, …)")
         sets = {label: frozenset([label]) for label in labels}
         parts = [part for _, _, part in self.found if part is not None]
         return Rows(

@@ -22,7 +22,7 @@ without ``set``, ``split``, ``data`` or ``images`` behind it."""
 FLAGS = {**dict.fromkeys(("1", "1.0", "true", "yes"), True), **dict.fromkeys(("0", "0.0", "false", "no"), False)}
 """What a column such as ``is_valid`` may say, in upper or lower case."""
 
-SPLIT_WORDS = ("split", "subset", "partition", "fold", "phase", "usage")
+SPLIT_WORDS = ("split", "subset", "partition", "fold", "kfold", "phase", "usage")
 """Other words of headings that speak of a split."""
 
 

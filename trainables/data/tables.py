@@ -236,7 +236,9 @@ def _by_blanks(text: str) -> list[list[str]] | None:
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     rows = _evened([line.split() for line in lines])
-    if len(rows[0]) > 1 and all(len(row) == len(rows[0]) for row in rows):
+    # Headings of a file and its labels, and labels that hold blanks: no column is without a heading.
+    named = rows[0][0] == "" and len(rows[0]) == 3 and heading(rows[0][1]) in FILE_HEADINGS
+    if len(rows[0]) > 1 and not named and all(len(row) == len(rows[0]) for row in rows):
         if _has_files([row[:1] for row in rows]):
             return rows
     else:
@@ -279,7 +281,12 @@ def _json_records(text: str, path: Path, key: str) -> Table:
 
 def _table_of_records(rows: list[dict[str, Any]]) -> Table:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return Table({str(name): [cell_text(row.get(name)) for row in rows] for name in names}, headed=True)
+    return Table({str(name): [cell_text(_path_of(row.get(name))) for row in rows] for name in names}, headed=True)
+
+
+def _path_of(value: Any) -> Any:
+    """Of an image feature of Hugging Face (bytes and path) its path; any other value as it is."""
+    return value["path"] if isinstance(value, dict) and isinstance(value.get("path"), str) else value
 
 
 def cell_text(value: Any) -> str:
@@ -302,8 +309,7 @@ def _parquet(path: Path, key: str) -> Table:
     columns: dict[str, Sequence[str]] = {}
     for name in table.column_names:
         if pyarrow.types.is_struct(table.schema.field(name).type):
-            # An image feature of Hugging Face: bytes and path; what counts here is the path.
-            columns[name] = [cell_text((value or {}).get("path")) for value in table[name].to_pylist()]
+            columns[name] = [cell_text(_path_of(value)) for value in table[name].to_pylist()]
         else:
             columns[name] = _parquet_column(table[name])
     return Table(columns, headed=True)

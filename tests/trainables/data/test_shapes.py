@@ -769,3 +769,29 @@ def test_imagefolder_with_metadata(tmp_path: Path, ending: str) -> None:
     dataset = read_dataset(tmp_path)
     assert counts(dataset) == {"bad": 4, "ok": 4} and dataset.absent() == []
     assert dataset.parts is not None and dataset.parts.tolist().count(2) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "said"),
+    [
+        (table("f,label", ["a", "b"]) + "total,24\n", {"a": 12, "b": 12}, ""),
+        (table("f,label", ["a", "b"]).replace("\n", "\n---,---\n", 1), {"a": 12, "b": 12}, ""),
+        (table("f,labels", quoted(["{a, b}", "{b}"])), {"a": 12, "b": 24}, "are read as lists"),
+        (table("f,label", ["a", "-", "?"]), {"-": 8, "?": 8, "a": 8}, "'-', '?' in 'label' are read as labels"),
+        (table("f,labels", ["a/b/c", "a/b", "a"]), {"a": 8, "a/b": 8, "a/b/c": 8}, "data.separator: '/'"),
+        (table("f,a,b", ["Y", "N"], ["N", "Y", "Y"]), {"a": 12, "b": 16}, "labels are the 0/1 columns a, b"),
+        (table("f,a,b", ["t", "f"], ["f", "t", "t"]), {"a": 12, "b": 16}, "labels are the 0/1 columns a, b"),
+        (table("f,family,species", ["x"], ["a", "b"]), {"a": 12, "b": 12}, "not used as labels: family"),
+        (table("image      label", ["polar bear", "cat"], sign="  "), {"cat": 12, "polar bear": 12}, "by blanks"),
+    ],
+)
+def test_further_tables(tmp_path: Path, text: str, expected: dict[str, int], said: str) -> None:
+    (tmp_path / "labels.csv").write_text(text)
+    dataset = read_dataset(touched(tmp_path, FILES), tmp_path / "labels.csv")
+    assert counts(dataset) == expected and len(dataset.files) == ROWS and said in " ".join(dataset.notes)
+
+
+def test_images_of_json_lines_with_their_path(tmp_path: Path) -> None:
+    rows = [{"image": {"path": file, "bytes": None}, "label": "ab"[n % 2]} for n, file in enumerate(FILES)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert read_dataset(tmp_path, tmp_path / "rows.jsonl").files == tuple(FILES)

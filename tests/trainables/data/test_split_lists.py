@@ -39,6 +39,7 @@ def counts(dataset: Dataset) -> dict[str, int]:
         ("train_cats test_dogs", "hold no folder for each label"),
         ("cats dogs test", "test is called like a part of a split"),
         ("cats dogs val-set", "val-set is called like a part of a split"),
+        ("cats dogs unlabeled", "unlabeled is hardly a label"),
         ("train train_masks", "are no labels"),
         ("train_images train_masks", "are no labels"),
         ("fold1/cat fold1/dog fold2/cat fold2/dog", "called like folds of a split"),
@@ -77,7 +78,7 @@ def test_folders_that_are_a_split_are_used_as_one(
         ("valid invalid", "the folder valid is read as a label"),
         ("train_cats train_dogs", "speak of one part of a split; they are read as labels"),
         ("trainA trainB", "speak of one part of a split; they are read as labels"),
-        ("x/front x/back y/front", ""),
+        ("x/front x/back y/front", "folders within the folder of a label belong to it (x/back, …)"),
     ],
 )
 def test_folders_that_may_be_labels_are_said(tmp_path: Path, names: str, said: str) -> None:
@@ -172,3 +173,20 @@ def test_a_split_beside_the_labels_is_said(tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path, tmp_path / "list_attr.txt")
     assert dataset.classes == ("Young", "Male")
     assert "list_eval_partition.txt beside the labels looks like a split" in " ".join(dataset.notes)
+
+
+@pytest.mark.parametrize(
+    ("heading", "values", "said"),
+    [
+        ("set", ("train", "test"), "'set' looks like a split and is not used; set data.split.column"),
+        ("Usage", ("Training", "PublicTest"), "'Usage' looks like a split, does not say train"),
+        ("fold", (0, 1, 2), "'fold' looks like a split, does not say train"),
+        ("kfold", (0, 1), "'kfold' looks like a split, does not say train"),
+    ],
+)
+def test_columns_of_a_split_are_said(tmp_path: Path, heading: str, values: tuple[object, ...], said: str) -> None:
+    (tmp_path / "a.csv").write_text(
+        f"image,label,{heading}\n" + lines(lambda n: f"{'xy'[n % 2]},{values[n % len(values)]}")
+    )
+    dataset = read_dataset(tmp_path, tmp_path / "a.csv")
+    assert dataset.classes == ("x", "y") and said in " ".join(dataset.notes)
