@@ -17,7 +17,7 @@ MISSING = frozenset(
 )
 """How tables write that there is no value. ``none`` is not among them: it may be the name of a label."""
 
-SIGNS = "|;,"
+SIGNS = "|;,；，、"
 """What may separate labels, before blanks, in this order."""
 
 UNCERTAIN = 2
@@ -92,7 +92,7 @@ def label_sets(
         _refuse_vectors([sets[cell] for cell in plain], column)
     labels = {label for parts in sets.values() for label in parts}
     say_variants(labels | set(whole), notes)
-    if signs := sorted(label for label in labels - known if not any(map(str.isalnum, label))):
+    if signs := sorted(label for label in labels - known if label.isascii() and not any(map(str.isalnum, label))):
         notes.append(f"{', '.join(map(repr, signs[:5]))} in {column!r} are read as labels, not as missing values")
     if not labels <= known:
         _refuse_numbers(column, labels)
@@ -189,7 +189,8 @@ def say_variants(labels: Iterable[str], notes: list[str]) -> None:
     """Labels that differ in case, Unicode composition or outer blanks only are said."""
     same: dict[str, set[str]] = defaultdict(set)
     for label in labels:
-        same[" ".join(unicodedata.normalize("NFKC", label).casefold().split())].add(label)
+        visible = "".join(sign for sign in label if unicodedata.category(sign) != "Cf")
+        same[" ".join(unicodedata.normalize("NFKC", visible).casefold().split())].add(label)
     for variants in list(filter(lambda found: len(found) > 1, same.values()))[:5]:
         written = ", ".join(map(repr, sorted(variants)))
         notes.append(f"labels differ in case or blanks only: {written}; outer blanks are dropped, case counts")

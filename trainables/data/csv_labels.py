@@ -138,8 +138,14 @@ class _Roles:
 
 def _is_file(source: Source) -> Callable[[str], bool]:
     """Whether a cell names an image: by its ending, or because the image folder holds it."""
+    there = _is_there(source)
+    return lambda cell: bool(cell) and (looks_like_image(cell) or there(cell))
+
+
+def _is_there(source: Source) -> Callable[[str], bool]:
+    """Whether the image folder holds what a cell names."""
     prefix = f"{source.base}/" if source.base else ""
-    return lambda cell: bool(cell) and (looks_like_image(cell) or source.files.knows(prefix + cell))
+    return lambda cell: bool(cell) and (source.files.knows(cell) or bool(prefix and source.files.knows(prefix + cell)))
 
 
 def _roles(table: Table, source: Source) -> _Roles:
@@ -202,15 +208,16 @@ def _roles(table: Table, source: Source) -> _Roles:
 
 def _image_column(table: Table, source: Source) -> str:
     """By its heading, if its cells name images; else the first column whose cells do; else by its heading alone."""
-    is_file = _is_file(source)
+    is_there = _is_there(source)
     reserved = {*source.reading.labels, *source.reading.reserved}
     names = [name for name in table.columns if name not in reserved] or list(table.columns)
     usual = [name for word in FILE_HEADINGS for name in names if table.headed and heading(name) == word]
     ending = [name for name in names if all(looks_like_image(cell.strip()) for cell in spread(table.columns[name]))]
-    # Most, as some images may be absent.
-    known = [] if ending else [name for name in names if _most(is_file, table.columns[name])]
+    # Most, as some images may be absent. Addresses on the web end like images, too, beside the names of the files.
+    there = ending and any(_most(is_there, table.columns[name]) for name in ending)
+    known = [] if there else [name for name in names if _most(is_there, table.columns[name])]
     last = [name for name in names if looks_like_image(table.columns[name][-1].strip())]
-    filed = ending or known or last
+    filed = known or ending or last
     return next(iter([name for name in usual if name in filed] + filed + usual + names))
 
 

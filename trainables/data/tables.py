@@ -185,7 +185,7 @@ FILE_HEADINGS = (
 LABEL_HEADINGS = (
     *("labels", "label", "classes", "class", "tags", "tag", "categories", "category", "targets", "target"),
     *("labelname", "label_name", "class_name", "category_name", "finding_labels", "genres", "genre", "species"),
-    *("lbl", "diagnosis", "dx", "attribute_ids", "choice"),
+    *("lbl", "diagnosis", "dx", "attribute_ids", "choice", "category_id", "class_id", "label_id"),
 )
 """Headings of a column that holds all labels of an image, the most telling first."""
 

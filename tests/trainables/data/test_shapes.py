@@ -782,6 +782,16 @@ def test_imagefolder_with_metadata(tmp_path: Path, ending: str) -> None:
         (table("f,a,b", ["Y", "N"], ["N", "Y", "Y"]), {"a": 12, "b": 16}, "labels are the 0/1 columns a, b"),
         (table("f,a,b", ["t", "f"], ["f", "t", "t"]), {"a": 12, "b": 16}, "labels are the 0/1 columns a, b"),
         (table("f,family,species", ["x"], ["a", "b"]), {"a": 12, "b": 12}, "not used as labels: family"),
+        (table("f,labels", ["猫、狗", "狗", "猫"]), {"狗": 16, "猫": 16}, "are separated by '、'"),
+        (table("f,labels", ["猫，狗", "狗", "猫"]), {"狗": 16, "猫": 16}, "are separated by '，'"),
+        (
+            table("f,label", ["a", "a\u200b"]),
+            {"a": 12, "a\u200b": 12},
+            "differ in case or blanks only: 'a', 'a\\u200b'",
+        ),
+        (table("f,label", ["🐱", "🐶"]), {"🐱": 12, "🐶": 12}, ""),
+        (table("f,category_id,holder", [3, 5], ["Ann", "Bob"]), {"3": 12, "5": 12}, "not used as labels: holder"),
+        (table("id,genre,poster", ["a", "b"], ["http://x.org/y.jpg"]), {"a": 12, "b": 12}, "used as labels: poster"),
         (table("image      label", ["polar bear", "cat"], sign="  "), {"cat": 12, "polar bear": 12}, "by blanks"),
     ],
 )
