@@ -17,7 +17,7 @@ from statistics import fmean
 import yaml
 
 from benchmarks.machine import machine, print_table
-from thaw.search.backends.ray.session import running_ray, set_environment
+from thaw.search.backends.ray.session import running_ray
 from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import load_config
 from thaw.spaces import best_epoch
@@ -61,8 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> list[list[object]]:
     options = parser.parse_args(arguments)
     print_table("Machine", ["", ""], list(machine().items()))
     rows: list[list[object]] = []
-    set_environment(CONCURRENCY)
-    with tempfile.TemporaryDirectory(prefix="thaw-halving-") as work, running_ray():
+    with tempfile.TemporaryDirectory(prefix="thaw-halving-") as work, running_ray(CONCURRENCY):
         for rule in RULES:
             found = [search(rule, seed, options.trials, options.epochs, Path(work)) for seed in range(options.seeds)]
             for seed, (spent, best, whole) in enumerate(found):

@@ -22,7 +22,7 @@ from benchmarks.breakdown import breakdown, print_breakdown
 from benchmarks.machine import machine, print_table
 from benchmarks.overhead import overhead
 from benchmarks.photos import Bench, add_options, bench, random_weights
-from thaw.search.backends.ray.session import running_ray, set_environment
+from thaw.search.backends.ray.session import running_ray
 from thaw.search.prepare.preflight import prepare
 from thaw.spaces import TrialConfig
 from thaw.trainables.context import RunContext
@@ -195,8 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Figures]:
                 report[name] = task(common, options.repeat)
                 print_table(_title(task), ["", ""], list(report[name].items()))
         if "overhead" in options.tables:
-            set_environment(common.concurrency)
-            with running_ray():
+            with running_ray(common.concurrency):
                 report["overhead"] = overhead(common, options.trials)
             print_table(_title(overhead), ["", ""], list(report["overhead"].items()))
         if "breakdown" in options.tables:

@@ -21,7 +21,7 @@ from benchmarks.machine import Usage, machine, print_table
 from benchmarks.photos import Bench, add_options, bench
 from thaw.analysis.run import Run
 from thaw.search.backends.ray.backend import RayBackend
-from thaw.search.backends.ray.session import running_ray, set_environment
+from thaw.search.backends.ray.session import running_ray
 from thaw.search.observers.tensorboard import TensorBoard
 from thaw.search.prepare.preflight import prepare
 from thaw.search.sessions.tuner import run_search
@@ -112,11 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         work = options.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
         common = bench(options, work)
-        set_environment(common.concurrency)
         started = time.perf_counter()
         report: dict[str, Any] = {"machine": machine(), "options": {k: str(v) for k, v in vars(options).items()}}
         print("\n".join(f"{name}: {value}" for name, value in report["machine"].items()))
-        with running_ray():
+        with running_ray(common.concurrency):
             report["ray_start_seconds"] = time.perf_counter() - started
             print(f"Starting Ray took {report['ray_start_seconds']:.1f} s; no arm's figures include it.")
             report["jobs"] = {name: run_job(name, common, options) for name in options.jobs}

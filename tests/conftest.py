@@ -47,7 +47,7 @@ def ray_session() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         # Workers look for the tests' stand-ins here; of the current folder they know nothing.
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
-        with running_ray():
+        with running_ray(2):
             yield
 
 

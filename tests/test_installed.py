@@ -125,15 +125,14 @@ def test_the_public_names_are_there() -> None:
 
 PLACES = """
 import json, sys
-from thaw.search.backends.ray.session import running_ray, set_environment
+from thaw.search.backends.ray.session import running_ray
 
 def place():
     import os, sys, thaw
     return thaw.__file__, [folder for folder in sys.path if os.path.realpath(folder or ".") == os.getcwd()]
 
 if __name__ == "__main__":
-    set_environment(1)
-    with running_ray():
+    with running_ray(1):
         import ray
         print(json.dumps(ray.get(ray.remote(num_cpus=1)(place).remote())))
 """

@@ -31,7 +31,7 @@ def main(device: str) -> None:
     if device == "cuda":
         assert torch.cuda.is_available(), "torch sees no GPU"
         print("free and total bytes", torch.cuda.mem_get_info(), "cuDNN", torch.backends.cudnn.version())
-    with running_ray():
+    with running_ray(2):
         print(f"imports and Ray: {time.perf_counter() - started:.1f} s")
         trial = tune.with_resources(seen, {"cpu": 1, "gpu": 0.5 if device == "cuda" else 0})
         quiet = tune.RunConfig(verbose=0)

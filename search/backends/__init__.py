@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -49,3 +51,19 @@ def check_backend(name: str) -> None:
         from thaw.search.backends.ray.session import session_place
 
         session_place()
+
+
+@contextmanager
+def starting(name: str) -> Iterator[Callable[[int], None]]:
+    """Within, what is yielded begins the backend's own start, for so many trials at once, beside other work.
+
+    Args:
+        name: a key of :data:`BACKENDS`.
+    """
+    if name != "ray":
+        yield lambda slots: None
+        return
+    from thaw.search.backends.ray.session import starting_ray
+
+    with starting_ray() as begin:
+        yield begin

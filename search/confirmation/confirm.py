@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from rich.console import Console
 from thaw.analysis.records import FINISHED, TrialRecord
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.backends import DEFAULT, check_backend
+from thaw.search.backends import DEFAULT, check_backend, starting
 from thaw.search.confirmation.out_of_fold import PredictionKeeper, gathered, read_out_of_fold, write_out_of_fold
 from thaw.search.confirmation.plan import Plan, confirm_config, deal_folds, fold_notes, make_plan, outcome
 from thaw.search.engine.events import EventLog
@@ -95,50 +95,53 @@ def run_confirm(
     run = load_run(Path(path).resolve())
     check_writable(run.folder.path)
     plan = make_plan(run, top, folds, seeds)
-    prepared = _prepared(run, plan, overrides, console)
-    for note in fold_notes(prepared):
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
-    folder = run.folder.confirm
-    if not folder.path.exists():
-        folder.create()
-    with driving(folder):
-        past = list(folder.events()) if folder.events_file.exists() else []
-        _check_same(plan, past, folder)
-        check_folds(folder, past, plan, prepared)
-        write_inputs(folder, prepared)
-        session = 1 + max((event["session"] for event in past), default=0)
-        config = prepared.config
-        log = EventLog(folder, session)
-        state = SearchState(config.search.metric, log, PlanProposer(plan), Rule(), config.max_failures)
-        state.replay(past)
-        if sum(record.ended for record in state.records.values()) < len(plan.tasks()):
-            run_session(
-                prepared,
-                folder,
-                state,
-                console,
-                backend=backend,
-                observers=[PredictionKeeper(folder)],
-                began=began,
-                past=past,
-                names=_names(plan),
-            )
-            *_, last = folder.events()
-            if last["reason"] != "done":
-                return None, last["reason"]
-        found = outcome(plan, state.records, prepared, _gather(run.folder, plan, prepared))
-        run.folder.write_text(run.folder.confirm_file, json.dumps(found, indent=2) + "\n")
-        return found, "done"
+    with starting(backend) as begin:
+        prepared = _prepared(run, plan, overrides, console, begin)
+        for note in fold_notes(prepared):
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
+        folder = run.folder.confirm
+        if not folder.path.exists():
+            folder.create()
+        with driving(folder):
+            past = list(folder.events()) if folder.events_file.exists() else []
+            _check_same(plan, past, folder)
+            check_folds(folder, past, plan, prepared)
+            write_inputs(folder, prepared)
+            session = 1 + max((event["session"] for event in past), default=0)
+            config = prepared.config
+            log = EventLog(folder, session)
+            state = SearchState(config.search.metric, log, PlanProposer(plan), Rule(), config.max_failures)
+            state.replay(past)
+            if sum(record.ended for record in state.records.values()) < len(plan.tasks()):
+                run_session(
+                    prepared,
+                    folder,
+                    state,
+                    console,
+                    backend=backend,
+                    observers=[PredictionKeeper(folder)],
+                    began=began,
+                    past=past,
+                    names=_names(plan),
+                )
+                *_, last = folder.events()
+                if last["reason"] != "done":
+                    return None, last["reason"]
+            found = outcome(plan, state.records, prepared, _gather(run.folder, plan, prepared))
+            run.folder.write_text(run.folder.confirm_file, json.dumps(found, indent=2) + "\n")
+            return found, "done"
 
 
-def _prepared(run: Run, plan: Plan, overrides: Sequence[str], console: Console) -> Prepared:
+def _prepared(
+    run: Run, plan: Plan, overrides: Sequence[str], console: Console, begin: Callable[[int], None]
+) -> Prepared:
     """The run's data and conditions, with folds.
 
     Raises:
         ConfigError: images, labels or weights have changed since, or a fold has no label.
     """
     config = confirm_config(changed_config(run.folder, overrides), len(plan.tasks()))
-    prepared = prepare(config, Stages(console), recorded_precision(run.folder.provenance()))
+    prepared = prepare(config, Stages(console), recorded_precision(run.folder.provenance()), begin)
     check_same_inputs(run.folder, prepared)
     return replace(prepared, context=replace(prepared.context, folds=deal_folds(prepared, plan)))
 

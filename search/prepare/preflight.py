@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,6 +86,7 @@ def prepare(
     config: SearchConfig,
     stages: Stages | None = None,
     precision: str | Mapping[str, str] | None = None,
+    beside: Callable[[int], None] = lambda slots: None,
 ) -> Prepared:
     """Check everything, decode the images and split them.
 
@@ -93,6 +94,8 @@ def prepare(
         config: as loaded.
         stages: says what is going on; nowhere by default.
         precision: that of a run that is resumed; None follows the search file, measuring for ``auto``.
+        beside: called with the number of trials at once when the images are going to be read, to begin what can go on
+            beside that.
 
     Raises:
         ConfigError: anything is wrong.
@@ -118,6 +121,10 @@ def prepare(
         data.white,
         dataset.source,
     )
+    measuring = precision is None and config.precision == "auto"
+    if not measuring:
+        assert config.search.concurrency is not None
+        beside(config.search.concurrency)
     try:
         with stages("reading images") as step:
             store = source.open(step)
@@ -149,7 +156,7 @@ def prepare(
         deterministic=config.deterministic,
         networks=tuple(OWN[name] for name in weights if name in OWN),
     )
-    if precision is None and config.precision == "auto":
+    if measuring:
         with stages("measuring precisions"):
             precision = choose_precision(config, context)
     precision = precision or config.precision

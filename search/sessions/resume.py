@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.backends import DEFAULT, check_backend
+from thaw.search.backends import DEFAULT, check_backend, starting
 from thaw.search.engine.events import seconds_used
 from thaw.search.engine.observers import Observer
 from thaw.search.engine.proposers import build_proposer
@@ -86,7 +86,7 @@ def resume_search(
     console = console or Console(quiet=True)
     folder = RunFolder(Path(path).resolve()).require()
     check_writable(folder.path)
-    with driving(folder):
+    with driving(folder), starting(backend) as begin:
         if folder.is_confirmation:
             raise ConfigError(f"a confirmation; `thaw confirm {folder.path.parent}` goes on with it", file=folder.path)
         config = changed_config(folder, overrides)
@@ -104,7 +104,7 @@ def resume_search(
                 "search.time_budget",
                 folder.search_file,
             )
-        prepared = _prepared(folder, config, console)
+        prepared = _prepared(folder, config, console, begin)
         session = 1 + max((event["session"] for event in past), default=0)
         proposer = build_proposer(prepared.config)
         state = new_state(prepared.config, proposer, folder, session, past)
@@ -172,8 +172,8 @@ def _nothing_left(past: Sequence[dict[str, Any]], config: SearchConfig) -> bool:
     return last.get("event") == "session_ended" and last["reason"] == "done" and started >= config.trials
 
 
-def _prepared(folder: RunFolder, config: SearchConfig, console: Console) -> Prepared:
+def _prepared(folder: RunFolder, config: SearchConfig, console: Console, begin: Callable[[int], None]) -> Prepared:
     """As for a new run, but with the precision that it has and only with its data."""
-    prepared = prepare(config, Stages(console), recorded_precision(folder.provenance()))
+    prepared = prepare(config, Stages(console), recorded_precision(folder.provenance()), begin)
     check_same_inputs(folder, prepared)
     return prepared

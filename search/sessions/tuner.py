@@ -14,7 +14,7 @@ from rich.console import Console
 
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.backends import DEFAULT, build_backend, check_backend
+from thaw.search.backends import DEFAULT, build_backend, check_backend, starting
 from thaw.search.engine.events import EventLog, seconds_used, seconds_waited
 from thaw.search.engine.interruption import LogUnwritable, RunStopped, SearchStopped, StopRequest
 from thaw.search.engine.observers import Observer, Observers
@@ -76,16 +76,17 @@ def run_search(
     config, notes = searched_once(config)
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
-    prepared = prepare(config, Stages(console))
-    for line in prepared.facts.lines():
-        console.print(line, highlight=False, soft_wrap=True)
-    folder.create()
-    with driving(folder):
-        write_inputs(folder, prepared)
-        proposer = build_proposer(prepared.config)
-        state = new_state(prepared.config, proposer, folder)
-        listening = [StudyMirror(folder, proposer.study), *trackers, *observers]
-        return run_session(prepared, folder, state, console, backend=backend, observers=listening, began=began)
+    with starting(backend) as begin:
+        prepared = prepare(config, Stages(console), beside=begin)
+        for line in prepared.facts.lines():
+            console.print(line, highlight=False, soft_wrap=True)
+        folder.create()
+        with driving(folder):
+            write_inputs(folder, prepared)
+            proposer = build_proposer(prepared.config)
+            state = new_state(prepared.config, proposer, folder)
+            listening = [StudyMirror(folder, proposer.study), *trackers, *observers]
+            return run_session(prepared, folder, state, console, backend=backend, observers=listening, began=began)
 
 
 def trackers_of(config: SearchConfig, folder: RunFolder) -> list[Observer]:

@@ -9,7 +9,7 @@ from ray import tune
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.backends.ray.by_value import send_by_value
 from thaw.search.backends.ray.hooks import Driver, StateCallback, StateScheduler, StateSearcher
-from thaw.search.backends.ray.session import running_ray, set_environment
+from thaw.search.backends.ray.session import running_ray
 from thaw.search.engine.interruption import SearchStopped, StopRequest
 from thaw.search.engine.signals import noted_signals
 from thaw.search.engine.state import SearchState
@@ -31,9 +31,8 @@ class RayBackend:
         self.resources, self.folder, self.context = resources, folder, context
 
     def run(self, state: SearchState, slots: int, stop: StopRequest) -> None:
-        set_environment(slots)
         # Ray's start may put handlers of its own in the place of ours.
-        with running_ray(), noted_signals(stop):
+        with running_ray(slots), noted_signals(stop):
             driver = Driver(state, stop)
             stopped = self._fit(driver, slots)
             # Tune's objects hold the reservations of trials that were stopped, and refer to each other. Only now that

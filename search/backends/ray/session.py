@@ -8,7 +8,7 @@ import site
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.machinery import PathFinder
 from ipaddress import ip_address
@@ -42,6 +42,9 @@ ENVIRONMENT = {
 }
 SHUTDOWN_SECONDS = 3.0
 
+TRAINABLE = "thaw.trainables.trainable"
+"""What a worker imports for its first trial, which takes seconds."""
+
 LONGEST_PLACE = 37
 """Bytes that the path of the folder of Ray's sessions may have: that of a socket has 103 at most (107 on Linux), and
 Ray adds 66, such as ``/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store.1``."""
@@ -70,35 +73,118 @@ def set_environment(concurrency: int, loopback: bool = True) -> None:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
 
+class OwnRay(threading.Thread):
+    """Ray on this machine alone, from its start to its end in one thread.
+
+    The kernel ends Ray's processes with the thread that has started them, so that none outlives a killed search.
+
+    Args:
+        workers: as many are going to run trials.
+    """
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(name="thaw-ray", daemon=True)
+        self._workers = workers
+        self._started, self._over = threading.Event(), threading.Event()
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._init()
+        except Exception as error:
+            self._error = error
+        self._started.set()
+        self._over.wait()
+        if self._error is None:
+            import ray
+
+            ray.shutdown()
+
+    def _init(self) -> None:
+        import ray
+
+        here = this_machine()
+        # Ray starts a worker a processor at once. Where each is going to run trials, they import what trials need.
+        preload = {"preload_python_modules": [TRAINABLE]} if self._workers == here.cpus else None
+        ray.init(
+            # Not the cluster that RAY_ADDRESS may name: one is joined where the user says so.
+            address="local",
+            job_config=job(),
+            _temp_dir=session_place(),
+            num_cpus=here.cpus,
+            num_gpus=here.gpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _system_config=preload,
+        )
+
+    def wait(self) -> None:
+        """Until Ray runs.
+
+        Raises:
+            ConfigError: as :func:`session_place`.
+        """
+        self._started.wait()
+        if self._error is not None:
+            raise self._error
+
+    def end(self) -> None:
+        """End Ray within a few seconds: a worker in mid-epoch does not listen, and dies with this process."""
+        self._over.set()
+        self.join(SHUTDOWN_SECONDS)
+
+
+_own: OwnRay | None = None
+"""The Ray of this process, from the beginning of its start; None where there is none, or where it is not ours."""
+
+
 @contextmanager
-def running_ray() -> Iterator[None]:
+def starting_ray() -> Iterator[Callable[[int], None]]:
+    """Within, Ray may be started ahead of :func:`running_ray`, which waits for it; at the end it is gone.
+
+    What is yielded begins the start, for so many trials at once, and returns at once. It does nothing where this
+    process has a Ray already.
+    """
+    global _own
+    before = _own
+
+    def begin(workers: int) -> None:
+        global _own
+        set_environment(workers)
+        ray = sys.modules.get("ray")
+        if _own is None and not (ray and ray.is_initialized()):
+            _own = OwnRay(workers)
+            _own.start()
+
+    try:
+        yield begin
+    finally:
+        if _own is not before:
+            assert _own is not None
+            _own.end()
+            _own = before
+
+
+@contextmanager
+def running_ray(workers: int) -> Iterator[None]:
     """Ray for the length of a search; one that the caller has started already is used and left running.
+
+    Args:
+        workers: as many are going to run trials.
 
     Raises:
         ConfigError: as :func:`session_place`.
     """
-    import ray
+    with starting_ray() as begin:
+        begin(workers)
+        if _own is not None:
+            _own.wait()
+        else:
+            import ray
 
-    if ray.is_initialized():
-        warn_of_open_ports(ray)
+            warn_of_open_ports(ray)
         yield
-        return
-    here = this_machine()
-    ray.init(
-        # Not the cluster that RAY_ADDRESS may name: one is joined where the user says so.
-        address="local",
-        job_config=job(),
-        _temp_dir=session_place(),
-        num_cpus=here.cpus,
-        num_gpus=here.gpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-    try:
-        yield
-    finally:
-        shut_down()
 
 
 def warn_of_open_ports(ray: Any) -> None:

@@ -81,9 +81,8 @@ import sys
 import psutil
 if "imported" in sys.argv:
     import ray
-from thaw.search.backends.ray.session import running_ray, set_environment
-set_environment(1)
-with running_ray():
+from thaw.search.backends.ray.session import running_ray
+with running_ray(1):
     import ray
     ray.get(ray.remote(num_cpus=1)(lambda: 1).remote())
     me = psutil.Process()
