@@ -69,10 +69,10 @@ def _row(folder: RunFolder) -> tuple[str, ...]:
 def _state(run: Run, last: dict[str, Any]) -> str:
     if last.get("event") == "session_ended":
         return STATES.get(last["reason"], f"interrupted by {last['reason']}")
-    return "running" if _driven(run.folder) else "killed"
+    return "running" if is_driven(run.folder) else "killed"
 
 
-def _driven(folder: RunFolder) -> bool:
+def is_driven(folder: RunFolder) -> bool:
     """Whether a process drives the run now."""
     try:
         with folder.lock_file.open("r", encoding="utf-8") as file:

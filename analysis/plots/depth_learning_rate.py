@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from thaw.analysis.equal_epochs import named, standings
 from thaw.analysis.plots.axes import logarithmic
-from thaw.analysis.plots.interactive import plotly_figure
+from thaw.analysis.plots.interactive import COLORSCALE, plotly_figure
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import best_first, finished_trials, where_it_counts
@@ -65,7 +65,13 @@ def draw(data: Interaction, theme: Theme) -> Figure:
     colours = theme.colours if metric(data.metric).maximize else theme.colours.reversed()
     whole = trials["whole"]
     axes.plot(
-        trials["learning_rate"][~whole], heights[~whole], ".", color=theme.muted, ms=3, alpha=0.8, rasterized=many
+        trials["learning_rate"][~whole],
+        heights[~whole],
+        ".",
+        color=theme.muted,
+        ms=4 if many else 6,
+        alpha=0.8,
+        rasterized=many,
     )
     points = axes.scatter(
         trials["learning_rate"][whole],
@@ -92,7 +98,7 @@ def draw(data: Interaction, theme: Theme) -> Figure:
     ring = Line2D(
         [], [], color=theme.text, lw=0.8, ls=":", marker="o", ms=8, mfc="none", label="best whole trial of each depth"
     )
-    dot = Line2D([], [], color=theme.muted, lw=0, marker=".", ms=5, label="stopped early")
+    dot = Line2D([], [], color=theme.muted, lw=0, marker=".", ms=7, label="stopped early")
     theme.legend(figure, [ring] if whole.all() else [ring, dot])
     return figure
 
@@ -143,7 +149,7 @@ def interactive(data: Interaction) -> dict[str, Any]:
         "%{customdata[1]}<extra></extra>",
         "marker": {
             "color": rows["value"].round(5).tolist(),
-            "colorscale": "Viridis",
+            "colorscale": COLORSCALE,
             "reversescale": not metric(data.metric).maximize,
             "colorbar": {"title": {"text": data.metric}},
             "size": 8,

@@ -24,6 +24,10 @@ class Fate:
     colour: int | None
     marker: str
 
+    def size(self, diameter: float) -> float:
+        """Marker size, in points, for a sign of that diameter: matplotlib draws a dot at half its size."""
+        return 1.6 * diameter if self.marker == "." else diameter
+
     def ink(self, theme: Theme) -> str:
         return theme.muted if self.colour is None else theme.cycle[self.colour]
 
@@ -42,8 +46,8 @@ FATES: dict[str, Fate] = {
 
 def fate_handles(statuses: Collection[str], theme: Theme) -> list[Line2D]:
     """Legend entries for those statuses that occur."""
+    shown = (fate for status, fate in FATES.items() if status in statuses)
     return [
-        Line2D([], [], color=fate.ink(theme), marker=fate.marker, markersize=5, linewidth=1, label=fate.words)
-        for status, fate in FATES.items()
-        if status in statuses
+        Line2D([], [], color=f.ink(theme), marker=f.marker, markersize=f.size(5), linewidth=1, label=f.words)
+        for f in shown
     ]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from thaw.analysis.equal_epochs import named, open_rivals, standings
 from thaw.analysis.plots.heatmap import heatmap, name_cells
-from thaw.analysis.plots.interactive import plotly_figure
+from thaw.analysis.plots.interactive import COLORSCALE, plotly_figure
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import finished_trials
@@ -104,9 +104,10 @@ def interactive(data: Cells) -> dict[str, Any]:
         "x": [str(depth) for depth in grid.columns],
         "y": list(grid.index),
         "z": [[None if pd.isna(value) else round(value, 5) for value in row] for row in grid.to_numpy()],
-        "text": [[counted(int(count), "trial") for count in row] for row in counts.to_numpy()],
-        "hovertemplate": f"%{{y}}, freeze depth %{{x}}<br>best {data.metric} %{{z}}<br>%{{text}}<extra></extra>",
-        "colorscale": "Viridis",
+        "customdata": counts.to_numpy().tolist(),
+        "hovertemplate": f"%{{y}}, depth %{{x}}<br>best {data.metric} %{{z}}<br>trials: %{{customdata}}<extra></extra>",
+        "texttemplate": "%{z:.3f}<br>n = %{customdata}",
+        "colorscale": COLORSCALE,
         "colorbar": {"title": {"text": f"best {data.metric}"}},
     }
     rows = {"automargin": True, "autorange": "reversed"}

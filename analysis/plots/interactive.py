@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from matplotlib.colors import to_hex
+
+from thaw.analysis.plots.theme import BOTH
+
 CLEAR = "rgba(0,0,0,0)"
 """The page's own background, light or dark, shows through."""
+
+
+COLORSCALE = [[float(share), to_hex(BOTH.shade(share))] for share in np.linspace(0, 1, 16)]
+"""The colours of values, low to high, for either background."""
 
 
 def plotly_figure(traces: list[dict[str, Any]], x: str, y: str, **layout: Any) -> dict[str, Any]:

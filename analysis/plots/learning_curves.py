@@ -58,7 +58,9 @@ def draw(curves: Curves, theme: Theme) -> Figure:
         axes.add_collection(LineCollection(_lines(rows), colors=ink, linewidths=0.8, alpha=0.6), autolim=True)
         last = rows.drop_duplicates("trial", keep="last")
         # Without the sign at its end a trial of one epoch would not be seen.
-        axes.plot(last["epoch"], last["value"], fate.marker, color=ink, markersize=4, alpha=0.8, clip_on=False)
+        axes.plot(
+            last["epoch"], last["value"], fate.marker, color=ink, markersize=fate.size(4), alpha=0.8, clip_on=False
+        )
     handles = fate_handles(set(curves.rows["status"]), theme)
     best = curves.rows[curves.rows["trial"] == curves.best]
     if not best.empty:

@@ -12,7 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from thaw.analysis.plots.heatmap import colour_scale
-from thaw.analysis.plots.interactive import plotly_figure
+from thaw.analysis.plots.interactive import COLORSCALE, plotly_figure
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.searched import Searched, searched
 from thaw.analysis.plots.theme import WIDTH, Theme
@@ -156,7 +156,7 @@ def interactive(data: Lines) -> dict[str, Any]:
         )
     quality = data.trials[data.metric].iloc[rows].round(5).tolist()
     dimensions.append({"label": data.metric, "values": quality})
-    line = {"color": quality, "colorscale": "Viridis", "reversescale": not metric(data.metric).maximize}
+    line = {"color": quality, "colorscale": COLORSCALE, "reversescale": not metric(data.metric).maximize}
     # Names of categories stand to the left of the first axis.
     margin = {"l": 130, "r": 60, "t": 50, "b": 30}
     return plotly_figure([{"type": "parcoords", "dimensions": dimensions, "line": line}], "", "", margin=margin)

@@ -75,7 +75,7 @@ def _panel(axes: Axes, column: Searched, data: Slices, theme: Theme) -> None:
     many = len(quality) > MANY
     for status, fate in FATES.items():
         rows = known & (data.trials["status"] == status).to_numpy()
-        size, alpha = (2, 0.5) if many else (4, 0.8)
+        size, alpha = (4, 0.5) if many else (fate.size(4), 0.8)
         axes.plot(
             places[rows],
             quality[rows],

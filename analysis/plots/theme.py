@@ -18,6 +18,9 @@ from matplotlib.figure import Figure
 WIDTH = 6.4
 """Inches. With text of 9 points a picture stays readable on a phone."""
 
+AXIS_TEXT = 8
+"""Points of the words along an axis."""
+
 
 class NotebookFigure(Figure):
     """A figure that a notebook shows without any help of pyplot."""
@@ -72,8 +75,8 @@ class Theme:
                 "text.parse_math": False,
                 "xtick.color": self.text,
                 "ytick.color": self.text,
-                "xtick.labelsize": 8,
-                "ytick.labelsize": 8,
+                "xtick.labelsize": AXIS_TEXT,
+                "ytick.labelsize": AXIS_TEXT,
                 "font.size": 9,
                 "font.family": "DejaVu Sans",
                 "legend.frameon": False,

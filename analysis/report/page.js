@@ -42,7 +42,8 @@ function trials(box) {
     cell.scope = "col";
     if (!column.numeric) cell.className = "text";
     button.type = "button";
-    button.textContent = column.name;
+    // Long names break after their underscores.
+    column.name.split(/(?<=_)/).forEach((part, at) => button.append(...(at ? [document.createElement("wbr")] : []), part));
     button.addEventListener("click", () => {
       down = by === index ? !down : column.descending;
       by = index;

@@ -39,7 +39,9 @@ class Section:
     photos: str
 
 
-def write_report(runs: Sequence[RunData], output: Path | None = None, photos: Sequence[str] = ()) -> Path:
+def write_report(
+    runs: Sequence[RunData], output: Path | None = None, photos: Sequence[str] = (), refresh: float | None = None
+) -> Path:
     """Write the page, and beside it each picture as PNG and SVG and each table as CSV.
 
     Args:
@@ -47,6 +49,7 @@ def write_report(runs: Sequence[RunData], output: Path | None = None, photos: Se
         output: the report's folder; by default ``report`` in the folder of the run, or, for several runs, in the
             current one. An older report in it is replaced.
         photos: for each run HTML of :func:`thaw.analysis.report.photos.gallery`, which may be empty.
+        refresh: seconds after which a browser loads the page anew, as the search goes on; None for never.
 
     Returns:
         The page.
@@ -71,7 +74,7 @@ def write_report(runs: Sequence[RunData], output: Path | None = None, photos: Se
             write_table(making / "tables" / "runs.csv", table)
             groups, _ = draw_all({"best_so_far": comparison.PLOT}, runs, making, "")
             shared = {"table": table, "warnings": comparison.warnings(runs), "pictures": groups.get("comparison", [])}
-        runs[0].folder.write_text(making / PAGE, _render(sections, shared))
+        runs[0].folder.write_text(making / PAGE, _render(sections, shared, refresh))
     return output / PAGE
 
 
@@ -96,7 +99,7 @@ def _section(name: str, run: RunData, output: Path, folder: str, photos: str) ->
     )
 
 
-def _render(sections: list[Section], shared: dict[str, Any]) -> str:
+def _render(sections: list[Section], shared: dict[str, Any], refresh: float | None) -> str:
     folder = resources.files("thaw.analysis.report")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -105,6 +108,7 @@ def _render(sections: list[Section], shared: dict[str, Any]) -> str:
     interactive = any(p.interactive for s in sections for group in s.groups.values() for p in group)
     return environment.from_string((folder / "page.html").read_text(encoding="utf-8")).render(
         mark=MARK,
+        refresh=None if refresh is None else round(refresh),
         sections=sections,
         shared=shared,
         groups=GROUPS,

@@ -17,6 +17,7 @@ from PIL import Image
 
 from thaw.analysis.csv_text import csv_text
 from thaw.analysis.plots import DARK, LIGHT, NotEnough, Plot, Theme
+from thaw.analysis.plots.theme import AXIS_TEXT
 
 LARGEST_SVG = 150_000
 """Bytes up to which the page holds a picture as SVG, sharp at any size; beyond, as PNG if that is less."""
@@ -24,6 +25,10 @@ LARGEST_SVG = 150_000
 DPI = 160
 CSS_PIXELS = 96
 """Of an inch, in a browser."""
+POINTS = 72
+"""Of an inch, in print."""
+SMALLEST_TEXT = 10
+"""CSS pixels that words along an axis have at least, on any screen."""
 
 FORMATS = {"svg": "image/svg+xml", "png": "image/png"}
 
@@ -51,6 +56,11 @@ class Picture:
     height: int
     files: dict[str, str]
     interactive: dict[str, Any] | None
+
+    @property
+    def least_width(self) -> int:
+        """CSS pixels below which its words would be too small; a narrower screen scrolls it."""
+        return math.ceil(self.width * SMALLEST_TEXT / (AXIS_TEXT * CSS_PIXELS / POINTS))
 
 
 def draw_all(

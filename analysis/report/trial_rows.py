@@ -12,8 +12,8 @@ from thaw.analysis.run_data import RunData
 from thaw.spaces import metric
 
 OTHERS = {
-    False: ("val_loss", "val_f1_macro", "val_top1_accuracy", "val_inclusion_accuracy", "val_hamming_accuracy"),
-    True: ("val_loss", "val_accuracy", "val_balanced_accuracy", "val_top5_accuracy", "val_f1_macro"),
+    False: ("val_loss", "val_f1_macro", "val_top1_accuracy"),
+    True: ("val_loss", "val_accuracy", "val_f1_macro"),
 }
 """Metrics shown beside the objective, for data of one label an image (True) and others; the CSV holds all of them."""
 
@@ -23,7 +23,7 @@ def trial_table(run: RunData) -> pd.DataFrame:
     others = OTHERS["val_accuracy" in run.trials]
     metrics = [name for name in others if name != run.metric and name in run.trials]
     searched = [name for name in run.space.parameters if run.trials[name].nunique() > 1]
-    cost = ["last_epoch", "seconds", "seconds_alone", "parameters"]
+    cost = ["last_epoch", "seconds", "parameters"]
     columns = ["trial", "status", run.metric, "best_epoch", *searched, *metrics, *cost]
     if run.trials["error"].astype(bool).any():
         columns.append("error")

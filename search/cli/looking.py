@@ -129,19 +129,42 @@ def report(
         Path | None, typer.Option(help="where the page goes: RUN/report, for several runs ./report", metavar="DIR")
     ] = None,
     no_photos: Annotated[bool, typer.Option("--no-photos", help="keep photos out of the page")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="write the page again and again while the search goes on")
+    ] = False,
+    open_: Annotated[bool, typer.Option("--open", help="show the page in the browser")] = False,
     import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Make one page of plots and tables of a run, or of several."""
     outlive_the_terminal()
-    with drawing():
-        from thaw.analysis.report import write_report
-        from thaw.analysis.run import load_run
-        from thaw.search.photos import run_gallery
+    shown: list[Path] = []
 
-        loaded = [load_run(run) for run in runs]
-        photos = [] if no_photos else [run_gallery(run) for run in loaded]
-        page = write_report(loaded, output, photos)
-    print(page)
+    def write(refresh: float | None = None) -> Path:
+        with drawing():
+            from thaw.analysis.report import write_report
+            from thaw.analysis.run import load_run
+            from thaw.search.photos import run_gallery
+
+            loaded = [load_run(run) for run in runs]
+            photos = [] if no_photos else [run_gallery(run) for run in loaded]
+            return write_report(loaded, output, photos, refresh)
+
+    def show_once(page: Path) -> None:
+        if shown:
+            return
+        shown.append(page)
+        print(page, flush=True)
+        if open_:
+            import webbrowser
+
+            webbrowser.open(page.resolve().as_uri())
+
+    if watch:
+        from thaw.search.watch import watch as keep_writing
+
+        keep_writing(runs, write, show_once)
+    else:
+        show_once(write())
 
 
 def compare(

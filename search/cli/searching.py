@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from thaw.search.cli.options import Address, Backend, File, Import, RunArgument,
 from thaw.search.exit_status import naming
 from thaw.search.prepare.stages import loading
 from thaw.search.terminal import outlive_the_terminal
+
+if TYPE_CHECKING:
+    from thaw.search.engine.observers import Observer
 
 BEGAN = time.time()
 """When the command was given, as nearly as a process can know: the user's wait begins here."""
@@ -45,6 +48,9 @@ def search(
     address: Address = None,
     backend: Backend = DEFAULT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, measure, and start nothing")] = False,
+    open_: Annotated[
+        bool, typer.Option("--open", help="show the report in the browser, drawn again while the search goes on")
+    ] = False,
     import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Search the best configuration for a data set."""
@@ -67,11 +73,17 @@ def search(
     outlive_the_terminal()
     with loading(console):
         from thaw.search.backends.ray.cluster import joined
+        from thaw.search.prepare.preflight import run_folder
         from thaw.search.sessions.tuner import run_search
         from thaw.search.summary import print_summary
 
+    observers: list[Observer] = []
+    if open_:
+        from thaw.search.observers.page import OpenPage
+
+        observers.append(OpenPage(run_folder(config)))
     with joined(address), naming(file):
-        result = run_search(config, console, backend=backend, began=BEGAN)
+        result = run_search(config, console, backend=backend, observers=observers, began=BEGAN)
     raise typer.Exit(print_summary(result, console))
 
 

@@ -16,6 +16,7 @@ from tests.browser import LIMIT, Browser, browser
 from tests.hostile import HOSTILE, hostile_run
 from tests.page_elements import Elements
 from thaw.analysis.plots import PLOTS
+from thaw.analysis.plots.theme import AXIS_TEXT
 from thaw.analysis.report import write_report
 from thaw.analysis.run import Run
 
@@ -126,6 +127,8 @@ def test_it_opens_without_complaint_and_asks_nobody_for_anything(chromium: Brows
     drawn = "return document.querySelectorAll('.interactive .main-svg, .interactive canvas').length"
     wait_until(lambda: chromium.run(drawn) >= buttons)
     assert chromium.run("return document.querySelectorAll('.static[hidden]').length") == buttons
+    heatmap = chromium.run("return document.querySelector('#run-1-freeze_depth .interactive').textContent")
+    assert "n = " in heatmap, "cells keep their values and counts"
     chromium.run("document.querySelector('.toggle').click()")
     assert chromium.run("return !document.querySelector('.static').hidden"), "and back to the picture"
     assert chromium.errors() == []
@@ -192,6 +195,38 @@ def test_nothing_is_wider_than_the_window(chromium: Browser, page: Path, width: 
         "return [...document.querySelectorAll('.scroll')].map((box) => box.scrollWidth - box.clientWidth)"
     )
     assert max(boxes) > 0 or width > 390, "wide tables scroll inside their box"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_words_along_axes_are_readable_on_any_screen(chromium: Browser, page: Path, width: int) -> None:
+    chromium.open(page, width=width)
+    scales = chromium.run(
+        "return [...document.querySelectorAll('figure img')].map((i) => i.clientWidth / i.getAttribute('width'))"
+    )
+    assert min(scales) * AXIS_TEXT * 96 / 72 >= 10, "CSS pixels"
+
+
+def test_a_wide_screen_shows_the_table_whole_and_has_no_holes(chromium: Browser, page: Path) -> None:
+    chromium.open(page)
+    assert (
+        chromium.run("const box = document.querySelector('.trials .scroll'); return box.scrollWidth - box.clientWidth")
+        <= 0
+    )
+    cut = """
+        return [...document.querySelectorAll(".sortable td, .sortable th")].filter(
+            (cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent);
+    """
+    assert chromium.run(cut) == []
+    holes = """
+        return [...document.querySelectorAll(".pictures")].map((box) => {
+            const edge = (element) => element.getBoundingClientRect();
+            const cards = [...box.children], last = edge(cards[cards.length - 1]);
+            const heights = cards.map((card) => [edge(card).top, edge(card).height]);
+            const uneven = heights.some(([top, height]) => heights.some(([t, h]) => t === top && h !== height));
+            return [edge(box).right - last.right, uneven];
+        }).filter(([gap, uneven]) => gap > 1 || uneven);
+    """
+    assert chromium.run(holes) == []
 
 
 def test_dark_mode_is_dark_and_paper_is_white(chromium: Browser, page: Path) -> None:
