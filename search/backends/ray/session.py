@@ -85,7 +85,7 @@ class OwnRay(threading.Thread):
     def __init__(self, workers: int) -> None:
         super().__init__(name="thaw-ray", daemon=True)
         self._workers = workers
-        self._started, self._over = threading.Event(), threading.Event()
+        self._ready, self._over = threading.Event(), threading.Event()
         self._error: Exception | None = None
 
     def run(self) -> None:
@@ -93,7 +93,7 @@ class OwnRay(threading.Thread):
             self._init()
         except Exception as error:
             self._error = error
-        self._started.set()
+        self._ready.set()
         self._over.wait()
         if self._error is None:
             import ray
@@ -125,7 +125,7 @@ class OwnRay(threading.Thread):
         Raises:
             ConfigError: as :func:`session_place`.
         """
-        self._started.wait()
+        self._ready.wait()
         if self._error is not None:
             raise self._error
 
