@@ -8,18 +8,23 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from thaw.search.cli.options import AtMost, Floor, Import, Onnx, Policy, RunArgument, Set, Target, To
+from thaw.search.cli.options import AtMost, Floor, Import, Onnx, Policy, Set, Target, To
 from thaw.search.exit_status import NOTHING_FINISHED, naming, training
 from thaw.search.prepare.stages import loading
 from thaw.search.terminal import outlive_the_terminal
 
 
 def export(
-    run: RunArgument,
+    run: Annotated[
+        Path, typer.Argument(help="a run folder, such as results/NAME; for --format timm also a bundle", metavar="RUN")
+    ],
     to: To,
     trial: Annotated[
         int | None, typer.Option(help="a trial's number; the best one otherwise", min=0, metavar="N")
     ] = None,
+    format: Annotated[
+        str, typer.Option(help="bundle, or timm: a folder for timm and Hugging Face", metavar="NAME")
+    ] = "bundle",
     onnx: Onnx = False,
     refit: Annotated[bool, typer.Option("--refit", help="train on training and validation images together")] = False,
     target: Target = None,
@@ -35,11 +40,25 @@ def export(
     with loading(console):
         from thaw.analysis.run import load_run
         from thaw.search.delivery.export import export_run
+        from thaw.search.delivery.timm_folder import bundle_to_timm, is_bundle
         from thaw.search.delivery.winner import LabelGoal
 
+    if format == "timm" and is_bundle(run):
+        bundle_to_timm(run, to, console)
+        return
     goal = LabelGoal(target, policy, k, floor)
     with training():
-        export_run(load_run(run), to, console, trial=trial, onnx=onnx, refit=refit, goal=goal, overrides=set_)
+        export_run(
+            load_run(run),
+            to,
+            console,
+            trial=trial,
+            format=format,
+            onnx=onnx,
+            refit=refit,
+            goal=goal,
+            overrides=set_,
+        )
 
 
 def train(

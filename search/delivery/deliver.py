@@ -56,14 +56,20 @@ def write_bundle(
     """
     with new_folder(to) as folder:
         write_model(folder, model.state)
-        facts = winner.facts(model.rule)
-        facts["test"] = None if score is None else {**score.to_dict(), "times_scored": times_scored}
-        facts["onnx"] = _onnx(folder / ONNX, winner, model) if onnx else None
+        facts = bundle_facts(winner, model, score, times_scored)
+        if onnx:
+            facts["onnx"] = _onnx(folder / ONNX, winner, model)
         (folder / CONFIG).write_text(winner.prepared.config.to_yaml(), encoding="utf-8")
         (folder / CARD).write_text(model_card(facts), encoding="utf-8")
         seal(folder, facts)
         load_bundle(folder, "cpu")
     return facts
+
+
+def bundle_facts(winner: Winner, model: Model, score: Score | None, times_scored: int = 1) -> dict[str, Any]:
+    """What ``bundle.json`` says, without an ONNX file; arguments as for :func:`write_bundle`."""
+    test = None if score is None else {**score.to_dict(), "times_scored": times_scored}
+    return {**winner.facts(model.rule), "test": test, "onnx": None}
 
 
 def _onnx(file: Path, winner: Winner, model: Model) -> dict[str, Any]:

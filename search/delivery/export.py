@@ -16,20 +16,25 @@ from thaw.analysis.run import Run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.confirmation.out_of_fold import read_out_of_fold
 from thaw.search.delivery.assemble import assemble
-from thaw.search.delivery.deliver import check_room, write_bundle
+from thaw.search.delivery.deliver import bundle_facts, check_room, write_bundle
 from thaw.search.delivery.fit import fit
 from thaw.search.delivery.outcome import print_outcome
 from thaw.search.delivery.scoring import Score, score_test
-from thaw.search.delivery.single import for_this_machine, trial_file
-from thaw.search.delivery.winner import DEFAULT_GOAL, LabelGoal, Winner
+from thaw.search.delivery.single import for_this_machine, only_trial, trial_file
+from thaw.search.delivery.timm_folder import write_timm
+from thaw.search.delivery.winner import DEFAULT_GOAL, LabelGoal, Winner, classifier_facts
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.prepare.same_inputs import check_same_inputs
 from thaw.search.prepare.stages import Stages
 from thaw.search.sessions.resume import changed_config
-from thaw.spaces import ConfigError, best_epoch
+from thaw.spaces import ConfigError, best_epoch, did_you_mean
 from thaw.spaces.files import check_new, check_writable
 from thaw.trainables.bundles.onnx_export import require_onnx
+from thaw.trainables.bundles.timm_export import require_timm
 from thaw.trainables.training.checkpoint import BestCheckpoint, read_best
+
+FORMATS = {"bundle": "for `thaw predict` and ONNX", "timm": "for the package timm and for Hugging Face"}
+"""What a model is written as → what for."""
 
 REPEATED = 1e-6
 """Metrics of an epoch that was trained again agree with the log if they are as near as this."""
@@ -41,6 +46,7 @@ def export_run(
     console: Console,
     *,
     trial: int | None = None,
+    format: str = "bundle",
     onnx: bool = False,
     refit: bool = False,
     goal: LabelGoal = DEFAULT_GOAL,
@@ -53,20 +59,22 @@ def export_run(
         to: a folder that does not exist.
         console: where progress is printed.
         trial: its number; by default the one that a confirmation chose, or else the best one.
-        onnx: add an ONNX file.
+        format: of the folder, one of :data:`FORMATS`.
+        onnx: add an ONNX file to a bundle.
         refit: hand over the configuration trained on training and validation images together, for as many epochs as
             the trial's best had.
         goal: of the label rule.
         overrides: of the run's search file, as `thaw resume` takes them: for instance where the images lie now.
 
     Returns:
-        The content of ``bundle.json``.
+        The content of ``bundle.json``, whatever the format.
 
     Raises:
         ConfigError: the trial cannot be exported, or the run folder (which notes that the test split was looked at) or
             the place of the bundle cannot be written to; nothing was written.
         TrainingFailed: it was trained again, and a loss was not finite.
     """
+    check_format(format, onnx)
     check_new(to)
     check_writable(run.folder.path)
     if onnx:
@@ -81,6 +89,8 @@ def export_run(
     prepared = prepare(for_this_machine(config), Stages(console))
     check_same_inputs(run.folder, prepared)
     check_room(to, prepared, onnx)
+    if format == "timm":
+        require_timm(classifier_facts(prepared, only_trial(prepared.config)))
     values = record.values(run.metric)
     epoch = best_epoch(values, run.metric)
     console.print(f"trial {record.number}: {run.metric} {values[epoch]:.4f} at epoch {epoch}", highlight=False)
@@ -106,9 +116,25 @@ def export_run(
     model = assemble(winner)
     score = score_test(winner, model)
     times = 0 if score is None else note_test_score(run.folder, winner, score, console)
-    facts = write_bundle(to, winner, model, score, times_scored=times, onnx=onnx)
+    if format == "timm":
+        facts = bundle_facts(winner, model, score, times)
+        write_timm(to, facts, model.state)
+    else:
+        facts = write_bundle(to, winner, model, score, times_scored=times, onnx=onnx)
     print_outcome(to, facts, console)
     return facts
+
+
+def check_format(format: str, onnx: bool) -> None:
+    """Look whether the options of an export go together.
+
+    Raises:
+        ConfigError: there is no such format, or it holds no ONNX file.
+    """
+    if format not in FORMATS:
+        raise ConfigError(f"unknown format {format!r}{did_you_mean(format, FORMATS)}", "--format")
+    if onnx and format != "bundle":
+        raise ConfigError(f"goes with a bundle, not with --format {format}; export twice", "--onnx")
 
 
 def _chosen(run: Run, number: int | None) -> TrialRecord:

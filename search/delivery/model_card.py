@@ -21,11 +21,12 @@ RARE = 30
 """Labels with fewer training images are hardly known."""
 
 
-def model_card(facts: Mapping[str, Any]) -> str:
+def model_card(facts: Mapping[str, Any], timm: bool = False) -> str:
     """The text of MODEL_CARD.md.
 
     Args:
         facts: the content of ``bundle.json``, of this version; see ``docs/architecture.md``.
+        timm: the card of a folder for timm.
     """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
@@ -47,6 +48,7 @@ def model_card(facts: Mapping[str, Any]) -> str:
             rare=rare,
             rare_below=RARE,
             stages=STAGES,
+            timm=timm,
         )
         .strip()
         + "\n"

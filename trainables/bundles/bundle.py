@@ -120,7 +120,7 @@ def load_bundle(path: str | Path, device: str | None = None) -> Bundle:
         classes, ids = tuple(map(str, facts["classes"])), tuple(map(str, facts["ids"]))
         rule = LabelRule.from_dict(facts["rule"])
         _check_labels(len(classes), {"ids": len(ids), "model.classes": model.classes, "rule": len(rule.thresholds)})
-        classifier = build_classifier(model, _read_model(path / MODEL))
+        classifier = build_classifier(model, read_model(path / MODEL))
     except ConfigError as error:
         raise error.within(file=path / FACTS) from None
     except (KeyError, TypeError, AttributeError) as error:
@@ -189,7 +189,12 @@ def _check_labels(classes: int, others: Mapping[str, int]) -> None:
             raise ConfigError(f"must be for the {classes} labels in `classes`, got {number}; export again", key)
 
 
-def _read_model(file: Path) -> dict[str, Tensor]:
+def read_model(file: Path) -> dict[str, Tensor]:
+    """All weights of a bundle's network by name, from its ``model.safetensors``.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
     try:
         return load_file(file)
     except (SafetensorError, OSError, ValueError) as error:

@@ -114,7 +114,7 @@ def build_classifier(facts: ClassifierFacts, state: Mapping[str, Tensor]) -> Cla
     Raises:
         ConfigError: the architecture is unknown, or the weights are not those of such a network.
     """
-    classifier = _without_weights(facts)
+    classifier = empty_classifier(facts)
     try:
         classifier.load_state_dict(state, assign=True)
     except RuntimeError as error:
@@ -126,11 +126,12 @@ def build_classifier(facts: ClassifierFacts, state: Mapping[str, Tensor]) -> Cla
 
 def model_size(facts: ClassifierFacts) -> int:
     """Bytes that the weights take; nothing is loaded."""
-    state = _without_weights(facts).state_dict()
+    state = empty_classifier(facts).state_dict()
     return sum(tensor.numel() * tensor.element_size() for tensor in state.values())
 
 
-def _without_weights(facts: ClassifierFacts) -> Classifier:
+def empty_classifier(facts: ClassifierFacts) -> Classifier:
+    """A classifier that waits for its state dict; most of it is on the device ``meta``."""
     backbone = resolve(facts.architecture, "none", facts.image_size)
     with torch.device("meta"):
         head = backbone.head(facts.classes, facts.head_units, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -79,6 +80,16 @@ class Backbone:
     def empty_layers(self) -> Layers:
         """As :attr:`layers`, to be loaded with a state dict of theirs; many are on the device ``meta``."""
         return self._cut(empty(self._build))
+
+    def published_names(self) -> dict[str, str]:
+        """Name of a weight of the layers, such as ``stage1.0.weight`` → its name in the network as published.
+
+        Without those that the network derives from others.
+        """
+        network = empty(self._build)
+        layers = nn.Sequential(OrderedDict(self._cut(network))).state_dict(keep_vars=True)
+        names = {id(tensor): name for name, tensor in network.state_dict(keep_vars=True).items()}
+        return {name: names[id(tensor)] for name, tensor in layers.items() if id(tensor) in names}
 
     def check(self) -> None:
         """Whether all can be had: the network, cut for this image size, and its weights.

