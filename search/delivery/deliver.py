@@ -77,7 +77,7 @@ def _onnx(file: Path, winner: Winner, model: Model) -> dict[str, Any]:
     context, pixels = winner.prepared.context, winner.prepared.images.pixels
     rows = np.concatenate([context.split.test, context.split.validation])[:ONNX_IMAGES]
     on_cpu = model.classifier.to("cpu")
-    export_onnx(file, on_cpu, model.rule, winner.prepared.dataset.classes, context.images.size)
+    export_onnx(file, on_cpu, model.rule, winner.prepared.dataset.classes, context.images.square)
     expected = model.rule.probabilities(store_logits(on_cpu, pixels, rows, torch.device("cpu")))
     difference = float(np.abs(onnx_probabilities(file, pixels[rows]) - expected).max())
     return {"images": len(rows), "largest_difference": difference}

@@ -62,7 +62,7 @@ class Bundle:
         """One prediction a picture, in their order, as they are done; memory does not grow with the number of files.
 
         Args:
-            pictures: image files, or what is decoded already.
+            pictures: as for :meth:`predict`, without folders.
             batch: images that the network takes at a time; by default as many as are fastest. Another number may change
                 the last bits of the probabilities.
         """
@@ -72,8 +72,9 @@ class Bundle:
         """One prediction an image, in their order. An image that cannot be used has a reason in ``rejected``.
 
         Args:
-            pictures: one or several of: an image file, a folder (all images in it and its folders), an image of
-                Pillow's, uint8 pixels (height, width[, 3 or 4]). An array of four dimensions is several images.
+            pictures: one or several of: an image file, its content as bytes, a folder (all images in it and its
+                folders), an image of Pillow's, uint8 pixels (height, width[, 3 or 4]). An array of four dimensions is
+                several images.
 
         Raises:
             ConfigError: there is no image in a folder.
@@ -86,8 +87,8 @@ class Bundle:
 
 
 def _several(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
-    """One string is one path, and no list of letters."""
-    if isinstance(pictures, str | os.PathLike | Image.Image):
+    """One string is one path, and no list of letters; bytes are one file's."""
+    if isinstance(pictures, str | os.PathLike | bytes | Image.Image):
         return [pictures]
     if isinstance(pictures, np.ndarray):
         return [pictures] if pictures.ndim < 4 else list(pictures)

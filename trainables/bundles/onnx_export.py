@@ -6,6 +6,7 @@ import importlib
 import json
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from thaw.spaces import ConfigError
 from thaw.trainables.bundles.classifier import Classifier
+from thaw.trainables.data.decoding import Square
 from thaw.trainables.evaluation.label_sets import LabelRule
 
 PACKAGES = ("onnx", "onnxruntime")
@@ -57,22 +59,23 @@ def require_onnx() -> None:
             raise ConfigError(f"needs the package {name} ({error}); pip install 'thaw-tune[onnx]'", "--onnx") from None
 
 
-def export_onnx(file: Path, classifier: Classifier, rule: LabelRule, classes: Sequence[str], image_size: int) -> None:
+def export_onnx(file: Path, classifier: Classifier, rule: LabelRule, classes: Sequence[str], square: Square) -> None:
     """Write the model as an ONNX file.
 
     Input ``pixels``: uint8 RGB (images, S, S, 3), decoded and resized as the model wants it. Output ``probabilities``:
-    float32 (images, L), calibrated. The number of images is free. The file's metadata hold the names of the classes
-    and their thresholds, as JSON lists, and the policy that makes label sets of them.
+    float32 (images, L), calibrated. The number of images is free. The file's metadata hold, as JSON, the names of the
+    classes and their thresholds, the policy that makes label sets of them, and how photos become squares.
 
     torch's older exporter is used: it manages all architectures in seconds, where the newer one takes a minute for
     some, with the same figures, and needs another package.
 
     Args:
         classifier: on the CPU.
+        square: how its images become squares.
     """
     import onnx
 
-    example = torch.zeros((2, image_size, image_size, 3), dtype=torch.uint8)
+    example = torch.zeros((2, square.size, square.size, 3), dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's age, and that the image size becomes a constant
         torch.onnx.export(
@@ -92,6 +95,7 @@ def export_onnx(file: Path, classifier: Classifier, rule: LabelRule, classes: Se
             "classes": json.dumps(list(classes)),
             "thresholds": json.dumps(rule.thresholds.tolist()),
             "policy": json.dumps(rule.policy),
+            "square": json.dumps(asdict(square)),
         },
     )
     onnx.save(model, str(file))

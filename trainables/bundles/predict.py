@@ -24,8 +24,8 @@ TIMEOUT = 60.0
 
 T = TypeVar("T")
 
-Picture = str | os.PathLike[str] | Image.Image | np.ndarray
-"""An image file's path, an image of Pillow's, or uint8 pixels (height, width[, 3 or 4])."""
+Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
+"""An image file's path or content, an image of Pillow's, or uint8 pixels (height, width[, 3 or 4])."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ def _logits(
 
     def decode(i: int) -> np.ndarray:
         picture = pictures[i]
+        if isinstance(picture, bytes):
+            return decode_image(picture, model.square, model.grey)
         if not isinstance(picture, str | os.PathLike):
             return decode_picture(picture, model.square)
         path = Path(picture)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import stat
 import struct
@@ -107,8 +108,8 @@ class Rejected(Exception):
         self.reason, self.passing = reason, passing
 
 
-def decode_image(path: Path, square: Square, scales: Scales | None = MappingProxyType({})) -> np.ndarray:
-    """One image file as uint8 RGB (size, size, 3).
+def decode_image(path: Path | bytes, square: Square, scales: Scales | None = MappingProxyType({})) -> np.ndarray:
+    """One image file, or the content of one, as uint8 RGB (size, size, 3).
 
     Turned upright by EXIF; transparent parts on white; the first picture of an animation. Scaled with antialiasing; of
     a JPEG no more is decoded than twice the size needs.
@@ -127,13 +128,13 @@ def decode_image(path: Path, square: Square, scales: Scales | None = MappingProx
 
 
 def decode_picture(picture: Image.Image | np.ndarray, square: Square) -> np.ndarray:
-    """As :func:`decode_image`, of what is decoded already.
+    """As :func:`decode_image`, of an image that is open, or decoded already.
 
     Args:
         picture: an image of Pillow's, or uint8 pixels (height, width), (height, width, 3) or (height, width, 4).
 
     Raises:
-        Rejected: an array of another type or shape; more than 8 bits have no scale here.
+        Rejected: an array of another type or shape; more than 8 bits have no scale here; the image is damaged.
     """
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,), (4,)):
@@ -142,7 +143,10 @@ def decode_picture(picture: Image.Image | np.ndarray, square: Square) -> np.ndar
         picture = Image.fromarray(picture)
     if picture.mode.startswith(("I", "F")):
         raise Rejected(f"an image of mode {picture.mode} has more than 8 bits; give its file, or scale it to 8 bits")
-    return square_pixels(picture.copy(), square)
+    try:
+        return square_pixels(picture.copy(), square)
+    except Exception as error:  # Pillow decodes only here, and a decoder may raise anything
+        raise Rejected(f"damaged: {error or type(error).__name__}") from error
 
 
 def decode_or_measure(path: Path, square: Square) -> np.ndarray | tuple[str, Extent]:
@@ -164,10 +168,10 @@ def measure(path: Path) -> tuple[str, Extent] | None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Image.Image, BinaryIO]]:
+def _opened(path: Path | bytes) -> Iterator[tuple[Image.Image, BinaryIO]]:
     """An image, not loaded yet, and its file; whatever goes wrong, here or later, is a reason to reject it."""
     try:
-        with path.open("rb") as file, _open(file) as image:
+        with io.BytesIO(path) if isinstance(path, bytes) else path.open("rb") as file, _open(file) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
                 raise Rejected(f"{image.width} x {image.height} pixels are more than the limit of {limit}")

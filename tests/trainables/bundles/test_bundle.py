@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -56,7 +57,8 @@ def test_whatever_holds_images_is_taken(made: Path, squares: Path, tmp_path: Pat
     pixels = np.asarray(image)
     [expected] = bundle.predict(str(file))
     assert expected.image == str(file), "one string is one path"
-    for given in (file, image, pixels, [file], [image], pixels[None]):
+    content = file.read_bytes()
+    for given in (file, image, pixels, content, [file], [image], [content], pixels[None]):
         [found] = bundle.predict(given)
         assert found.probabilities == expected.probabilities and found.labels == expected.labels
     (tmp_path / "below").mkdir()
@@ -66,6 +68,10 @@ def test_whatever_holds_images_is_taken(made: Path, squares: Path, tmp_path: Pat
     assert [Path(found.image).name for found in found_in_folder] == ["0.png", "1.png", "2.png", "image 3"]
     for wrong in (pixels.astype(np.float32), np.zeros((8, 8, 2), np.uint8), Image.new("I;16", (8, 8))):
         assert "8 bits" in bundle.predict([wrong])[0].rejected or "uint8" in bundle.predict([wrong])[0].rejected
+    half = content[: len(content) // 2]
+    for damaged in (half, Image.open(io.BytesIO(half))):
+        assert bundle.predict(damaged)[0].rejected.startswith("damaged: ")
+    assert bundle.predict(b"no image")[0].rejected == "not an image of a known format"
 
 
 def test_predictions_are_those_of_the_network(made: Path, squares: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def random_classifier(name: str, spread: float = 2.0) -> Classifier:
 )
 def test_every_architecture_is_the_same_in_onnx(name: str, tmp_path: Path) -> None:
     classifier, rule = random_classifier(name), some_rule()
-    export_onnx(tmp_path / "model.onnx", classifier, rule, CLASSES, SIDE)
+    export_onnx(tmp_path / "model.onnx", classifier, rule, CLASSES, Square(SIDE))
     for images in (1, 5):
         logits = store_logits(classifier, PIXELS, np.arange(images), torch.device("cpu"))
         found = onnx_probabilities(tmp_path / "model.onnx", PIXELS[:images])
@@ -61,7 +61,7 @@ def test_networks_of_timm_are_the_same_in_onnx_for_any_number_of_images(name: st
     backbone, rule = resolve(name, "none", side), some_rule()
     layers = {**backbone.random_layers(), "head": backbone.head(len(CLASSES), 0, 0.0)}
     classifier = Classifier(layers, backbone.preprocessing.mean, backbone.preprocessing.std)
-    export_onnx(tmp_path / "model.onnx", classifier, rule, CLASSES, side)
+    export_onnx(tmp_path / "model.onnx", classifier, rule, CLASSES, Square(side))
     pixels = PIXELS[:3, :side, :side]
     expected = rule.probabilities(store_logits(classifier, pixels, np.arange(3), torch.device("cpu")))
     np.testing.assert_allclose(onnx_probabilities(tmp_path / "model.onnx", pixels), expected, atol=1e-4)
@@ -70,7 +70,7 @@ def test_networks_of_timm_are_the_same_in_onnx_for_any_number_of_images(name: st
 def test_softmax_and_calibration_are_inside(tmp_path: Path) -> None:
     # Logits far apart: one probability near 1, whose complement must not be rounded away.
     classifier, rule = random_classifier("convnet", spread=20), some_rule(activation="softmax")
-    export_onnx(tmp_path / "model.onnx", classifier, rule, CLASSES, SIDE)
+    export_onnx(tmp_path / "model.onnx", classifier, rule, CLASSES, Square(SIDE))
     logits = store_logits(classifier, PIXELS, np.arange(len(PIXELS)), torch.device("cpu"))
     assert (np.ptp(logits, axis=1) > 15).any()
     found = onnx_probabilities(tmp_path / "model.onnx", PIXELS)
@@ -79,7 +79,7 @@ def test_softmax_and_calibration_are_inside(tmp_path: Path) -> None:
 
 def test_the_file_says_what_goes_in_and_out(tmp_path: Path) -> None:
     rule = some_rule()
-    export_onnx(tmp_path / "model.onnx", random_classifier("convnet"), rule, CLASSES, SIDE)
+    export_onnx(tmp_path / "model.onnx", random_classifier("convnet"), rule, CLASSES, Square(SIDE))
     model = onnx.load(str(tmp_path / "model.onnx"))
     onnx.checker.check_model(model, full_check=True)
     (pixels,), (probabilities,) = model.graph.input, model.graph.output
@@ -87,6 +87,7 @@ def test_the_file_says_what_goes_in_and_out(tmp_path: Path) -> None:
     assert [side.dim_param or side.dim_value for side in pixels.type.tensor_type.shape.dim] == ["images", SIDE, SIDE, 3]
     assert (probabilities.name, probabilities.type.tensor_type.shape.dim[0].dim_param) == ("probabilities", "images")
     properties = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
+    assert Square(**properties.pop("square")) == Square(SIDE)
     assert properties == {"classes": list(CLASSES), "thresholds": rule.thresholds.tolist(), "policy": rule.policy}
 
 
@@ -97,7 +98,7 @@ def test_it_is_the_same_on_photos(tmp_path: Path) -> None:
     files = sorted((data / "coco18" / "images").iterdir())[:20]
     pixels = np.stack([decode_image(file, Square(SIDE)) for file in files])
     classifier, rule = random_classifier("mobilenet_v2"), some_rule()
-    export_onnx(tmp_path / "model.onnx", classifier, rule, CLASSES, SIDE)
+    export_onnx(tmp_path / "model.onnx", classifier, rule, CLASSES, Square(SIDE))
     logits = store_logits(classifier, pixels, np.arange(len(files)), torch.device("cpu"))
     found = onnx_probabilities(tmp_path / "model.onnx", pixels)
     np.testing.assert_allclose(found, rule.probabilities(logits), atol=ATOL)

@@ -1,0 +1,41 @@
+"""A bundle's model.onnx without PyTorch and without Thaw.
+
+pip install numpy onnxruntime pillow
+python onnx_predict.py my-model/model.onnx photo.jpg
+"""
+
+import json
+import sys
+
+import numpy as np
+from onnxruntime import InferenceSession
+from PIL import Image, ImageOps
+
+
+def load(file: str) -> tuple[InferenceSession, dict]:
+    """The model, and what its file says of itself."""
+    session = InferenceSession(file, providers=["CPUExecutionProvider"])
+    return session, {key: json.loads(text) for key, text in session.get_modelmeta().custom_metadata_map.items()}
+
+
+def prepare(photo: str, square: dict) -> np.ndarray:
+    """A photo of 8 bits as the model wants it: uint8 RGB (side, side, 3)."""
+    image = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
+    side, border = (square["size"],) * 2, (1 - square["crop_pct"]) / 2
+    filter_ = Image.Resampling[square["interpolation"].upper()]
+    if square["resize"] == "crop":
+        return np.asarray(ImageOps.fit(image, side, filter_, bleed=border))
+    across, down = image.width * border, image.height * border
+    return np.asarray(image.resize(side, filter_, (across, down, image.width - across, image.height - down)))
+
+
+def main() -> None:
+    session, about = load(sys.argv[1])
+    pixels = np.stack([prepare(photo, about["square"]) for photo in sys.argv[2:]])
+    for photo, probabilities in zip(sys.argv[2:], session.run(None, {"pixels": pixels})[0], strict=True):
+        found = zip(about["classes"], probabilities, about["thresholds"], strict=True)
+        print(photo, *(f"{name} {value:.2f}" for name, value, threshold in found if value >= threshold))
+
+
+if __name__ == "__main__":
+    main()
