@@ -54,7 +54,7 @@ BENEATH: dict[str, tuple[str, ...]] = {
     "search.observers": ("search.engine", "analysis.words"),
     "search.prepare": ("search.settings", "search.version", "trainables.training", "analysis.run_folder"),
     "search.backends": ("search.observers", "search.prepare", "trainables.trainable"),
-    "search.sessions": ("search.backends", "analysis.run"),
+    "search.sessions": ("search.backends", "analysis.run", "analysis.report"),
     "search.confirmation": ("search.sessions", "analysis.flattery"),
     "search.delivery": ("search.confirmation", "trainables.bundles"),
     "search.commands": ("search.delivery", "analysis.report"),

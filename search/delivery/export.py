@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from thaw.search.delivery.scoring import Score, score_test
 from thaw.search.delivery.single import for_this_machine, only_trial, trial_file
 from thaw.search.delivery.timm_folder import write_timm
 from thaw.search.delivery.winner import DEFAULT_GOAL, LabelGoal, Winner, classifier_facts
+from thaw.search.observers.trackers import send
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.prepare.same_inputs import check_same_inputs
 from thaw.search.prepare.stages import Stages
@@ -122,6 +124,7 @@ def export_run(
     else:
         facts = write_bundle(to, winner, model, score, times_scored=times, onnx=onnx)
     print_outcome(to, facts, console)
+    send(config.trackers, run.folder, "model", to, partial(console.print, highlight=False, soft_wrap=True))
     return facts
 
 

@@ -21,7 +21,7 @@ from thaw.search.prepare.provenance import recorded_precision
 from thaw.search.prepare.same_inputs import check_same_inputs
 from thaw.search.prepare.stages import Stages
 from thaw.search.sessions.lock import driving
-from thaw.search.sessions.tuner import new_state, run_session, trackers_of
+from thaw.search.sessions.tuner import new_state, run_session, send_report, trackers_of
 from thaw.search.settings.config import SearchConfig, load_config
 from thaw.search.settings.finite import searched_once
 from thaw.spaces import ConfigError
@@ -109,7 +109,7 @@ def resume_search(
         proposer = build_proposer(prepared.config)
         state = new_state(prepared.config, proposer, folder, session, past)
         folder.write_text(folder.search_file, prepared.config.to_yaml())
-        return run_session(
+        run = run_session(
             prepared,
             folder,
             state,
@@ -120,6 +120,8 @@ def resume_search(
             overrides=list(overrides),
             past=past,
         )
+    send_report(run, prepared.config.trackers, console)
+    return run
 
 
 def as_before(folder: RunFolder) -> list[str]:

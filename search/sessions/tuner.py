@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -29,7 +31,7 @@ from thaw.search.observers.mirror import StudyMirror
 from thaw.search.observers.progress import Progress
 from thaw.search.observers.tables import TableFiles
 from thaw.search.observers.tensorboard import TensorBoard
-from thaw.search.observers.trackers import build_trackers
+from thaw.search.observers.trackers import build_trackers, send
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.prepare.provenance import provenance
 from thaw.search.prepare.stages import Stages
@@ -86,7 +88,9 @@ def run_search(
             proposer = build_proposer(prepared.config)
             state = new_state(prepared.config, proposer, folder)
             listening = [StudyMirror(folder, proposer.study), *trackers, *observers]
-            return run_session(prepared, folder, state, console, backend=backend, observers=listening, began=began)
+            run = run_session(prepared, folder, state, console, backend=backend, observers=listening, began=began)
+    send_report(run, config.trackers, console)
+    return run
 
 
 def trackers_of(config: SearchConfig, folder: RunFolder) -> list[Observer]:
@@ -96,6 +100,19 @@ def trackers_of(config: SearchConfig, folder: RunFolder) -> list[Observer]:
         ConfigError: the package of one is not installed.
     """
     return build_trackers(config.trackers, folder, config.search.metric, tuple(config.search_space.parameters))
+
+
+def send_report(run: Run, trackers: Sequence[str], console: Console) -> None:
+    """Give the report of a search that has come to its end to its trackers. It holds no photos: they stay here."""
+    *_, last = run.folder.events()
+    if not trackers or last.get("reason") not in ("done", "time_budget"):
+        return
+    from thaw.analysis.report import write_report
+
+    say = partial(console.print, highlight=False, soft_wrap=True)
+    say(f"making a report for {' and '.join(trackers)}")
+    with tempfile.TemporaryDirectory() as place:
+        send(trackers, run.folder, "report", write_report([run], Path(place, "report")), say)
 
 
 def new_state(

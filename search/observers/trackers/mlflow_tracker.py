@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
@@ -12,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from thaw.analysis.records import TrialRecord
 from thaw.search.observers.trackers.tracker import Tracker, row_values
 
-FOLDER, TRIAL = "thaw.folder", "thaw.trial"
+RUN, TRIAL = "thaw.run", "thaw.trial"
 """Tags by which a resumed search finds its runs again."""
 
 STATUSES = {"failed": "FAILED"}
@@ -25,21 +26,32 @@ class MLflow(Tracker):
     Runs go into the experiment of ``MLFLOW_EXPERIMENT_NAME``, by default ``thaw``.
     """
 
-    def begin(self, records: Mapping[int, TrialRecord]) -> None:
+    def connect(self) -> None:
+        # A server makes MLflow print an address whenever a run ends, into the live view.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         self.client = MlflowClient()
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "thaw")
         experiment = self.client.get_experiment_by_name(name)
         self.experiment = experiment.experiment_id if experiment else self.client.create_experiment(name)
         known = self._known()
-        self.parent = known.pop(None, "") or self._create(self.folder.path.name, {})
-        self.runs = {number: run for number, run in known.items() if number is not None}
+        parent = known.pop(None, None)
+        self.parent = parent.info.run_id if parent else self._create(self.folder.path.name, {})
+        self.runs = {number: run.info.run_id for number, run in known.items() if number is not None}
+        self.finished = {number for number, run in known.items() if run.info.status in ("FINISHED", "FAILED")}
+
+    def begin(self, records: Mapping[int, TrialRecord]) -> None:
+        self.client.update_run(self.parent, status="RUNNING")
         for record in records.values():
-            if record.number in self.runs:
+            if record.number in self.finished:
                 continue
+            told = self._told(record)
             for epoch, event in record.epochs.items():
-                self.row(record, epoch, row_values(event))
+                if epoch not in told:
+                    self.row(record, epoch, row_values(event))
             if record.ended:
                 self.end(record)
+            elif record.number in self.runs:
+                self.client.update_run(self.runs[record.number], status="RUNNING")
 
     def row(self, record: TrialRecord, epoch: int, values: dict[str, float]) -> None:
         moment = int(1000 * record.epochs[epoch]["time"])
@@ -52,12 +64,21 @@ class MLflow(Tracker):
         tags = [RunTag("thaw.status", record.status), RunTag("thaw.error", record.error)]
         self.client.log_batch(run, metrics=best, tags=tags)
         self.client.set_terminated(run, STATUSES.get(record.status, "FINISHED"), moment)
+        self.finished.add(record.number)
 
     def finish(self) -> None:
         for file in (self.folder.search_file, self.folder.provenance_file, self.folder.trials_file):
             if file.is_file():
                 self.client.log_artifact(self.parent, str(file))
+        for number in self.runs.keys() - self.finished:
+            self.client.set_terminated(self.runs[number], "KILLED")
         self.client.set_terminated(self.parent)
+
+    def keep(self, kind: str, place: Path) -> None:
+        if place.is_dir():
+            self.client.log_artifacts(self.parent, str(place), kind)
+        else:
+            self.client.log_artifact(self.parent, str(place), kind)
 
     def _run(self, record: TrialRecord) -> str:
         if record.number not in self.runs:
@@ -69,12 +90,18 @@ class MLflow(Tracker):
         return self.runs[record.number]
 
     def _create(self, name: str, tags: dict[str, str]) -> str:
-        tags = {FOLDER: str(self.folder.path), **tags}
+        tags = {RUN: self.identity, "thaw.folder": str(self.folder.path.resolve()), **tags}
         run: Any = self.client.create_run(self.experiment, tags=tags, run_name=name)
         return str(run.info.run_id)
 
-    def _known(self) -> dict[int | None, str]:
+    def _known(self) -> dict[int | None, Any]:
         """Trial → run that a former session made; None is the parent."""
-        place = str(self.folder.path).replace("'", "\\'")
-        found = self.client.search_runs([self.experiment], f"tags.`{FOLDER}` = '{place}'", max_results=50_000)
-        return {int(run.data.tags[TRIAL]) if TRIAL in run.data.tags else None: run.info.run_id for run in found}
+        found = self.client.search_runs([self.experiment], f"tags.`{RUN}` = '{self.identity}'", max_results=50_000)
+        return {int(run.data.tags[TRIAL]) if TRIAL in run.data.tags else None: run for run in found}
+
+    def _told(self, record: TrialRecord) -> set[int]:
+        """The epochs of a trial that the service knows."""
+        if record.number not in self.runs:
+            return set()
+        history = self.client.get_metric_history(self.runs[record.number], self.metric)
+        return {point.step for point in history}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,11 +18,15 @@ from thaw.spaces import best_epoch
 PATIENCE = 30.0
 """Seconds at the end of a session in which a service may take what it has not taken yet."""
 
+SENDING = 600.0
+"""Seconds in which it may take a model."""
+
 
 class Tracker(Observer):
     """Queues what happens, and tells it in order. Its first error ends it, with one warning, and nothing else.
 
-    A subclass overrides ``begin``, ``row``, ``end`` and ``finish``, which run in the thread.
+    A subclass overrides ``connect``, ``begin``, ``row``, ``end``, ``finish``, ``keep`` and ``disconnect``, which run
+    in the thread.
 
     Args:
         folder: of the run.
@@ -33,9 +39,28 @@ class Tracker(Observer):
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=type(self).__name__, daemon=True)
         self._error: Exception | None = None
+        self._answered = threading.Event()
+
+    @classmethod
+    def check(cls) -> None:
+        """Look whether the service can be told at all, before anything starts.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+
+    @property
+    def identity(self) -> str:
+        """Names the run wherever its folder lies, and no other that had the same folder before."""
+        first = next(self.folder.events())
+        return hashlib.blake2b(f"{self.folder.path.name} {first['time']}".encode(), digest_size=8).hexdigest()
+
+    def connect(self) -> None:
+        """Find the run of the whole search, or make it."""
+        raise NotImplementedError
 
     def begin(self, records: Mapping[int, TrialRecord]) -> None:
-        """A session begins; `records` hold what former ones did."""
+        """A session begins; `records` hold what former ones did. The service may have missed some of it."""
         raise NotImplementedError
 
     def row(self, record: TrialRecord, epoch: int, values: dict[str, float]) -> None:
@@ -50,10 +75,31 @@ class Tracker(Observer):
         """The session is over."""
         raise NotImplementedError
 
+    def keep(self, kind: str, place: Path) -> None:
+        """Keep a file, or a folder of files, with the run of the whole search.
+
+        Args:
+            kind: what it is: ``report`` or ``model``.
+        """
+        raise NotImplementedError
+
+    def disconnect(self) -> None:
+        """After :meth:`keep`, without a session."""
+
+    def send(self, kind: str, place: Path) -> None:
+        """Keep a file or folder with the run, between sessions.
+
+        Raises:
+            Exception: whatever the service raises.
+        """
+        self._start([self.connect, self._answered.set, lambda: self.keep(kind, place), self.disconnect])
+        if not self._answered.wait(PATIENCE):
+            raise TimeoutError(f"it has not answered within {PATIENCE:.0f} s")
+        self._wait(SENDING)
+
     def open(self, records: Mapping[int, TrialRecord]) -> None:
         past = copy.deepcopy(dict(records))
-        self._queue.put(lambda: self.begin(past))
-        self._thread.start()
+        self._start([self.connect, lambda: self.begin(past)])
 
     def epoch(self, record: TrialRecord, event: Mapping[str, Any]) -> None:
         now, values = _still(record), row_values(event)
@@ -65,16 +111,24 @@ class Tracker(Observer):
 
     def close(self) -> None:
         self._tell(self.finish)
-        self._queue.put(None)
-        self._thread.join(PATIENCE)
-        if self._thread.is_alive():
-            raise TimeoutError(f"it has not taken everything within {PATIENCE:.0f} s")
-        self._raise()
+        self._wait(PATIENCE)
 
     def best(self, record: TrialRecord) -> dict[str, float]:
         """The validation metrics of a trial's best epoch; empty if it has none."""
         values = record.values(self.metric)
         return row_values(record.epochs[best_epoch(values, self.metric)]) if values else {}
+
+    def _start(self, calls: Sequence[Callable[[], None]]) -> None:
+        for call in calls:
+            self._queue.put(call)
+        self._thread.start()
+
+    def _wait(self, patience: float) -> None:
+        self._queue.put(None)
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            raise TimeoutError(f"it has not taken everything within {patience:.0f} s")
+        self._raise()
 
     def _tell(self, call: Callable[[], None]) -> None:
         self._raise()
@@ -91,6 +145,7 @@ class Tracker(Observer):
         except Exception as error:
             # Raised where the search next has something to tell, which drops this observer.
             self._error = error
+            self._answered.set()
 
 
 def row_values(event: Mapping[str, Any]) -> dict[str, float]:

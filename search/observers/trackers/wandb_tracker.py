@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import wandb
 
 from thaw.analysis.records import TrialRecord
 from thaw.search.observers.trackers.tracker import Tracker, row_values
+from thaw.spaces import ConfigError
 
 
 class WeightsAndBiases(Tracker):
@@ -19,9 +21,17 @@ class WeightsAndBiases(Tracker):
     The search itself is a run of the type ``search``, with its files; a resumed search goes on with the runs it has.
     """
 
-    def begin(self, records: Mapping[int, TrialRecord]) -> None:
+    @classmethod
+    def check(cls) -> None:
+        # Without a key wandb would ask for one on the terminal, below the live view.
+        if wandb.setup().settings.mode == "online" and not wandb.login(prompt=False):
+            raise ConfigError("wandb has no API key; run `wandb login`, or set WANDB_MODE=offline", "trackers")
+
+    def connect(self) -> None:
         self.runs: dict[int, Any] = {}
         self.parent = self._init("search", self.folder.path.name, self.folder.settings())
+
+    def begin(self, records: Mapping[int, TrialRecord]) -> None:
         for record in records.values():
             if record.ended:
                 continue
@@ -40,12 +50,21 @@ class WeightsAndBiases(Tracker):
     def finish(self) -> None:
         for run in self.runs.values():
             run.finish()
-        artefact = wandb.Artifact(f"{self.folder.path.name}-search", "search")
-        for file in (self.folder.search_file, self.folder.provenance_file, self.folder.trials_file):
-            if file.is_file():
-                artefact.add_file(str(file))
-        self.parent.log_artifact(artefact)
+        files = (self.folder.search_file, self.folder.provenance_file, self.folder.trials_file)
+        self._log_artefact("search", [file for file in files if file.is_file()])
         self.parent.finish()
+
+    def keep(self, kind: str, place: Path) -> None:
+        self._log_artefact(kind, sorted(file for file in place.iterdir()) if place.is_dir() else [place])
+
+    def disconnect(self) -> None:
+        self.parent.finish()
+
+    def _log_artefact(self, kind: str, files: Sequence[Path]) -> None:
+        artefact = wandb.Artifact(f"{self.folder.path.name}-{kind}", kind)
+        for file in files:
+            artefact.add_file(str(file))
+        self.parent.log_artifact(artefact)
 
     def _run(self, record: TrialRecord) -> Any:
         if record.number not in self.runs:
@@ -55,7 +74,7 @@ class WeightsAndBiases(Tracker):
         return self.runs[record.number]
 
     def _init(self, kind: str, name: str, config: dict[str, Any]) -> Any:
-        place = hashlib.blake2b(f"{self.folder.path} {name}".encode(), digest_size=8).hexdigest()
+        place = hashlib.blake2b(f"{self.identity} {name}".encode(), digest_size=8).hexdigest()
         return wandb.init(
             project=os.environ.get("WANDB_PROJECT", "thaw"),
             group=self.folder.path.name,

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
 import time
-from collections.abc import Mapping
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from tests.searches import small_config
 from tests.synthetic_runs import synthetic_run
 from thaw.analysis.records import TrialRecord
-from thaw.analysis.run import Run
+from thaw.analysis.run import Run, load_run
 from thaw.search.engine.observers import Observer, Observers
-from thaw.search.observers.trackers import CLASSES, build_trackers, tracker
+from thaw.search.observers.trackers import CLASSES, build_trackers, send, tracker
 from thaw.search.observers.trackers.tracker import Tracker
+from thaw.search.python_api import load_run as load_saved_run
+from thaw.search.sessions.resume import resume_search
+from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.names import TRACKERS
 from thaw.spaces import ConfigError
+
+FOUR: dict[str, Any] = {
+    "space": {"learning_rate": {"log": [1e-4, 1e-2]}},
+    "search": {"algorithm": "random", "trials": 4, "concurrency": 1},
+}
+"""Trials one after another, of a space that holds more."""
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +50,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 class Notes(Tracker):
     """Notes what it is told."""
 
+    def connect(self) -> None:
+        self.told: list[Any] = []
+
     def begin(self, records: Mapping[int, TrialRecord]) -> None:
-        self.told: list[Any] = ["begin"]
+        self.told.append("begin")
 
     def row(self, record: TrialRecord, epoch: int, values: dict[str, float]) -> None:
         self.told.append((record.number, epoch, len(record.epochs), values[self.metric]))
@@ -39,6 +64,9 @@ class Notes(Tracker):
 
     def finish(self) -> None:
         self.told.append("finish")
+
+    def keep(self, kind: str, place: Path) -> None:
+        self.told.append((kind, place.name))
 
 
 def made(kind: type[Tracker], run: Run) -> Tracker:
@@ -87,6 +115,44 @@ def test_a_service_that_hangs_holds_up_nothing(run: Run, monkeypatch: pytest.Mon
         "Hanging is left out from now on: it has not taken everything within 0 s"
     ]
     assert time.monotonic() - begun < 5
+
+
+def test_what_is_sent_between_sessions_is_kept_and_a_dead_service_is_a_warning(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = made(Notes, run)
+    notes.send("model", tmp_path)
+    assert isinstance(notes, Notes) and notes.told == [("model", tmp_path.name)]
+
+    class Dead(Notes):
+        def connect(self) -> None:
+            raise ConnectionError("nobody is there")
+
+    class Mute(Notes):
+        def connect(self) -> None:
+            time.sleep(60)
+
+    said: list[str] = []
+    monkeypatch.setattr(tracker, "PATIENCE", 0.2)
+    for kind in (Dead, Mute):
+        monkeypatch.setattr("thaw.search.observers.trackers._tracker", lambda name, kind=kind: kind)
+        send(["mlflow"], run.folder, "model", tmp_path, said.append)
+    assert said == [
+        "sending the model to mlflow",
+        "warning: mlflow has not taken the model: nobody is there",
+        "sending the model to mlflow",
+        "warning: mlflow has not taken the model: it has not answered within 0 s",
+    ]
+
+
+def test_a_run_is_itself_wherever_its_folder_lies_and_no_later_one_there(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.folder.path, tmp_path / "moved" / run.folder.path.name)
+    moved = load_run(tmp_path / "moved" / run.folder.path.name)
+    assert made(Notes, moved).identity == made(Notes, run).identity
+    first, *rest = moved.folder.events_file.read_text().splitlines()
+    later = {**json.loads(first), "time": json.loads(first)["time"] + 1}
+    moved.folder.events_file.write_text("\n".join([json.dumps(later), *rest]) + "\n")
+    assert made(Notes, moved).identity != made(Notes, run).identity
 
 
 def test_a_package_that_is_not_there_is_named_before_anything_starts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,12 +208,108 @@ def test_a_dead_server_costs_one_warning(run: Run, monkeypatch: pytest.MonkeyPat
     assert warning.startswith("MLflow is left out from now on: ")
 
 
+@contextmanager
+def mlflow_server(folder: Path, port: int) -> Iterator[None]:
+    """A real server with its own database and artefacts, as a team has it."""
+    (folder / "artefacts").mkdir(parents=True, exist_ok=True)
+    store = ("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artefacts")
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    with (folder / "server.log").open("a") as log:
+        server = subprocess.Popen([*command, *store], cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 180
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None and time.monotonic() < deadline, (folder / "server.log").read_text()
+                time.sleep(0.3)
+        yield
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
 @pytest.mark.slow
-def test_wandb_offline_keeps_a_run_a_trial(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_goes_on_without_its_server_and_catches_up_in_the_same_run(
+    tmp_path: Path, squares: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(tracker, "PATIENCE", 60.0)
+    out = io.StringIO()
+    console = Console(file=out, width=300)
+
+    class Outage(Observer):
+        """Ends the server when the second trial has ended."""
+
+        def ended(self, record: TrialRecord) -> None:
+            if record.number == 1:
+                time.sleep(3)  # until it has taken what came before
+                server.close()
+
+    with ExitStack() as server:
+        server.enter_context(mlflow_server(tmp_path / "server", port))
+        config = small_config(tmp_path, squares, cache, trackers=["mlflow"], **FOUR)
+        run = run_search(config, console, backend="inline", observers=[Outage()])
+    assert len(run.records) == 4 and run.best is not None
+    assert "warning: MLflow is left out from now on: " in out.getvalue()
+    assert "warning: mlflow has not taken the report: " in out.getvalue()
+    with mlflow_server(tmp_path / "server", port):
+        run = resume_search(run.folder.path, ["search.trials=5"], console, backend="inline")
+        load_saved_run(run.folder.path).export(tmp_path / "bundle", progress=False)
+        client = mlflow.tracking.MlflowClient()
+        experiment = client.get_experiment_by_name("thaw")
+        runs = client.search_runs([experiment.experiment_id])
+        children = {int(child.data.tags["thaw.trial"]): child for child in runs if "thaw.trial" in child.data.tags}
+        [parent] = [other for other in runs if "thaw.trial" not in other.data.tags]
+        assert parent.info.status == "FINISHED" and children.keys() == run.records.keys() == set(range(5))
+        for number, record in run.records.items():
+            curve = client.get_metric_history(children[number].info.run_id, run.metric)
+            assert {point.step: point.value for point in curve} == pytest.approx(record.values(run.metric))
+            assert len(curve) == len(record.epochs) and children[number].info.status == "FINISHED"
+            assert children[number].data.tags["mlflow.parentRunId"] == parent.info.run_id
+        kept = {file.path for kind in ("report", "model") for file in client.list_artifacts(parent.info.run_id, kind)}
+        assert {"report/index.html", "model/bundle.json", "model/model.safetensors"} <= kept
+        page = client.download_artifacts(parent.info.run_id, "report/index.html", str(tmp_path))
+        assert run.folder.path.name in Path(page).read_text()
+
+
+@pytest.mark.slow
+def test_wandb_offline_keeps_a_run_a_trial_and_the_artefacts(
+    tmp_path: Path, squares: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("wandb")
     for name, value in {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_SILENT": "true"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(tracker, "PATIENCE", 400.0)
-    assert replay(run, build_trackers(["wandb"], run.folder, run.metric, list(run.space.parameters))[0]) == []
-    kept = [folder for folder in (tmp_path / "wandb").glob("offline-run-*") if list(folder.glob("*.wandb"))]
-    assert len(kept) == len(run.records) + 1
+    out = io.StringIO()
+    config = small_config(tmp_path, squares, cache, trackers=["wandb"], **FOUR)
+    run = run_search(config, Console(file=out, width=300), backend="inline")
+    load_saved_run(run.folder.path).export(tmp_path / "bundle", progress=False)
+    resume_search(run.folder.path, ["search.trials=5"], Console(file=out, width=300), backend="inline")
+    assert "warning" not in out.getvalue() and out.getvalue().count("sending the report to wandb") == 2
+    kept = [folder.name.rpartition("-")[2] for folder in (tmp_path / "wandb").glob("offline-run-*")]
+    # The parent: two sessions, the report after each, the model. By their ids, `wandb sync` joins them.
+    assert sorted(Counter(kept).values()) == [1, 1, 1, 1, 1, 5]
+
+
+@pytest.mark.slow
+def test_wandb_without_a_key_is_said_before_anything_starts(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    code = (
+        "from thaw.search.observers.trackers import build_trackers\n"
+        "from thaw.spaces import ConfigError\n"
+        "try:\n    build_trackers(['wandb'], None, 'val_map', [])\n"
+        "except ConfigError as error:\n    print(error)"
+    )
+    free = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**free, "HOME": str(tmp_path)}, capture_output=True, text=True, timeout=120
+    )
+    assert "trackers: wandb has no API key; run `wandb login`" in done.stdout, done.stderr
