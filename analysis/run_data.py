@@ -50,14 +50,17 @@ class RunData:
             raise ConfigError(f"damaged: {error}", "space", self.folder.search_file) from None
 
     @cached_property
-    def _replayed(self) -> tuple[dict[int, TrialRecord], Clock]:
-        """Both from one pass: the events of a large run take seconds to read."""
+    def _replayed(self) -> tuple[dict[int, TrialRecord], Clock, list[dict[str, Any]]]:
+        """All from one pass: the events of a large run take seconds to read."""
         records: dict[int, TrialRecord] = {}
         clock = Clock()
+        earlier: list[dict[str, Any]] = []
         for event in self.folder.events():
             apply_event(records, event)
             clock.see(event)
-        return records, clock
+            if event["event"] == "earlier_trials":
+                earlier = event["runs"]
+        return records, clock, earlier
 
     @property
     def records(self) -> dict[int, TrialRecord]:
@@ -68,6 +71,11 @@ class RunData:
     def clock(self) -> Clock:
         """When something happened, in seconds of searching."""
         return self._replayed[1]
+
+    @property
+    def earlier(self) -> list[dict[str, Any]]:
+        """The runs that the search learnt from, as its event ``earlier_trials`` has them."""
+        return self._replayed[2]
 
     @cached_property
     def trials(self) -> pd.DataFrame:

@@ -62,6 +62,29 @@ class SessionEnded(Event):
     reason: str
 
 
+@strict
+class EarlierRun(TypedDict):
+    name: str
+    path: str
+    trials: Whole
+    known: Whole
+    left_out: dict[str, Whole]
+
+
+@strict
+class EarlierTrial(TypedDict):
+    run: str
+    number: Whole
+    config: Annotated[dict[str, Any], AfterValidator(_config)]
+    status: Literal["completed", "early_stopped", "pruned"]
+    values: Annotated[list[Finite], Field(min_length=1)]
+
+
+class EarlierTrials(Event):
+    runs: list[EarlierRun]
+    trials: list[EarlierTrial]
+
+
 class TrialEvent(Event):
     trial: Whole
 
@@ -104,6 +127,7 @@ class Epoch(TrialEvent):
 EVENTS: dict[str, TypeAdapter[Any]] = {
     "session_started": TypeAdapter(SessionStarted),
     "session_ended": TypeAdapter(SessionEnded),
+    "earlier_trials": TypeAdapter(EarlierTrials),
     "trial_started": TypeAdapter(TrialStarted),
     "trial_continued": TypeAdapter(TrialContinued),
     "trial_paused": TypeAdapter(TrialPaused),

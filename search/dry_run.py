@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from thaw.search.describe import storage_table
+from thaw.search.prepare.earlier import earlier_lines, earlier_runs, earlier_trials
 from thaw.search.prepare.measure import measure_epochs
 from thaw.search.prepare.memory import largest_trials
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
@@ -30,8 +31,9 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     config, notes = searched_once(config)
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
+    earlier_runs(config)
     prepared = prepare(config, Stages(console))
-    for line in prepared.facts.lines():
+    for line in [*prepared.facts.lines(), *earlier_lines(earlier_trials(prepared), prepared.config)]:
         console.print(line, highlight=False, soft_wrap=True)
     search = prepared.config.search
     images = prepared.context.split

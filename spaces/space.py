@@ -185,6 +185,26 @@ class SearchSpace:
             else:
                 yield cell
 
+    def placed(self, config: Mapping[str, Value]) -> tuple[dict[str, Value], list[str], list[str]]:
+        """Where a whole configuration of some other space lies in this one.
+
+        Returns:
+            Its searched values, active ones only; the searched hyperparameters whose value is outside; and those that
+            are fixed or inactive here and have another value there. Both lists are empty where this space holds it.
+
+        Example:
+            >>> space = SearchSpace.parse({"dropout": {"float": [0.1, 0.5]}}, {"epochs": 4})
+            >>> space.placed(TrialConfig(dropout=0.7, epochs=8).model_dump())
+            ({'dropout': 0.7}, ['dropout'], ['epochs'])
+        """
+        values: dict[str, Value] = {}
+        for name in self.order:
+            if name in self.parameters and self.active(name, values):
+                values[name] = config[name]
+        outside = [name for name, value in values.items() if value not in self.parameters[name]]
+        other = [name for name in FIELDS if name not in values and config[name] != self._value(name, values)]
+        return values, outside, other
+
     def validate(self, values: Mapping[str, Any]) -> None:
         """Check a configuration to be tried, which may be partial, and holds searched hyperparameters alone.
 

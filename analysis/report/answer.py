@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from thaw.analysis.earlier import earlier_words
 from thaw.analysis.importance import MIN_TRIALS, importance
 from thaw.analysis.plots import NotEnough, slices
 from thaw.analysis.records import TrialRecord
@@ -51,7 +52,7 @@ def answer(run: RunData) -> Answer:
     assert table is not None
     searched = {name: value(best.config[name]) for name in run.space.parameters if run.space.active(name, best.config)}
     fixed = {name: value(item) for name, item in best.config.items() if name not in searched}
-    facts = [*_accuracy(table), *_comparison(run, table), *_mattered(run), *spent]
+    facts = [*_accuracy(table), *_comparison(run, table), *_mattered(run), *_earlier(run), *spent]
     caveats = [*_optimism(run), *_not_beaten(table), *_edges(run), *_unfinished(run), *_failures(run)]
     return Answer(_headline(run, best, searched), facts, caveats, searched, fixed, table)
 
@@ -136,14 +137,21 @@ def _mattered(run: RunData) -> list[str]:
     return sentences
 
 
+def _earlier(run: RunData) -> list[str]:
+    """What the search began with of other runs."""
+    if not run.earlier:
+        return []
+    known = listed([earlier_words(other) for other in run.earlier])
+    return [f"The search learnt from earlier runs on the same data: {known}. Nothing else here counts their trials."]
+
+
 def _optimism(run: RunData) -> list[str]:
     tried = sum(1 for record in run.records.values() if record.epochs)
-    if tried < 2:
+    earlier = sum(other["known"] for other in run.earlier)
+    if tried + earlier < 2:
         return []
-    return [
-        f"The best of {tried:,} values on the same validation images is partly luck: "
-        "expect a little less on new images."
-    ]
+    ours = f"{tried:,} values" + (f", after {earlier:,} of earlier runs," if earlier else "")
+    return [f"The best of {ours} on the same validation images is partly luck: expect a little less on new images."]
 
 
 def _not_beaten(table: Beside) -> list[str]:

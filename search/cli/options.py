@@ -33,6 +33,11 @@ Set = Annotated[
     list[str], typer.Option("--set", help="replace a key of the file: search.trials=10", metavar="KEY=VALUE")
 ]
 
+From = Annotated[
+    list[Path],
+    typer.Option("--from", help="learn from the trials of this run, which is on the same data", metavar="RUN"),
+]
+
 Import = Annotated[
     list[Path],
     typer.Option(

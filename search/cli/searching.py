@@ -11,10 +11,11 @@ import typer
 from rich.console import Console
 
 from thaw.search.backends import DEFAULT
-from thaw.search.cli.options import Address, Backend, File, Import, RunArgument, Set
+from thaw.search.cli.options import Address, Backend, File, From, Import, RunArgument, Set
 from thaw.search.exit_status import naming
 from thaw.search.prepare.stages import loading
 from thaw.search.terminal import outlive_the_terminal
+from thaw.spaces import ConfigError
 
 if TYPE_CHECKING:
     from thaw.search.engine.observers import Observer
@@ -37,6 +38,8 @@ def init(
 
 def search(
     file: File,
+    more: Annotated[list[Path] | None, typer.Argument(help="further runs of --from", metavar="[RUN ...]")] = None,
+    from_: From = [],  # noqa: B006 - typer copies it
     output: Annotated[
         Path | None, typer.Option(help="where run folders go, instead of the file's `output`", metavar="DIR")
     ] = None,
@@ -56,7 +59,10 @@ def search(
     """Search the best configuration for a data set."""
     from thaw.search.settings.config import load_config
 
-    overrides = [*set_]
+    if more and not from_:
+        raise ConfigError(f"takes one search file, got {' '.join(map(str, [file, *more]))}", "FILE")
+    runs = [str(run) for run in (*from_, *(more or []))]
+    overrides = [*set_, *([f"search.learn_from={json.dumps(runs)}"] if runs else [])]
     # In quotes: a folder may be called 2026, or have a colon in its name.
     overrides += [f"output={json.dumps(str(output))}"] if output is not None else []
     overrides += _budgets(trials, time_budget)

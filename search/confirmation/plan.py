@@ -79,7 +79,14 @@ def make_plan(run: Run, top: int, folds: int, seeds: int) -> Plan:
 
 def confirm_config(config: SearchConfig, trials: int) -> SearchConfig:
     """The search file of the confirmation: the run's data and conditions, without its search."""
-    search = {"algorithm": "random", "trials": trials, "time_budget": None, "concurrency": None, "start_with": ()}
+    search = {
+        "algorithm": "random",
+        "trials": trials,
+        "time_budget": None,
+        "concurrency": None,
+        "start_with": (),
+        "learn_from": (),
+    }
     return config.model_copy(
         update={
             "search": config.search.model_copy(update=search),

@@ -32,6 +32,7 @@ def trial_file(run: Run, record: TrialRecord, overrides: Sequence[str] = ()) -> 
         "search.algorithm": "random",
         "search.trials": 1,
         "search.start_with": [],
+        "search.learn_from": [],
         "search.time_budget": None,
         "search.concurrency": None,
         "scheduler": {"type": "none"},

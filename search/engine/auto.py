@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -59,6 +59,20 @@ class Auto(StudyProposer):
         if record is not None:
             self._records[record.number] = record
 
+    def learn(self, earlier: Sequence[TrialRecord]) -> None:
+        super().learn(earlier)
+        # Below 0, as numbers from 0 on are this run's own.
+        self._records |= {-place: record for place, record in enumerate(earlier, 1)}
+        tried = Counter((record.config["architecture"], record.config["freeze_depth"]) for record in earlier)
+        spread, self._first = self._first, []
+        for values in spread:
+            whole = self.space.config(values)
+            place = whole.architecture, whole.freeze_depth
+            if tried[place]:
+                tried[place] -= 1
+            else:
+                self._first.append(values)
+
     def _proposed(self, number: int) -> tuple[Mapping[str, Value] | None, str]:
         place = number - len(self.start_with)
         if place < len(self._first):
@@ -104,7 +118,7 @@ class Auto(StudyProposer):
         gain = expected_improvement(mean, deviation, best + surrogate.noise)
         chosen = int(np.argmax(gain))
         return [*drawn, *near][chosen], (
-            f"a Gaussian process of {len(known)} trials expects {self._sign * mean[chosen]:.4g} "
+            f"a Gaussian process of {len(known)} trials{self._of_them()} expects {self._sign * mean[chosen]:.4g} "
             f"± {deviation[chosen]:.2g} at the end, the best of them {self._sign * best:.4g}"
         )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from thaw.analysis.earlier import earlier_record
 from thaw.analysis.records import TrialRecord
 from thaw.search.engine.samplers import NAMES, STARTUP
 from thaw.search.engine.study import Study
@@ -69,6 +70,11 @@ class StudyProposer:
         """As `_requested`, where the algorithm decides: here Optuna's sampler."""
         return None, self._sampled()
 
+    def learn(self, earlier: Sequence[TrialRecord]) -> None:
+        """Know ended trials of other runs from now on."""
+        for record in earlier:
+            self.study.add(record)
+
     def _sampled(self) -> str:
         """How Optuna's sampler comes to its values."""
         known, needed = self.study.known(), STARTUP.get(self.algorithm)
@@ -76,13 +82,19 @@ class StudyProposer:
             return "drawn at random"
         name = NAMES.get(self.algorithm, self.algorithm)
         return (
-            f"{name}, from {known} trials"
+            f"{name}, from {known} trials{self._of_them()}"
             if known >= needed
             else (f"drawn at random: {name} needs {needed} trials, {known} so far")
         )
 
+    def _of_them(self) -> str:
+        """How many of the trials that are known are not this run's own."""
+        return f" ({self.study.earlier} of earlier runs)" if self.study.earlier else ""
+
     def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:
         match event["event"]:
+            case "earlier_trials":
+                self.learn([earlier_record(trial, self.metric) for trial in event["trials"]])
             case "trial_started":
                 values = {name: event["config"][name] for name in event["distributions"]}
                 self.study.begin(event["trial"], values)

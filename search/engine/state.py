@@ -7,7 +7,7 @@ computed once, when its epoch is reported; it is part of the epoch's event, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -137,14 +137,23 @@ class SearchState:
         self._log("trial_paused", trial=number, status=status, reason=reason)
         self.observers.paused(self.records[number], reason)
 
-    def start_session(self, overrides: Sequence[str] = (), began: float | None = None) -> None:
+    def start_session(
+        self,
+        overrides: Sequence[str] = (),
+        began: float | None = None,
+        earlier: Mapping[str, Any] | None = None,
+    ) -> None:
         """Begin: observers are opened, and what the last session left undone of its last event is done.
 
         Args:
             overrides: those of ``thaw resume``.
             began: when its command was given, in Unix seconds.
+            earlier: fields of the event ``earlier_trials``, where the search learns from other runs and its log does
+                not hold them yet.
         """
         self._log("session_started", overrides=list(overrides), **({} if began is None else {"began": round(began, 3)}))
+        if earlier is not None:
+            self._log("earlier_trials", **earlier)
         # First: before, they know no trial, and one of them removes checkpoints of trials that it does not know.
         self.observers.open(self.records)
         self._settle()

@@ -9,10 +9,11 @@ from typing import Any
 
 import optuna
 from optuna.storages import InMemoryStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
+from thaw.analysis.records import TrialRecord
 from thaw.search.engine.samplers import build_sampler
-from thaw.spaces import SearchSpace, Value, metric
+from thaw.spaces import SearchSpace, Value, best_epoch, metric
 from thaw.trainables.seeding import derive_seed
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -32,7 +33,7 @@ class _Trials(InMemoryStorage):
     They stay open, so that a promoted one can go on, which Optuna does not provide for.
 
     Attributes:
-        waiting: their numbers.
+        waiting: their numbers, as Optuna has them.
     """
 
     def __init__(self) -> None:
@@ -55,10 +56,13 @@ class _Trials(InMemoryStorage):
 
 
 class Study:
-    """The study in memory, whose trial numbers are Thaw's own.
+    """The study in memory, whose trials follow each other in the order of Thaw's own numbers.
 
     A new sampler is built for each proposal, seeded by (search seed, trial number), so that what is proposed
     depends only on the finished and running trials and never on a generator's hidden state.
+
+    Attributes:
+        earlier: trials of other runs in it. They come first, so that Optuna's numbers are so much higher than Thaw's.
     """
 
     def __init__(self, space: SearchSpace, column: str, algorithm: str, seed: int) -> None:
@@ -66,6 +70,7 @@ class Study:
         self._storage = _Trials()
         self.study = optuna.create_study(storage=self._storage, direction=metric(column).direction)
         self._trials: dict[int, optuna.Trial] = {}
+        self.earlier = 0
 
     def ask(self, number: int, requested: Mapping[str, Value] | None = None) -> tuple[dict[str, Value], dict[str, Any]]:
         """Searched values of trial `number`, and their distributions as JSON values.
@@ -82,6 +87,25 @@ class Study:
         to_json = optuna.distributions.distribution_to_json
         return values, {name: json.loads(to_json(d)) for name, d in trial.distributions.items()}
 
+    def add(self, record: TrialRecord) -> None:
+        """Learn of an ended trial of another run, which lies in this space; before the first trial of this one."""
+        fixed = FixedTrial({name: record.config[name] for name in self.space.parameters})
+        params = self.space.suggest(fixed)
+        values = record.values(self.column)
+        state = STATES[record.status]
+        # As `tell` has it: a pruned trial is worth its last value.
+        value = values[best_epoch(values, self.column) if state == TrialState.COMPLETE else max(values)]
+        self.study.add_trial(
+            create_trial(
+                state=state,
+                params=params,
+                distributions=fixed.distributions,
+                value=value,
+                intermediate_values=values,
+            )
+        )
+        self.earlier += 1
+
     def begin(self, number: int, values: Mapping[str, Any]) -> None:
         """Make trial `number` with these searched values known, unless it was asked for here: a log is being replayed.
 
@@ -96,7 +120,7 @@ class Study:
         # A value that the space does not hold is drawn anew.
         if self.space.suggest(trial) != values:
             raise ValueError(f"the space holds no trial of {dict(values)}")
-        assert trial.number == number
+        assert trial.number == self.earlier + number
         self._trials[number] = trial
 
     def report(self, number: int, epoch: int, value: float) -> None:
@@ -104,11 +128,11 @@ class Study:
 
     def wait(self, number: int) -> None:
         """Trial `number` waits at a rung: until it goes on, its last value counts as that of a pruned trial."""
-        self._storage.waiting.add(number)
+        self._storage.waiting.add(self.earlier + number)
 
     def go_on(self, number: int) -> None:
         """Trial `number` does not wait any more."""
-        self._storage.waiting.discard(number)
+        self._storage.waiting.discard(self.earlier + number)
 
     def known(self) -> int:
         """How many trials the sampler learns from: ended with a value, or waiting at a rung."""
@@ -122,4 +146,4 @@ class Study:
 
     def frozen(self, number: int) -> FrozenTrial:
         """A copy of what Optuna knows of a trial."""
-        return copy.deepcopy(self.study.get_trials(deepcopy=False)[number])
+        return copy.deepcopy(self.study.get_trials(deepcopy=False)[self.earlier + number])

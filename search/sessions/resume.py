@@ -16,6 +16,7 @@ from thaw.search.engine.events import seconds_used
 from thaw.search.engine.observers import Observer
 from thaw.search.engine.proposers import build_proposer
 from thaw.search.observers.mirror import StudyMirror
+from thaw.search.prepare.earlier import earlier_trials
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.prepare.provenance import recorded_precision
 from thaw.search.prepare.same_inputs import check_same_inputs
@@ -108,6 +109,9 @@ def resume_search(
         session = 1 + max((event["session"] for event in past), default=0)
         proposer = build_proposer(prepared.config)
         state = new_state(prepared.config, proposer, folder, session, past)
+        # A log without it ends before the first trial: the run was killed as it began.
+        known = any(event["event"] == "earlier_trials" for event in past)
+        earlier = None if known else earlier_trials(prepared)
         folder.write_text(folder.search_file, prepared.config.to_yaml())
         run = run_session(
             prepared,
@@ -119,6 +123,7 @@ def resume_search(
             began=began,
             overrides=list(overrides),
             past=past,
+            earlier=earlier,
         )
     send_report(run, prepared.config.trackers, console)
     return run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from thaw.search.observers.progress import Progress
 from thaw.search.observers.tables import TableFiles
 from thaw.search.observers.tensorboard import TensorBoard
 from thaw.search.observers.trackers import build_trackers, send
+from thaw.search.prepare.earlier import earlier_lines, earlier_runs, earlier_trials
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.prepare.provenance import provenance
 from thaw.search.prepare.stages import Stages
@@ -78,9 +79,11 @@ def run_search(
     config, notes = searched_once(config)
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
+    earlier_runs(config)
     with starting(backend) as begin:
         prepared = prepare(config, Stages(console), beside=begin)
-        for line in prepared.facts.lines():
+        earlier = earlier_trials(prepared)
+        for line in [*prepared.facts.lines(), *earlier_lines(earlier, prepared.config)]:
             console.print(line, highlight=False, soft_wrap=True)
         folder.create()
         with driving(folder):
@@ -88,7 +91,9 @@ def run_search(
             proposer = build_proposer(prepared.config)
             state = new_state(prepared.config, proposer, folder)
             listening = [StudyMirror(folder, proposer.study), *trackers, *observers]
-            run = run_session(prepared, folder, state, console, backend=backend, observers=listening, began=began)
+            run = run_session(
+                prepared, folder, state, console, backend=backend, observers=listening, began=began, earlier=earlier
+            )
     send_report(run, config.trackers, console)
     return run
 
@@ -139,6 +144,7 @@ def run_session(
     began: float,
     overrides: Sequence[str] = (),
     past: Sequence[dict[str, Any]] = (),
+    earlier: Mapping[str, Any] | None = None,
     names: Names = TRIALS,
 ) -> Run:
     """One session of a run, from its first event to its last.
@@ -153,6 +159,8 @@ def run_session(
         began: when the command was given, in Unix seconds.
         overrides: noted in the event log.
         past: the events of former sessions; what they used of the time budget is gone.
+        earlier: what is known of other runs, as :func:`thaw.search.prepare.earlier.earlier_trials` gives it; None
+            where the search knows nothing of them, or `past` holds it already.
         names: what the trials are called on the terminal.
 
     Raises:
@@ -185,7 +193,7 @@ def run_session(
     reason = "error"
     try:
         with noted_signals(stop):
-            state.start_session(overrides, began)
+            state.start_session(overrides, began, earlier)
             context = replace(prepared.context, checkpoints=folder)
             build_backend(backend, config.resources, folder, context).run(state, slots, stop)
         state.finish()

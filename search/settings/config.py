@@ -208,7 +208,7 @@ def _merge_preset(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _absolute_paths(raw: dict[str, Any], folder: Path) -> None:
-    data, weights = raw.get("data"), raw.get("weights")
+    data, weights, search = (raw.get(section) for section in ("data", "weights", "search"))
     places: list[tuple[dict[str, Any], list[str]]] = []
     if isinstance(data, dict):
         places.append((data, ["images", "labels", "classes"]))
@@ -216,7 +216,17 @@ def _absolute_paths(raw: dict[str, Any], folder: Path) -> None:
         places.append((weights, [key for key, value in weights.items() if is_local(value)]))
     for section, keys in places:
         for key in keys:
-            if isinstance(section.get(key), str):
-                # What cannot be expanded stays, and is refused as a path.
-                with contextlib.suppress(RuntimeError):
-                    section[key] = str(folder / Path(section[key]).expanduser())
+            if key in section:
+                section[key] = _absolute(section[key], folder)
+    if isinstance(search, dict) and (runs := search.get("learn_from")):
+        runs = [runs] if isinstance(runs, str) else runs
+        search["learn_from"] = [_absolute(run, folder) for run in runs] if isinstance(runs, list) else runs
+
+
+def _absolute(path: Any, folder: Path) -> Any:
+    """A path that starts from `folder` where it is relative; anything but a text stays, and is refused later."""
+    if isinstance(path, str):
+        # What cannot be expanded stays, and is refused as a path.
+        with contextlib.suppress(RuntimeError):
+            return str(folder / Path(path).expanduser())
+    return path

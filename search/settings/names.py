@@ -17,6 +17,9 @@ ALGORITHMS = {
 }
 """``search.algorithm`` → meaning. ``SAMPLERS`` in :mod:`thaw.search.engine.samplers` has the same keys."""
 
+LEARNING = ("auto", "tpe", "gp")
+"""The algorithms whose proposals follow from earlier trials."""
+
 SCHEDULERS = {
     "asha": "asynchronous successive halving: at each rung a trial stops unless it is among the best "
     "1/reduction_factor of those that have reached it",

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from thaw.search.settings.names import ALGORITHMS, SCHEDULERS, TRACKERS, OneOf
+from thaw.search.settings.names import ALGORITHMS, LEARNING, SCHEDULERS, TRACKERS, OneOf
 from thaw.search.settings.units import Bytes, PathText, Seconds, word_off
 from thaw.spaces import METRICS, SearchSpace, pretrained
 from thaw.trainables.data.augment import AUGMENTS, Augment
@@ -185,11 +185,22 @@ class AlgorithmConfig(_Section):
         description="configurations to try first, written here or as a path: a run folder (its best trial) or a "
         "YAML file, such as the output of `thaw best`; the algorithm proposes what they leave out",
     )
+    learn_from: tuple[PathText, ...] = Field(
+        (),
+        strict=False,
+        description="run folders on the same data (`--from`), whose trials `auto`, `tpe` and `gp` learn from before "
+        "their first proposal; they count for no budget and in no table of this run",
+    )
 
     @model_validator(mode="after")
     def _startable(self) -> AlgorithmConfig:
         if self.algorithm == "grid" and self.start_with:
             raise ValueError("start_with does not go with algorithm: grid, which tries every cell anyway; remove one")
+        if self.learn_from and self.algorithm not in LEARNING:
+            raise ValueError(
+                f"learn_from (--from) goes with an algorithm that learns from trials ({', '.join(LEARNING)}), not with "
+                f"{self.algorithm}; choose one of them, or remove it"
+            )
         if self.trials is not None and len(self.start_with) > self.trials:
             raise ValueError(
                 f"start_with holds {len(self.start_with)} configurations for {self.trials} trials; raise trials"

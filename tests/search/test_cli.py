@@ -349,3 +349,14 @@ def test_a_terminal_shows_a_live_table_and_ctrl_c_is_status_130(
     assert "epoch 1/5000" not in text, "no lines an epoch beside the table"
     assert "Interrupted by SIGINT; what had finished is kept" in text and "Traceback" not in text
     _check_interrupted(folder, children, "SIGINT")
+
+
+def test_one_search_file_and_any_number_of_runs_to_learn_from(
+    call: Callable[..., tuple[int, str, str]], tmp_path: Path, squares: Path, cache: Path
+) -> None:
+    file = search_file(tmp_path, squares, cache, search={"algorithm": "tpe", "trials": 2})
+    status, _, error = call("search", file, file)
+    assert status == 2 and "takes one search file" in error
+    for runs in (("--from", "a", "b"), ("--from", "a", "--from", "b")):
+        status, _, error = call("search", file, *runs, "--dry-run", "--set", "name=next")
+        assert status == 2 and "search.learn_from: not a run folder" in " ".join(error.split())

@@ -210,3 +210,17 @@ def test_seeds_of_former_configurations_stay() -> None:
 def test_a_hyperparameter_without_a_default_value_has_ranges() -> None:
     space = SearchSpace.parse({"clip_norm": {"log": [0.1, 10]}, "layer_decay": {"float": [0.6, 1.0]}}, {})
     assert space.config({}).clip_norm is None and 3.0 in space.parameters["clip_norm"]
+
+
+def test_where_a_configuration_of_another_space_lies() -> None:
+    space = SearchSpace.parse(
+        {"optimizer": ["adamw", "sgd"], "momentum": {"float": [0.8, 0.95]}, "dropout": {"float": [0.0, 0.5]}},
+        {"epochs": 4},
+    )
+    whole = TrialConfig(epochs=4, dropout=0.3).model_dump()
+    assert space.placed(whole) == ({"optimizer": "adamw", "dropout": 0.3}, [], [])
+    sgd = {**whole, "optimizer": "sgd", "momentum": 0.99, "dropout": 0.6, "epochs": 5}
+    assert space.placed(sgd)[1:] == (["momentum", "dropout"], ["epochs"])
+    # An inactive hyperparameter has its default here.
+    assert space.placed({**whole, "momentum": 0.85})[1:] == ([], ["momentum"])
+    assert space.placed({**whole, "optimizer": "adam"})[1] == ["optimizer"]

@@ -1,0 +1,22 @@
+"""What a search knows of other runs: its event ``earlier_trials``, one line, so that a log has all of it or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from thaw.analysis.records import TrialRecord
+from thaw.analysis.words import counted, listed
+
+
+def earlier_record(trial: Mapping[str, Any], metric: str) -> TrialRecord:
+    """One of the event's ``trials``; of its metrics it has `metric` alone."""
+    epochs = {epoch: {"metrics": {metric: value}} for epoch, value in enumerate(trial["values"], 1)}
+    return TrialRecord(trial["number"], trial["config"], trial["status"], epochs=epochs)
+
+
+def earlier_words(run: Mapping[str, Any]) -> str:
+    """One of the event's ``runs`` as ``9 of 12 trials of first; left out: 3 outside of this space in dropout``."""
+    words = f"{run['known']:,} of {counted(run['trials'], 'trial')} of {run['name']}"
+    reasons = [f"{count:,} {reason}" for reason, count in run["left_out"].items()]
+    return f"{words}; left out: {listed(reasons)}" if reasons else words

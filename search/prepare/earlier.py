@@ -1,0 +1,172 @@
+"""``search.learn_from``: what trials of earlier runs on the same data can tell a new search."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from thaw.analysis.earlier import earlier_words
+from thaw.analysis.records import FINISHED, TrialRecord, trial_records
+from thaw.analysis.run_folder import RunFolder
+from thaw.search.prepare.preflight import Prepared
+from thaw.search.settings.config import SearchConfig
+from thaw.search.settings.finite import configurations
+from thaw.spaces import ConfigError
+
+KEY = "search.learn_from"
+
+SAME = ("image_size", "resize", "interpolation", "crop_pct", "augment", "views")
+"""Keys of ``data`` that decide what a trial's figures mean, beside the images, labels and split themselves."""
+
+AS_IN_0_1_0 = {"interpolation": "bilinear", "crop_pct": 1}
+"""What such keys were in runs that do not have them."""
+
+Event = dict[str, Any]
+
+
+def earlier_runs(config: SearchConfig) -> list[RunFolder]:
+    """The runs that a search learns from, each once.
+
+    Raises:
+        ConfigError: one is no run folder, or a confirmation, whose trials see other images.
+    """
+    runs = []
+    for path in dict.fromkeys(Path(path).resolve() for path in config.search.learn_from):
+        try:
+            run = RunFolder(path).require()
+        except ConfigError as error:
+            raise error.within(KEY) from None
+        if run.is_confirmation:
+            raise ConfigError(f"a confirmation trains on other images; name its run, {path.parent}", KEY, path)
+        runs.append(run)
+    return runs
+
+
+def earlier_trials(prepared: Prepared) -> Event | None:
+    """Fields of the event ``earlier_trials``, which holds all that the new search will ever know of other runs.
+
+    Returns:
+        ``runs``: of each run ``name``, ``path``, ``trials`` (all of them), ``known`` (those that are used) and
+        ``left_out`` (reason → number of trials); ``trials``: of each that is used ``run`` (its name), ``number``,
+        ``config``, ``status`` and ``values`` (of this search's metric after epoch 1, 2, …). None where the search
+        file names no run.
+
+    Raises:
+        ConfigError: a run is on other data, or on data prepared in another way.
+    """
+    runs, trials = [], []
+    for folder in earlier_runs(prepared.config):
+        check_same_data(folder, prepared)
+        records = trial_records(folder.events())
+        usable = _Usable(folder, prepared)
+        reasons = {number: usable.reason(record) for number, record in records.items()}
+        left_out = Counter(reason for reason in reasons.values() if reason)
+        known = [record for number, record in records.items() if not reasons[number]]
+        name = folder.path.name
+        trials += [
+            {
+                "run": name,
+                "number": record.number,
+                "config": record.config,
+                "status": record.status,
+                "values": usable.values(record),
+            }
+            for record in known
+        ]
+        runs.append(
+            {
+                "name": name,
+                "path": str(folder.path),
+                "trials": len(records),
+                "known": len(known),
+                "left_out": dict(left_out),
+            }
+        )
+    return {"runs": runs, "trials": trials} if runs else None
+
+
+def earlier_lines(earlier: Mapping[str, Any] | None, config: SearchConfig) -> list[str]:
+    """For the terminal: what the search begins with of each run."""
+    if earlier is None:
+        return []
+    lines = [f"learns from {earlier_words(run)}" for run in earlier["runs"]]
+    if configurations(config) is not None:
+        lines.append("note: every configuration of this space is tried, so that earlier trials change no proposal")
+    return lines
+
+
+class _Usable:
+    """Which trials of a run tell a search something.
+
+    Args:
+        folder: of the run.
+        prepared: the search.
+    """
+
+    def __init__(self, folder: RunFolder, prepared: Prepared) -> None:
+        self._space, self._metric = prepared.config.search_space, prepared.config.search.metric
+        self._same_weights = _same_weights(folder, prepared)
+
+    def values(self, record: TrialRecord) -> list[float]:
+        """Of the metric, epoch by epoch."""
+        return [value for _, value in sorted(record.values(self._metric).items())]
+
+    def reason(self, record: TrialRecord) -> str:
+        """Why a trial is left out; empty where it is used."""
+        if record.status == "failed":
+            return "failed"
+        values = self.values(record)
+        if record.status not in FINISHED or not values:
+            return "did not end"
+        if not all(math.isfinite(value) for value in values):
+            return f"without {self._metric}"
+        _, outside, other = self._space.placed(record.config)
+        if outside:
+            return f"outside of this space in {outside[0]}"
+        if other:
+            return f"with another {other[0]} than is fixed here"
+        return "" if self._same_weights(record.config["architecture"]) else "with other weights"
+
+
+def _same_weights(folder: RunFolder, prepared: Prepared) -> Callable[[str], bool]:
+    """Whether an architecture had the same weights in a run. Runs of 0.1.0 record no digests, but what was named."""
+    digests = folder.provenance().get("weights")
+    if digests is None:
+        same = folder.settings()["weights"] == prepared.config.weights
+        return lambda architecture: same
+    return lambda architecture: digests.get(architecture) == prepared.weights.get(architecture)
+
+
+def check_same_data(folder: RunFolder, prepared: Prepared) -> None:
+    """A run's figures mean what this search's do: the same images, labels and split, prepared in the same way.
+
+    Raises:
+        ConfigError: naming what differs, both values and what to do.
+    """
+    then, now = folder.settings(), prepared.config.model_dump(mode="json")
+    data = then.get("data", {})
+    pairs = {f"data.{key}": (data.get(key, AS_IN_0_1_0.get(key)), now["data"][key]) for key in SAME}
+    pairs["threshold"] = then.get("threshold"), now["threshold"]
+    for key, (before, here) in pairs.items():
+        if before != here:
+            raise ConfigError(
+                f"{key} must be that of the search, {here!r}, got {before!r} in this run, so their figures cannot be "
+                f"compared; set {key} to {before!r}, or leave this run out",
+                KEY,
+                folder.path,
+            )
+    recorded = folder.provenance()["data"]
+    split = prepared.context.split.digest
+    same_split = recorded["split"] == split if "split" in recorded else data.get("split") == now["data"]["split"]
+    what = "images or labels" if recorded["fingerprint"] != prepared.fingerprint else "" if same_split else "split"
+    if what:
+        raise ConfigError(
+            f"must be runs on the same data; the {what} of this one are others (fingerprint of the data "
+            f"{recorded['fingerprint']}, here {prepared.fingerprint}; of the split {recorded.get('split')}, here "
+            f"{split}); leave this run out, or name by `data` what it had",
+            KEY,
+            folder.path,
+        )
