@@ -44,6 +44,17 @@ def shared_seconds(records: Iterable[TrialRecord]) -> dict[Prefix, dict[int, flo
     return shared
 
 
+def seconds_alone(record: TrialRecord, records: Iterable[TrialRecord]) -> float:
+    """What a trial has cost by itself after its last epoch: the last column of :func:`cost_table`.
+
+    Args:
+        records: all trials so far, this one among them; what they spent on activations that this one shares counts.
+    """
+    alike = [other for other in records if prefix(other) == prefix(record)]
+    shared = shared_seconds(alike)[prefix(record)]
+    return sum(own_seconds(record, epoch) + shared[epoch] for epoch in record.epochs)
+
+
 def cost_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """What each trial had cost after each of its epochs.
 

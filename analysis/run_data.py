@@ -10,6 +10,7 @@ import pandas as pd
 
 from thaw.analysis.clock import Clock
 from thaw.analysis.cost import cost_table
+from thaw.analysis.objectives import pareto_front
 from thaw.analysis.records import TrialRecord, apply_event, best_record
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import history_table, trials_table
@@ -35,6 +36,11 @@ class RunData:
     def metric(self) -> str:
         """The column that the search optimises, such as ``val_map``."""
         return self.settings["search"]["metric"]
+
+    @cached_property
+    def objectives(self) -> tuple[str, ...]:
+        """The metric, and after it the costs that are objectives, too."""
+        return (self.metric, *self.settings["search"].get("objectives", ())[1:])
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -94,5 +100,10 @@ class RunData:
 
     @cached_property
     def best(self) -> TrialRecord | None:
-        """The best finished trial."""
+        """The best finished trial, by the metric."""
         return best_record(self.records.values(), self.metric)
+
+    @cached_property
+    def front(self) -> list[TrialRecord]:
+        """The finished trials that no other beats in all objectives, the best by the metric first."""
+        return pareto_front(self.records.values(), self.objectives)

@@ -118,6 +118,7 @@ class Epoch(TrialEvent):
     learning_rate: float
     gradient_norm: NotRequired[Figure]
     label_ap: NotRequired[list[Figure]]
+    costs: NotRequired[dict[str, Finite]]
     worker: NotRequired[str]
     decision: NotRequired[str]
     reason: NotRequired[str]
@@ -183,6 +184,7 @@ class Provenance(TypedDict):
 
 class Search(TypedDict):
     metric: Column
+    objectives: NotRequired[list[str]]
     algorithm: NotRequired[str]
     seed: NotRequired[int]
 

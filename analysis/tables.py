@@ -26,7 +26,7 @@ def trials_table(records: Collection[TrialRecord], objective: str) -> pd.DataFra
 
     Columns: trial, status, every hyperparameter, best_epoch and its metrics (``val_map`` …), last_epoch, seconds
     (here: of training and validation), seconds_alone (by itself: with the activations that trials share),
-    parameters (trained ones), error.
+    parameters (trained ones), error. With several objectives also ``cost_…``, what each cost was at the best epoch.
     """
     costs = cost_table(records).drop_duplicates("trial", keep="last").set_index("trial").round(3)
     rows = []
@@ -35,11 +35,13 @@ def trials_table(records: Collection[TrialRecord], objective: str) -> pd.DataFra
         if record.epochs:
             best = best_epoch(record.values(objective), objective)
             row |= {"best_epoch": best, **record.epochs[best]["metrics"], "last_epoch": max(record.epochs)}
+            row |= {f"cost_{name}": value for name, value in record.epochs[best].get("costs", {}).items()}
         for name in ("seconds", "seconds_alone"):
             row[name] = float(costs[name].get(record.number, 0.0))
         row |= {"parameters": record.parameters, "error": record.error}
         rows.append(row)
-    columns = ["trial", "status", *TrialConfig.model_fields, "best_epoch", *metric_columns(records)]
+    further = dict.fromkeys(name for row in rows for name in row if name.startswith("cost_"))
+    columns = ["trial", "status", *TrialConfig.model_fields, "best_epoch", *metric_columns(records), *further]
     table = pd.DataFrame(rows, columns=[*columns, "last_epoch", "seconds", "seconds_alone", "parameters", "error"])
     whole = ["best_epoch", "last_epoch", "parameters"]
     return table.astype({name: "Int64" for name in whole}).sort_values("trial", ignore_index=True)

@@ -1,10 +1,13 @@
-"""The best configuration as text that other commands read."""
+"""The best configuration as text that other commands read, and the trials to choose from."""
 
 from __future__ import annotations
 
 import yaml
+from rich.table import Table
 
+from thaw.analysis.objectives import outcome
 from thaw.analysis.run import Run
+from thaw.analysis.words import number, value
 from thaw.spaces import best_epoch
 
 
@@ -17,3 +20,16 @@ def best_yaml(run: Run) -> str:
     epoch = best_epoch(values, run.metric)
     head = f"# trial {record.number} of {run.folder.path.name}: {run.metric} {values[epoch]:.4f} at epoch {epoch}\n"
     return head + yaml.safe_dump(record.config, sort_keys=False)
+
+
+def front_table(run: Run) -> Table:
+    """The trials that no other beats in all objectives, the best by the metric first, with what was searched."""
+    table = Table(title=f"Trials that no other one beats in {' and '.join(run.objectives)}", title_justify="left")
+    searched = list(run.space.parameters)
+    for column in ("trial", *run.objectives, *searched):
+        table.add_column(column, justify="left" if column in searched else "right", overflow="fold")
+    for record in run.front:
+        figures = map(number, outcome(record, run.objectives))
+        active = (value(record.config[name]) if run.space.active(name, record.config) else "" for name in searched)
+        table.add_row(str(record.number), *figures, *active)
+    return table

@@ -20,6 +20,7 @@ from thaw.search.settings.names import ALGORITHMS, SCHEDULERS, OneOf
 from thaw.search.settings.schema import SearchConfig, section_of
 from thaw.search.settings.units import Bytes, PathText, Seconds
 from thaw.spaces import METRICS, TrialConfig
+from thaw.spaces.costs import COSTS
 from thaw.trainables.networks.table import NAMES
 
 HEAD = """# Reference
@@ -106,6 +107,7 @@ def _search_file() -> Iterator[str]:
     yield f"Architectures: {', '.join(f'`{name}`' for name in NAMES)}, and {TIMM}\n"
     for key, names in (
         ("search.algorithm", ALGORITHMS),
+        ("search.objectives beside a metric", COSTS),
         ("scheduler.type", SCHEDULERS),
         ("preset", preset_meanings()),
     ):

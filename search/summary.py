@@ -52,6 +52,7 @@ def print_summary(run: Run, console: Console) -> int:
     if run.best is not None:
         commands |= {
             f"thaw best {folder}": "the best configuration as YAML",
+            **_choices(run, folder),
             f"thaw export {folder} --to BUNDLE": "the best trial as a model to use, scored on the test split",
             f"thaw confirm {folder}": "the leading configurations again by cross-validation: how good are they really?",
         }
@@ -67,6 +68,14 @@ def print_summary(run: Run, console: Console) -> int:
         console.print(f"Interrupted by {last['reason']}; what had finished is kept as shown.")
         return SIGNAL_STATUS[last["reason"]]
     return 0 if run.best else 1
+
+
+def _choices(run: Run, folder: str) -> dict[str, str]:
+    """With several objectives: the command that shows what there is to choose from."""
+    if len(run.front) < 2:
+        return {}
+    what = f"{len(run.front)} trials that no other one beats in {' and '.join(run.objectives)}"
+    return {f"thaw best {folder} --list": what}
 
 
 def _print_best(run: Run, console: Console) -> None:

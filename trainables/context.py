@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -104,6 +104,8 @@ class RunContext:
         checkpoints: where trials leave theirs, on a file system that all nodes share; None to write none.
         folds: of a confirmation, seed by seed.
         fold: the one that the trial at hand is on; None in a search.
+        costs: objectives beside the metric.
+        latency: architecture → seconds for one image, where that is an objective.
         networks: the user's own among those of the search.
     """
 
@@ -123,6 +125,8 @@ class RunContext:
     checkpoints: CheckpointFolder | None = None
     folds: tuple[tuple[Split, ...], ...] = ()
     fold: Fold | None = None
+    costs: tuple[str, ...] = ()
+    latency: Mapping[str, float] = field(default_factory=dict)
     networks: tuple[Architecture, ...] = ()
 
     def on(self, fold: Fold | None) -> RunContext:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from thaw.spaces import TrialConfig
@@ -73,6 +73,7 @@ class EpochRow:
         seconds: wall time by phase.
         parameters: number of trained weights.
         finished: ``max_epochs`` or ``patience`` if this was the last epoch, else empty.
+        costs: what the whole network costs at inference, of the costs that are objectives.
     """
 
     epoch: int
@@ -83,6 +84,7 @@ class EpochRow:
     seconds: dict[str, float]
     parameters: int
     finished: str
+    costs: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Quality against cost, in training seconds and in trained parameters, and the trials that nothing beats in both."""
+"""Quality against cost, and the trials that nothing beats in both.
+
+Costs are training seconds and trained parameters or, where a search has several objectives, its own.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,17 @@ from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import BOTH, Theme
 from thaw.analysis.plots.trials import finished_trials
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, metric_label, number
+from thaw.analysis.words import counted, listed, metric_label, number
 from thaw.spaces import metric
 
 COSTS = {"seconds_alone": "one trial by itself (seconds)", "parameters": "trained parameters (number)"}
+OBJECTIVES = {
+    "seconds": "an epoch by itself (seconds)",
+    "parameters": "weights of the network (number)",
+    "macs": "multiply-accumulates for one image (number)",
+    "latency": "one image (seconds)",
+}
+"""Cost that is an objective → its axis."""
 MANY = 500
 
 
@@ -31,20 +41,33 @@ class Front:
     The costs are seconds_alone (by itself; seconds: here, see :mod:`thaw.analysis.cost`) and trained parameters.
     `on_…`: no other trial is at least as good and cheaper, or better and at most as dear. A stopped trial counts with
     what it had reached at the cost that it had by then.
+
+    Args:
+        metric: the objective's column.
+        trials: the rows.
+        costs: column → its axis.
+        several: whether the costs are objectives of the search; they are then called cost_….
+        joint: numbers of the trials that no other one beats in all objectives together, best first.
     """
 
     metric: str
     trials: pd.DataFrame
+    costs: dict[str, str]
+    several: bool = False
+    joint: tuple[int, ...] = ()
 
 
 def compute(run: RunData) -> Front:
     trials = finished_trials(run)
-    columns = ["trial", "architecture", "freeze_depth", "status", run.metric, "seconds", *COSTS]
-    rows = trials[columns].rename(columns={run.metric: "value"}).astype({"parameters": float})
+    further = {f"cost_{name}": OBJECTIVES[name] for name in run.objectives[1:] if f"cost_{name}" in trials}
+    costs = further or COSTS
+    columns = ["trial", "architecture", "freeze_depth", "status", run.metric, "seconds", *costs]
+    rows = trials[columns].rename(columns={run.metric: "value"}).astype(dict.fromkeys(costs, float))
     maximize = metric(run.metric).maximize
-    for cost in COSTS:
+    for cost in costs:
         rows[f"on_{cost}"] = _front(rows["value"].to_numpy(), rows[cost].to_numpy(), maximize)
-    return Front(run.metric, rows)
+    joint = tuple(record.number for record in run.front) if further else ()
+    return Front(run.metric, rows, costs, bool(further), joint)
 
 
 def _front(value: np.ndarray, cost: np.ndarray, maximize: bool) -> np.ndarray:
@@ -59,10 +82,10 @@ def _front(value: np.ndarray, cost: np.ndarray, maximize: bool) -> np.ndarray:
 
 def draw(data: Front, theme: Theme) -> Figure:
     figure = theme.figure(3.6)
-    panels = figure.subplots(1, 2, sharey=True)
+    panels = figure.subplots(1, len(data.costs), sharey=True, squeeze=False)[0]
     kinds = Kinds.of(data.trials["architecture"])
     many = len(data.trials) > MANY
-    for axes, (cost, title) in zip(panels, COSTS.items(), strict=True):
+    for axes, (cost, title) in zip(panels, data.costs.items(), strict=True):
         for name in reversed(kinds.names):
             rows = data.trials[data.trials["architecture"] == name]
             colour, marker = kinds.style(name, theme)
@@ -88,6 +111,8 @@ def _size(many: bool) -> dict[str, Any]:
 
 
 def finding(data: Front) -> str:
+    if data.several:
+        return _objectives(data)
     front = data.trials[data.trials["on_seconds_alone"]].sort_values("seconds_alone")
     cheap, good = front.iloc[0], front.iloc[-1]
     text = f"{counted(len(front), 'trial')} of {len(data.trials):,} on the front of quality and time by itself"
@@ -100,6 +125,20 @@ def finding(data: Front) -> str:
     return f"{text}: from {start} to {best}; {fewest}."
 
 
+def _objectives(data: Front) -> str:
+    """Of several objectives: who is on their front, and its ends."""
+    names = " and ".join([data.metric, *(cost.removeprefix("cost_") for cost in data.costs)])
+    text = f"{counted(len(data.joint), 'trial')} of {len(data.trials):,} that no other one beats in {names} together"
+    rows = data.trials.set_index("trial").loc[list(data.joint)]
+    best = rows.iloc[0]
+    ends = [
+        f"the least {cost.removeprefix('cost_')}, {number(row[cost])}, with {number(row['value'])} (trial {row.name})"
+        for cost in data.costs
+        for row in [rows.sort_values(cost, kind="stable").iloc[0]]
+    ]
+    return f"{text}: the best is trial {best.name} with {data.metric} {number(best['value'])}; {listed(ends)}."
+
+
 def _time(trial: pd.Series) -> str:
     alone, here = float(trial["seconds_alone"]), float(trial["seconds"])
     apart = f" ({number(here)} here, as activations are shared)" if alone - here >= 0.05 else ""
@@ -107,18 +146,19 @@ def _time(trial: pd.Series) -> str:
 
 
 def table(data: Front) -> pd.DataFrame:
-    return data.trials.rename(columns={"value": data.metric}).astype({"parameters": int})
+    rows = data.trials.rename(columns={"value": data.metric})
+    return rows if data.several else rows.astype({"parameters": int})
 
 
 def interactive(data: Front) -> dict[str, Any]:
+    first, title = next(iter(data.costs.items()))
     kinds = Kinds.of(data.trials["architecture"])
     rows = data.trials.iloc[:2000]
     traces = []
     for name in kinds.shown:
         part = rows[rows["architecture"].map(kinds.name) == name]
         words = [
-            f"trial {row['trial']}, {row['architecture']}, freeze depth {row['freeze_depth']}, "
-            f"{number(row['parameters'])} trained parameters"
+            f"trial {row['trial']}, {row['architecture']}, freeze depth {row['freeze_depth']}{_further(row, data)}"
             for row in part.to_dict("records")
         ]
         traces.append(
@@ -126,15 +166,22 @@ def interactive(data: Front) -> dict[str, Any]:
                 "type": "scatter",
                 "mode": "markers",
                 "name": name,
-                "x": part["seconds_alone"].round(3).tolist(),
+                "x": part[first].round(6).tolist(),
                 "y": part["value"].round(5).tolist(),
                 "text": words,
-                "hovertemplate": "%{text}<br>%{x} s: %{y}<extra></extra>",
+                "hovertemplate": "%{text}<br>%{x}: %{y}<extra></extra>",
                 "marker": {"color": kinds.style(name, BOTH)[0], "size": 7},
             }
         )
-    x = {"type": "log", "title": {"text": COSTS["seconds_alone"]}, "automargin": True}
+    x = {"type": "log", "title": {"text": title}, "automargin": True}
     return plotly_figure(traces, "", metric_label(data.metric), xaxis=x)
+
+
+def _further(row: dict[Any, Any], data: Front) -> str:
+    """The costs that the picture has no axis for."""
+    if data.several:
+        return "".join(f", {cost.removeprefix('cost_')} {number(row[cost])}" for cost in [*data.costs][1:])
+    return f", {number(row['parameters'])} trained parameters"
 
 
 PLOT = Plot(

@@ -8,6 +8,7 @@ from typing import Any
 
 from thaw.analysis.earlier import earlier_words
 from thaw.analysis.importance import MIN_TRIALS, importance
+from thaw.analysis.objectives import outcome
 from thaw.analysis.plots import NotEnough, slices
 from thaw.analysis.records import TrialRecord
 from thaw.analysis.report.beside import Beside, beside
@@ -17,6 +18,9 @@ from thaw.analysis.words import counted, listed, number, value
 from thaw.spaces import best_epoch
 
 UNFINISHED = ("running", "waiting")
+
+NAMED = 5
+"""Trials of the front that are named."""
 
 WORTH_NAMING = 0.1
 """Importance from which the second hyperparameter of a list is named."""
@@ -52,7 +56,7 @@ def answer(run: RunData) -> Answer:
     assert table is not None
     searched = {name: value(best.config[name]) for name in run.space.parameters if run.space.active(name, best.config)}
     fixed = {name: value(item) for name, item in best.config.items() if name not in searched}
-    facts = [*_accuracy(table), *_comparison(run, table), *_mattered(run), *_earlier(run), *spent]
+    facts = [*_front(run), *_accuracy(table), *_comparison(run, table), *_mattered(run), *_earlier(run), *spent]
     caveats = [*_optimism(run), *_not_beaten(table), *_edges(run), *_unfinished(run), *_failures(run)]
     return Answer(_headline(run, best, searched), facts, caveats, searched, fixed, table)
 
@@ -135,6 +139,19 @@ def _mattered(run: RunData) -> list[str]:
             f"{start} {matter} most at the last epoch, by a model of all epochs of {counted(first['trials'], 'trial')}."
         )
     return sentences
+
+
+def _front(run: RunData) -> list[str]:
+    """With several objectives: the trials that none beats in all of them."""
+    if len(run.objectives) < 2:
+        return []
+    points = [
+        f"trial {record.number} ({', '.join(map(number, outcome(record, run.objectives)))})"
+        for record in run.front[:NAMED]
+    ]
+    more = len(run.front) - len(points)
+    names = listed([*points, f"{more:,} more"] if more else points)
+    return [f"Best means {run.metric}. No trial beats these in {listed([*run.objectives])} together: {names}."]
 
 
 def _earlier(run: RunData) -> list[str]:

@@ -111,16 +111,25 @@ def cache(
     show_cache(directory.expanduser(), Console(markup=False), size)
 
 
-def best(run: RunArgument) -> None:
+def best(
+    run: RunArgument,
+    list_: Annotated[
+        bool, typer.Option("--list", help="a table of all trials that no other one beats in every objective")
+    ] = False,
+) -> None:
     """Print the best configuration as YAML."""
     from thaw.analysis.run import load_run
-    from thaw.search.best import best_yaml
+    from thaw.search.best import best_yaml, front_table
 
-    text = best_yaml(load_run(run))
+    loaded = load_run(run)
+    text = best_yaml(loaded)
     if not text:
         print(f"{run}: no trial has finished yet", file=sys.stderr)
         raise typer.Exit(NOTHING_FINISHED)
-    print(text, end="")
+    if list_:
+        Console(markup=False).print(front_table(loaded))
+    else:
+        print(text, end="")
 
 
 def report(

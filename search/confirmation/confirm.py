@@ -141,7 +141,7 @@ def _prepared(
         ConfigError: images, labels or weights have changed since, or a fold has no label.
     """
     config = confirm_config(changed_config(run.folder, overrides), len(plan.tasks()))
-    prepared = prepare(config, Stages(console), recorded_precision(run.folder.provenance()), begin)
+    prepared = prepare(config, Stages(console), recorded_precision(run.folder.provenance()), beside=begin)
     check_same_inputs(run.folder, prepared)
     return replace(prepared, context=replace(prepared.context, folds=deal_folds(prepared, plan)))
 

@@ -86,6 +86,7 @@ def confirm_config(config: SearchConfig, trials: int) -> SearchConfig:
         "concurrency": None,
         "start_with": (),
         "learn_from": (),
+        "objectives": (),
     }
     return config.model_copy(
         update={

@@ -15,6 +15,7 @@ from rich.console import Console
 from thaw.analysis.records import TrialRecord
 from thaw.analysis.run import Run
 from thaw.analysis.run_folder import RunFolder
+from thaw.analysis.words import listed
 from thaw.search.confirmation.out_of_fold import read_out_of_fold
 from thaw.search.delivery.assemble import assemble
 from thaw.search.delivery.deliver import bundle_facts, check_room, write_bundle
@@ -60,7 +61,7 @@ def export_run(
         run: a run whose images are still what they were.
         to: a folder that does not exist.
         console: where progress is printed.
-        trial: its number; by default the one that a confirmation chose, or else the best one.
+        trial: its number; by default the one that a confirmation chose, or else the best one by the metric.
         format: of the folder, one of :data:`FORMATS`.
         onnx: add an ONNX file to a bundle.
         refit: hand over the configuration trained on training and validation images together, for as many epochs as
@@ -96,6 +97,9 @@ def export_run(
     values = record.values(run.metric)
     epoch = best_epoch(values, run.metric)
     console.print(f"trial {record.number}: {run.metric} {values[epoch]:.4f} at epoch {epoch}", highlight=False)
+    if trial is None and len(run.front) > 1:
+        numbers = listed([str(other.number) for other in run.front[1:]])
+        console.print(f"--trial N takes another one that none beats in {' and '.join(run.objectives)}: {numbers}")
     best, source = _best(run, record, epoch, prepared, console)
     refitted = None
     if refit:

@@ -33,6 +33,7 @@ def trial_file(run: Run, record: TrialRecord, overrides: Sequence[str] = ()) -> 
         "search.trials": 1,
         "search.start_with": [],
         "search.learn_from": [],
+        "search.objectives": [],
         "search.time_budget": None,
         "search.concurrency": None,
         "scheduler": {"type": "none"},

@@ -40,7 +40,7 @@ class Auto(StudyProposer):
     """Every other configuration is the one of which the process expects most; TPE proposes the others.
 
     They fail in different places: the process finds the region with few trials and may stay beside the best cell, TPE
-    takes longer and gets there.
+    takes longer and gets there. With several objectives, which the process does not know, TPE proposes all of them.
 
     Args:
         config: the resolved search file.
@@ -77,7 +77,7 @@ class Auto(StudyProposer):
         place = number - len(self.start_with)
         if place < len(self._first):
             return self._first[place], f"{place + 1} of {len(self._first)} spread evenly over the space"
-        if number % 2 and self.study.known() >= STARTUP["tpe"]:
+        if self.study.several or (number % 2 and self.study.known() >= STARTUP["tpe"]):
             return super()._proposed(number)
         return self._most_promising(number) or super()._proposed(number)
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from thaw.analysis.earlier import earlier_record
+from thaw.analysis.objectives import outcome
 from thaw.analysis.records import TrialRecord
 from thaw.search.engine.samplers import NAMES, STARTUP
 from thaw.search.engine.study import Study
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import cell_key, configurations
-from thaw.spaces import Value, best_epoch
+from thaw.spaces import Value
 from thaw.trainables.seeding import derive_seed
 
 
@@ -42,7 +43,7 @@ class StudyProposer:
         self.seed = config.search.seed
         self.space, self.metric = config.search_space, config.search.metric
         self.algorithm = config.search.algorithm
-        self.study = Study(self.space, self.metric, self.algorithm, self.seed)
+        self.study = Study(self.space, self.metric, self.algorithm, self.seed, config.search.costs)
         self.trials = config.trials
         self.start_with = config.search.start_with
         cells = configurations(config)
@@ -103,11 +104,13 @@ class StudyProposer:
             case "epoch":
                 self.study.report(event["trial"], event["epoch"], event["metrics"][self.metric])
             case "trial_paused" if event["status"] == "waiting":
-                self.study.wait(event["trial"])
+                assert record is not None
+                # What a pruned trial is worth.
+                last = outcome(record, self.study.objectives, None if self.study.several else max(record.epochs))
+                self.study.wait(record.number, last)
             case "trial_continued":
                 self.study.go_on(event["trial"])
             case "trial_ended":
                 assert record is not None
-                values = record.values(self.metric)
-                value = values[best_epoch(values, self.metric)] if values else None
-                self.study.tell(record.number, record.status, value)
+                values = outcome(record, self.study.objectives) if record.epochs else None
+                self.study.tell(record.number, record.status, values)

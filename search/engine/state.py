@@ -8,16 +8,18 @@ computed once, when its epoch is reported; it is part of the epoch's event, and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from thaw.analysis.cost import seconds_alone
+from thaw.analysis.objectives import losses
 from thaw.analysis.records import TrialRecord, apply_event
 from thaw.search.engine.events import EventLog
 from thaw.search.engine.observers import Observers
 from thaw.search.engine.proposals import Proposer
 from thaw.search.engine.rules import Rule
 from thaw.spaces import ConfigError, TrialConfig
-from thaw.trainables.messages import Assignment, Failure, Fold, Report
+from thaw.trainables.messages import Assignment, EpochRow, Failure, Fold, Report
 
 FINISH = {"max_epochs": "completed", "patience": "early_stopped"}
 """A trial's own reason to finish → its status."""
@@ -35,15 +37,24 @@ class SearchState:
         proposer: gives new trials their configurations.
         rule: stops poor ones.
         max_failures: how often a trial goes on after its worker or node was lost.
+        costs: objectives beside the metric; `rule` then decides by vectors, of which less is better in everything.
 
     Attributes:
         records: number → trial.
         observers: are called for everything that happens from now on.
     """
 
-    def __init__(self, metric: str, events: EventLog, proposer: Proposer, rule: Rule, max_failures: int = 0) -> None:
+    def __init__(
+        self,
+        metric: str,
+        events: EventLog,
+        proposer: Proposer,
+        rule: Rule,
+        max_failures: int = 0,
+        costs: Sequence[str] = (),
+    ) -> None:
         self.metric, self.events, self.proposer, self.rule = metric, events, proposer, rule
-        self.max_failures = max_failures
+        self.max_failures, self.objectives = max_failures, (metric, *costs)
         self.records: dict[int, TrialRecord] = {}
         self.observers = Observers([], warn=lambda text: None)
         self._open: dict[int, TrialRecord] = {}
@@ -91,17 +102,33 @@ class SearchState:
         if row.epoch in record.epochs:
             # A trial that restarted without its checkpoint repeats epochs that the log has.
             return True
+        costs = self._costs(record, row)
         if row.finished:
             verdict, reason = "finish", row.finished
         else:
-            decision = self.rule.decide(record, row.epoch, row.metrics[self.metric])
+            decision = self.rule.decide(record, row.epoch, self._judged(row.metrics, costs))
             verdict, reason = decision.verdict, decision.reason
-        logged = {key: value for key, value in asdict(row).items() if key != "finished"}
+        logged = {key: value for key, value in asdict(row).items() if key not in ("finished", "costs")}
+        logged |= {"costs": costs} if costs else {}
         logged |= {"worker": report.worker} | ({"warning": report.warning} if report.warning else {})
         self._log("epoch", trial=number, **logged, decision=verdict, reason=reason)
         self.observers.epoch(record, record.epochs[row.epoch])
         self._settle()
         return verdict == "continue"
+
+    def _costs(self, record: TrialRecord, row: EpochRow) -> dict[str, float]:
+        """Cost → what it is after this epoch, of those that are objectives."""
+        known = {**row.costs}
+        if "seconds" in self.objectives:
+            trial = replace(record, epochs={**record.epochs, row.epoch: {"seconds": row.seconds}})
+            seconds = seconds_alone(trial, {**self.records, record.number: trial}.values())
+            known["seconds"] = round(seconds / row.epoch, 4)
+        return {name: known[name] for name in self.objectives[1:]}
+
+    def _judged(self, metrics: Mapping[str, float], costs: Mapping[str, float]) -> Any:
+        """What a rule compares: the metric, or with several objectives a vector of which less is better."""
+        value = metrics[self.metric]
+        return losses((value, *costs.values()), self.objectives) if costs else value
 
     def _settle(self) -> None:
         """Log what follows from epochs whose verdict is more than to continue."""
@@ -200,7 +227,8 @@ class SearchState:
             return
         number = record.number
         if event["event"] == "epoch":
-            self.rule.note(record, event["epoch"], event["metrics"][self.metric], event["decision"])
+            judged = self._judged(event["metrics"], event.get("costs", {}))
+            self.rule.note(record, event["epoch"], judged, event["decision"])
             decision, reason = event["decision"], event.get("reason", "")
             if decision != "continue":
                 self._unsettled[number] = (FINISH[reason] if decision == "finish" else STOPPED[decision]), reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -27,18 +27,24 @@ STATES: dict[str, TrialState] = {
 """Optuna's word for a trial's final status."""
 
 
+def state_of(status: str, objectives: int) -> TrialState:
+    """Optuna's word for a trial's final status. With several objectives it learns from completed trials only."""
+    state = STATES[status]
+    return TrialState.COMPLETE if state == TrialState.PRUNED and objectives > 1 else state
+
+
 class _Trials(InMemoryStorage):
-    """Shows trials that wait at a rung as pruned there, as samplers learn from ended trials only.
+    """Shows trials that wait at a rung as stopped there, as samplers learn from ended trials only.
 
     They stay open, so that a promoted one can go on, which Optuna does not provide for.
 
     Attributes:
-        waiting: their numbers, as Optuna has them.
+        waiting: their numbers, as Optuna has them, and what each is worth.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.waiting: set[int] = set()
+        self.waiting: dict[int, Sequence[float]] = {}
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -46,12 +52,13 @@ class _Trials(InMemoryStorage):
         if not self.waiting:
             return super().get_all_trials(study_id, deepcopy, states)
         trials = super().get_all_trials(study_id, deepcopy)
-        shown = [self._pruned(trial) if trial.number in self.waiting else trial for trial in trials]
+        shown = [self._stopped(trial) if trial.number in self.waiting else trial for trial in trials]
         return [trial for trial in shown if states is None or trial.state in states]
 
-    def _pruned(self, trial: FrozenTrial) -> FrozenTrial:
+    def _stopped(self, trial: FrozenTrial) -> FrozenTrial:
         shown = copy.copy(trial)
-        shown.state, shown.value = TrialState.PRUNED, trial.intermediate_values[max(trial.intermediate_values)]
+        values = self.waiting[trial.number]
+        shown.state, shown.values = state_of("pruned", len(values)), values
         return shown
 
 
@@ -65,10 +72,13 @@ class Study:
         earlier: trials of other runs in it. They come first, so that Optuna's numbers are so much higher than Thaw's.
     """
 
-    def __init__(self, space: SearchSpace, column: str, algorithm: str, seed: int) -> None:
+    def __init__(self, space: SearchSpace, column: str, algorithm: str, seed: int, costs: Sequence[str] = ()) -> None:
         self.space, self.column, self.algorithm, self.seed = space, column, algorithm, seed
+        self.objectives = (column, *costs)
         self._storage = _Trials()
-        self.study = optuna.create_study(storage=self._storage, direction=metric(column).direction)
+        directions = [metric(column).direction]
+        directions += ["minimize" for _ in costs]
+        self.study = optuna.create_study(storage=self._storage, directions=directions)
         self._trials: dict[int, optuna.Trial] = {}
         self.earlier = 0
 
@@ -123,26 +133,32 @@ class Study:
         assert trial.number == self.earlier + number
         self._trials[number] = trial
 
-    def report(self, number: int, epoch: int, value: float) -> None:
-        self._trials[number].report(value, epoch)
+    @property
+    def several(self) -> bool:
+        """Whether there are several objectives. Then Optuna knows neither values of epochs nor pruned trials."""
+        return len(self.objectives) > 1
 
-    def wait(self, number: int) -> None:
-        """Trial `number` waits at a rung: until it goes on, its last value counts as that of a pruned trial."""
-        self._storage.waiting.add(self.earlier + number)
+    def report(self, number: int, epoch: int, value: float) -> None:
+        if not self.several:
+            self._trials[number].report(value, epoch)
+
+    def wait(self, number: int, values: Sequence[float]) -> None:
+        """Trial `number` waits at a rung: until it goes on, it counts as a stopped trial of these values does."""
+        self._storage.waiting[self.earlier + number] = values
 
     def go_on(self, number: int) -> None:
         """Trial `number` does not wait any more."""
-        self._storage.waiting.discard(self.earlier + number)
+        self._storage.waiting.pop(self.earlier + number, None)
 
     def known(self) -> int:
         """How many trials the sampler learns from: ended with a value, or waiting at a rung."""
         return len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
-    def tell(self, number: int, status: str, value: float | None) -> None:
-        """End a trial. A pruned one is worth its last reported value, which Optuna takes by itself."""
-        state = STATES[status]
+    def tell(self, number: int, status: str, values: Sequence[float] | None) -> None:
+        """End a trial. With one objective Optuna takes a pruned one's last reported value by itself."""
+        state = state_of(status, len(self.objectives))
         self.go_on(number)
-        self.study.tell(self._trials.pop(number), value if state == TrialState.COMPLETE else None, state)
+        self.study.tell(self._trials.pop(number), values if state == TrialState.COMPLETE else None, state)
 
     def frozen(self, number: int) -> FrozenTrial:
         """A copy of what Optuna knows of a trial."""

@@ -59,13 +59,15 @@ class StudyMirror(Observer):
 
     def _open(self, file: Path) -> None:
         self._storage = JournalStorage(_Journal(file))
-        direction = self.study.study.direction
         study = optuna.create_study(
-            study_name=file.parent.name, storage=self._storage, direction=direction, load_if_exists=True
+            study_name=file.parent.name,
+            storage=self._storage,
+            directions=self.study.study.directions,
+            load_if_exists=True,
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([self.study.column])
+            study.set_metric_names([*self.study.objectives])
         self._study = study._study_id
 
     def ended(self, record: TrialRecord) -> None:
@@ -89,5 +91,5 @@ class StudyMirror(Observer):
             if record.ended:
                 trial.datetime_complete = datetime.fromtimestamp(record.ended_at)
             else:
-                trial.state, trial.value = TrialState.RUNNING, None
+                trial.state, trial.values = TrialState.RUNNING, None
             self._places.append(self._storage.create_new_trial(self._study, trial))

@@ -61,7 +61,8 @@ class TensorBoard(Observer):
 
     Scalars are grouped by metric, so that training and validation stand side by side: ``map/val``, ``map/train``. The
     HParams columns are the searched hyperparameters, with one type each for all trials, numbers as floats, and how the
-    trial ended. The metrics beside them are those of the best epoch, not of the last, the objective first.
+    trial ended. The metrics beside them are those of the best epoch, not of the last, the objective first
+    and further ones as ``cost/…`` at the end.
     """
 
     def __init__(self, folder: RunFolder, metric: str, space: SearchSpace) -> None:
@@ -100,6 +101,9 @@ class TensorBoard(Observer):
         # A trial that failed before its first epoch has no values; TensorBoard shows its row with empty cells.
         names = sorted(METRICS, key=lambda name: f"val_{name}" != self.metric)
         shown = {f"best/{name}": metrics[f"val_{name}"] for name in names if f"val_{name}" in metrics}
+        shown |= (
+            {f"cost/{name}": value for name, value in record.epochs[best].get("costs", {}).items()} if values else {}
+        )
         # A hyperparameter that is switched off, or that an earlier version did not have, is an empty cell.
         given = {name: record.config.get(name) for name in self.searched}
         hyperparameters = {name: _one_type(value) for name, value in given.items() if value is not None}

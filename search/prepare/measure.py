@@ -1,7 +1,9 @@
-"""Short measurements on a few batches: what an epoch costs, and which precision is faster."""
+"""Short measurements: what an epoch costs, which precision is faster, and how long one image takes."""
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,9 +16,13 @@ from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split
 from thaw.trainables.device import default_device, precisions
 from thaw.trainables.messages import EpochRow
+from thaw.trainables.networks.backbone import Backbone, resolve
 from thaw.trainables.training.loop import Training, train
 
 BATCHES = 3
+WARM_UP, REPEATS = 5, 25
+"""Passes of a network with one image that are not measured, and that are."""
+
 WORTHWHILE = 0.9
 """A less exact precision is chosen where it takes less than this share of the time of a more exact one."""
 
@@ -50,6 +56,35 @@ def choose_precision(config: SearchConfig, context: RunContext) -> dict[str, str
         }
         chosen[name] = _worthwhile(seconds)
     return chosen
+
+
+@torch.no_grad()
+def measure_latency(config: SearchConfig, context: RunContext) -> dict[str, float]:
+    """Architecture → seconds of its network for one image, in float32 and with its widest head, where trials run.
+
+    The median of `REPEATS` passes after a few that warm up. It is measured once for a whole run, so that the figure of
+    a network is the same in all trials, and in a session on another machine.
+    """
+    device = default_device(config.resources.gpu or 0)
+    torch.set_num_threads(config.resources.cpu)
+    image = torch.zeros(1, 3, context.images.size, context.images.size, device=device)
+    units = max(int(value) for value in config.search_space.options("head_units"))
+    return {
+        name: _seconds_of_an_image(resolve(name, config.weights, context.images.size), context, units, image)
+        for name in map(str, config.search_space.options("architecture"))
+    }
+
+
+def _seconds_of_an_image(backbone: Backbone, context: RunContext, units: int, image: torch.Tensor) -> float:
+    head = backbone.head(context.labels.shape[1], units, 0.0)
+    network = torch.nn.Sequential(*backbone.random_layers().values(), head).to(image.device).eval()
+    seconds = []
+    for _ in range(WARM_UP + REPEATS):
+        started = time.perf_counter()
+        # Brings the result to the processor, which waits for the device.
+        network(image).cpu()
+        seconds.append(time.perf_counter() - started)
+    return round(statistics.median(seconds[WARM_UP:]), 6)
 
 
 def _worthwhile(seconds: Mapping[str, float]) -> str:

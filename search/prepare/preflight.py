@@ -11,7 +11,7 @@ import numpy as np
 
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.prepare.data_set import DataFacts, cache_directory, data_facts, load_dataset, split_of
-from thaw.search.prepare.measure import choose_precision
+from thaw.search.prepare.measure import choose_precision, measure_latency
 from thaw.search.prepare.memory import check_memory
 from thaw.search.prepare.nodes import check_nodes
 from thaw.search.prepare.notes import equal_notes, split_notes
@@ -86,6 +86,7 @@ def prepare(
     config: SearchConfig,
     stages: Stages | None = None,
     precision: str | Mapping[str, str] | None = None,
+    latency: Mapping[str, float] | None = None,
     beside: Callable[[int], None] = lambda slots: None,
 ) -> Prepared:
     """Check everything, decode the images and split them.
@@ -94,6 +95,7 @@ def prepare(
         config: as loaded.
         stages: says what is going on; nowhere by default.
         precision: that of a run that is resumed; None follows the search file, measuring for ``auto``.
+        latency: as measured when a run that is resumed began; None measures it where it is an objective.
         beside: called with the number of trials at once when the images are going to be read, to begin what can go on
             beside that.
 
@@ -122,7 +124,8 @@ def prepare(
         dataset.source,
     )
     measuring = precision is None and config.precision == "auto"
-    if not measuring:
+    timing = latency is None and "latency" in config.search.costs
+    if not measuring and not timing:
         assert config.search.concurrency is not None
         beside(config.search.concurrency)
     try:
@@ -154,6 +157,7 @@ def prepare(
         metric=config.search.metric,
         single_label=single_label,
         deterministic=config.deterministic,
+        costs=config.search.costs,
         networks=tuple(OWN[name] for name in weights if name in OWN),
     )
     if measuring:
@@ -162,6 +166,11 @@ def prepare(
     precision = precision or config.precision
     assert precision is not None
     context = replace(context, precision=precision)
+    if timing:
+        with stages("measuring latencies"):
+            latency = measure_latency(config, context)
+    if "latency" in config.search.costs:
+        context = replace(context, latency=latency)
     train, validation = dataset.labels[split.train], dataset.labels[split.validation]
     trivial = trivial_metrics(train, validation, config.threshold, single_label)
     return Prepared(

@@ -32,6 +32,7 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
         "precision": prepared.context.precision,
         "deterministic": prepared.context.deterministic,
         "weights": prepared.weights,
+        **({"latency": dict(prepared.context.latency)} if prepared.context.latency else {}),
         "data": {
             "fingerprint": prepared.fingerprint,
             "split": split.digest,

@@ -180,7 +180,8 @@ def _nothing_left(past: Sequence[dict[str, Any]], config: SearchConfig) -> bool:
 
 
 def _prepared(folder: RunFolder, config: SearchConfig, console: Console, begin: Callable[[int], None]) -> Prepared:
-    """As for a new run, but with the precision that it has and only with its data."""
-    prepared = prepare(config, Stages(console), recorded_precision(folder.provenance()), begin)
+    """As for a new run, but with the precision and latencies that it has and only with its data."""
+    recorded = folder.provenance()
+    prepared = prepare(config, Stages(console), recorded_precision(recorded), recorded.get("latency"), begin)
     check_same_inputs(folder, prepared)
     return prepared

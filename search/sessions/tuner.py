@@ -18,6 +18,7 @@ from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.backends import DEFAULT, build_backend, check_backend, starting
 from thaw.search.engine.events import EventLog, seconds_used, seconds_waited
+from thaw.search.engine.front_rules import FRONT_RULES
 from thaw.search.engine.interruption import LogUnwritable, RunStopped, SearchStopped, StopRequest
 from thaw.search.engine.observers import Observer, Observers
 from thaw.search.engine.proposals import Proposer
@@ -127,8 +128,10 @@ def new_state(
     longest = max(int(epochs) for epochs in config.search_space.options("epochs"))
     scheduler = config.scheduler
     column = config.search.metric
-    rule = RULES[scheduler.type](metric(column), longest, scheduler.grace_period, scheduler.reduction_factor)
-    state = SearchState(column, EventLog(folder, session), proposer, rule, config.max_failures)
+    rules = FRONT_RULES if config.search.costs else RULES
+    rule = rules[scheduler.type](metric(column), longest, scheduler.grace_period, scheduler.reduction_factor)
+    log = EventLog(folder, session)
+    state = SearchState(column, log, proposer, rule, config.max_failures, config.search.costs)
     state.replay(past)
     return state
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from thaw.search.settings.names import ALGORITHMS, LEARNING, SCHEDULERS, TRACKERS, OneOf
 from thaw.search.settings.units import Bytes, PathText, Seconds, word_off
 from thaw.spaces import METRICS, SearchSpace, pretrained
+from thaw.spaces.costs import COSTS
 from thaw.trainables.data.augment import AUGMENTS, Augment
 from thaw.trainables.data.decoding import INTERPOLATIONS, RESIZE, Square
 from thaw.trainables.data.formats import READERS
@@ -160,12 +161,21 @@ class DataConfig(_Section):
         return Square(self.image_size, self.resize, **known)
 
 
+_VALIDATION = tuple(f"val_{name}" for name in METRICS)
+
+
 class AlgorithmConfig(_Section):
     """What is tried, how often, and what "best" means."""
 
     algorithm: Annotated[str, OneOf(ALGORITHMS)] = Field("tpe", description="how configurations are proposed")
-    metric: Annotated[str, OneOf(f"val_{name}" for name in METRICS)] = Field(
+    metric: Annotated[str, OneOf(_VALIDATION)] = Field(
         "val_map", description="validation metric of a trial's best epoch; its direction follows from the metric"
+    )
+    objectives: tuple[Annotated[str, OneOf([*_VALIDATION, *COSTS])], ...] = Field(
+        (),
+        strict=False,
+        description="several objectives: a metric, which takes the place of `metric`, and costs that are to be small: "
+        "`seconds`, `parameters`, `macs`, `latency`, listed below",
     )
     trials: int | None = Field(
         None, ge=1, le=1_000_000, description="number of trials; 32 unless given, for a grid every cell"
@@ -191,6 +201,42 @@ class AlgorithmConfig(_Section):
         description="run folders on the same data (`--from`), whose trials `auto`, `tpe` and `gp` learn from before "
         "their first proposal; they count for no budget and in no table of this run",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_objective(cls, written: Any) -> Any:
+        """The first objective is the metric, where no metric is named."""
+        objectives = written.get("objectives") if isinstance(written, dict) else None
+        if isinstance(objectives, list | tuple) and objectives and objectives[0] in _VALIDATION:
+            return {"metric": objectives[0], **written}
+        return written
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """The objectives beside the metric."""
+        return self.objectives[1:]
+
+    @model_validator(mode="after")
+    def _objectives_go_together(self) -> AlgorithmConfig:
+        if not self.objectives:
+            return self
+        first, *costs = self.objectives
+        if first in COSTS or not {*costs} <= {*COSTS} or len({*costs}) < len(costs):
+            raise ValueError(
+                f"objectives must be a metric and then different costs ({', '.join(COSTS)}), got "
+                f"{', '.join(self.objectives)}"
+            )
+        if first != self.metric:
+            raise ValueError(
+                f"the first of objectives is the metric, got {first} beside metric: {self.metric}; leave metric out, "
+                "or begin objectives with it"
+            )
+        if costs and self.learn_from:
+            raise ValueError(
+                "learn_from (--from) goes with one objective, as costs of another run were measured elsewhere; "
+                "remove it, or name one objective"
+            )
+        return self
 
     @model_validator(mode="after")
     def _startable(self) -> AlgorithmConfig:

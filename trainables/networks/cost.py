@@ -85,6 +85,19 @@ def measure_cost(layers: Mapping[str, nn.Module], name: str, image_size: int) ->
     return Cost(tuple(rows), pooled.shape[1])
 
 
+def inference_cost(cost: Cost, head: nn.Module) -> dict[str, float]:
+    """What a backbone and its head cost for one image: ``parameters`` and ``macs``, as in a model that is handed over.
+
+    Args:
+        head: may be on ``meta``; of its modules dense layers count.
+    """
+    dense = [layer for layer in head.modules() if isinstance(layer, nn.Linear)]
+    return {
+        "parameters": sum(stage.parameters for stage in cost.stages) + sum(p.numel() for p in head.parameters()),
+        "macs": sum(stage.macs for stage in cost.stages) + sum(layer.weight.numel() for layer in dense),
+    }
+
+
 @contextmanager
 def _counted_outputs(stage: nn.Module) -> Iterator[list[Tensor]]:
     """What the innermost modules give while the stage runs."""

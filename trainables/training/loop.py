@@ -20,6 +20,7 @@ from thaw.trainables.evaluation.metrics import average_precision, epoch_metrics
 from thaw.trainables.messages import EpochRow, Failure
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.chunks import chunk_size
+from thaw.trainables.networks.cost import inference_cost
 from thaw.trainables.networks.freezing import build_network
 from thaw.trainables.seeding import derive_seed
 from thaw.trainables.training.groups import largest_norm, parameter_groups
@@ -93,6 +94,7 @@ class Training:
         self.length, self.patience = config.epochs, config.patience
         if context.fold is not None:
             self.length, self.patience = context.fold.epochs, 0
+        self.costs = _costs(config, context)
         self.progress = Progress()
         self.validation_logits = torch.empty(0, classes)
 
@@ -162,6 +164,7 @@ class Training:
             seconds={phase: round(value, 4) for phase, value in seconds.items()},
             parameters=sum(p.numel() for p in self.trained),
             finished=self._finished(epoch),
+            costs=self.costs,
         )
 
     def _finished(self, epoch: int) -> str:
@@ -229,6 +232,17 @@ class Training:
             return {"loss": loss}
         context, predicted = self.context, probabilities(logits, self.config.loss)
         return {"loss": loss, **epoch_metrics(predicted, targets, context.threshold, context.single_label)}
+
+
+def _costs(config: TrialConfig, context: RunContext) -> dict[str, float]:
+    """What the network costs at inference, of the costs that are objectives."""
+    if not context.costs:
+        return {}
+    backbone = resolve(config.architecture, context.weights, context.images.size)
+    with torch.device("meta"):
+        head = backbone.head(context.labels.shape[1], config.head_units, config.dropout)
+    known = {**inference_cost(backbone.cost, head), "latency": context.latency.get(config.architecture, math.nan)}
+    return {name: known[name] for name in context.costs if name in known}
 
 
 def train(training: Training) -> Iterator[EpochRow | Failure]:

@@ -26,7 +26,7 @@ def proposals(algorithm: str, seed: int) -> list[dict[str, Any]]:
         if number:
             rate = float(given[number - 1]["learning_rate"])
             study.report(number - 1, 1, rate)
-            study.tell(number - 1, "completed", rate)
+            study.tell(number - 1, "completed", [rate])
     return given
 
 
@@ -44,7 +44,7 @@ def test_trials_that_wait_at_a_rung_are_learnt_from_and_may_go_on() -> None:
     for number in range(10):
         study.ask(number)
         study.report(number, 1, number / 10)
-        study.wait(number)
+        study.wait(number, [number / 10])
     assert study.known() == 10
     waiting = study.study.get_trials()[3]
     assert (waiting.state, waiting.value) == (TrialState.PRUNED, 0.3)
@@ -52,7 +52,7 @@ def test_trials_that_wait_at_a_rung_are_learnt_from_and_may_go_on() -> None:
     study.go_on(3)
     assert study.known() == 9
     study.report(3, 2, 0.9)
-    study.tell(3, "completed", 0.9)
+    study.tell(3, "completed", [0.9])
     assert study.known() == 10 and study.study.best_trial.number == 3
     study.tell(4, "pruned", None)
     assert study.frozen(4).value == 0.4

@@ -1,0 +1,68 @@
+"""Several objectives: what a trial is worth by each, and the trials that no other one beats in all of them.
+
+The first objective is a metric, the others are costs, see :mod:`thaw.spaces.costs`. A trial's costs are those that its
+events name at the epoch where its metric is best.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from thaw.analysis.records import FINISHED, TrialRecord
+from thaw.spaces import best_epoch, metric
+
+Point = tuple[float, ...]
+
+
+def outcome(record: TrialRecord, objectives: Sequence[str], epoch: int | None = None) -> Point:
+    """What a trial with an epoch is worth by each objective.
+
+    Args:
+        epoch: the one that is asked about; by default that of its best metric.
+    """
+    column, *costs = objectives
+    values = record.values(column)
+    epoch = best_epoch(values, column) if epoch is None else epoch
+    known = record.epochs[epoch].get("costs", {})
+    return (values[epoch], *(known.get(name, math.inf) for name in costs))
+
+
+def losses(point: Point, objectives: Sequence[str]) -> Point:
+    """The same, so that less is better in all of them."""
+    return (-point[0] if metric(objectives[0]).maximize else point[0], *point[1:])
+
+
+def dominates(a: Point, b: Point) -> bool:
+    """Whether `a` is at least as good as `b` in everything and better in something, where less is better."""
+    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+
+
+def fronts(points: Sequence[Point]) -> list[int]:
+    """The front of each point, where less is better: 0 if no other one dominates it, else one more than the last of its
+    dominators'. Equal points are on the same front.
+
+    Source: Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", 2002, section III A.
+
+    Example:
+        >>> fronts([(1, 3), (2, 2), (2, 4), (3, 5)])
+        [0, 0, 1, 2]
+    """
+    found: dict[Point, int] = {}
+    # Whatever dominates a point comes before it in this order.
+    for point in sorted({*points}):
+        found[point] = 1 + max((front for other, front in found.items() if dominates(other, point)), default=-1)
+    return [found[point] for point in points]
+
+
+def pareto_front(records: Iterable[TrialRecord], objectives: Sequence[str]) -> list[TrialRecord]:
+    """The finished trials that no other finished one dominates, best by the first objective first.
+
+    Of trials that are equal in all objectives the first is taken.
+    """
+    points: dict[Point, TrialRecord] = {}
+    for record in sorted(records, key=lambda record: record.number):
+        if record.status in FINISHED and record.epochs:
+            points.setdefault(losses(outcome(record, objectives), objectives), record)
+    placed = zip(points, fronts([*points]), strict=True)
+    return [points[point] for point, front in sorted(placed) if front == 0]
