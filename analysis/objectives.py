@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from thaw.analysis.records import FINISHED, TrialRecord
 from thaw.spaces import best_epoch, metric
 
@@ -33,11 +35,6 @@ def losses(point: Point, objectives: Sequence[str]) -> Point:
     return (-point[0] if metric(objectives[0]).maximize else point[0], *point[1:])
 
 
-def dominates(a: Point, b: Point) -> bool:
-    """Whether `a` is at least as good as `b` in everything and better in something, where less is better."""
-    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
-
-
 def fronts(points: Sequence[Point]) -> list[int]:
     """The front of each point, where less is better: 0 if no other one dominates it, else one more than the last of its
     dominators'. Equal points are on the same front.
@@ -48,11 +45,16 @@ def fronts(points: Sequence[Point]) -> list[int]:
         >>> fronts([(1, 3), (2, 2), (2, 4), (3, 5)])
         [0, 0, 1, 2]
     """
-    found: dict[Point, int] = {}
-    # Whatever dominates a point comes before it in this order.
-    for point in sorted({*points}):
-        found[point] = 1 + max((front for other, front in found.items() if dominates(other, point)), default=-1)
-    return [found[point] for point in points]
+    if not points:
+        return []
+    # In this order whatever dominates a point comes before it.
+    rows, places = np.unique(np.array(points, dtype=float), axis=0, return_inverse=True)
+    found = np.zeros(len(rows), dtype=int)
+    for place in range(1, len(rows)):
+        dominators = found[:place][(rows[:place] <= rows[place]).all(axis=1)]
+        if len(dominators):
+            found[place] = dominators.max() + 1
+    return [int(found[place]) for place in places.ravel()]
 
 
 def pareto_front(records: Iterable[TrialRecord], objectives: Sequence[str]) -> list[TrialRecord]:

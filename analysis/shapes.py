@@ -73,7 +73,7 @@ class EarlierRun(TypedDict):
 
 @strict
 class EarlierTrial(TypedDict):
-    run: str
+    run: Whole
     number: Whole
     config: Annotated[dict[str, Any], AfterValidator(_config)]
     status: Literal["completed", "early_stopped", "pruned"]

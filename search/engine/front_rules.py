@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,11 +29,13 @@ def places(points: Sequence[Point]) -> list[int]:
         [1, 3, 1, 4]
     """
     front = fronts(points)
-    room: dict[Point, float] = {}
-    for number in {*front}:
-        room |= _room(sorted({point for point, own in zip(points, front, strict=True) if own == number}))
+    together: dict[int, set[Point]] = defaultdict(set)
+    for point, own in zip(points, front, strict=True):
+        together[own].add(point)
+    room = {point: size for members in together.values() for point, size in _room(sorted(members)).items()}
     keys = [(own, -room[point]) for point, own in zip(points, front, strict=True)]
-    return [1 + sum(other < key for other in keys) for key in keys]
+    ordered = sorted(keys)
+    return [1 + bisect_left(ordered, key) for key in keys]
 
 
 def _room(points: Sequence[Point]) -> dict[Point, float]:

@@ -14,7 +14,7 @@ from thaw.analysis.run_folder import RunFolder
 from thaw.search.prepare.preflight import Prepared
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import configurations
-from thaw.spaces import ConfigError
+from thaw.spaces import ConfigError, printable
 
 KEY = "search.learn_from"
 
@@ -50,14 +50,15 @@ def earlier_trials(prepared: Prepared) -> Event | None:
 
     Returns:
         ``runs``: of each run ``name``, ``path``, ``trials`` (all of them), ``known`` (those that are used) and
-        ``left_out`` (reason → number of trials); ``trials``: of each that is used ``run`` (its name), ``number``,
-        ``config``, ``status`` and ``values`` (of this search's metric after epoch 1, 2, …). None where the search
-        file names no run.
+        ``left_out`` (reason → number of trials); ``trials``: of each that is used ``run`` (place in ``runs``),
+        ``number``, ``config``, ``status`` and ``values`` (of this search's metric after epoch 1, 2, …). None where the
+        search file names no run.
 
     Raises:
         ConfigError: a run is on other data, or on data prepared in another way.
     """
-    runs, trials = [], []
+    runs: list[Event] = []
+    trials: list[Event] = []
     for folder in earlier_runs(prepared.config):
         check_same_data(folder, prepared)
         records = trial_records(folder.events())
@@ -65,10 +66,9 @@ def earlier_trials(prepared: Prepared) -> Event | None:
         reasons = {number: usable.reason(record) for number, record in records.items()}
         left_out = Counter(reason for reason in reasons.values() if reason)
         known = [record for number, record in records.items() if not reasons[number]]
-        name = folder.path.name
         trials += [
             {
-                "run": name,
+                "run": len(runs),
                 "number": record.number,
                 "config": record.config,
                 "status": record.status,
@@ -78,7 +78,7 @@ def earlier_trials(prepared: Prepared) -> Event | None:
         ]
         runs.append(
             {
-                "name": name,
+                "name": folder.path.name,
                 "path": str(folder.path),
                 "trials": len(records),
                 "known": len(known),
@@ -92,7 +92,7 @@ def earlier_lines(earlier: Mapping[str, Any] | None, config: SearchConfig) -> li
     """For the terminal: what the search begins with of each run."""
     if earlier is None:
         return []
-    lines = [f"learns from {earlier_words(run)}" for run in earlier["runs"]]
+    lines = [printable(f"learns from {earlier_words(run)}") for run in earlier["runs"]]
     if configurations(config) is not None:
         lines.append("note: every configuration of this space is tried, so that earlier trials change no proposal")
     return lines

@@ -6,7 +6,7 @@ import math
 import random
 from typing import Any
 
-from thaw.analysis.objectives import dominates, fronts, losses, outcome, pareto_front
+from thaw.analysis.objectives import Point, fronts, losses, outcome, pareto_front
 from thaw.analysis.records import TrialRecord
 
 
@@ -25,6 +25,10 @@ def test_a_trial_counts_at_its_best_epoch() -> None:
     assert outcome(trial, objectives) == (0.8, 2.5) and outcome(trial, objectives, 3) == (0.7, 2.0)
     assert losses((0.8, 2.5), objectives) == (-0.8, 2.5) and losses((0.8, 2.5), ("val_loss", "seconds")) == (0.8, 2.5)
     assert outcome(trial, ("val_map", "macs")) == (0.8, math.inf), "a damaged run may lack them"
+
+
+def dominates(a: Point, b: Point) -> bool:
+    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
 
 
 def test_fronts_are_what_their_definition_says() -> None:

@@ -19,7 +19,7 @@ def earlier(*configs: dict[str, Any]) -> dict[str, Any]:
     """Fields of the event, of completed and pruned trials."""
     trials = [
         {
-            "run": "before",
+            "run": 0,
             "number": number,
             "config": TrialConfig(**values).model_dump(),
             "status": ("completed", "pruned")[number % 2],
