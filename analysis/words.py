@@ -34,6 +34,11 @@ def number(value: float) -> str:
     return f"{digits.removesuffix('.0')}e{int(exponent)}"
 
 
+def in_full(item: float) -> str:
+    """As :func:`number`, but whole numbers with all their digits, so that large ones that differ look different."""
+    return f"{item:,}" if isinstance(item, int) else number(item)
+
+
 def value(item: Any) -> str:
     """A hyperparameter's value."""
     return number(item) if isinstance(item, int | float) and not isinstance(item, bool) else str(item)

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from thaw.analysis.objectives import outcome
 from thaw.analysis.run import Run
-from thaw.analysis.words import number, value
+from thaw.analysis.words import in_full, listed, value
 from thaw.spaces import best_epoch
 
 
@@ -24,12 +24,12 @@ def best_yaml(run: Run) -> str:
 
 def front_table(run: Run) -> Table:
     """The trials that no other beats in all objectives, the best by the metric first, with what was searched."""
-    table = Table(title=f"Trials that no other one beats in {' and '.join(run.objectives)}", title_justify="left")
+    table = Table(title=f"Trials that no other one beats in {listed([*run.objectives])}", title_justify="left")
     searched = list(run.space.parameters)
     for column in ("trial", *run.objectives, *searched):
         table.add_column(column, justify="left" if column in searched else "right", overflow="fold")
     for record in run.front:
-        figures = map(number, outcome(record, run.objectives))
+        figures = map(in_full, outcome(record, run.objectives))
         active = (value(record.config[name]) if run.space.active(name, record.config) else "" for name in searched)
         table.add_row(str(record.number), *figures, *active)
     return table

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from thaw.analysis.run import Run
-from thaw.analysis.words import counted, duration
+from thaw.analysis.words import counted, duration, listed
 from thaw.search.best import best_yaml
 from thaw.search.cache import summary_line
 from thaw.search.engine.events import seconds_used, seconds_waited
@@ -74,7 +74,7 @@ def _choices(run: Run, folder: str) -> dict[str, str]:
     """With several objectives: the command that shows what there is to choose from."""
     if len(run.front) < 2:
         return {}
-    what = f"{len(run.front)} trials that no other one beats in {' and '.join(run.objectives)}"
+    what = f"{len(run.front)} trials that no other one beats in {listed([*run.objectives])}"
     return {f"thaw best {folder} --list": what}
 
 

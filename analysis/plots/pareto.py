@@ -5,6 +5,7 @@ Costs are training seconds and trained parameters or, where a search has several
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,11 +82,15 @@ def _front(value: np.ndarray, cost: np.ndarray, maximize: bool) -> np.ndarray:
 
 
 def draw(data: Front, theme: Theme) -> Figure:
-    figure = theme.figure(3.6)
-    panels = figure.subplots(1, len(data.costs), sharey=True, squeeze=False)[0]
+    columns = min(2, len(data.costs))
+    lines = math.ceil(len(data.costs) / columns)
+    figure = theme.figure(3.6 * lines)
+    panels = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
+    for axes in panels[len(data.costs) :]:
+        axes.set_visible(False)
     kinds = Kinds.of(data.trials["architecture"])
     many = len(data.trials) > MANY
-    for axes, (cost, title) in zip(panels, data.costs.items(), strict=True):
+    for axes, (cost, title) in zip(panels, data.costs.items(), strict=False):
         for name in reversed(kinds.names):
             rows = data.trials[data.trials["architecture"] == name]
             colour, marker = kinds.style(name, theme)
@@ -98,7 +103,8 @@ def draw(data: Front, theme: Theme) -> Figure:
         axes.plot(front[cost], front["value"], "o", color=theme.text, mfc="none", ms=7)
         logarithmic(axes, "x", max(data.trials[cost].min(), 1e-3), max(data.trials[cost].max(), 1e-3))
         axes.set_xlabel(title)
-    metric_axis(panels[0], data.metric, data.trials["value"].to_numpy())
+    for axes in panels[::columns]:
+        metric_axis(axes, data.metric, data.trials["value"].to_numpy())
     line = Line2D([], [], color=theme.text, lw=1.2, marker="o", mfc="none", label="Pareto front")
     hollow = Line2D([], [], color=theme.muted, lw=0, marker="o", ms=5, mfc="none", label="stopped early")
     some_stopped = (data.trials["status"] == "pruned").any()
@@ -127,7 +133,7 @@ def finding(data: Front) -> str:
 
 def _objectives(data: Front) -> str:
     """Of several objectives: who is on their front, and its ends."""
-    names = " and ".join([data.metric, *(cost.removeprefix("cost_") for cost in data.costs)])
+    names = listed([data.metric, *(cost.removeprefix("cost_") for cost in data.costs)])
     text = f"{counted(len(data.joint), 'trial')} of {len(data.trials):,} that no other one beats in {names} together"
     rows = data.trials.set_index("trial").loc[list(data.joint)]
     best = rows.iloc[0]

@@ -14,7 +14,7 @@ from thaw.analysis.records import TrialRecord
 from thaw.analysis.report.beside import Beside, beside
 from thaw.analysis.report.spending import sentences, spending
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, listed, number, value
+from thaw.analysis.words import counted, in_full, listed, number, value
 from thaw.spaces import best_epoch
 
 UNFINISHED = ("running", "waiting")
@@ -146,7 +146,7 @@ def _front(run: RunData) -> list[str]:
     if len(run.objectives) < 2:
         return []
     points = [
-        f"trial {record.number} ({', '.join(map(number, outcome(record, run.objectives)))})"
+        f"trial {record.number} ({', '.join(map(in_full, outcome(record, run.objectives)))})"
         for record in run.front[:NAMED]
     ]
     more = len(run.front) - len(points)

@@ -99,7 +99,11 @@ def export_run(
     console.print(f"trial {record.number}: {run.metric} {values[epoch]:.4f} at epoch {epoch}", highlight=False)
     if trial is None and len(run.front) > 1:
         numbers = listed([str(other.number) for other in run.front[1:]])
-        console.print(f"--trial N takes another one that none beats in {' and '.join(run.objectives)}: {numbers}")
+        console.print(
+            f"--trial N takes another one that none beats in {listed([*run.objectives])}: {numbers}",
+            highlight=False,
+            soft_wrap=True,
+        )
     best, source = _best(run, record, epoch, prepared, console)
     refitted = None
     if refit:

@@ -75,7 +75,7 @@ def test_what_there_is_to_choose_from(run: Run) -> None:
     console.print(front_table(run))
     print_summary(run, console)
     text = console.export_text()
-    assert "Trials that no other one beats in val_map and parameters and macs" in text
+    assert "Trials that no other one beats in val_map, parameters and macs" in text
     assert len(front) < 2 or f"{len(front)} trials that no other one beats" in text
     data = PLOTS["pareto"].compute(run)
     assert list(data.joint) == [record.number for record in front]
