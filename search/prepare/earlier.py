@@ -38,9 +38,10 @@ def earlier_runs(config: SearchConfig) -> list[RunFolder]:
         try:
             run = RunFolder(path).require()
         except ConfigError as error:
-            raise error.within(KEY) from None
+            # The search file is at fault; the message says what is wrong with the folder that it names.
+            raise ConfigError(str(error), KEY) from None
         if run.is_confirmation:
-            raise ConfigError(f"a confirmation trains on other images; name its run, {path.parent}", KEY, path)
+            raise ConfigError(f"{path}: a confirmation trains on other images; name its run, {path.parent}", KEY)
         runs.append(run)
     return runs
 
@@ -153,20 +154,19 @@ def check_same_data(folder: RunFolder, prepared: Prepared) -> None:
     for key, (before, here) in pairs.items():
         if before != here:
             raise ConfigError(
-                f"{key} must be that of the search, {here!r}, got {before!r} in this run, so their figures cannot be "
-                f"compared; set {key} to {before!r}, or leave this run out",
+                f"{folder.path}: {key} is {before!r} there and {here!r} here, so figures cannot be compared; set {key} "
+                f"to {before!r}, or leave this run out",
                 KEY,
-                folder.path,
             )
     recorded = folder.provenance()["data"]
     split = prepared.context.split.digest
     same_split = recorded["split"] == split if "split" in recorded else data.get("split") == now["data"]["split"]
-    what = "images or labels" if recorded["fingerprint"] != prepared.fingerprint else "" if same_split else "split"
-    if what:
+    same_images = recorded["fingerprint"] == prepared.fingerprint
+    if not (same_images and same_split):
+        what = "training and validation images" if same_images else "images or labels"
         raise ConfigError(
-            f"must be runs on the same data; the {what} of this one are others (fingerprint of the data "
+            f"{folder.path}: must be a run on the same data, its {what} differ (fingerprint of the data "
             f"{recorded['fingerprint']}, here {prepared.fingerprint}; of the split {recorded.get('split')}, here "
             f"{split}); leave this run out, or name by `data` what it had",
             KEY,
-            folder.path,
         )

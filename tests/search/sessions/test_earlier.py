@@ -97,16 +97,18 @@ def test_other_data_are_refused(halving: Run, tmp_path: Path, squares: Path, cac
     (other / "labels.csv").write_text("\n".join(lines[:-1]) + "\n")
     data = {"images": str(other / "images"), "labels": str(other / "labels.csv")}
     message = refused(halving, tmp_path, squares, cache, data=data)
-    assert "search.learn_from: must be runs on the same data; the images or labels of this one are others" in message
+    assert "must be a run on the same data, its images or labels differ" in message
     assert halving.provenance["data"]["fingerprint"] in message and str(halving.folder.path) in message
-    assert "the split of this one" in refused(halving, tmp_path, squares, cache, data={"split": {"seed": 1}})
+    assert "its training and validation images differ" in refused(
+        halving, tmp_path, squares, cache, data={"split": {"seed": 1}}
+    )
     message = refused(halving, tmp_path, squares, cache, data={"augment": "none"})
-    assert "data.augment must be that of the search, 'none', got 'paper' in this run" in message
+    assert "data.augment is 'paper' there and 'none' here" in message
 
 
 def test_what_is_no_run_is_refused_before_anything_is_read(tmp_path: Path, squares: Path, cache: Path) -> None:
     sections: dict[str, Any] = {"search": {"algorithm": "tpe", "learn_from": ["absent"]}, "data": {"images": "nowhere"}}
-    with pytest.raises(ConfigError, match=r"search.learn_from: not a run folder"):
+    with pytest.raises(ConfigError, match=r"search.learn_from: .*absent: not a run folder"):
         small_search(tmp_path, squares, cache, **sections)
     for algorithm in ("grid", "random"):
         search = {"algorithm": algorithm, "learn_from": ["absent"]}
