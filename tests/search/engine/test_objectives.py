@@ -44,6 +44,7 @@ def test_any_prefix_gives_the_live_state(algorithm: str, rule: str, tmp_path: Pa
     while workers.step():
         seen.append((sum(1 for _ in folder.events()), facts(state)))
     events = list(folder.events())
+    assert events[-1]["event"] == "trial_ended" and "drawn" not in state.proposer.draft(12)["reason"]
     assert {"stop", "wait"} & {event.get("decision") for event in events}
     for length, known in seen[::9]:
         (tmp_path / str(length)).mkdir(exist_ok=True)
