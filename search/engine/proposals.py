@@ -112,5 +112,5 @@ class StudyProposer:
                 self.study.go_on(event["trial"])
             case "trial_ended":
                 assert record is not None
-                values = outcome(record, self.study.objectives) if record.epochs else None
-                self.study.tell(record.number, record.status, values)
+                worth = outcome(record, self.study.objectives) if record.epochs else None
+                self.study.tell(record.number, record.status, worth)

@@ -169,7 +169,7 @@ def prepare(
     if timing:
         with stages("measuring latencies"):
             latency = measure_latency(config, context)
-    if "latency" in config.search.costs:
+    if latency is not None:
         context = replace(context, latency=latency)
     train, validation = dataset.labels[split.train], dataset.labels[split.validation]
     trivial = trivial_metrics(train, validation, config.threshold, single_label)
