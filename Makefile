@@ -1,11 +1,11 @@
-# `make quickstart` and `make test` are each enough by themselves on a machine with Python >= 3.11 and make.
+# On a machine with Python >= 3.11 and make, `make quickstart` and `make test` need no other preparation.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FAST := not slow and not gpu and not soak
 .PHONY: quickstart init test test-slow test-gpu test-soak lint structure reference backbones gpu-kit gpu-check clean
 
-# Made again whenever the list of requirements changes.
+# Rebuilt whenever the list of requirements changes.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Thaw needs Python >= 3.11, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
@@ -15,7 +15,7 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 quickstart: $(VENV)/installed
 	$(BIN)/thaw search examples/quickstart.yaml
 
-# A search file for photos of your own: make init PHOTOS=folder
+# A search file for your own photos: make init PHOTOS=folder
 init: $(VENV)/installed
 	$(BIN)/thaw init "$(PHOTOS)"
 
@@ -47,11 +47,11 @@ reference: $(VENV)/installed
 backbones: $(VENV)/installed
 	$(BIN)/python -m thaw.search.backbones docs/backbones.md
 
-# What a GPU machine without network lacks: make gpu-kit DATA=folder WEIGHTS=file
+# Pack what a GPU machine without network access lacks: make gpu-kit DATA=folder WEIGHTS=file
 gpu-kit: $(VENV)/installed
 	$(BIN)/python -m benchmarks.gpu.pack $(if $(DATA),--data "$(DATA)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-# There, from what was packed; elsewhere by what is installed here. THAW_DEVICE=cpu tries it without a GPU.
+# Uses the packed kit if there is one, else the packages installed here. THAW_DEVICE=cpu tries it without a GPU.
 PACKED := $(wildcard .gpu/site.tar.xz)
 gpu-check: $(if $(PACKED),,$(VENV)/installed)
 	$(if $(PACKED),$(PYTHON),$(BIN)/python) -m benchmarks.gpu.check

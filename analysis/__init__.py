@@ -1,1 +1,1 @@
-"""What came out of a run. Imports neither torch nor Ray."""
+"""Analysis of a run's results. Imports neither torch nor Ray."""

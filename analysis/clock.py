@@ -1,4 +1,4 @@
-"""How long the search had been running at a moment; pauses between its sessions do not count."""
+"""The search time elapsed at an event; pauses between sessions are excluded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Clock:
-    """Fed with all events of a run in their order. A session that was killed lasts until its last event."""
+    """Receives all events of a run in order. A session that was killed lasts until its last event."""
 
     def __init__(self) -> None:
         self._sessions: dict[int, tuple[float, float]] = {}
@@ -16,12 +16,12 @@ class Clock:
         self._sessions[event["session"]] = (first, event["time"])
 
     def seconds(self, event: dict[str, Any]) -> float:
-        """Seconds of searching before an event of this run."""
+        """Seconds of search time before an event of this run."""
         return event["time"] - self._sessions[event["session"]][0] + self._before(event["session"])
 
     @property
     def total(self) -> float:
-        """Seconds of searching in all sessions."""
+        """Seconds of search time in all sessions."""
         return sum(last - first for first, last in self._sessions.values())
 
     def _before(self, session: int) -> float:

@@ -1,10 +1,9 @@
-"""What trials cost: *here*, and what each would have cost *by itself*.
+"""The cost of trials: *here*, in this search, and what each would have cost *by itself*.
 
-The activations that leave a frozen prefix are computed once and shared by all trials of that network and freeze depth
-(``thaw/trainables/activations/inputs.py``). Whichever trial comes first waits for them, so they are charged to the
-network and depth and not to a trial. Here, a trial cost its training and validation; by itself it would have had to
-compute the activations, too. Activations that an earlier run left in the cache are free here, and what they had cost is
-not known.
+The activations at the output of a frozen prefix are computed once and shared by all trials of that network and freeze
+depth (``thaw/trainables/activations/inputs.py``). The first of these trials waits for them, so they are charged to the
+network and depth, not to a trial. The cost here is that of training and validation; by itself, a trial would also have
+had to compute the activations. Activations cached by an earlier run are free here, and their original cost is unknown.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ import pandas as pd
 from thaw.analysis.records import TrialRecord
 
 SHARED = "prefix"
-"""The phase of an epoch in which shared activations are computed or awaited."""
+"""The phase of an epoch that computes shared activations or waits for them."""
 
 Prefix = tuple[str, int]
-"""A network and how many of its stages are frozen."""
+"""A network and its number of frozen stages."""
 
 
 def own_seconds(record: TrialRecord, epoch: int) -> float:
-    """Seconds that an epoch of a trial took without what it shares with others."""
+    """Seconds that an epoch of a trial took, without the activations that it shares with other trials."""
     return sum(seconds for phase, seconds in record.epochs[epoch]["seconds"].items() if phase != SHARED)
 
 
@@ -33,9 +32,9 @@ def prefix(record: TrialRecord) -> Prefix:
 
 
 def shared_seconds(records: Iterable[TrialRecord]) -> dict[Prefix, dict[int, float]]:
-    """Network and freeze depth → epoch → seconds that all trials together spent on activations for that epoch.
+    """Network and freeze depth → epoch → total seconds that all trials spent on activations for that epoch.
 
-    An epoch has its own entry because augmented images may differ from epoch to epoch.
+    Each epoch has its own entry because augmented images may differ from epoch to epoch.
     """
     shared: dict[Prefix, dict[int, float]] = defaultdict(lambda: defaultdict(float))
     for record in records:
@@ -56,11 +55,11 @@ def seconds_alone(record: TrialRecord, records: Iterable[TrialRecord]) -> float:
 
 
 def cost_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """What each trial had cost after each of its epochs.
+    """The cumulative cost of each trial after each of its epochs.
 
     Returns:
-        Rows trial, epoch, seconds (here: training and validation so far), seconds_alone (the same and the activations
-        of its network and freeze depth, for the epochs so far); by trial and epoch.
+        Rows trial, epoch, seconds (here: training and validation so far), seconds_alone (the same plus the activations
+        of its network and freeze depth for the epochs so far), sorted by trial and epoch.
     """
     records = sorted(records, key=lambda record: record.number)
     shared = shared_seconds(records)

@@ -1,10 +1,10 @@
-"""Groups of trials compared at equal epochs, and what cannot be said because trials were stopped.
+"""Compare groups of trials at equal epochs, and name the comparisons that early stopping leaves open.
 
-A rule that stops trials early keeps those that learn fast. A frozen network does: after one epoch its head has
-converged, while a thawed one has just begun. So the value of a stopped trial is never compared with the outcome of a
-trial that was trained to the end. It is a lower bound of what the trial would have reached, and the largest gain that a
-trial of the same group made from that epoch on says what it *could* have reached. Where no trial of a group was trained
-to the end, nothing is known.
+Early stopping favours trials that learn fast. Frozen networks do: after one epoch the head has converged, while a
+thawed network has only just started. So the value of a stopped trial is never compared with the final value of a trial
+that was trained to the end. It is a lower bound on what the trial would have reached. The largest gain that a trial of
+the same group made from that epoch on estimates what it *could* have reached. If no trial of a group was trained to the
+end, nothing is known.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from thaw.analysis.words import counted, listed
 from thaw.spaces import metric
 
 NAMED = 3
-"""Groups that a sentence names; of further ones it says how many there are."""
+"""The number of groups that a sentence names; the rest are only counted."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What one group of trials reached within `horizon` epochs, the same for all groups.
+    """The result of one group of trials within `horizon` epochs, the same number for all groups.
 
     Args:
-        key: what its trials have in common.
-        best: the best value seen.
-        trial, epoch: whose value that is, and how long that trial was trained (at most `horizon` epochs).
-        could: the best value that the group may hold: the same as `best` if none of its stopped trials could have done
-            better, infinite (for a loss minus infinity) if no trial was trained to the end.
-        trials: how many there are.
-        whole: so many of them were trained to the horizon, or to an end of their own (patience).
-        stopped_by: the last epoch that any of the others reached; 0 if all are whole.
-        horizon: epochs.
+        key: the values that its trials have in common.
+        best: the best observed value.
+        trial, epoch: the trial with that value, and its number of epochs (at most `horizon`).
+        could: the best value that the group could hold: equal to `best` if none of its stopped trials could have done
+            better, infinite (minus infinity for a loss) if no trial was trained to the end.
+        trials: number of trials.
+        whole: number of trials trained to the horizon, or ended by patience.
+        stopped_by: the last epoch that any other trial reached; 0 if all are whole.
+        horizon: number of epochs.
     """
 
     key: tuple[Hashable, ...]
@@ -51,12 +51,12 @@ class Standing:
 
     @property
     def unknown(self) -> bool:
-        """No trial was trained to the end."""
+        """Whether no trial was trained to the end."""
         return self.whole == 0
 
     @property
     def settled(self) -> bool:
-        """None of its stopped trials could have done better than the best value seen."""
+        """Whether none of the stopped trials could have beaten the best observed value."""
         return self.could == self.best
 
     @property
@@ -67,7 +67,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class _Curve:
-    """A trial's best value so far, more is better, by epoch (from 1) up to the horizon; whether it is all there is."""
+    """A trial's best value so far (more is better) by epoch, from 1 to the horizon; whether it reaches the horizon."""
 
     trial: int
     best_so_far: list[float]
@@ -78,12 +78,12 @@ class _Curve:
 
 
 def standings(run: RunData, trials: pd.DataFrame, by: Sequence[str]) -> list[Standing]:
-    """The standing of each group of `trials`, the best value seen first.
+    """The standing of each group of `trials`, best observed value first.
 
     Args:
-        run: whose trials they are.
+        run: the run of the trials.
         trials: rows of ``run.trials`` with at least one epoch each.
-        by: columns of `trials`; equal values make a group.
+        by: the columns of `trials` to group by.
     """
     sign = 1.0 if metric(run.metric).maximize else -1.0
     groups = {key: rows["trial"].tolist() for key, rows in trials.groupby(list(by), sort=False)}
@@ -94,12 +94,12 @@ def standings(run: RunData, trials: pd.DataFrame, by: Sequence[str]) -> list[Sta
 
 
 def open_rivals(run: RunData, best: Standing, others: Sequence[Standing]) -> list[Standing]:
-    """Those of `others` that could hold a better value than the best one seen."""
+    """The groups of `others` that could hold a better value than the best observed one."""
     return [other for other in others if metric(run.metric).better(other.could, best.best)]
 
 
 def named(parts: Sequence[str]) -> str:
-    """As :func:`thaw.analysis.words.listed`, with the number of those beyond the first three."""
+    """Like :func:`thaw.analysis.words.listed`, but names only the first three and counts the rest."""
     shown = list(parts[:NAMED])
     return listed([*shown, f"{len(parts) - NAMED} more"] if len(parts) > NAMED else shown)
 
@@ -109,7 +109,7 @@ def trained_to_the_end(run: RunData, trial: int) -> bool:
 
 
 def _horizon(run: RunData, groups: Sequence[Sequence[int]]) -> int:
-    """The last epoch that every group reached which holds a whole trial; without any, the last one of all."""
+    """The last epoch common to all groups with a trial trained to the end; without any, the last epoch overall."""
     lengths = [
         max(run.records[trial].config["epochs"] for trial in members if trained_to_the_end(run, trial))
         for members in groups
@@ -125,7 +125,7 @@ def _curve(run: RunData, trial: int, horizon: int, sign: float) -> _Curve:
     best = -math.inf
     for epoch in range(1, min(horizon, max(values)) + 1):
         value = sign * values.get(epoch, math.nan)
-        best = value if value > best else best  # False for what is not a number
+        best = value if value > best else best  # False for NaN
         best_so_far.append(best)
     length = record.config["epochs"] if trained_to_the_end(run, trial) else max(values)
     return _Curve(trial, best_so_far, length >= horizon)

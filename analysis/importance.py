@@ -1,16 +1,17 @@
-"""Which hyperparameters matter: how much of the variance between configurations each one explains by itself.
+"""Hyperparameter importance: how much of the variance between configurations each hyperparameter explains by itself.
 
-A search with early stopping shows few configurations to the end, and these are alike: where freeze depth decides
-everything, it decides who is stopped, and explains nothing among the rest. At the first rung, where all can be
-compared, a frozen network looks good because its head has converged. So a surrogate learns from every epoch of every
-trial what a configuration has reached by an epoch, and is asked about the last one, for configurations drawn from the
-search space. Of the surrogate's variance the share of each hyperparameter's marginal is its importance, as in
-functional analysis of variance (Hutter, Hoos and Leyton-Brown, "An efficient approach for assessing hyperparameter
-importance", ICML 2014), here by sampling.
+With early stopping, few configurations are trained to the end, and these are alike: where freeze depth decides
+everything, it also decides which trials are stopped, and explains nothing among the rest. At the first rung, where all
+trials can be compared, a frozen network looks good because its head has converged. So a surrogate model learns from
+every epoch of every trial what a configuration has reached by that epoch, and predicts the last epoch for
+configurations sampled from the search space. A hyperparameter's importance is the share of the surrogate's variance
+that its marginal explains, as in functional analysis of variance (Hutter, Hoos and Leyton-Brown, "An efficient approach
+for assessing hyperparameter importance", ICML 2014), here by sampling.
 
-Two guards against noise. Each forest also gets a shuffled copy of every hyperparameter (as in Kursa and Rudnicki,
-"Feature selection with the Boruta package", JSS 36, 2010): what the best copy explains is chance, and is taken off. And
-there are several forests, each on trials drawn with replacement: what they do not agree on is the uncertainty.
+Two measures guard against noise. Each forest also gets a shuffled copy of every hyperparameter (as in Kursa and
+Rudnicki, "Feature selection with the Boruta package", JSS 36, 2010): the variance that the best copy explains is due to
+chance and is subtracted. And there are several forests, each on trials drawn with replacement: their disagreement is
+the uncertainty.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ if TYPE_CHECKING:
     from sklearn.ensemble import ExtraTreesRegressor
 
 MIN_TRIALS = 12
-"""With fewer, a hyperparameter without any effect is easily the first of the list."""
+"""With fewer trials, a hyperparameter without any effect easily ranks first."""
 
 FORESTS, TREES = 10, 12
 SAMPLE = 160
-"""Configurations over which is averaged: as many of the whole space as of each architecture."""
+"""The number of configurations to average over, for the whole space and for each architecture."""
 STEPS = 8
-"""Values at which the marginal of a range is taken."""
-MOST_TRIALS = 600
-"""Trials that one forest learns from at most."""
+"""The number of values at which the marginal of a range is evaluated."""
+MAX_TRIALS = 600
+"""The maximum number of trials that one forest learns from."""
 
 ALL = "all"
 COLUMNS = ["architecture", "hyperparameter", "importance", "low", "high", "trials"]
@@ -49,10 +50,10 @@ def importance(run: RunData) -> pd.DataFrame:
     """Importance of the searched hyperparameters at the last epoch, over all architectures and within each one.
 
     Returns:
-        Rows architecture (``all`` first, then by name), hyperparameter, importance (from 0, adds up to 1 in an
-        architecture, descending), low and high (the middle 80 % of the forests), trials (how many it rests on). No row
-        where fewer than 12 trials have an epoch, or where nothing explains more than chance would. A hyperparameter
-        that is inactive beside others, such as momentum without sgd, takes part with its default.
+        Rows architecture (``all`` first, then by name), hyperparameter, importance (at least 0, sums to 1 within an
+        architecture, descending), low and high (the middle 80 % of the forests), trials (the number of trials behind
+        it). There are no rows if fewer than 12 trials have an epoch, or if nothing explains more than chance. A
+        hyperparameter that is inactive because of others, such as momentum without sgd, enters with its default.
     """
     trials = run.trials[run.trials["last_epoch"].notna() & (run.trials["status"] != "failed")]
     names = [name for name in run.space.parameters if trials[name].nunique() > 1]
@@ -62,17 +63,17 @@ def importance(run: RunData) -> pd.DataFrame:
     curves = {number: curve for number, curve in curves.items() if len(curve)}
     points = {number: _point(run.space, names, run.records[number].config) for number in curves}
     horizon = max(len(curve) for curve in curves.values())
-    parts = {ALL: _asked(run.space, names)}
+    parts = {ALL: _sampled(run.space, names)}
     architectures = trials["architecture"].value_counts().sort_index()
     if len(architectures) > 1 and "architecture" in names:
         for name, count in architectures.items():
             if count >= MIN_TRIALS:
-                parts[str(name)] = _asked(run.space, names, str(name))
+                parts[str(name)] = _sampled(run.space, names, str(name))
     found: dict[str, list[np.ndarray]] = {part: [] for part in parts}
     for seed in range(FORESTS):
         forest = _forest(points, curves, seed)
-        for part, (asked, active) in parts.items():
-            found[part].append(_explained(forest, asked, active, horizon, seed))
+        for part, (configs, active) in parts.items():
+            found[part].append(_explained(forest, configs, active, horizon, seed))
     rows: list[tuple[Any, ...]] = []
     for part, shares in found.items():
         count = len(curves) if part == ALL else int(architectures[part])
@@ -82,9 +83,9 @@ def importance(run: RunData) -> pd.DataFrame:
 
 
 def _curve(run: RunData, number: int) -> np.ndarray:
-    """A trial's best value so far, epoch by epoch, more is better; of a loss minus its logarithm.
+    """A trial's best value so far by epoch, more is better; for a loss, its negative logarithm.
 
-    One trial that went astray would be the whole variance of a loss otherwise.
+    Otherwise a single diverged trial would make up all the variance of a loss.
     """
     measure = metric(run.metric)
     values = np.array([value for _, value in sorted(run.records[number].values(run.metric).items())])
@@ -99,17 +100,19 @@ def _point(space: SearchSpace, names: Sequence[str], config: dict[str, Any]) -> 
 
 
 def _code(parameter: Parameter, value: Any) -> float:
-    """A value as a tree takes it: the place of a category in its list, else the number."""
+    """A value encoded for the trees: the index of a category in its list, else the number itself."""
     if not isinstance(parameter, Choice):
         return float(value)
     return float(parameter.values.index(value)) if value in parameter.values else -1.0
 
 
-def _asked(space: SearchSpace, names: Sequence[str], architecture: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Configurations drawn from the space, of one architecture if it is named, and where a hyperparameter is active.
+def _sampled(
+    space: SearchSpace, names: Sequence[str], architecture: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Configurations sampled from the space, of one architecture if given, and where each hyperparameter is active.
 
     Returns:
-        Both (SAMPLE, hyperparameters).
+        Two arrays of shape (SAMPLE, hyperparameters).
     """
     rng, drawn = random.Random(0), space
     if architecture is not None:
@@ -124,7 +127,7 @@ def _forest(points: dict[int, np.ndarray], curves: dict[int, np.ndarray], seed: 
     """Learns (hyperparameters, shuffled copies, epoch) → best value so far, from trials drawn with replacement."""
     rng = np.random.default_rng(seed)
     numbers = np.array(list(points))
-    drawn = rng.choice(numbers, min(len(numbers), MOST_TRIALS))
+    drawn = rng.choice(numbers, min(len(numbers), MAX_TRIALS))
     shuffled = dict(zip(drawn, rng.permutation(drawn), strict=True))
     rows = [
         [*points[number], *points[shuffled[number]], math.log2(1 + epoch)]
@@ -132,19 +135,19 @@ def _forest(points: dict[int, np.ndarray], curves: dict[int, np.ndarray], seed: 
         for epoch in range(1, len(curves[number]) + 1)
     ]
     values = np.concatenate([curves[number] for number in drawn])
-    # Here, as scikit-learn takes a second that only the drawing of this needs.
+    # Imported here because scikit-learn takes a second to load.
     from sklearn.ensemble import ExtraTreesRegressor
 
     return ExtraTreesRegressor(TREES, min_samples_leaf=2, random_state=seed).fit(np.array(rows), values)
 
 
 def _explained(
-    forest: ExtraTreesRegressor, asked: np.ndarray, active: np.ndarray, horizon: int, seed: int
+    forest: ExtraTreesRegressor, configs: np.ndarray, active: np.ndarray, horizon: int, seed: int
 ) -> np.ndarray:
-    """Variance of each hyperparameter's marginal at the last epoch, less what the best shuffled copy has; from 0."""
-    copies = np.random.default_rng(seed).permuted(asked, axis=0)
-    whole = np.column_stack([asked, copies, np.full(len(asked), math.log2(1 + horizon))])
-    count = asked.shape[1]
+    """Variance of each hyperparameter's marginal at the last epoch, less that of the best shuffled copy; at least 0."""
+    copies = np.random.default_rng(seed).permuted(configs, axis=0)
+    whole = np.column_stack([configs, copies, np.full(len(configs), math.log2(1 + horizon))])
+    count = configs.shape[1]
     variances = np.zeros(2 * count)
     for column in range(2 * count):
         values = np.unique(whole[:, column])
@@ -160,7 +163,7 @@ def _explained(
 
 
 def _rows(part: str, names: Sequence[str], explained: np.ndarray, trials: int) -> list[tuple[Any, ...]]:
-    """From (forests, hyperparameters); nothing where fewer than half of the forests find more than chance."""
+    """Rows of `explained` (forests, hyperparameters); none if fewer than half of the forests beat chance."""
     sums = explained.sum(axis=1)
     if (sums > 0).mean() < 0.5:
         return []

@@ -1,4 +1,4 @@
-"""What the events of a run say of its trials, and which of them is the best."""
+"""Trial records rebuilt from the events of a run, and their ranking."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from thaw.spaces import best_epoch, metric
 from thaw.spaces.trial import ADDED, default
 
 FINISHED = ("completed", "early_stopped", "pruned")
-"""Statuses of trials that ended as they should; only these can be the best."""
+"""Statuses of trials that ended normally; only these can be the best."""
 
 ENDED = (*FINISHED, "failed")
-"""Statuses of trials that are over; the others may go on."""
+"""Statuses of trials that have ended; the others may continue."""
 
 
 @dataclass
 class TrialRecord:
-    """What the events say of one trial.
+    """The state of one trial according to the events.
 
     Args:
-        number, config: of the trial.
+        number, config: the trial's number and configuration.
         status: running, waiting, completed, early_stopped, pruned, failed or interrupted.
         started, ended_at: Unix seconds; 0 before it has ended.
-        failures: how often its worker was lost.
-        error: why it failed, or empty.
-        parameters: trained ones; None before the first epoch.
-        fold: what it validates on in a confirmation; None in a search.
+        failures: how many times its worker was lost.
+        error: why it failed; empty otherwise.
+        parameters: number of trained parameters; None before the first epoch.
+        fold: the fold it is validated on in a confirmation; None in a search.
         epochs: epoch → its event.
     """
 
@@ -44,7 +44,7 @@ class TrialRecord:
     epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def values(self, metric: str) -> dict[int, float]:
-        """Epoch → value of `metric`; NaN where it has none."""
+        """Epoch → value of `metric`; NaN if it has none."""
         found = {epoch: row["metrics"].get(metric) for epoch, row in self.epochs.items()}
         return {epoch: math.nan if value is None else value for epoch, value in found.items()}
 
@@ -54,20 +54,20 @@ class TrialRecord:
 
     @property
     def seconds(self) -> float:
-        """Of all phases of all epochs; :mod:`thaw.analysis.cost` says what of it is the trial's own."""
+        """Total over all phases and epochs; :mod:`thaw.analysis.cost` determines the trial's own share."""
         return sum(sum(row["seconds"].values()) for row in self.epochs.values())
 
 
 def apply_event(records: dict[int, TrialRecord], event: dict[str, Any]) -> None:
-    """Bring the records up to date with one more event; see ``docs/architecture.md`` for the events."""
+    """Update the records with one event; see ``docs/architecture.md`` for the events."""
     match event["event"]:
         case "session_started" | "session_ended":
-            # A start without an end, in a session that is over, is an interrupted trial.
+            # A trial that started in a session that is over, but did not end, was interrupted.
             for record in records.values():
                 if record.status == "running":
                     record.status = "interrupted"
         case "trial_started":
-            # A trial of 0.1.0 was trained as by the defaults of what came later.
+            # A trial of 0.1.0 was trained with what are now the defaults of later hyperparameters.
             config = dict(event["config"])
             for name in ADDED:
                 config.setdefault(name, default(name))
@@ -99,7 +99,7 @@ def trial_records(events: Iterable[dict[str, Any]]) -> dict[int, TrialRecord]:
 
 
 def ranking(records: Iterable[TrialRecord], column: str, statuses: Sequence[str] = FINISHED) -> list[TrialRecord]:
-    """The finished trials by the value at their best epoch, best first, the lower number first of equals."""
+    """The finished trials by the value at their best epoch, best first; ties by lower number."""
     finished = sorted((r for r in records if r.status in statuses and r.epochs), key=lambda record: record.number)
     sign = -1.0 if metric(column).maximize else 1.0
 

@@ -1,4 +1,4 @@
-"""Run: a search read from its folder, and its pictures."""
+"""Run: a search read from its folder, and its plots."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Run(RunData):
     """A finished, interrupted or still running search, read from its folder."""
 
     def plot(self, name: str, theme: str = "light", **options: Any) -> Figure:
-        """A picture of this run; a notebook shows it.
+        """A plot of this run, as a figure that a notebook displays.
 
         Args:
             name: a key of :data:`thaw.analysis.plots.PLOTS`, such as ``freeze_depth``.
             theme: ``light`` or ``dark``.
-            options: what the plot's compute half takes, such as ``trial=3``.
+            options: options of the plot's compute function, such as ``trial=3``.
 
         Raises:
             ConfigError: there is no such plot, theme or trial.
-            NotEnough: the run does not hold what the plot needs; the text says what is missing.
+            NotEnough: the run lacks data that the plot needs; the message says what is missing.
         """
-        # Here, because drawing libraries take half a second to load.
+        # Imported here because plotting libraries take half a second to load.
         from thaw.analysis.plots import PLOTS, THEMES
 
         for kind, word, known in (("plot", name, tuple(PLOTS)), ("theme", theme, tuple(THEMES))):
@@ -42,6 +42,6 @@ def load_run(path: str | Path) -> Run:
     """Read a run folder.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: the folder is not a run folder.
     """
     return Run(RunFolder(Path(path)).require())

@@ -1,4 +1,4 @@
-"""RunData: what a run folder says of a search. Pictures are drawn from it; :class:`thaw.analysis.run.Run` adds them."""
+"""RunData: a search as read from its run folder. :class:`thaw.analysis.run.Run` adds the plots drawn from it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class RunData:
 
     @cached_property
     def space(self) -> SearchSpace:
-        """What was searched."""
+        """The search space."""
         weights = self.settings["weights"]
         try:
             return SearchSpace.parse(
@@ -70,12 +70,12 @@ class RunData:
 
     @property
     def records(self) -> dict[int, TrialRecord]:
-        """Number → what the events say of that trial."""
+        """Trial number → its record."""
         return self._replayed[0]
 
     @property
     def clock(self) -> Clock:
-        """When something happened, in seconds of searching."""
+        """The search time of events, in seconds."""
         return self._replayed[1]
 
     @property
@@ -85,17 +85,17 @@ class RunData:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row a trial; see :func:`thaw.analysis.tables.trials_table`."""
+        """One row per trial; see :func:`thaw.analysis.tables.trials_table`."""
         return trials_table(self.records.values(), self.metric)
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """One row a trial and epoch; see :func:`thaw.analysis.tables.history_table`."""
+        """One row per trial and epoch; see :func:`thaw.analysis.tables.history_table`."""
         return history_table(self.records.values())
 
     @cached_property
     def costs(self) -> pd.DataFrame:
-        """One row a trial and epoch; see :func:`thaw.analysis.cost.cost_table`."""
+        """One row per trial and epoch; see :func:`thaw.analysis.cost.cost_table`."""
         return cost_table(self.records.values())
 
     @cached_property

@@ -1,4 +1,4 @@
-"""RunFolder: the only place that knows the names in a run folder, for writing and for reading."""
+"""RunFolder: the only place that defines the file names in a run folder, for writing and reading."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EVENTS_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run's folder. ``events.jsonl`` is the truth; everything else can be made again from it."""
+    """The folder of one run. ``events.jsonl`` is the source of truth; everything else can be rebuilt from it."""
 
     path: Path
 
@@ -76,7 +76,7 @@ class RunFolder:
         return self.checkpoints / str(trial)
 
     def last_file(self, trial: int) -> Path:
-        """All that a trial needs to go on; gone once it has ended."""
+        """Everything a trial needs to continue; removed once it has ended."""
         return self.checkpoint(trial) / "last.safetensors"
 
     def best_file(self, trial: int) -> Path:
@@ -85,7 +85,7 @@ class RunFolder:
 
     @property
     def confirm(self) -> RunFolder:
-        """The confirmation of this run's leaders, a run folder itself."""
+        """The confirmation of this run's leaders, itself a run folder."""
         return RunFolder(self.path / "confirm")
 
     @property
@@ -96,7 +96,7 @@ class RunFolder:
 
     @property
     def confirm_file(self) -> Path:
-        """The confirmation's outcome."""
+        """The result of the confirmation."""
         return self.path / "confirm.json"
 
     def confirmed_predictions(self, trial: int) -> Path:
@@ -104,12 +104,12 @@ class RunFolder:
         return self.path / "confirmed" / f"{trial}.safetensors"
 
     def fold_predictions(self, trial: int) -> Path:
-        """In a confirmation: one trial's predictions for the fold that it left out."""
+        """In a confirmation: one trial's predictions for its held-out fold."""
         return self.path / "predictions" / f"{trial}.safetensors"
 
     @property
     def report(self) -> Path:
-        """The folder of the page that ``thaw report`` makes."""
+        """The folder of the report that ``thaw report`` writes."""
         return self.path / "report"
 
     @property
@@ -117,42 +117,42 @@ class RunFolder:
         return self.path / "ray"
 
     def check_new(self) -> None:
-        """Look whether the folder can be made, without making it.
+        """Check that the folder can be created, without creating it.
 
         Raises:
-            ConfigError: it exists already (two runs are never mixed), or its place cannot be written to.
+            ConfigError: it already exists (two runs are never mixed), or its location is not writable.
         """
         check_new(self.path, "name or --output")
 
     def create(self) -> None:
-        """Make the folder.
+        """Create the folder.
 
         Raises:
-            ConfigError: as :meth:`check_new`, or another process was faster.
+            ConfigError: as in :meth:`check_new`, or another process was faster.
         """
         self.check_new()
         try:
             self.path.mkdir(parents=True)
         except OSError as error:
-            raise ConfigError(f"cannot be made: {error.strerror}; choose another --output", file=self.path) from None
+            raise ConfigError(f"cannot be created: {error.strerror}; choose another --output", file=self.path) from None
 
     def require(self) -> RunFolder:
-        """This folder, checked to be one of a run.
+        """This folder, if it is a run folder.
 
         Raises:
             ConfigError: there is no ``events.jsonl`` here.
         """
         if not self.events_file.is_file():
             raise ConfigError(
-                "not a run folder: it holds no events.jsonl; name the folder that `thaw search` made", file=self.path
+                "not a run folder: it holds no events.jsonl; give the folder that `thaw search` created", file=self.path
             )
         return self
 
     def refuse_links(self) -> None:
-        """Look for links before anything is written here, cut off or removed; what Ray left is never used again.
+        """Refuse links before anything here is written, truncated or removed; what Ray left is never used again.
 
         Raises:
-            ConfigError: naming one.
+            ConfigError: there is a link; the message names it.
         """
         for place, folders, files in os.walk(self.path):
             if Path(place) == self.path and not self.ray.is_symlink():
@@ -160,15 +160,15 @@ class RunFolder:
             for name in (*folders, *files):
                 if os.path.islink(os.path.join(place, name)):
                     raise ConfigError(
-                        "a link in a run folder may lead anywhere and is not followed; put a copy in its place",
+                        "links in a run folder may point anywhere and are not followed; replace it with a copy",
                         file=Path(place, name),
                     )
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The events in order; a last line that was torn by a crash is dropped.
+        """The events in order; a last line cut short by a crash is dropped.
 
         Raises:
-            ConfigError: one is damaged; those before it have been given.
+            ConfigError: an event is damaged; those before it have been yielded.
         """
         line = 1
         try:
@@ -180,13 +180,13 @@ class RunFolder:
 
     def _parsed(self) -> Iterator[Any]:
         with self.events_file.open("rb") as lines:
-            # Parsed together, lines share the texts of their keys: half the memory, and less time.
+            # Lines parsed together share the strings of their keys: half the memory, and less time.
             while block := list(islice(lines, EVENTS_AT_ONCE)):
                 whole = block if block[-1].endswith(b"\n") else block[:-1]
                 try:
                     events = json.loads(b"[" + b",".join(whole) + b"]")
                 except (ValueError, RecursionError):
-                    # One by one: those before the damaged one are given.
+                    # One by one, so that those before the damaged one are yielded.
                     events = map(json.loads, whole)
                 yield from events
 
@@ -199,7 +199,7 @@ class RunFolder:
         return self._read(self.search_file, yaml.safe_load, SETTINGS)
 
     def provenance(self) -> dict[str, Any]:
-        """What the run was made with.
+        """The provenance of the run.
 
         Raises:
             ConfigError: it is damaged.
@@ -213,18 +213,18 @@ class RunFolder:
             check(shape, content)
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             reason = " ".join(str(error).split())
-            raise ConfigError(f"damaged: {reason}; bring it back from a copy of the run", file=file) from None
+            raise ConfigError(f"damaged: {reason}; restore it from a copy of the run", file=file) from None
         return content
 
     def confirmation(self) -> dict[str, Any] | None:
-        """The outcome of `thaw confirm`; None where there is none.
+        """The result of `thaw confirm`; None if there is none.
 
         Raises:
-            ConfigError: it is damaged, or older than Thaw 0.1.0, which gave the pooled value an interval.
+            ConfigError: it is damaged, or older than Thaw 0.1.0, which added an interval to the pooled value.
         """
         if not self.confirm_file.is_file():
             return None
-        again = "run the same `thaw confirm` again, which trains nothing anew"
+        again = "run the same `thaw confirm` again; nothing is retrained"
         try:
             outcome = json.loads(self.confirm_file.read_text(encoding="utf-8"))
             pooled = [leader["pooled"] for leader in outcome["leaders"]]
@@ -233,16 +233,16 @@ class RunFolder:
         numbers = [value for value in pooled if value is not None and not isinstance(value, dict)]
         if numbers:
             raise ConfigError(
-                f"pooled must hold value, low and high, got {numbers[0]!r}, which an unreleased Thaw wrote; {again}",
+                f"pooled must hold value, low and high, got {numbers[0]!r}, written by an unreleased Thaw; {again}",
                 "leaders",
                 self.confirm_file,
             )
         return outcome
 
     def write_text(self, file: Path, text: str) -> None:
-        """Write a file of this folder whole or not at all."""
+        """Write a file of this folder completely or not at all."""
         with replaced_file(file) as temporary:
-            # Names of files need not be valid text; everything else is.
+            # File names need not be valid text; everything else is.
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
     def write_table(self, file: Path, table: pd.DataFrame) -> None:

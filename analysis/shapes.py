@@ -1,6 +1,6 @@
-"""What the files of a run folder must hold before anything is made of them: they may be damaged, or come from anybody.
+"""Schemas that the files of a run folder must match before they are used: they may be damaged, or come from anywhere.
 
-Only what is read is listed; other fields may be there. Values are checked and left as they are.
+Only fields that are read are listed; other fields may be present. Values are checked and left unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Moment = Annotated[float, Field(ge=0, le=1e11)]
 """Unix seconds that a calendar knows."""
 Figure = float | None
-"""Of a metric. Logs of 0.1.0 may hold NaN."""
+"""The value of a metric. Logs of 0.1.0 may hold NaN."""
 Column = Annotated[str, AfterValidator(lambda name: metric(name) and name)]
 Kind = Literal["train", "validation", "test"]
 
@@ -135,7 +135,7 @@ EVENTS: dict[str, TypeAdapter[Any]] = {
     "trial_ended": TypeAdapter(TrialEnded),
     "epoch": TypeAdapter(Epoch),
 }
-"""Event → its fields. Events of other names pass."""
+"""Event name → its fields. Events with other names are accepted."""
 OTHER = TypeAdapter(Event)
 
 
@@ -170,7 +170,7 @@ def _has_metrics(row: dict[str, float]) -> dict[str, float]:
 
 @strict
 class Provenance(TypedDict):
-    """Of ``provenance.json``."""
+    """The content of ``provenance.json``."""
 
     thaw: str
     python: str
@@ -197,7 +197,7 @@ class Scheduler(TypedDict):
 
 @strict
 class Settings(TypedDict):
-    """Of ``search.yaml``, as a search writes it."""
+    """The content of ``search.yaml``, as a search writes it."""
 
     name: NotRequired[str]
     search: Search
@@ -212,10 +212,10 @@ SETTINGS: TypeAdapter[Any] = TypeAdapter(Settings)
 
 
 def checked(events: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """The events, each once it is known to be one and to follow from those before it.
+    """Yield each event after checking its fields and that it can follow those before it.
 
     Raises:
-        ValueError: the next one is not; says why, without saying where.
+        ValueError: the next event is invalid; the message says why, but not where.
     """
     last: dict[int, int] = {}
     over: set[int] = set()
@@ -228,7 +228,9 @@ def checked(events: Iterable[Any]) -> Iterator[dict[str, Any]]:
             last[trial] = 0
         elif name.startswith("trial_") or name == "epoch":
             if trial not in last or trial in over:
-                raise ValueError(f"{name} of trial {trial}, which {'is over' if trial in over else 'has not started'}")
+                raise ValueError(
+                    f"{name} of trial {trial}, which {'has ended' if trial in over else 'has not started'}"
+                )
             if name == "epoch" and event["epoch"] > last[trial] + 1:
                 raise ValueError(f"epoch {event['epoch']} of trial {trial} follows on epoch {last[trial]}")
             if event.get("status") == "waiting" and not last[trial]:
@@ -250,7 +252,7 @@ def _check_event(event: Any) -> None:
 
 
 def check(shape: TypeAdapter[Any], content: Any) -> None:
-    """Raises ValueError where `content` does not have this shape; names the place, the rule and what is there."""
+    """Raise ValueError if `content` does not match the schema, with the location, the rule and the value."""
     try:
         shape.validate_python(content)
     except ValidationError as error:
@@ -260,6 +262,6 @@ def check(shape: TypeAdapter[Any], content: Any) -> None:
 
 
 def _short(value: Any) -> str:
-    # Python refuses to write out whole numbers of more than 4,300 digits.
-    text = "a number of many digits" if isinstance(value, int) and value.bit_length() > 200 else repr(value)
+    # Python refuses to print integers of more than 4,300 digits.
+    text = "a number with many digits" if isinstance(value, int) and value.bit_length() > 200 else repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"

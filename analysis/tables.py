@@ -1,4 +1,4 @@
-"""The run's tables, made from its records: one row a trial, and one row a trial and epoch."""
+"""The run's tables, built from its records: one row per trial, and one row per trial and epoch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from thaw.spaces.metrics import PREFIXES
 
 
 def metric_columns(records: Iterable[TrialRecord]) -> list[str]:
-    """The metrics' columns: those of every search, even before its first epoch, and others where they were measured."""
+    """The columns of metrics: those of every search, even before its first epoch, and others if they were measured."""
     found = {column for record in records for row in record.epochs.values() for column in row["metrics"]}
     columns = [prefix + name for prefix in PREFIXES for name in METRICS]
     return [column for column in columns if column in found or not metric(column).single_label]
 
 
 def trials_table(records: Collection[TrialRecord], objective: str) -> pd.DataFrame:
-    """One row a trial.
+    """One row per trial.
 
     Columns: trial, status, every hyperparameter, best_epoch and its metrics (``val_map`` …), last_epoch, seconds
     (here: of training and validation), seconds_alone (by itself: with the activations that trials share),

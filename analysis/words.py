@@ -1,4 +1,4 @@
-"""Words and numbers as they stand in pictures: short, with units, the same in all of them."""
+"""Formatting of words and numbers in plots: short, with units, the same in all of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNITS = {
 
 
 def number(value: float) -> str:
-    """Three significant digits, thousands with commas, very small and large values as powers of ten."""
+    """Three significant digits, thousands with commas, very small and very large values in scientific notation."""
     if isinstance(value, float) and not math.isfinite(value):
         return "not a number" if math.isnan(value) else str(value)
     if float(value).is_integer() and abs(value) < 1e6:
@@ -40,7 +40,7 @@ def in_full(item: float) -> str:
 
 
 def value(item: Any) -> str:
-    """A hyperparameter's value."""
+    """A hyperparameter's value as text."""
     return number(item) if isinstance(item, int | float) and not isinstance(item, bool) else str(item)
 
 
@@ -50,13 +50,13 @@ def counted(count: int, thing: str) -> str:
 
 
 def shortened(text: Any, length: int = 24) -> str:
-    """A label that cannot push the data off the page."""
+    """A label cut short so that it cannot push the data off the page."""
     text = str(text)
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def metric_label(column: str) -> str:
-    """``val_map (0 to 1, more is better)``: an axis's title."""
+    """``val_map (0 to 1, more is better)``: the title of an axis."""
     row = metric(column)
     scope = "0 to 1, " if math.isfinite(row.high) else ""
     return f"{column} ({scope}{'more' if row.maximize else 'less'} is better)"

@@ -1,1 +1,1 @@
-"""What Thaw costs, measured: ``speed``, ``limits`` and ``scale``, one command each (``python -m benchmarks.speed``)."""
+"""Benchmarks of Thaw's cost: ``speed``, ``limits`` and ``scale``, one command each (``python -m benchmarks.speed``)."""

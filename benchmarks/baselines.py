@@ -1,7 +1,7 @@
-"""The two opponents: plain Ray Tune as its tutorial has it, and as an expert would tune it.
+"""The two baselines: plain Ray Tune as in its tutorial, and as an expert would tune it.
 
-Both train the networks that Thaw trains, from the same seeds, in the same order of images, and measure validation mAP
-after each epoch by the same function. Neither has anything else to do: no other metrics, no log, no TensorBoard.
+Both train the same networks as Thaw, from the same seeds, with the images in the same order, and measure validation mAP
+after each epoch with the same function. They do nothing else: no other metrics, no log, no TensorBoard.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EVALUATION_BATCH = 128
 
 
 class Seeds:
-    """Initialisation, order and dropout of a trial, as Thaw seeds them."""
+    """Initialisation, image order and dropout of a trial, seeded as in Thaw."""
 
     def __init__(self, config: TrialConfig, context: RunContext) -> None:
         self.config, self.context = config, context
@@ -43,7 +43,7 @@ class Seeds:
         return derive_seed(self.context.seed, self.config.canonical(), purpose, epoch)
 
     def network(self) -> Network:
-        """Thaw's network, but for batch norm, which stays as it is in frozen layers, too."""
+        """Thaw's network, except that batch norm in frozen layers stays unchanged, too."""
         torch.manual_seed(self._seed("initialisation", 0))
         config = self.config
         backbone = resolve(config.architecture, self.context.weights, self.context.images.size)
@@ -52,7 +52,7 @@ class Seeds:
         return Network(Frozen(frozen), {**rest, "head": head}, "")
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """Rows of the training images by batch; sets the seed of dropout. A last batch of one image is left out."""
+        """Rows of the training images by batch; sets the seed for dropout. A last batch of one image is dropped."""
         torch.manual_seed(self._seed("dropout", epoch))
         order = np.random.default_rng(self._seed("shuffle", epoch)).permutation(self.context.split.train)
         size = self.config.batch_size
@@ -65,8 +65,8 @@ def mean_average_precision(logits: list[Tensor], targets: Tensor, config: TrialC
 
 
 class Tuned(tune.Trainable):
-    """As an expert would: reused workers, images decoded once into an array that all workers map, normalised and
-    augmented by batches, the frozen part under no_grad in evaluation mode, channels_last, a fused optimiser."""
+    """As an expert would do it: reused workers, images decoded once into an array that all workers map, normalised and
+    augmented in batches, the frozen part under no_grad in evaluation mode, channels_last, a fused optimiser."""
 
     def setup(self, config: dict[str, Any], context: RunContext, device: str) -> None:  # type: ignore[override]
         torch.set_num_threads(1)
@@ -115,11 +115,11 @@ class Tuned(tune.Trainable):
         if view is not None:
             matrices = view_parameters(self.context.augment, self.context.seed, view, rows).to(self.device)
         images = render(pixels, matrices, self.row.mean, self.row.std)
-        return self.network.tail(self.network.prefix(images))  # the prefix is in eval mode and under no_grad by itself
+        return self.network.tail(self.network.prefix(images))  # the prefix sets eval mode and no_grad itself
 
 
 class Photos(Dataset[tuple[Tensor, Tensor]]):
-    """The tutorial's data set: a file opened, decoded and transformed whenever its image is asked for."""
+    """The tutorial's data set: each access to an image opens, decodes and transforms its file."""
 
     def __init__(self, context: RunContext, transform: transforms.Compose) -> None:
         self.context, self.transform = context, transform
@@ -134,10 +134,10 @@ class Photos(Dataset[tuple[Tensor, Tensor]]):
 
 
 def tutorial(config: dict[str, Any], context: RunContext, device: str) -> None:
-    """As in Ray Tune's PyTorch tutorial: a fresh worker a trial, data loaded inside it, stock transforms, AdamW.
+    """As in Ray Tune's PyTorch tutorial: a fresh worker per trial, data loaded inside it, stock transforms, AdamW.
 
-    The augmentation has the same ranges as Thaw's, by torchvision's own draws, so its metrics differ there. The loader
-    works in the trial's own process: further ones would share the trial's one processor.
+    The augmentation has the same ranges as Thaw's, but torchvision draws the values, so metrics differ with
+    augmentation. The loader works in the trial's own process: more processes would share the trial's single processor.
     """
     torch.set_num_threads(1)
     trial = TrialConfig(**config["trial"])
@@ -194,18 +194,18 @@ BASELINES: dict[str, tuple[Any, bool]] = {"tuned": (Tuned, True), "tutorial": (t
 def run_baseline(
     name: str, configs: Sequence[TrialConfig], context: RunContext, device: str, concurrency: int, storage: Path
 ) -> list[list[float]]:
-    """Train all configurations by plain Ray Tune, without a scheduler.
+    """Train all configurations with plain Ray Tune, without a scheduler.
 
     Args:
         name: a row of `BASELINES`.
-        configs: one a trial.
-        context: data and conditions.
+        configs: one per trial.
+        context: data and training conditions.
         device: cpu or cuda.
-        concurrency: trials at once; with cuda they share one GPU.
+        concurrency: concurrent trials; with cuda they share one GPU.
         storage: folder for Ray's files.
 
     Returns:
-        Validation mAP by epoch, for each configuration in the order given.
+        Validation mAP by epoch for each configuration, in the given order.
 
     Raises:
         RuntimeError: a trial failed.

@@ -1,4 +1,4 @@
-"""Where the seconds of a whole search went."""
+"""Where the time of a whole search is spent."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ with running_ray():
     thaw.search.sessions.tuner.run_search(config)
 print(imported, started)
 """
-"""A search that says when its imports were done and when Ray stood; the rest is in its events."""
+"""A search that prints when its imports were done and when Ray was running; the rest is in its events."""
 
 
 def breakdown(bench: Bench) -> dict[str, float]:
-    """Where the seconds of a whole search went, from the start of its process to its end, nothing decoded or stored
-    before. Seconds count once for each worker, so that they add up to workers x wall time."""
+    """Where the time of a whole search is spent, from the start of its process to its end, with nothing decoded or
+    stored before. Seconds are counted once per worker, so that they add up to workers x wall time."""
     config = bench.config(
         "breakdown",
         "breakdown",
@@ -68,7 +68,7 @@ def breakdown(bench: Bench) -> dict[str, float]:
 
 
 def print_breakdown(figures: Mapping[str, float]) -> None:
-    """The table, with the sum of all parts."""
+    """Print the table, with the sum of all parts."""
     parts = dict(figures)
     wall, workers = parts.pop("wall"), parts.pop("workers")
     rows = [[name, value, f"{value / workers / wall:.1%}"] for name, value in parts.items()]

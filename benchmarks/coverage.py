@@ -1,13 +1,13 @@
-"""Is a confirmed figure honest? Many small searches of heads, each confirmed, beside a large locked test split.
+"""Are confirmed values unbiased? Many small searches over heads, each confirmed, against a large locked test split.
 
 python -m benchmarks.coverage --data ../shared/data/coco18 --weights ../shared/weights/mobilenet_v2-imagenet.pth
 
-Each split seed deals the photos out anew: most are locked away as the test split, so that what a model is worth is
-known almost exactly. On the others a random search is run and its leaders are confirmed, by the code behind `thaw
-confirm`, trained in this process by the plain loop (Ray gives the same figures, but would start its workers anew for
-each of the many searches). The first seed also shows what each policy makes of the probabilities.
+Each split seed splits the photos differently: most are locked away as the test split, so that the true quality of a
+model is known almost exactly. On the others a random search runs and its leaders are confirmed with the code behind
+`thaw confirm`, trained in this process by the plain loop (Ray gives the same figures, but would restart its workers for
+each of the many searches). The first seed also shows the results of each policy.
 
-Average precision of a rare label is too high on few images, whatever the model. So the test value stands there twice:
+Average precision of a rare label is biased upwards on few images, whatever the model. So the test value is given twice:
 on all test images, and as the mean over parts of them that are as large as a fold.
 """
 
@@ -54,7 +54,7 @@ METRIC = "val_map"
 
 
 def trained(config: TrialConfig, context: RunContext, images: ImageStore) -> tuple[Training, dict[int, float]]:
-    """A trial trained to its end, and its values of the objective by epoch."""
+    """Train a trial to its end; returns it, and its values of the objective by epoch."""
     training = Training(config, context, images, torch.device("cpu"))
     values: dict[int, float] = {}
     while True:
@@ -67,7 +67,7 @@ def trained(config: TrialConfig, context: RunContext, images: ImageStore) -> tup
 
 
 def searched(prepared: Prepared, images: ImageStore, trials: int, top: int) -> list[Leader]:
-    """The leaders of a random search, the best first."""
+    """The leaders of a random search, best first."""
     space = prepared.config.search_space
     rng = random.Random(prepared.config.search.seed)
     leaders = []
@@ -80,7 +80,7 @@ def searched(prepared: Prepared, images: ImageStore, trials: int, top: int) -> l
 
 
 def confirmed(prepared: Prepared, images: ImageStore, plan: Plan) -> tuple[dict[str, Any], dict[int, OutOfFold]]:
-    """What `thaw confirm` would find, and each leader's out-of-fold predictions."""
+    """The result that `thaw confirm` would give, and each leader's out-of-fold predictions."""
     context = replace(prepared.context, folds=deal_folds(prepared, plan))
     values: dict[int, list[float]] = {leader.trial: [] for leader in plan.leaders}
     parts: dict[int, list[OutOfFold]] = {leader.trial: [] for leader in plan.leaders}
@@ -95,9 +95,9 @@ def confirmed(prepared: Prepared, images: ImageStore, plan: Plan) -> tuple[dict[
 
 
 def tested(prepared: Prepared, images: ImageStore, leader: dict[str, Any]) -> tuple[float, np.ndarray]:
-    """The objective on the locked test split, and the logits there, of the model that would be exported."""
+    """The objective and the logits on the locked test split, for the model that would be exported."""
     split = prepared.context.split
-    # As if the test images were the fold that is left out: they are looked at once, after the last epoch.
+    # As if the test images were the held-out fold: they are evaluated once, after the last epoch.
     locked = replace(prepared.context, folds=((Split(split.train, split.test, split.test),),))
     on = locked.on(Fold(0, 0, leader["epochs"]))
     training, values = trained(TrialConfig(**leader["config"]), on, images)
@@ -105,7 +105,7 @@ def tested(prepared: Prepared, images: ImageStore, leader: dict[str, Any]) -> tu
 
 
 def experiment(prepared: Prepared, trials: int, top: int, folds: int) -> tuple[dict[str, Any], list[PolicyFigures]]:
-    """One split seed: search, confirm, look at the locked test split."""
+    """One split seed: search, confirm, evaluate on the locked test split."""
     images = prepared.images
     leaders = searched(prepared, images, trials, top)
     found, predictions = confirmed(prepared, images, Plan(folds, 1, tuple(leaders)))
@@ -134,7 +134,7 @@ def experiment(prepared: Prepared, trials: int, top: int, folds: int) -> tuple[d
 
 
 def _mean_over_parts(logits: np.ndarray, targets: np.ndarray, size: int) -> float:
-    """Mean average precision on random parts of `size` images, averaged."""
+    """Mean average precision on random parts of `size` images, averaged over the parts."""
     order = np.random.default_rng(0).permutation(len(targets))
     parts = np.array_split(order, len(targets) // size)
     tensors = [(torch.from_numpy(logits[part]).sigmoid(), torch.from_numpy(targets[part])) for part in parts]
@@ -162,11 +162,11 @@ def print_outcome(rows: Sequence[dict[str, Any]]) -> None:
     ]
     print_table(f"{METRIC} by split seed", columns, table)
     for name, error in (
-        ("search's best less its test value", [row["search"] - row["search_test"] for row in rows]),
-        ("search's best less its confirmed mean", [row["shrinkage"] for row in rows]),
-        ("confirmed less test in parts", [row["confirmed"] - row["test_parts"] for row in rows]),
-        ("confirmed less test", [row["confirmed"] - row["test"] for row in rows]),
-        ("pooled less test", [row["pooled"]["value"] - row["test"] for row in rows]),
+        ("search's best minus its test value", [row["search"] - row["search_test"] for row in rows]),
+        ("search's best minus its confirmed mean", [row["shrinkage"] for row in rows]),
+        ("confirmed minus test in parts", [row["confirmed"] - row["test_parts"] for row in rows]),
+        ("confirmed minus test", [row["confirmed"] - row["test"] for row in rows]),
+        ("pooled minus test", [row["pooled"]["value"] - row["test"] for row in rows]),
     ):
         print(f"{name}: {np.mean(error):+.4f} on average, {min(error):+.4f} to {max(error):+.4f}")
     for name, inside in (
@@ -193,14 +193,14 @@ def print_policies(figures: Sequence[PolicyFigures]) -> None:
         ]
         for f in sorted(figures, key=lambda figure: list(GROUPS).index(figure.group))
     ]
-    print_table("What each policy gives on the locked test images, seed 0", columns, table)
+    print_table("Results of each policy on the locked test images, seed 0", columns, table)
 
 
 def _prepared(setup: Bench, seed: int, locked: float, epochs: int) -> Prepared:
     config = setup.config(
         f"seed-{seed}",
         "cache",
-        # Of what is not locked a fifth validates.
+        # A fifth of the images that are not locked validates.
         data={"split": {"seed": seed, "test": locked, "validation": round(0.2 * (1 - locked), 4)}},
         space=SPACE,
         training={"freeze_depth": 5, "epochs": epochs, "patience": 3, "batch_size": 64},
@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("--top", type=int, default=3, help="(default: %(default)s)")
     parser.add_argument("--folds", type=int, default=5, help="(default: %(default)s)")
     parser.add_argument(
-        "--locked", type=float, default=0.625, help="share of the images to test (default: %(default)s)"
+        "--locked", type=float, default=0.625, help="share of the images for the test split (default: %(default)s)"
     )
     options = parser.parse_args()
     print(json.dumps(machine(), indent=2))

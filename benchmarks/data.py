@@ -3,8 +3,8 @@
     python -m benchmarks.data --images 1000000 --labels 1000
     python -m benchmarks.data --images 100000 --labels 1000 --one-hot
 
-The images are empty files in folders of 10,000: `thaw data` looks for them by name and opens none that is called like
-an image, but for a sample of 256 or fewer.
+The images are empty files in folders of 10,000: `thaw data` looks for them by name and opens none that is named like an
+image, except for a sample of at most 256.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def main() -> None:
         )
         seconds, usage = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     print(
-        f"{options.images} images, {options.labels} labels: {seconds:.1f} s, of the processor "
-        f"{usage.ru_utime + usage.ru_stime:.1f} s, at most {usage.ru_maxrss / 1e6:.2f} GB"
+        f"{options.images} images, {options.labels} labels: {seconds:.1f} s, processor time "
+        f"{usage.ru_utime + usage.ru_stime:.1f} s, peak memory {usage.ru_maxrss / 1e6:.2f} GB"
     )
 
 

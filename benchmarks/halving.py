@@ -1,9 +1,9 @@
-"""Two variants of successive halving on the same configurations: trials are stopped at a rung, or wait for promotion.
+"""Two variants of successive halving on the same configurations: trials stop at a rung, or wait for promotion.
 
 python -m benchmarks.halving
 
-The built-in digits, the head of a frozen network on stored activations, random search. Proposals depend on seed and
-trial number alone, so each rule meets the same configurations; `none` trains all of them to their end.
+Uses the built-in digits, the head of a frozen network on stored activations, and random search. Proposals depend only
+on seed and trial number, so each rule gets the same configurations; `none` trains all of them to the end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CONCURRENCY = 2
 
 
 def search(rule: str, seed: int, trials: int, epochs: int, work: Path) -> tuple[int, float, int]:
-    """Epochs spent, best val_map, and trials that reached the last epoch."""
+    """Run one search; returns epochs spent, best val_map, and the number of trials that reached the last epoch."""
     content = {
         "name": f"{rule}-{seed}",
         "data": {"builtin": "digits", "image_size": 64, "augment": "none"},

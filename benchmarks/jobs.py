@@ -1,4 +1,4 @@
-"""The jobs of the speed benchmark, and how much reuse can save in each by arithmetic."""
+"""The jobs of the speed benchmark, and a theoretical bound on what reuse can save in each."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Job:
     """One search that every arm runs.
 
     Args:
-        meaning: one line.
-        space: searched values; a grid.
-        epochs: of each trial.
-        training: fixed values.
-        augment: as in the search file.
+        meaning: description in one line.
+        space: searched values, as a grid.
+        epochs: epochs of each trial.
+        training: fixed hyperparameters.
+        augment: augmentation, as in the search file.
     """
 
     meaning: str
@@ -42,18 +42,18 @@ JOBS: dict[str, Job] = {
 
 
 def bound(configs: Sequence[TrialConfig], split: Split, image_size: int, fresh_views: bool) -> float:
-    """How many times as much is computed without reuse as with it: Amdahl's law over multiply-accumulates.
+    """The ratio of computation without reuse to that with reuse: Amdahl's law over multiply-accumulates.
 
-    An image costs one forward pass of what is frozen and, in training, three of what is trained (forward, gradients of
-    activations, gradients of weights), in validation one. With reuse, what is frozen is computed once for each
-    architecture, depth and view. Heads count nothing: with one view and everything frozen the bound is trials x epochs.
-    Multiply-accumulates are not seconds, so it is a guide, and no limit to the digit.
+    An image costs one forward pass of the frozen part; for the trained part, it costs three passes in training
+    (forward, gradients of activations, gradients of weights) and one in validation. With reuse, the frozen part is
+    computed once per architecture, depth and view. Heads are counted as free: with one view and everything frozen, the
+    bound is trials x epochs. Multiply-accumulates are not seconds, so this is a guide, not an exact limit.
 
     Args:
-        configs: of all trials.
-        split: its training and validation images count.
-        image_size: pixels a side.
-        fresh_views: whether each epoch has training images of its own.
+        configs: the configurations of all trials.
+        split: its training and validation images are counted.
+        image_size: side length in pixels.
+        fresh_views: whether each epoch has its own training images.
     """
     train, validation = len(split.train), len(split.validation)
     frozen_live = frozen_once = trained = 0.0

@@ -1,4 +1,4 @@
-"""How far Thaw is from what the machine can do, and where the seconds of a run go.
+"""How close Thaw comes to the limits of the machine, and where the time of a run is spent.
 
 python -m benchmarks.limits --data ../shared/data/coco18 --weights ../shared/weights/mobilenet_v2-imagenet.pth
 """
@@ -41,9 +41,9 @@ HEAD = {"learning_rate": [1e-3], "dropout": [0.2]}
 
 
 def seconds(*tasks: Callable[[], object], repeat: int, device: torch.device) -> list[float]:
-    """Median seconds of each task; they take turns, so that a busy moment hits all.
+    """Median seconds of each task; the tasks take turns, so that load on the machine affects all.
 
-    On a processor its own seconds, of this thread; on a GPU those of the clock, until the device is done.
+    On a CPU, processor time; on a GPU, wall time until the device is done.
     """
     clock = time.process_time if device.type == "cpu" else _clock_of_gpu
     times: list[list[float]] = [[] for _ in tasks]
@@ -61,7 +61,7 @@ def _clock_of_gpu() -> float:
 
 
 def prefix(bench: Bench, repeat: int) -> Figures:
-    """Share of ``torch.mm``'s rate that the frozen ResNet50 reaches: fp32, 128 pixels, one thread."""
+    """The share of ``torch.mm``'s rate that the frozen ResNet50 reaches: fp32, 128 pixels, one thread."""
     name, size, device = "resnet50", 128, torch.device(bench.device)
     frozen = _frozen(name, size, random_weights(name, bench.work), device)
     images = _images(MOST, size, device)
@@ -77,7 +77,7 @@ def prefix(bench: Bench, repeat: int) -> Figures:
 
 
 def chunks(bench: Bench, repeat: int) -> Figures:
-    """Images a second of the frozen backbone, by how many pass it at a time; one thread."""
+    """Images per second of the frozen backbone by chunk size; one thread."""
     size, device = bench.image_size, torch.device(bench.device)
     parts = (2, 4, 8, 16, 32, 64) if device.type == "cpu" else (16, 32, 64, 128, 256, 512)
     count = parts[-1]
@@ -108,7 +108,7 @@ def _context(bench: Bench, depth: int) -> tuple[TrialConfig, RunContext, ImageSt
 
 
 def head_trial(bench: Bench, repeat: int) -> Figures:
-    """A head trial of 8 epochs that finds its activations stored, against a bare loop on arrays in memory."""
+    """A head trial of 8 epochs with stored activations, against a bare loop on arrays in memory."""
     config, context, images = _context(bench, depth=5)
     split, device = context.split, torch.device(bench.device)
 
@@ -126,7 +126,7 @@ def head_trial(bench: Bench, repeat: int) -> Figures:
 
 
 def _bare_loop(config: TrialConfig, context: RunContext, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> None:
-    """The least that training this head needs: batches by index, loss, fused AdamW, and mAP after each epoch."""
+    """The minimum needed to train this head: batches by index, loss, fused AdamW, and mAP after each epoch."""
     size, device = context.images.size, inputs["train"].device
     head = build_network(config, context.labels.shape[1], size, context.weights, device).tail
     loss_of = torch.nn.functional.binary_cross_entropy_with_logits
@@ -145,16 +145,16 @@ def _bare_loop(config: TrialConfig, context: RunContext, inputs: dict[str, Tenso
 
 
 def bandwidth(bench: Bench, repeat: int) -> Figures:
-    """GB/s of random batches of 32 from the stores, as training reads them: pixels out of the page cache, activations
-    from where they lie for the device."""
+    """GB/s of random batches of 32 from the stores, as training reads them: pixels from the page cache, activations
+    from where they are kept for the device."""
     config, context, images = _context(bench, depth=4)
     device = torch.device(bench.device)
     training = Training(config, context, images, device)
     training.activations.prepare(context.split.train, 0)
     order = np.random.default_rng(0).permutation(context.split.train)
     batches = [order[start : start + 32] for start in range(0, len(order), 32)]
-    maps = training.activations.batch(batches[0], 0)
-    row_bytes = {"pixels": images.pixels[0].nbytes, "activations": maps[0].numel() * maps.element_size()}
+    features = training.activations.batch(batches[0], 0)
+    row_bytes = {"pixels": images.pixels[0].nbytes, "activations": features[0].numel() * features.element_size()}
     times = seconds(
         lambda: [images.pixels[rows] for rows in batches],
         lambda: list(training.activations.batches(batches, 0)),
@@ -162,13 +162,13 @@ def bandwidth(bench: Bench, repeat: int) -> Figures:
         device=device,
     )
     pixels, activations = (
-        len(order) * row_bytes[name] / taken / 1e9 for name, taken in zip(row_bytes, times, strict=True)
+        len(order) * row_bytes[name] / elapsed / 1e9 for name, elapsed in zip(row_bytes, times, strict=True)
     )
     return {"pixels_gb_s": pixels, "activations_gb_s": activations}
 
 
 STORED = {"prefix": prefix, "chunks": chunks, "head_trial": head_trial, "bandwidth": bandwidth}
-"""What needs no Ray."""
+"""Measurements that do not need Ray."""
 
 TABLES = (*STORED, "overhead", "breakdown")
 
@@ -181,8 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Figures]:
     """Run the benchmark; returns all figures as JSON values."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser, images=None)
-    parser.add_argument("--repeat", type=int, default=7, help="medians are of N (default: %(default)s)")
-    parser.add_argument("--trials", type=int, default=50, help="empty and head trials (default: %(default)s)")
+    parser.add_argument("--repeat", type=int, default=7, help="repetitions per median (default: %(default)s)")
+    parser.add_argument("--trials", type=int, default=50, help="number of empty and head trials (default: %(default)s)")
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES, help="default: all")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""The machine, what a run took of it, and tables of figures."""
+"""Description of the machine, resource usage of a run, and tables of figures."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any
 import psutil
 
 WORKER = "ray::"
-"""How the names of Ray's workers begin."""
+"""Prefix of the process names of Ray's workers."""
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on, and how busy it was with other things."""
-    # Imported here, so that what only measures itself stays light.
+    """The machine that the figures were measured on, and its load."""
+    # Imported here, so that processes that only measure themselves stay light.
     import torch
 
     from thaw.search.prepare.provenance import PACKAGES
@@ -38,17 +38,17 @@ def machine() -> dict[str, Any]:
 
 
 class Usage:
-    """Wall time, processor time and peak memory of this process and all that it starts, within a ``with`` block.
+    """Wall time, processor time and peak memory of this process and its descendants within a ``with`` block.
 
-    Ray is started below this process, so its workers are descendants. Processes are looked at every `interval`
-    seconds: one that ends may have used up to that much unseen, which favours whoever starts many.
+    Ray is started by this process, so its workers are descendants. Processes are sampled every `interval` seconds: one
+    that ends may have used up to that much time unseen, which favours programs that start many processes.
 
     Attributes:
-        wall, cpu: seconds; cpu over user and system time of all processes.
-        driver_mb, worker_mb: the largest private memory of this process, and of any one of Ray's workers, in MB: pages
-            that belong to no file and are shared with nobody by being mapped (resident minus shared).
-        driver_uss_mb, worker_uss_mb: unique set size (USS), which counts pages of a mapped file, too, as long as only
-            one process has them mapped. Only with `memory`, since the kernel walks all pages for it.
+        wall, cpu: seconds; cpu is the user and system time of all processes.
+        driver_mb, worker_mb: peak private memory of this process, and of any single Ray worker, in MB: pages that
+            belong to no file and are not shared through a mapping (resident minus shared).
+        driver_uss_mb, worker_uss_mb: peak unique set size (USS), which also counts pages of a mapped file that only one
+            process has mapped. Only with `memory`, since the kernel walks all pages for it.
     """
 
     def __init__(self, interval: float = 0.25, memory: bool = False) -> None:
@@ -60,7 +60,7 @@ class Usage:
         self._over = threading.Event()
 
     def __enter__(self) -> Usage:
-        self._look()
+        self._sample()
         self._before = dict(self._used)
         self._started = time.perf_counter()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -71,27 +71,27 @@ class Usage:
         self.wall = time.perf_counter() - self._started
         self._over.set()
         self._thread.join()
-        self._look()
+        self._sample()
         self.cpu = sum(used - self._before.get(process, 0.0) for process, used in self._used.items())
 
     def _watch(self) -> None:
         while not self._over.wait(self.interval):
-            self._look()
+            self._sample()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         driver = psutil.Process()
         for process in (driver, *driver.children(recursive=True)):
             try:
                 times = process.cpu_times()
                 self._used[process] = times.user + times.system
                 if process == driver:
-                    self._weigh(process, "driver")
+                    self._measure_memory(process, "driver")
                 elif (process.cmdline() or [""])[0].startswith(WORKER):
-                    self._weigh(process, "worker")
+                    self._measure_memory(process, "worker")
             except psutil.Error:
                 continue  # it has just ended
 
-    def _weigh(self, process: psutil.Process, kind: str) -> None:
+    def _measure_memory(self, process: psutil.Process, kind: str) -> None:
         usage = process.memory_info()
         figures = {f"{kind}_mb": usage.rss - usage.shared}
         if self.memory:
@@ -101,7 +101,7 @@ class Usage:
 
 
 def cell(value: object) -> str:
-    """A figure with as many digits as mean something."""
+    """A figure with a sensible number of digits."""
     if value is None:
         return "-"
     if not isinstance(value, float):
@@ -111,7 +111,7 @@ def cell(value: object) -> str:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table that reads well in a terminal and stands unchanged in Markdown; the first column to the left."""
+    """Print a table that is readable in a terminal and valid Markdown; the first column is left-aligned."""
     texts = [list(columns), *([cell(value) for value in row] for row in rows)]
     widths = [max(len(row[number]) for row in texts) for number in range(len(columns))]
 

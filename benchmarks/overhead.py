@@ -1,4 +1,4 @@
-"""What a trial and an epoch cost beyond their work, beside trials of plain Ray Tune that do nothing."""
+"""Overhead of a trial and an epoch beyond their work, compared with empty trials of plain Ray Tune."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from thaw.analysis.run import Run
 from thaw.search.sessions.tuner import run_search
 
 LOG_SETTINGS = ("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "TUNE_GLOBAL_CHECKPOINT_S")
-"""The settings by which Thaw keeps Ray Tune from writing log files and snapshots of its own."""
+"""The settings with which Thaw keeps Ray Tune from writing its own log files and snapshots."""
 
 
 class Empty(tune.Trainable):
@@ -34,16 +34,16 @@ class Empty(tune.Trainable):
 
 
 class Clock(tune.Callback):
-    """Notes when each row arrives and each trial ends."""
+    """Records when each row arrives."""
 
-    times: list[float] = []  # noqa: RUF012  # of the class: Ray copies callbacks
+    times: list[float] = []  # noqa: RUF012  # on the class, because Ray copies callbacks
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any) -> None:
         self.times.append(time.perf_counter())
 
 
 def _empty(trials: int, epochs: int, storage: Path) -> list[float]:
-    """Seconds between rows of empty trials, one at a time."""
+    """Seconds between the rows of empty trials that run one at a time."""
     Clock.times = []
     tune.Tuner(
         Empty,
@@ -61,19 +61,19 @@ def _empty(trials: int, epochs: int, storage: Path) -> list[float]:
 
 
 def _beyond_work(run: Run) -> list[float]:
-    """Seconds between the rows of a run that trains one trial at a time, less what the epochs themselves took."""
+    """Seconds between the rows of a run that trains one trial at a time, minus the time of the epochs themselves."""
     rows = [event for event in run.folder.events() if event["event"] == "epoch"]
     return (np.diff([row["time"] for row in rows]) - [work(row) for row in rows[1:]]).tolist()
 
 
 def work(row: dict[str, Any]) -> float:
-    """Seconds that an epoch took by itself."""
+    """Seconds of an epoch's own work."""
     return sum(row["seconds"].values())
 
 
 def overhead(bench: Bench, trials: int) -> dict[str, float]:
-    """Seconds that a trial and an epoch cost beyond their work: medians over head trials, over empty ones of plain Ray
-    Tune with the settings that Thaw makes, and over empty ones with Ray Tune's own log files, which Thaw switches off.
+    """Seconds that a trial and an epoch cost beyond their work: medians over head trials, over empty trials of plain
+    Ray Tune with Thaw's settings, and over empty trials with Ray Tune's own log files, which Thaw switches off.
     """
     figures: dict[str, float] = {}
     for name, count, epochs in (("trial", trials + 1, 1), ("epoch", 1, trials + 1)):

@@ -1,4 +1,4 @@
-"""The images that a benchmark runs on, and the search files that name them."""
+"""The images that a benchmark runs on, and the search files for them."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def add_options(parser: argparse.ArgumentParser, images: int | None) -> None:
     """The options that all benchmarks share."""
     parser.add_argument("--data", default="digits", help="digits (built in), or a folder with images/ and labels.csv")
     parser.add_argument("--images", type=int, default=images, help="use only the first N (default: %(default)s)")
-    parser.add_argument("--image-size", type=int, default=128, help="pixels a side (default: %(default)s)")
+    parser.add_argument("--image-size", type=int, default=128, help="side length in pixels (default: %(default)s)")
     parser.add_argument("--architecture", default="mobilenet_v2", help="(default: %(default)s)")
-    parser.add_argument("--weights", help="a file of ImageNet weights; random ones without, which cost the same")
+    parser.add_argument("--weights", help="file of ImageNet weights (default: random weights, which cost the same)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--concurrency", type=int, help="trials at once (default: as many as there are processors)")
+    parser.add_argument("--concurrency", type=int, help="concurrent trials (default: the number of processors)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, help="an empty folder for everything written (default: a temporary one)")
-    parser.add_argument("--json", type=Path, help="write all figures to this file, too")
+    parser.add_argument("--json", type=Path, help="also write all figures to this file")
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What all searches of one benchmark have in common.
+    """The settings shared by all searches of one benchmark.
 
     Args:
         data: folder with ``images/`` and ``labels.csv``.
         weights: file with the weights of `architecture`.
         work: folder for everything that is written.
-        concurrency: trials at once.
+        concurrency: number of concurrent trials.
     """
 
     data: Path
@@ -54,12 +54,12 @@ class Bench:
     seed: int
 
     def config(self, name: str, folder: str, /, **sections: Any) -> SearchConfig:
-        """A search, checked as from a file written by hand.
+        """The configuration of a search, validated like a hand-written file.
 
         Args:
-            name: of its run folder.
-            folder: name of its cache folder: a new one means that nothing has been decoded or stored.
-            sections: replace or extend those below, key by key; None takes a key away.
+            name: name of its run folder.
+            folder: name of its cache folder; with a new one, nothing has been decoded or stored yet.
+            sections: replace or extend the sections below, key by key; None removes a key.
         """
         content: dict[str, Any] = {
             "name": name,
@@ -70,7 +70,7 @@ class Bench:
                 "augment": "none",
             },
             "weights": {self.architecture: str(self.weights)},
-            # Every trial trains for all its epochs, in every arm.
+            # In every arm, every trial trains for all its epochs.
             "training": {"architecture": self.architecture, "patience": 0},
             "search": {"algorithm": "grid", "seed": self.seed, "concurrency": self.concurrency},
             "scheduler": {"type": "none"},
@@ -87,21 +87,21 @@ class Bench:
 
 
 def bench(options: argparse.Namespace, work: Path) -> Bench:
-    """Prepare what the options ask for: the images, read once so that all arms find them in memory, and weights.
+    """Prepare the requested images and weights; the images are read once, so that all arms find them in memory.
 
     Raises:
         ConfigError: there is no such data set.
     """
     data = subset(options.data, options.images, work)
     weights = Path(options.weights).resolve() if options.weights else random_weights(options.architecture, work)
-    # Ray gives out whole processors.
+    # Ray assigns whole processors.
     concurrency = options.concurrency or this_machine().cpus
     size, device = options.image_size, options.device
     return Bench(data, weights, work, options.architecture, size, device, concurrency, options.seed)
 
 
 def subset(source: str, images: int | None, work: Path) -> Path:
-    """A folder with the first `images` of a data set, linked, and their labels; all of them for None."""
+    """A folder with links to the first `images` of a data set (all of them if None), and their labels."""
     if source == "digits":
         folder = write_digits(work)[0].parent
     elif (Path(source) / "labels.csv").is_file():
@@ -112,7 +112,7 @@ def subset(source: str, images: int | None, work: Path) -> Path:
 
 
 def repeated(folder: Path, images: int | None, times: int, work: Path) -> Path:
-    """The first `images` of `folder`, each linked `times` times under other names."""
+    """A folder with the first `images` of `folder`, each linked `times` times under different names."""
     labels = pd.read_csv(folder / "labels.csv", dtype=str, usecols=["filename", "labels"]).iloc[:images]
     target = work / f"images-{len(labels)}x{times}"
     (target / "images").mkdir(parents=True)
@@ -129,7 +129,7 @@ def repeated(folder: Path, images: int | None, times: int, work: Path) -> Path:
 
 
 def random_weights(name: str, work: Path) -> Path:
-    """Weights as a network has them at the start of training, in a file like that of pretrained ones."""
+    """A file with a network's randomly initialised weights, in the format of pretrained ones."""
     torch.manual_seed(0)
     file = work / f"{name}.pth"
     torch.save(architecture(name).build(64).state_dict(), file)

@@ -1,4 +1,4 @@
-"""How fast a bundle predicts, beside what decoding alone and the network alone reach on the same processors.
+"""How fast a bundle predicts, compared with decoding alone and the network alone on the same processors.
 
 python -m benchmarks.predict BUNDLE IMAGES [--images 500] [--rounds 3]
 """
@@ -24,14 +24,14 @@ from thaw.trainables.networks.chunks import chunk_size
 
 
 def decoding(bundle: Bundle, paths: list[Path]) -> None:
-    """The same threads, and no network."""
+    """The same threads, without the network."""
     square = bundle.model.square
     for _ in supervised(lambda i: decode_image(paths[i], square), len(paths), processors(), TIMEOUT):
         pass
 
 
 def network(bundle: Bundle, pixels: np.ndarray) -> None:
-    """The same batches, already decoded."""
+    """The same batches, decoded beforehand."""
     size = chunk_size(bundle.device.type, pixels.shape[1])
     with torch.no_grad():
         for start in range(0, len(pixels), size):
@@ -39,13 +39,13 @@ def network(bundle: Bundle, pixels: np.ndarray) -> None:
 
 
 def together(bundle: Bundle, paths: list[Path]) -> None:
-    """What ``thaw predict`` does, without its file."""
+    """What ``thaw predict`` does, without writing its file."""
     for _ in bundle.stream(paths):
         pass
 
 
 def main() -> None:
-    """Measure the three one after another, several rounds; print the median of each."""
+    """Measure the three in turn over several rounds; print the median of each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("places", nargs="+", help="as for thaw predict")
@@ -69,16 +69,16 @@ def main() -> None:
             rates[name].append(len(paths) / (time.perf_counter() - started))
     middle = {name: float(np.median(values)) for name, values in rates.items()}
     alone = [middle["decoding alone"], middle["network alone"]]
-    # On a processor both share the same cores, so together they cannot reach what each reaches with all of them.
+    # On a CPU both share the same cores, so together they cannot reach what each reaches with all of them.
     shared = 1 / sum(1 / rate for rate in alone)
     print(json.dumps(machine()))
     rows = [[name, middle[name], min(values), max(values)] for name, values in rates.items()]
     print_table(
-        f"Images a second, {len(paths)} images, {bundle.model.image_size} pixels", ["", "median", "least", "most"], rows
+        f"Images per second, {len(paths)} images, {bundle.model.image_size} pixels", ["", "median", "min", "max"], rows
     )
-    print(f"\nOf the smaller of both alone: {middle['thaw predict'] / min(alone):.2f}")
+    print(f"\nShare of the slower of the two alone: {middle['thaw predict'] / min(alone):.2f}")
     if bundle.device.type == "cpu":
-        print(f"Of what both can reach on shared processors, {shared:.1f}: {middle['thaw predict'] / shared:.2f}")
+        print(f"Share of what both can reach on shared processors, {shared:.1f}: {middle['thaw predict'] / shared:.2f}")
 
 
 if __name__ == "__main__":

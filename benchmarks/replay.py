@@ -1,15 +1,15 @@
-"""Replay searches on recorded tables: the engine itself proposes, stops and logs, and nothing is trained.
+"""Replay searches on recorded tables: the real engine proposes, stops and logs, and nothing is trained.
 
 python -m benchmarks.replay benchmarks/tables/photos-a.csv --arms tpe+asha random+none auto+auto
 
-A trial's values are those of the recorded configuration nearest to its own, epoch by epoch, and its seconds the median
-processor seconds of its architecture and freeze depth. Workers are simulated. Two cost models: with `stored`, the first
-trial of an architecture and depth pays for the frozen part, once; with `live`, every trial pays for it in every epoch,
-as in plain Ray Tune. An arm is `algorithm+scheduler`, as in the search file.
+A trial's values are those of the nearest recorded configuration, epoch by epoch, and its seconds are the median
+processor seconds of its architecture and freeze depth. Workers are simulated. There are two cost models: with `stored`,
+the first trial of an architecture and depth pays for the frozen part, once; with `live`, every trial pays for it in
+every epoch, as in plain Ray Tune. An arm is `algorithm+scheduler`, as in the search file.
 
 Printed for each arm: in how many searches the best value came within the tolerance of the table's best, the median and
-the quartiles of the simulated seconds until then (a search that never comes there counts as infinitely long), and the
-processor seconds of one proposal.
+the quartiles of the simulated seconds until then (a search that never gets there counts as infinitely long), and the
+processor milliseconds per proposal.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from thaw.trainables.messages import EpochRow, Failure, Report
 SPACE = ("architecture", "freeze_depth", "learning_rate", "dropout", "backbone_lr_scale")
 METRIC = "val_map"
 TOLERANCES = (0.005, 0.002)
-"""Distances from the table's best that count as reached; a table's own noise is the third."""
+"""Distances from the table's best that count as reached; the table's own noise is a third one."""
 
 TRIALS = 60
 
@@ -50,14 +50,14 @@ class Table:
     """A recorded table.
 
     Args:
-        file: written by :mod:`benchmarks.table`.
-        shallowest: configurations of a smaller freeze depth are left out; None for those that are not complete.
+        file: the file, written by :mod:`benchmarks.table`.
+        shallowest: smaller freeze depths are left out; None leaves out the incomplete ones.
 
     Attributes:
-        epochs: of every configuration.
+        epochs: number of epochs of every configuration.
         values: hyperparameter → its recorded values, in order.
         best: the best value of the objective.
-        noise: standard deviation of a configuration's best value between two seeds.
+        noise: standard deviation of a configuration's best value over seeds.
     """
 
     def __init__(self, file: Path, shallowest: int | None = None) -> None:
@@ -86,7 +86,7 @@ class Table:
         return len(self._cells)
 
     def space(self) -> dict[str, Any]:
-        """The `space` of a search file: learning rates and the like are ranges, whatever values were recorded."""
+        """The `space` of a search file; learning rates and other numbers become ranges over the recorded values."""
         ranges = {"learning_rate": "log", "dropout": "float", "backbone_lr_scale": "log", "freeze_depth": "int"}
         return {
             name: {ranges[name]: [values[0], values[-1]]} if name in ranges else values
@@ -107,7 +107,7 @@ class Table:
         return self._seconds[config["architecture"], config["freeze_depth"]]
 
     def oracle(self, live: bool, tolerance: float) -> float:
-        """Simulated seconds of a search whose only trial is the quickest that comes within the tolerance."""
+        """Simulated seconds of a search whose only trial is the fastest that comes within the tolerance."""
         times = []
         for key, rows in self._cells.items():
             prefix, epoch = self._seconds[key[:2]]
@@ -118,7 +118,7 @@ class Table:
 
 
 def _seconds(rows: pd.DataFrame) -> dict[tuple[Any, Any], tuple[float, float]]:
-    """Processor seconds by architecture and depth: of the frozen part, once, and of an epoch of the rest."""
+    """Processor seconds by architecture and depth: of the frozen part (once), and of an epoch of the rest."""
     result: dict[tuple[Any, Any], tuple[float, float]] = {}
     for key, part in rows.groupby(["architecture", "freeze_depth"]):
         result[key[0], key[1]] = float(part["prefix"].max()), float(part.loc[part["epoch"] > 1, "processor"].median())
@@ -141,7 +141,7 @@ def _nearest(name: str, value: Value, recorded: tuple[Any, ...], config: dict[st
 
 @dataclass
 class MemoryLog:
-    """The event log of a simulated search, in memory and on the simulated clock."""
+    """The event log of a simulated search, in memory and with simulated time."""
 
     session: int = 1
     now: float = 0.0
@@ -154,7 +154,7 @@ class MemoryLog:
         return line
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing: no file is open."""
 
 
 def search_config(table: Table, algorithm: str, scheduler: str, seed: int, trials: int) -> SearchConfig:
@@ -187,10 +187,10 @@ class Outcome:
     """One simulated search.
 
     Args:
-        curve: (simulated seconds, best value so far) whenever it rose.
+        curve: (simulated seconds, best value so far) at each improvement.
         end: simulated seconds of the whole search.
         proposing: processor seconds of all proposals.
-        epochs: that were trained.
+        epochs: number of trained epochs.
     """
 
     curve: list[tuple[float, float]]
@@ -220,7 +220,7 @@ def simulate(
         key = (trial["architecture"], trial["freeze_depth"])
         paid = prefix if live or key not in stored else 0.0
         stored.add(key)
-        # Computed live, the frozen part is not told apart from the rest.
+        # Computed live, the frozen part is not separated from the rest.
         phases = {"prefix": 0.0, "train": rest + paid} if live else {"prefix": paid, "train": rest}
         heapq.heappush(queue, (log.now + paid + rest, number, epoch, {**phases, "validate": 0.0}))
 
@@ -283,7 +283,7 @@ HEADER = [
 
 
 def plot(curves: Mapping[str, Sequence[Outcome]], best: float, title: str, file: Path) -> None:
-    """Median regret over simulated seconds, an arm a line."""
+    """Plot the median regret over simulated seconds, one line per arm."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
@@ -301,19 +301,19 @@ def plot(curves: Mapping[str, Sequence[Outcome]], best: float, title: str, file:
 
 
 def _best_at(outcome: Outcome, moment: float) -> float:
-    """The best value at that moment; 0, the least that the objective can be, before there is one."""
+    """The best value at that moment; before there is one, 0, the minimum of the objective."""
     return max((best for seconds, best in outcome.curve if seconds <= moment), default=0.0)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the searches of one comparison have in common.
+    """The settings shared by the searches of one comparison.
 
     Args:
-        file, shallowest: of the :class:`Table`.
-        trials: of each search.
-        live: the cost model, see above.
-        workers: simulated ones.
+        file, shallowest: arguments of :class:`Table`.
+        trials: trials per search.
+        live: the cost model (see above).
+        workers: number of simulated workers.
     """
 
     file: Path
@@ -330,7 +330,7 @@ class Setting:
         return simulate(table, config, self.live, self.workers)[0]
 
     def outcomes(self, arms: Iterable[str], seeds: int, jobs: int) -> dict[str, list[Outcome]]:
-        """Every arm with every seed, in so many processes."""
+        """Run every arm with every seed, in `jobs` processes."""
         with ProcessPoolExecutor(jobs) as pool:
             futures = {arm: [pool.submit(self.outcome, arm, seed) for seed in range(seeds)] for arm in arms}
             return {arm: [future.result() for future in results] for arm, results in futures.items()}
@@ -342,9 +342,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("table", type=Path, nargs="+", help="recorded tables")
     parser.add_argument("--arms", nargs="+", required=True, help="algorithm+scheduler")
     parser.add_argument("--shallowest", type=int, help="leave out smaller freeze depths (default: incomplete ones)")
-    parser.add_argument("--seeds", type=int, default=20, help="searches an arm (default: %(default)s)")
-    parser.add_argument("--trials", type=int, default=TRIALS, help="of each search (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=2, help="simulated ones (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=20, help="searches per arm (default: %(default)s)")
+    parser.add_argument("--trials", type=int, default=TRIALS, help="trials per search (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="simulated workers (default: %(default)s)")
     parser.add_argument("--cost", choices=("live", "stored"), nargs="+", default=["live", "stored"])
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument("--plot", type=Path, help="folder for a plot of regret over time for each table and cost model")

@@ -1,8 +1,8 @@
-"""What grows with trials, images and views, and how: time, processor time, private memory, and stored bytes.
+"""How cost grows with trials, images and views: time, processor time, private memory, and stored bytes.
 
 python -m benchmarks.scale --data ../shared/data/coco18 --weights ../shared/weights/mobilenet_v2-imagenet.pth
 
-Each line is a search in a process of its own, Ray's start included, since memory once taken is seldom given back.
+Each line is a search in its own process, including the start of Ray, since processes rarely give memory back.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ COLUMNS = (
 )
 SEVERAL = {"learning_rate": [1e-3], "dropout": [0.0, 0.3]}
 MEMORY = (32_000, 224)
-"""Images and pixels a side for which the memory of the driver and of each worker has a limit of 1.5 GB."""
+"""Images and their side length in pixels for which the driver and each worker have a memory limit of 1.5 GB."""
 
 Row = list[Any]
 
 
 def measure(file: Path) -> Row:
-    """Run the search of a file in this process; the figures of `COLUMNS`."""
+    """Run the search of a file in this process; returns the figures of `COLUMNS`."""
     config = load_config(file)
     with Usage(interval=0.5, memory=True) as usage:
         run = run_search(config)
@@ -54,7 +54,7 @@ def search(bench: Bench, name: str, cache: str, **sections: Any) -> Row:
 
 
 def trials(bench: Bench, quick: bool) -> list[Row]:
-    """Trials of one epoch, all after the first with stored activations."""
+    """Trials of one epoch; all but the first use stored activations."""
     rows = []
     for count in (1, 10) if quick else (1, 10, 100, 1000):
         settings = {"algorithm": "random", "trials": count}
@@ -65,7 +65,7 @@ def trials(bench: Bench, quick: bool) -> list[Row]:
 
 
 def images(bench: Bench, quick: bool) -> list[Row]:
-    """Images, the same ones under more and more names: first nothing decoded or stored, then everything."""
+    """More and more images, repeated under new names: first with nothing decoded or stored, then with everything."""
     rows = []
     for times in (1, 2) if quick else (1, 3, 10, 30):
         folder = repeated(bench.data, None, times, bench.work / "images")
@@ -78,7 +78,7 @@ def images(bench: Bench, quick: bool) -> list[Row]:
 
 
 def views(bench: Bench, quick: bool) -> list[Row]:
-    """Views of the training images, in 8 epochs: view = epoch mod views; nothing decoded or stored before."""
+    """Views of the training images over 8 epochs, view = epoch mod views; nothing is decoded or stored before."""
     epochs = 2 if quick else 8
     rows = []
     for count in (1, 2) if quick else (1, 2, 4, 8):
@@ -89,10 +89,10 @@ def views(bench: Bench, quick: bool) -> list[Row]:
 
 
 def memory(bench: Bench, quick: bool) -> list[Row]:
-    """Memory with many images at 224 pixels, each head trial reading all stored activations."""
-    wanted, size = MEMORY if not quick else (400, 64)
+    """Memory with many images of 224 pixels, where each head trial reads all stored activations."""
+    requested, size = MEMORY if not quick else (400, 64)
     available = len(list((bench.data / "images").iterdir()))
-    times = -(-wanted // available)
+    times = -(-requested // available)
     folder, count = repeated(bench.data, None, times, bench.work / "memory"), available * times
     data = {"images": str(folder / "images"), "labels": str(folder / "labels.csv"), "image_size": size}
     name = f"memory-{count}"
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser, images=1000)
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES), help="default: all")
-    parser.add_argument("--quick", action="store_true", help="small numbers, to see that it works")
+    parser.add_argument("--quick", action="store_true", help="small numbers, to test that it works")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="thaw-scale-") as temporary:
         common = bench(options, options.work or Path(temporary))

@@ -1,4 +1,4 @@
-"""Thaw against plain Ray Tune: the same trials, one arm after another within one run.
+"""Thaw against plain Ray Tune: the same trials, one arm after another in one run.
 
 python -m benchmarks.speed --data ../shared/data/coco18 --weights ../shared/weights/mobilenet_v2-imagenet.pth
 """
@@ -29,7 +29,7 @@ from thaw.search.settings.config import SearchConfig
 from thaw.spaces import TrialConfig
 from thaw.trainables.context import RunContext
 
-# Imported before the clock starts, so that the first arm does not pay for all.
+# Imported before timing starts, so that the first arm does not pay for all arms.
 _LOADED = (RayBackend, TensorBoard)
 
 Rows = list[dict[str, float]]
@@ -38,7 +38,7 @@ Rows = list[dict[str, float]]
 
 @dataclass
 class Arm:
-    """What one arm needed and gave, a figure a repetition."""
+    """The cost and the results of one arm, one figure per repetition."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -51,13 +51,13 @@ class Arm:
 
 @dataclass(frozen=True)
 class Setting:
-    """One job, once: what an arm needs to know.
+    """One repetition of a job: everything that an arm needs.
 
     Args:
-        search: makes the search's configuration from the arm's name, the cache folder's and what stores activations.
+        search: builds a configuration from the names of arm and cache folder and the setting of `cache.activations`.
         configs: all trials.
-        context: data and conditions, with images that are decoded already.
-        cache: name of a cache folder that this repetition has for itself.
+        context: data and training conditions, with decoded images.
+        cache: prefix of the cache folders that only this repetition uses.
     """
 
     bench: Bench
@@ -84,7 +84,7 @@ def _baseline(name: str) -> Callable[[Setting], list[Rows]]:
     def run(setting: Setting) -> list[Rows]:
         bench, context = setting.bench, setting.context
         if name == "tuned":
-            # It decodes its images once, too, and that is counted, too.
+            # It also decodes its images once, and that time is counted.
             fresh = bench.work / "cache" / f"{setting.cache}-tuned"
             context = replace(context, images=replace(context.images, directory=fresh))
             context.images.open()
@@ -102,7 +102,7 @@ ARMS: dict[str, Callable[[Setting], list[Rows]]] = {
     "tuned": _baseline("tuned"),
     "tutorial": _baseline("tutorial"),
 }
-"""Arm → runs a job. ``thaw-warm`` finds the cache that ``thaw-cold`` left, so it comes after it."""
+"""Arm → function that runs a job. ``thaw-warm`` uses the cache left by ``thaw-cold``, so it comes after it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         print("\n".join(f"{name}: {value}" for name, value in report["machine"].items()))
         with running_ray(common.concurrency):
             report["ray_start_seconds"] = time.perf_counter() - started
-            print(f"Starting Ray took {report['ray_start_seconds']:.1f} s; no arm's figures include it.")
+            print(f"Starting Ray took {report['ray_start_seconds']:.1f} s, which no arm's figures include.")
             report["jobs"] = {name: run_job(name, common, options) for name in options.jobs}
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n")
@@ -131,8 +131,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", nargs="+", choices=JOBS, default=list(JOBS), help=f"{jobs}; default: all")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="default: all")
     parser.add_argument("--trials", type=int, help="only the first N of each job")
-    parser.add_argument("--epochs", type=int, help="instead of each job's own number")
-    parser.add_argument("--repeat", type=int, default=1, help="run all arms N times, one after another; medians count")
+    parser.add_argument("--epochs", type=int, help="overrides the number of each job")
+    parser.add_argument("--repeat", type=int, default=1, help="run all arms N times in turn; medians are shown")
     options = parser.parse_args(arguments)
     if "thaw-warm" in options.arms and "thaw-cold" not in options.arms:
         parser.error("--arms: thaw-warm needs thaw-cold, which fills its cache; add thaw-cold")
@@ -140,11 +140,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """The description as it stands in the file."""
+    """Shows the description as written in the file."""
 
 
 def run_job(name: str, bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
-    """All arms of one job, interleaved; prints its tables."""
+    """Run all arms of one job, interleaved, and print its tables."""
     job = JOBS[name]
     arms = {arm: Arm() for arm in ARMS if arm in options.arms}
     for repetition in range(options.repeat):
@@ -193,7 +193,7 @@ def _setting(name: str, job: Job, bench: Bench, options: argparse.Namespace, rep
 
 
 def identical(arms: dict[str, Arm]) -> bool | None:
-    """Whether all metrics of all epochs of all trials are equal to the bit with stored activations and without."""
+    """Whether all metrics of all epochs of all trials are bit-identical with and without stored activations."""
     stored = [arms[arm].trials for arm in ("thaw-cold", "thaw-warm") if arm in arms]
     return all(trials == arms["thaw-live"].trials for trials in stored) if "thaw-live" in arms and stored else None
 
@@ -202,17 +202,17 @@ def _print_job(name: str, job: Job, setting: Setting, arms: dict[str, Arm], limi
     walls = {arm: median(result.wall) for arm, result in arms.items()}
     cpus = {arm: median(result.cpu) for arm, result in arms.items()}
 
-    def ratio(times: dict[str, float], opponent: str, arm: str) -> float | None:
-        return times[opponent] / times[arm] if opponent in times else None
+    def ratio(times: dict[str, float], baseline: str, arm: str) -> float | None:
+        return times[baseline] / times[arm] if baseline in times else None
 
     rows = []
     for arm, result in arms.items():
-        ratios = [ratio(times, opponent, arm) for opponent in ("tuned", "tutorial") for times in (walls, cpus)]
+        ratios = [ratio(times, baseline, arm) for baseline in ("tuned", "tutorial") for times in (walls, cpus)]
         rows.append([arm, walls[arm], cpus[arm], *ratios, max(result.best())])
     split, trials = setting.context.split, setting.configs
     print_table(
         f"{name}: {job.meaning}; {len(trials)} trials x {trials[0].epochs} epochs, {len(split.train)} training and "
-        f"{len(split.validation)} validation images. Reuse can save at most a factor of {limit:.1f} by arithmetic.",
+        f"{len(split.validation)} validation images. In theory, reuse can save at most a factor of {limit:.1f}.",
         ["arm", "wall s", "CPU s", "wall x tuned", "CPU x tuned", "wall x tutorial", "CPU x tutorial", "best val_map"],
         rows,
     )
@@ -222,7 +222,7 @@ def _print_job(name: str, job: Job, setting: Setting, arms: dict[str, Arm], limi
     print_table("Best val_map of each trial", ["trial", *arms], table)
     same = identical(arms)
     if same is not None:
-        verdict = "equal to the bit" if same else "NOT EQUAL"
+        verdict = "bit-identical" if same else "NOT EQUAL"
         print(f"All metrics of all epochs, stored activations against live ones: {verdict}.")
     if "tuned" in arms and (ours := [result for arm, result in arms.items() if arm.startswith("thaw")]):
         print(f"Largest difference of val_map to tuned in any epoch: {_difference(ours[0], arms['tuned']):.2g}")

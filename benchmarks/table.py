@@ -1,14 +1,14 @@
-"""Record what every configuration of a grid gives after every epoch, so that searches can be replayed without training.
+"""Record the results of every configuration of a grid after every epoch, to replay searches without training.
 
 python -m benchmarks.table --data photos --labels 5 17 --weights mobilenet_v2.pth --output benchmarks/tables/photos.csv
 
-Cheap configurations come first, so an unfinished table is complete down to some freeze depth. A table that exists is
-continued: a configuration is written once it has all its epochs, in one piece. What was recorded, and where, stands
-beside the table in a JSON file.
+Cheap configurations come first, so an unfinished table is complete down to some freeze depth. An existing table is
+continued: a configuration is written in one piece once it has all its epochs. A JSON file next to the table describes
+what was recorded, and on which machine.
 
 Columns: `seed`, the searched hyperparameters, `epoch`, every validation metric, wall seconds by phase as in the event
 log (`prefix` is paid by the first configuration of an architecture and depth), and `processor`, the epoch's processor
-seconds, which other work on the machine disturbs less.
+seconds, which are less affected by other work on the machine.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ SPACE: dict[str, list[Any]] = {
 COLUMNS = [f"val_{name}" for name in METRICS]
 SECONDS = ["prefix", "train", "validate"]
 REPEATED = 10
-"""Every tenth configuration is recorded with a second seed, too, to know the noise."""
+"""Every tenth configuration is also recorded with a second seed, to measure the noise."""
 
 Cell = tuple[int, dict[str, Value]]
-"""Seed and searched values."""
+"""Seed and searched hyperparameters."""
 
 
 def with_labels(folder: Path, labels: Sequence[str], work: Path) -> Path:
-    """A folder with those images that have any of these labels; their other labels are left out."""
+    """A folder with the images that have any of these labels; their other labels are dropped."""
     table = pd.read_csv(folder / "labels.csv", dtype=str, usecols=["filename", "labels"])
     table["labels"] = [" ".join(label for label in text.split() if label in labels) for text in table["labels"]]
     target = work / "labels"
@@ -65,7 +65,7 @@ def with_labels(folder: Path, labels: Sequence[str], work: Path) -> Path:
 
 
 def order_of(config: SearchConfig) -> Iterator[Cell]:
-    """What is recorded, from the head alone to the whole network; each depth ends with its repetitions."""
+    """The recorded cells, from the head alone to the whole network; each depth ends with its repetitions."""
     cells = config.search_space.grid()
     seed = config.search.seed
     for depth in SPACE["freeze_depth"]:
@@ -75,7 +75,7 @@ def order_of(config: SearchConfig) -> Iterator[Cell]:
 
 
 def rows_of(cell: Cell, config: SearchConfig, context: RunContext, images: ImageStore) -> list[dict[str, Any]]:
-    """Train one configuration; a row an epoch. One whose loss diverges has its metrics left out from there on."""
+    """Train one configuration; one row per epoch. If the loss diverges, the last row has no metrics."""
     seed, values = cell
     trial = config.search_space.config(values)
     rows: list[dict[str, Any]] = []
@@ -93,7 +93,7 @@ def rows_of(cell: Cell, config: SearchConfig, context: RunContext, images: Image
 
 
 def append(file: Path, rows: list[dict[str, Any]]) -> None:
-    """Add rows to the table in one write, so that a configuration is there with all its epochs or not at all."""
+    """Append rows to the table in one write, so that it holds all epochs of a configuration or none."""
     new = not file.exists()
     columns = ["seed", *SPACE, "epoch", *COLUMNS, *SECONDS, "processor"] if new else list(pd.read_csv(file, nrows=0))
     text = pd.DataFrame(rows, columns=columns).to_csv(index=False, header=new)
@@ -102,19 +102,19 @@ def append(file: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def done(file: Path) -> set[tuple[Any, ...]]:
-    """Keys of the configurations that the table holds."""
+    """The keys of the configurations in the table."""
     if not file.exists():
         return set()
     return set(pd.read_csv(file)[["seed", *SPACE]].itertuples(index=False, name=None))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Record the table, or what is left of it."""
+    """Record the table, or its missing part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser, images=600)
-    parser.add_argument("--labels", nargs="+", help="use only images with one of these, and no other label")
-    parser.add_argument("--epochs", type=int, default=8, help="of each configuration (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=32, help="images a step (default: %(default)s)")
+    parser.add_argument("--labels", nargs="+", help="use only images with one of these labels, and drop other labels")
+    parser.add_argument("--epochs", type=int, default=8, help="epochs per configuration (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=32, help="images per step (default: %(default)s)")
     parser.add_argument("--dropout", type=float, nargs="+", help=f"(default: {SPACE['dropout']})")
     parser.add_argument("--deepest", type=int, default=0, help="stop after this freeze depth (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True, help="the table, a CSV file")

@@ -57,7 +57,7 @@ def test_a_part_that_hangs_or_fails_does_not_stop_the_others(tmp_path: Path, mon
     scripts = {"hangs": "import time; print('begun', flush=True); time.sleep(60)", "fails": "1 / 0", "runs": "print(1)"}
     commands = {name: (1, lambda _, text=text: ["-c", text]) for name, text in scripts.items()}
     monkeypatch.setattr(check, "PARTS", commands)
-    monkeypatch.setattr(check, "LEAST", 0.1)
+    monkeypatch.setattr(check, "MIN_SECONDS", 0.1)
     summary = run_parts(list(scripts), setting, {}, 60)
     assert [part["status"] for part in summary.values()] == [124, 1, 0]
     assert "begun" in (tmp_path / "hangs.log").read_text() and "ZeroDivision" in (tmp_path / "fails.log").read_text()

@@ -54,7 +54,7 @@ BENEATH: dict[str, tuple[str, ...]] = {
     "analysis.equal_epochs": ("analysis.run_data", "analysis.words"),
     "analysis.importance": ("analysis.equal_epochs",),
     "analysis.plots": ("analysis.importance",),
-    "analysis.report": ("analysis.plots", "analysis.flattery"),
+    "analysis.report": ("analysis.plots", "analysis.optimism"),
     "analysis.run": ("analysis.plots",),
     "search.version": (),
     "search.settings": ("trainables.data", "analysis.records", "analysis.run_folder"),

@@ -1,4 +1,4 @@
-"""All plots of a run, one file each. A new one is its file and a line here."""
+"""All plots of a run, one file each. To add one, write its file and add a line here."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ GROUPS = {
     "cost": "What it costs",
     "search": "How the search went",
     "labels": "The data and its labels",
-    "paper": "The pictures of Yue, Tan and Li (2019)",
+    "paper": "The figures of Yue, Tan and Li (2019)",
 }
-"""Headings of a report, in its order."""
+"""The section headings of a report, in order."""
 
 PLOTS: dict[str, Plot[Any]] = {
     "freeze_depth": freeze_depth.PLOT,

@@ -1,4 +1,4 @@
-"""What several plots do to their axes."""
+"""Axis formatting shared by several plots."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from thaw.analysis.words import metric_label, number
 from thaw.spaces import metric
 
 WIDE = 20
-"""A quotient of the largest and the smallest value from which an unbounded scale becomes logarithmic."""
+"""The ratio of the largest to the smallest value above which an unbounded scale becomes logarithmic."""
 
 
 def whole_numbers(axes: Axes, which: str = "x") -> None:
-    """Ticks at whole numbers only: epochs, trials, stages."""
+    """Place ticks at whole numbers only: epochs, trials, stages."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     axis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.0f}"))
 
 
 def metric_axis(axes: Axes, column: str, values: Sequence[float] | np.ndarray) -> None:
-    """The y axis of a metric: titled, and logarithmic for a loss that spans more than a factor of 20."""
+    """Format the y axis of a metric: with a title, and logarithmic for a loss that spans more than a factor of 20."""
     axes.set_ylabel(metric_label(column).replace(" (", "\n("))
     shown = np.asarray(values, dtype=float)
     shown = shown[np.isfinite(shown) & (shown > 0)]
@@ -33,7 +33,7 @@ def metric_axis(axes: Axes, column: str, values: Sequence[float] | np.ndarray) -
 
 
 def logarithmic(axes: Axes, which: str, low: float, high: float) -> None:
-    """A logarithmic axis from `low` to `high` with a few plain numbers, also where it spans less than a decade."""
+    """Format a logarithmic axis from `low` to `high` with a few plain numbers, even over less than a decade."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     decades = math.log10(high / low) if high > low else 0.0

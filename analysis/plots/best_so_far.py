@@ -1,4 +1,4 @@
-"""The best value so far, against what had been spent: trials, seconds, epochs."""
+"""The best value so far against cost: trials, seconds, epochs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from thaw.spaces import metric
 
 AXES = {"trials": "trials begun", "seconds": "seconds of searching", "epochs": "epochs trained"}
 NEAR = 0.01
-"""How close to the final value counts as there, as a share of the way from the first value."""
+"""How close to the final value counts as reached, as a share of the total improvement."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Rows trials, seconds, epochs, best, trial: each improvement, in order, and at last all that was spent."""
+    """Rows trials, seconds, epochs, best, trial: each improvement in order, then the final totals."""
 
     metric: str
     steps: pd.DataFrame
@@ -84,11 +84,12 @@ def finding(data: Progress) -> str:
     last = data.steps.iloc[-1]
     first = data.steps["best"].iloc[0]
     near = (data.steps["best"] - last["best"]).abs() <= NEAR * abs(last["best"] - first)
-    there = data.steps[near].iloc[0]
+    reached = data.steps[near].iloc[0]
     text = (
-        f"The best {data.metric}, {number(last['best'])}, was reached to within 1 % of the way after "
-        f"{number(there['seconds'])} of {number(last['seconds'])} seconds, {there['trials']:,.0f} of "
-        f"{counted(int(last['trials']), 'trial')} and {there['epochs']:,.0f} of {counted(int(last['epochs']), 'epoch')}"
+        f"The best {data.metric}, {number(last['best'])}, was reached to within 1 % of the total improvement after "
+        f"{number(reached['seconds'])} of {number(last['seconds'])} seconds, {reached['trials']:,.0f} of "
+        f"{counted(int(last['trials']), 'trial')} and {reached['epochs']:,.0f} of "
+        f"{counted(int(last['epochs']), 'epoch')}"
     )
     return text + (f"; the best trivial predictor has {number(data.trivial)}." if data.trivial is not None else ".")
 

@@ -1,4 +1,4 @@
-"""Several trials in one picture each of training and validation accuracy and loss: the paper's figures 7 to 10."""
+"""Several trials compared by training and validation accuracy and loss, one plot each: the paper's figures 7 to 10."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def draw(data: Comparison, theme: Theme) -> Figure:
     handles = []
     for place, (trial, name) in enumerate(data.names.items()):
         rows = data.rows[data.rows["trial"] == trial]
-        # Beyond six trials colours come again, with another line.
+        # Beyond six trials, colours repeat with another line style.
         turn, colour = divmod(place, len(theme.cycle))
         style = ("-", "--", ":", "-.")[turn % 4]
         look: dict[str, Any] = {
@@ -84,7 +84,7 @@ def finding(data: Comparison) -> str:
 
 
 def table(data: Comparison) -> pd.DataFrame:
-    """A row an epoch, a column a trial."""
+    """One row per epoch, one column per trial."""
     return data.rows.pivot(index="epoch", columns="trial", values="value").rename(columns=data.names).reset_index()
 
 

@@ -1,4 +1,4 @@
-"""Which labels come together: the share of images with one label that also have another."""
+"""Label co-occurrence: the share of images with one label that also have another."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, shortened
 
 NAMED = 30
-"""The most frequent labels that are drawn."""
+"""How many labels are drawn, the most frequent ones."""
 LETTERED = 12
-"""Labels up to which each cell carries its percentage."""
+"""The number of labels up to which each cell shows its percentage."""
 
 
 @dataclass(frozen=True)
 class Together:
-    """Labels by frequency, how many images have them, and pairs.
+    """Labels by frequency, their number of images, and pairs.
 
     Args:
-        both: (L, L) images with both labels; not a number on the diagonal.
+        both: (L, L) images with both labels; NaN on the diagonal.
         shares: (L, L) of the images with the row's label, the share that also has the column's.
     """
 
@@ -72,7 +72,7 @@ def finding(data: Together) -> str:
 
 
 def table(data: Together) -> pd.DataFrame:
-    """Pairs that occur, the most frequent first."""
+    """Pairs that occur, most frequent first."""
     rows, columns = np.nonzero(np.nan_to_num(np.triu(data.both, 1)))
     pairs = pd.DataFrame(
         {
@@ -87,8 +87,8 @@ def table(data: Together) -> pd.DataFrame:
 
 
 PLOT = Plot(
-    title="Labels that come together",
-    question="Which labels does an image tend to have at once?",
+    title="Labels that occur together",
+    question="Which labels do images tend to have together?",
     group="labels",
     compute=compute,
     draw=draw,

@@ -1,4 +1,4 @@
-"""What one trial of each architecture can reach within a time: is a small network worth more than a deep one?"""
+"""What one trial of each architecture can reach in a given time: is a small network worth more than a deep one?"""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from thaw.spaces import metric
 
 @dataclass(frozen=True)
 class Envelope:
-    """Rows architecture, alone, here, best, trial, epoch: the improvements of each architecture, the best one first.
+    """Rows architecture, alone, here, best, trial, epoch: the improvements of each architecture, best one first.
 
-    `best` is the best value that any of its trials had after `alone` seconds, which it would have taken by itself;
-    `here`, where trials share activations, it took less (:mod:`thaw.analysis.cost`). `unknown`: architecture → in
-    words, how its trials were stopped, where none was trained to the end.
+    `best` is the best value that any of its trials had after `alone` seconds, the time it would have taken by itself;
+    `here` is the shorter time it took where trials share activations (:mod:`thaw.analysis.cost`). `unknown` maps each
+    architecture without a trial trained to the end to a phrase on how its trials were stopped.
     """
 
     metric: str
@@ -80,25 +80,25 @@ def finding(data: Envelope) -> str:
     cannot = [f"{name} ({words})" for name, words in data.unknown.items()]
     unknown = f"unknown for {named(cannot)}" if cannot else ""
     if ends.empty:
-        return f"What one trial of each architecture reaches in which time is {unknown}."
+        return f"What one trial of each architecture reaches in a given time is {unknown}."
     parts = [f"{row['architecture']} {number(row['best'])} in {_time(row)}" for row in ends[:4].to_dict("records")]
     text = f"Best {data.metric} of one trial and its time by itself: {'; '.join(parts)}"
     if len(ends) > 1:
         best, quick = ends.iloc[0], ends.sort_values("alone").iloc[0]
         if quick["architecture"] == best["architecture"]:
-            text += "; the best network is also the quickest to its best"
+            text += "; the best network is also the fastest to reach its best value"
         else:
             times = best["alone"] / max(quick["alone"], 1e-9)
             gain = number(abs(best["best"] - quick["best"]))
             text += (
-                f"; {best['architecture']} gains {gain} over {quick['architecture']} for {number(times)} times its time"
+                f"; {best['architecture']} gains {gain} over {quick['architecture']} at {number(times)} times the time"
             )
     return f"{text}; {unknown}." if unknown else f"{text}."
 
 
 def _time(row: Mapping[Any, Any]) -> str:
     shared = row["alone"] - row["here"]
-    return f"{number(row['alone'])} s" + (f" (activations, once: {number(shared)} s)" if shared >= 0.05 else "")
+    return f"{number(row['alone'])} s" + (f" ({number(shared)} s of it for activations)" if shared >= 0.05 else "")
 
 
 def table(data: Envelope) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The learning curve of the best trial at each freeze depth, a panel an architecture."""
+"""The learning curve of the best trial at each freeze depth, one panel per architecture."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from thaw.spaces import STAGES, metric
 
 PANELS = 4
 MARKERS = "os^Dv*"
-"""A sign for each freeze depth, so that colour is never the only difference."""
+"""A marker for each freeze depth, so that colour is never the only difference."""
 
 
 @dataclass(frozen=True)
 class DepthCurves:
-    """Rows architecture, freeze_depth, trial, epoch, value of the best trials, the best architecture first.
+    """Rows architecture, freeze_depth, trial, epoch, value of the best trials, best architecture first.
 
-    `best` has one row a curve, best first: architecture, freeze_depth, trial, value (the best within the epochs that
-    are compared), whole (how many trials were trained to the end), settled (none of the others could have done better),
-    stopped (in words, how the others were).
+    `best` has one row per curve, best first: architecture, freeze_depth, trial, value (the best within the compared
+    epochs), whole (how many trials were trained to the end), settled (none of the others could have done better),
+    stopped (how the others were stopped, in words).
     """
 
     metric: str
@@ -67,7 +67,7 @@ def draw(data: DepthCurves, theme: Theme) -> Figure:
     for axes, name in zip(panels.flat, shown, strict=False):
         of_name = data.curves[data.curves["architecture"] == name]
         for depth, curve in of_name.groupby("freeze_depth"):
-            # Dashed: this trial was stopped, and so was every other of that depth.
+            # Dashed: this trial was stopped, and so was every other trial at that depth.
             line = "-" if curve["whole"].iloc[0] else "--"
             axes.plot(curve["epoch"], curve["value"], line, **_style(int(depth), theme))
         axes.set_title(shortened(name, 30))
@@ -75,7 +75,7 @@ def draw(data: DepthCurves, theme: Theme) -> Figure:
         metric_axis(axes, data.metric, data.curves["value"].to_numpy())
         axes.label_outer()
     for column in range(columns):
-        # The lowest panel of each column, which need not stand in the last row.
+        # The lowest panel of each column, which need not be in the last row.
         lowest = panels.flat[max(index for index in range(len(shown)) if index % columns == column)]
         lowest.set_xlabel("epoch")
         lowest.tick_params(labelbottom=True)

@@ -15,21 +15,21 @@ from thaw.analysis.plots.axes import logarithmic
 from thaw.analysis.plots.interactive import COLORSCALE, plotly_figure
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
-from thaw.analysis.plots.trials import best_first, finished_trials, where_it_counts
+from thaw.analysis.plots.trials import active_values, best_first, finished_trials
 from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number
 from thaw.spaces import metric
 
 SPREAD = 0.32
-"""Points of one depth stand this far above and below its line at most."""
+"""The maximum distance of a point above or below the line of its depth."""
 
 
 @dataclass(frozen=True)
 class Interaction:
     """Trials with pretrained weights, best first: trial, architecture, freeze_depth, learning_rate, value, whole.
 
-    `whole`: trained to the end; the value of another is that of the epoch at which it was stopped. `unknown`: freeze
-    depth → in words, how its trials were stopped, where none is whole.
+    `whole`: trained to the end; the value of other trials is their best before they were stopped. `unknown` maps each
+    freeze depth without a whole trial to a phrase on how its trials were stopped.
     """
 
     metric: str
@@ -44,7 +44,7 @@ class Interaction:
 
 def compute(run: RunData) -> Interaction:
     trials = finished_trials(run)
-    trials = trials.assign(freeze_depth=where_it_counts(run, trials, "freeze_depth")).dropna(subset="freeze_depth")
+    trials = trials.assign(freeze_depth=active_values(run, trials, "freeze_depth")).dropna(subset="freeze_depth")
     if trials["freeze_depth"].nunique() < 2:
         raise NotEnough("fewer than two freeze depths were tried")
     if trials["learning_rate"].nunique() < 2:
@@ -58,7 +58,7 @@ def compute(run: RunData) -> Interaction:
 def draw(data: Interaction, theme: Theme) -> Figure:
     figure = theme.figure(3.8)
     axes = figure.subplots()
-    # The best ones last, on top of the others.
+    # The best trials last, on top of the others.
     trials = data.trials.iloc[::-1]
     heights = trials["freeze_depth"] + _spread(trials["freeze_depth"])
     many = len(trials) > 500
@@ -104,9 +104,9 @@ def draw(data: Interaction, theme: Theme) -> Figure:
 
 
 def _spread(depths: pd.Series) -> np.ndarray:
-    """Offsets that keep trials of one depth apart: always the same, whatever is drawn beside them."""
+    """Offsets that separate trials of one depth; they do not depend on what else is drawn."""
     place = depths.groupby(depths).cumcount().to_numpy()
-    # Multiples of the golden ratio fill an interval evenly, however many there are.
+    # Multiples of the golden ratio fill an interval evenly, whatever their number.
     return ((place * 0.6180339887) % 1 - 0.5) * 2 * SPREAD
 
 
@@ -126,8 +126,8 @@ def finding(data: Interaction) -> str:
         trials = f"{some}{counted(int(counts[depth]), 'trial')}"
         parts.append(f"{number(row['learning_rate'])} at freeze depth {depth} ({trials})")
     text = (
-        f"Of the trials trained to the end, the best learning rate was {parts[0]} and {parts[1]}; the best of them "
-        f"stands at depth {winner['freeze_depth']} with {number(winner['learning_rate'])}"
+        f"Of the trials trained to the end, the best learning rate was {parts[0]} and {parts[1]}; the best of these "
+        f"trials has depth {winner['freeze_depth']} and learning rate {number(winner['learning_rate'])}"
     )
     return f"{text}; {unknown}" if unknown else f"{text}."
 

@@ -1,4 +1,4 @@
-"""What ``provenance.json`` says of the data set's labels, as arrays."""
+"""The label counts of ``provenance.json`` as arrays."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """Counts of labels, L of them, in the order of `classes`.
+    """Counts of the L labels, in the order of `classes`.
 
     Args:
-        classes: names.
+        classes: label names.
         images: split → number of images.
         counts: split → (L,) images with each label.
         per_image: split → number of labels → number of images.
@@ -43,11 +43,11 @@ class LabelFacts:
 
 
 def label_facts(run: RunData) -> LabelFacts:
-    """Raises NotEnough where the run was made by a version that did not write them."""
+    """Raises NotEnough if the run was made by a version that did not write label counts."""
     data: dict[str, Any] = run.provenance["data"]
     facts = data.get("labels")
     if facts is None:
-        raise NotEnough("provenance.json of this run holds no label counts; an earlier version made it")
+        raise NotEnough("the run's provenance.json has no label counts; an earlier version wrote it")
     return LabelFacts(
         data["classes"],
         {split: int(data["images"][split]) for split in SPLITS},

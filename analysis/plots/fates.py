@@ -1,4 +1,4 @@
-"""How a trial ended, in words and colours that are the same in every plot."""
+"""How a trial ended, in wording and colours that are the same in every plot."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Fate:
     """One row of the table.
 
     Args:
-        words: for legends.
+        words: the text in legends.
         colour: index into the theme's cycle; None for the muted colour.
-        marker: matplotlib's sign, so that colour is never the only difference.
+        marker: matplotlib marker, so that colour is never the only difference.
     """
 
     words: str
@@ -41,7 +41,7 @@ FATES: dict[str, Fate] = {
     "interrupted": Fate("interrupted", 3, "D"),
     "failed": Fate("failed", 1, "X"),
 }
-"""Status of a trial → how it is drawn, in the order of legends."""
+"""Trial status → how it is drawn, in legend order."""
 
 
 def fate_handles(statuses: Collection[str], theme: Theme) -> list[Line2D]:

@@ -1,4 +1,4 @@
-"""The best value of every architecture at every freeze depth, at equal epochs, with how many trials that rests on."""
+"""The best value of every architecture at every freeze depth, at equal epochs, with the number of trials behind it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from thaw.spaces import Choice, Int
 
 @dataclass(frozen=True)
 class Cells:
-    """One row a cell that holds trials, the best value seen first.
+    """One row per cell that has trials, best observed value first.
 
-    Its columns are architecture, freeze_depth, and best, trial, could, trials, whole, stopped_by of
-    :class:`thaw.analysis.equal_epochs.Standing`. `open`: the cells, in words, that could hold a better value.
+    The columns are architecture, freeze_depth, and best, trial, could, trials, whole, stopped_by of
+    :class:`thaw.analysis.equal_epochs.Standing`. `open`: the cells that could hold a better value, in words.
     """
 
     metric: str
@@ -75,8 +75,8 @@ def finding(data: Cells) -> str:
     place = f"{best['architecture']} at freeze depth {best['freeze_depth']}"
     there = f"({counted(int(best['trials']), 'trial')} there)"
     if data.open:
-        seen = f"The best {data.metric} seen is {number(best['best'])}, of {place} {there}"
-        return f"{seen}; what is best is unknown, as trials were stopped that could have done better: " + (
+        seen = f"The best observed {data.metric} is {number(best['best'])}, for {place} {there}"
+        return f"{seen}; the true best is unknown, because trials were stopped that could have done better: " + (
             f"{named(data.open)}."
         )
     text = f"{place} is best with {data.metric} {number(best['best'])} {there}"
@@ -87,7 +87,7 @@ def finding(data: Cells) -> str:
         return text + "."
     second = others.iloc[0]
     difference = abs(best["best"] - second["best"])
-    return f"{text}; the next depth of that network, {second['freeze_depth']}, comes within {number(difference)}."
+    return f"{text}; the next best depth of that network, {second['freeze_depth']}, comes within {number(difference)}."
 
 
 def table(data: Cells) -> pd.DataFrame:

@@ -22,15 +22,15 @@ REGIMES = {
     "frozen": ("s", "frozen: the head alone trained"),
     "tuned": ("o", "fine-tuned: the best depth below 5"),
 }
-"""Column → marker and words; hollow where the comparison is unknown."""
+"""Column → marker and legend text; hollow markers where the comparison is unknown."""
 
 
 @dataclass(frozen=True)
 class Regimes:
-    """One row an architecture, best first: the best values frozen and tuned, their trials, tuned_depth, gain, unknown.
+    """One row per architecture, best first: best values frozen and tuned, their trials, tuned_depth, gain, unknown.
 
-    Frozen: all five stages, the head alone is trained. `gain`: how much better fine-tuning is, negative if worse, at
-    equal epochs. Where trials were stopped that could turn the comparison, it is missing, and `unknown` says why.
+    Frozen: all five stages are frozen, only the head is trained. `gain`: how much better fine-tuning is at equal
+    epochs, negative if worse. It is missing if stopped trials could reverse the comparison; `unknown` says why.
     """
 
     metric: str
@@ -95,14 +95,16 @@ def finding(data: Regimes) -> str:
     known = data.rows[data.rows["gain"].notna()]
     unknown = data.rows[data.rows["gain"].isna()]["unknown"].tolist()
     if known.empty:
-        return f"Whether fine-tuning beats the frozen network is unknown, as trials were stopped: {named(unknown)}."
+        return (
+            f"Whether fine-tuning beats the frozen network is unknown, because trials were stopped: {named(unknown)}."
+        )
     first = known.iloc[0]
     text = (
         f"Fine-tuning beats the frozen network for {(known['gain'] > 0).sum()} of {len(known)} architectures; for "
         f"{first['architecture']} {data.metric} is {number(first['frozen'])} frozen and {number(first['tuned'])} with "
         f"{first['tuned_depth']} stages frozen"
     )
-    return f"{text}; unknown, as trials were stopped, for {named(unknown)}." if unknown else f"{text}."
+    return f"{text}; unknown, because trials were stopped, for {named(unknown)}." if unknown else f"{text}."
 
 
 def table(data: Regimes) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A heat map with a word in every cell, for plots that cross two things."""
+"""A heat map with text in every cell, for plots of two factors."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 from thaw.analysis.plots.theme import Theme
 
 DARK_ENOUGH = 0.45
-"""Relative luminance below which white words are easier to read than black ones."""
+"""The relative luminance below which white text is easier to read than black."""
 
 
 def heatmap(figure: Figure, axes: Axes, theme: Theme, values: np.ndarray, words: list[list[str]], bar: str) -> None:
     """Draw cells from the top row down.
 
     Args:
-        values: (rows, columns); not a number where there is nothing to show.
-        words: the cells' words; empty where the colours shall speak alone.
+        values: (rows, columns); NaN where there is nothing to show.
+        words: the text of each cell; empty to show the colour alone.
         bar: title of the colour bar.
     """
     scale = colour_scale(values[np.isfinite(values)])
@@ -39,7 +39,7 @@ def heatmap(figure: Figure, axes: Axes, theme: Theme, values: np.ndarray, words:
 
 
 def colour_scale(values: np.ndarray) -> Normalize:
-    """From the smallest to the largest value; around a single one, a range with readable ticks."""
+    """From the smallest to the largest value; around a single value, a range with readable ticks."""
     low, high = float(values.min()), float(values.max())
     margin = 0.0 if high > low else max(abs(low) * 0.1, 0.01)
     return Normalize(low - margin, high + margin)

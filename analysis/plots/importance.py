@@ -22,14 +22,14 @@ from thaw.analysis.words import counted, listed, number
 
 @dataclass(frozen=True)
 class Importance:
-    """The rows of :func:`thaw.analysis.importance.importance`, and colours of the architectures, most trials first."""
+    """The rows of :func:`thaw.analysis.importance.importance`, and the architectures' colours, most trials first."""
 
     rows: pd.DataFrame
     kinds: Kinds
 
     @property
     def names(self) -> list[str]:
-        """Hyperparameters, the most important over all trials first."""
+        """Hyperparameters, most important over all trials first."""
         return list(dict.fromkeys(self.rows["hyperparameter"]))
 
 
@@ -37,7 +37,7 @@ def compute(run: RunData) -> Importance:
     rows = importance(run)
     if rows.empty:
         few = f"fewer than {MIN_TRIALS} trials have an epoch"
-        raise NotEnough(f"{few}, or no hyperparameter explains more than chance would")
+        raise NotEnough(f"{few}, or no hyperparameter explains more than chance")
     apart = rows[rows["architecture"] != ALL].sort_values("trials", ascending=False, kind="stable")
     return Importance(rows, Kinds.of(apart["architecture"]))
 
@@ -82,11 +82,11 @@ def finding(data: Importance) -> str:
         parts.append(
             f"over {'all ' if name == ALL else ''}{trials}{'' if name == ALL else f' of {name}'} {listed(first)}"
         )
-    return f"What matters most at the last epoch, by a model of all trials' epochs: {'; '.join(parts)}."
+    return f"Most important at the last epoch, according to a model of all trials' epochs: {'; '.join(parts)}."
 
 
 def words(row: Mapping[Any, Any]) -> str:
-    """``freeze_depth (0.62, 0.5 to 0.7)``: a hyperparameter's importance and how sure it is."""
+    """``freeze_depth (0.62, 0.5 to 0.7)``: a hyperparameter's importance and its uncertainty."""
     return f"{row['hyperparameter']} ({number(row['importance'])}, {number(row['low'])} to {number(row['high'])})"
 
 
@@ -96,7 +96,7 @@ def table(data: Importance) -> pd.DataFrame:
 
 PLOT = Plot(
     title="Importance of the hyperparameters",
-    question="Which hyperparameters decide about quality?",
+    question="Which hyperparameters determine quality?",
     group="mattered",
     compute=compute,
     draw=draw,

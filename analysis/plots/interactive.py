@@ -1,4 +1,4 @@
-"""Plotly figures as plain dictionaries: the page that shows them brings plotly along, this package does not load it."""
+"""Plotly figures as plain dictionaries: the page that shows them includes plotly, this package does not load it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from thaw.analysis.plots.theme import BOTH
 
 CLEAR = "rgba(0,0,0,0)"
-"""The page's own background, light or dark, shows through."""
+"""Lets the page's own background, light or dark, show through."""
 
 
 COLORSCALE = [[float(share), to_hex(BOTH.shade(share))] for share in np.linspace(0, 1, 16)]

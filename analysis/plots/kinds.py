@@ -1,4 +1,4 @@
-"""Colours and signs of architectures, the same in every plot of a run."""
+"""Colours and markers of architectures, the same in every plot of a run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ OTHERS = "other architectures"
 
 @dataclass(frozen=True)
 class Kinds:
-    """The architectures that have a colour of their own, the best ones; all others share one."""
+    """The architectures with a colour of their own, the best ones; all others share one colour."""
 
     names: tuple[str, ...]
 
     @staticmethod
     def of(best_first: Iterable[str]) -> Kinds:
-        """From the architectures of trials, the best trial first."""
+        """From the architectures of the trials, best trial first."""
         return Kinds(tuple(dict.fromkeys(best_first)))
 
     def name(self, architecture: str) -> str:

@@ -17,13 +17,13 @@ from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number, shortened
 
 NAMED = 40
-"""Labels up to which each has a bar with its name."""
+"""The number of labels up to which each has a named bar."""
 COLOURS = {"train": 0, "validation": 1, "test": 2}
 
 
 @dataclass(frozen=True)
 class Support:
-    """One row a label, the most frequent first: label, train, validation, test, total, share (of all images)."""
+    """One row per label, most frequent first: label, train, validation, test, total, share (of all images)."""
 
     rows: pd.DataFrame
     images: int

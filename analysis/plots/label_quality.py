@@ -1,4 +1,4 @@
-"""Average precision of every label, the best trial's beside a predictor that never looks at an image."""
+"""Average precision of every label: the best trial's next to that of a predictor that never looks at an image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = 40
 
 @dataclass(frozen=True)
 class LabelQuality:
-    """One row a label with a validation positive, the best first: label, ap, trivial, support, train, lift.
+    """One row per label with a validation positive, best first: label, ap, trivial, support, train, lift.
 
     Args:
         rows: `trivial` is the average precision of any constant prediction: the label's share of the validation images.
@@ -81,7 +81,7 @@ def finding(data: LabelQuality) -> str:
     nothing = f"; {counted(useless, 'label')} no better than a constant prediction" if useless else ""
     first, last = (f"{number(row['ap'])}, {counted(int(row['support']), 'image')}" for row in (best, worst))
     return (
-        f"Trial {data.trial} at epoch {data.epoch} knows {best['label']!r} best (average precision {first}) and "
+        f"Trial {data.trial} at epoch {data.epoch} predicts {best['label']!r} best (average precision {first}) and "
         f"{worst['label']!r} worst ({last}){nothing}."
     )
 
@@ -92,7 +92,7 @@ def table(data: LabelQuality) -> pd.DataFrame:
 
 PLOT = Plot(
     title="Quality of each label",
-    question="Which labels are learnt, and which are no better than guessing?",
+    question="Which labels are learned, and which are no better than guessing?",
     group="labels",
     compute=compute,
     draw=draw,

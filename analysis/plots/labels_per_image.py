@@ -18,12 +18,12 @@ from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed
 
 BARS = 12
-"""Numbers of labels up to which each bar carries its share."""
+"""The number of bars up to which each shows its share."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """One row a number of labels, ascending: labels, train, validation, test, total, share (of all images)."""
+    """One row per number of labels, ascending: labels, train, validation, test, total, share (of all images)."""
 
     rows: pd.DataFrame
 
@@ -70,7 +70,8 @@ def finding(data: Sizes) -> str:
     parts = [f"{row['share']:.1%} have {counted(int(row['labels']), 'label')}" for row in rows.to_dict("records")]
     mean = (data.rows["labels"] * data.rows["share"]).sum()
     return (
-        f"Of {counted(int(data.rows['total'].sum()), 'image')} {listed(parts)}; the mean is {mean:.2f} labels an image."
+        f"Of {counted(int(data.rows['total'].sum()), 'image')}, {listed(parts)}; the mean is {mean:.2f} labels per "
+        "image."
     )
 
 

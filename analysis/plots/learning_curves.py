@@ -1,4 +1,4 @@
-"""The objective by epoch, a line a trial, coloured by how the trial ended."""
+"""The objective by epoch, one line per trial, coloured by how the trial ended."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed, metric_label, number
 
 LIMIT = 300
-"""Lines that can still be told from a brush stroke."""
+"""The number of lines up to which single ones remain visible."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Rows trial, epoch, value, status of the trials that are drawn; how many trials have a curve; who is best."""
+    """Rows trial, epoch, value, status of the drawn trials; the statuses of all trials with a curve; the best trial."""
 
     metric: str
     rows: pd.DataFrame
@@ -78,7 +78,7 @@ def draw(curves: Curves, theme: Theme) -> Figure:
 
 
 def _lines(rows: pd.DataFrame) -> list[np.ndarray]:
-    """One (epochs, 2) array a trial, from rows in order of trial and epoch."""
+    """One (epochs, 2) array per trial, from rows ordered by trial and epoch."""
     points = rows[["epoch", "value"]].to_numpy(dtype=float)
     starts = np.flatnonzero(np.diff(rows["trial"].to_numpy())) + 1
     return np.split(points, starts)
@@ -107,7 +107,7 @@ def interactive(curves: Curves) -> dict[str, Any]:
         y: list[float | None] = []
         words: list[str] = []
         for number_, rows in curves.rows[curves.rows["status"] == status].groupby("trial"):
-            # None ends a line, so that all lines of one fate are one trace.
+            # None ends a line, so that all lines of one status form one trace.
             x += [*rows["epoch"].tolist(), None]
             y += [*rows["value"].round(5).tolist(), None]
             words += [f"trial {number_}"] * (len(rows) + 1)

@@ -1,4 +1,4 @@
-"""The words of Yue, Tan and Li (2019): their accuracy, and how they name and caption a run."""
+"""The terms of Yue, Tan and Li (2019): their accuracy, and how they name and caption a run."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ACCURACY = "inclusion_accuracy"
 """The paper's accuracy (equation 13): the predicted set is not empty and within the true one."""
 
 FIRST_EPOCH = 0
-"""The paper counts epochs from 0, Thaw from 1; only captions in the paper's own words count as it does."""
+"""The paper counts epochs from 0, Thaw from 1; only captions in the paper's own format count from 0."""
 
 SHORT = {"learning_rate": "lr", "weight_decay": "wd", "freeze_depth": "depth"}
 FEW = 4
 
 
 def some_trials(run: RunData, trials: list[int] | None, default: int = FEW) -> list[int]:
-    """Trials asked for, by default the best ones.
+    """The requested trials, by default the best ones.
 
     Raises:
         ConfigError: there is no such trial, or the list is empty.
@@ -35,15 +35,15 @@ def some_trials(run: RunData, trials: list[int] | None, default: int = FEW) -> l
 
 
 def names(run: RunData, trials: list[int]) -> dict[int, str]:
-    """Trial → what tells it from the others, such as ``trial 3: resnet50, depth 4, lr 1e-5``."""
+    """Trial → what distinguishes it from the others, such as ``trial 3: resnet50, depth 4, lr 1e-5``."""
     configs = [run.records[trial].config for trial in trials]
     varied = [name for name in TrialConfig.model_fields if len({str(config[name]) for config in configs}) > 1]
     texts = {}
     for trial, config in zip(trials, configs, strict=True):
-        counts = [name for name in varied if run.space.active(name, config)]
+        active = [name for name in varied if run.space.active(name, config)]
         words = [
             str(config[name]) if name == "architecture" else f"{SHORT.get(name, name)} {value(config[name])}"
-            for name in counts
+            for name in active
         ]
         texts[trial] = shortened(f"trial {trial}: {', '.join(words)}" if words else f"trial {trial}", 84)
     return texts
@@ -53,7 +53,7 @@ def summary(run: RunData, trial: int) -> dict[str, float]:
     """The paper's figures of one trial.
 
     Returns:
-        ``epoch`` (from 1, the best one by the run's metric), ``train_accuracy`` and ``val_accuracy`` at it, and the
+        ``epoch`` (from 1, the best by the run's metric), its ``train_accuracy`` and ``val_accuracy``, and the
         smallest ``train_loss`` and ``val_loss`` of all epochs.
     """
     record = run.records[trial]

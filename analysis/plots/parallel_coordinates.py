@@ -23,13 +23,13 @@ from thaw.spaces import Choice, Int, metric
 
 LIMIT = 300
 UNUSED = -0.12
-"""Where a line crosses the axis of a hyperparameter that does not count in its trial."""
+"""Where a line crosses the axis of a hyperparameter that is inactive in its trial."""
 AXES_AT_MOST = 9
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Finished trials, best first, with their quality, and the searched hyperparameters over them."""
+    """Finished trials, best first, with their quality, and their searched hyperparameters."""
 
     metric: str
     trials: pd.DataFrame
@@ -50,11 +50,11 @@ def compute(run: RunData) -> Lines:
 
 
 def draw(data: Lines, theme: Theme) -> Figure:
-    # Beyond six axes the picture grows wider, so that words keep their place between neighbours.
+    # Beyond six axes the plot grows wider, so that labels fit between neighbouring axes.
     figure = theme.figure(3.8, WIDTH * max(1.0, len(data.columns) / 6))
     axes = figure.subplots()
     rows = thinned(data.trials, LIMIT)
-    # The best ones last, on top of the others.
+    # The best trials last, on top of the others.
     order = rows.index.to_numpy()[::-1]
     quality = data.trials[data.metric].to_numpy()[order]
     whole = (data.trials["status"] != "pruned").to_numpy()[order]
@@ -96,17 +96,17 @@ def _frame(axes: Any, data: Lines) -> None:
     axes.grid(False)
     axes.set_xlim(-0.15, len(data.columns) - 1 + 0.55)
     axes.set_ylim(UNUSED - 0.08, 1.06)
-    # Names stand on two levels where there are many, lest neighbours meet.
+    # Names are broken over two lines, so that neighbours do not overlap.
     names = [column.name.replace("_", "\n", 1) for column in data.columns]
     axes.set_xticks(range(len(names)), names, fontsize=7.5)
     axes.set_yticks([])
-    axes.set_xlabel("searched hyperparameter; – : does not count in the trial")
+    axes.set_xlabel("searched hyperparameter; – : inactive in the trial")
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
 
 
 def _marks(column: Searched) -> list[tuple[float, str]]:
-    """Heights and words along one axis: every category, or the ends and the middle of a range."""
+    """Heights and labels along one axis: every category, or the ends and the middle of a range."""
     if isinstance(column.parameter, Choice):
         items = list(column.parameter.values)[:14]
         marks = [(column.place(item), shortened(value(item), 20)) for item in items]
@@ -130,7 +130,7 @@ def finding(data: Lines) -> str:
     best = [
         f"{column.name} {value(column.values.iloc[0])}" for column in data.columns if pd.notna(column.values.iloc[0])
     ]
-    text = f"The best of {counted(len(data.trials), 'finished trial')} runs through {listed(best)}"
+    text = f"The best of {counted(len(data.trials), 'finished trial')} has {listed(best)}"
     if top == 1 or not same:
         return text + "."
     return f"{text}; the best tenth of those trained to the end share {listed(same)}."

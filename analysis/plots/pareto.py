@@ -37,7 +37,7 @@ MANY = 500
 
 @dataclass(frozen=True)
 class Front:
-    """One row a trial, best first: trial, architecture, freeze_depth, status, value, the costs, and on_… for each cost.
+    """One row per trial, best first: trial, architecture, freeze_depth, status, value, costs, and on_… for each cost.
 
     The costs are seconds_alone (by itself; seconds: here, see :mod:`thaw.analysis.cost`) and trained parameters.
     `on_…`: no other trial is at least as good and cheaper, or better and at most as dear. A stopped trial counts with
@@ -72,7 +72,7 @@ def compute(run: RunData) -> Front:
 
 
 def _front(value: np.ndarray, cost: np.ndarray, maximize: bool) -> np.ndarray:
-    """Which points no other one dominates; of equal points the first counts."""
+    """Which points no other point dominates; of equal points, only the first is on the front."""
     quality = value if maximize else -value
     order = np.lexsort((np.arange(len(cost)), -quality, cost))
     best_before = np.maximum.accumulate(np.concatenate([[-np.inf], quality[order][:-1]]))
@@ -147,7 +147,7 @@ def _objectives(data: Front) -> str:
 
 def _time(trial: pd.Series) -> str:
     alone, here = float(trial["seconds_alone"]), float(trial["seconds"])
-    apart = f" ({number(here)} here, as activations are shared)" if alone - here >= 0.05 else ""
+    apart = f" ({number(here)} here, because activations are shared)" if alone - here >= 0.05 else ""
     return f"{number(alone)} seconds{apart}"
 
 

@@ -1,4 +1,4 @@
-"""What a plot is: a compute half that reads the run, a draw half that only draws, and the words between them."""
+"""A plot: a compute function that reads the run, a draw function that only draws, and the texts that go with them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Data = TypeVar("Data")
 
 
 class NotEnough(Exception):
-    """The run does not hold what a plot needs; the text says what is missing, as a sentence for the user."""
+    """The run lacks data that a plot needs; the message says what is missing, as a sentence for the user."""
 
 
 @dataclass(frozen=True)
 class Plot(Generic[Data]):
-    """One picture of a run.
+    """One plot of a run.
 
     Args:
         title: a few words.
         question: what a reader wants to know when looking at it.
         group: heading under which a report shows it, one of :data:`thaw.analysis.plots.GROUPS`.
-        compute: run and options → everything that is drawn, without drawing; raises NotEnough where the run does not
-            hold what is needed, and ConfigError where an option is wrong.
-        draw: that and a theme → the picture.
-        finding: one sentence on what it shows for this run; also the text for those who cannot see the picture.
-        table: the figures behind the picture.
+        compute: run and options → everything that is drawn, without drawing; raises NotEnough if the run lacks the
+            data, and ConfigError if an option is wrong.
+        draw: that data and a theme → the figure.
+        finding: one sentence on what the plot shows for this run; also its alternative text.
+        table: the numbers behind the plot.
         interactive: the same as a plotly figure (a plain dict), where interaction helps.
     """
 
@@ -44,7 +44,7 @@ class Plot(Generic[Data]):
     interactive: Callable[[Data], dict[str, Any]] | None = None
 
     def figure(self, data: Data, theme: Theme = LIGHT) -> Figure:
-        """The picture in a theme's colours, under its title unless the draw half found a better one."""
+        """The figure in a theme's colours, with the plot's title unless the draw function set a better one."""
         with theme.applied():
             figure = self.draw(data, theme)
             if not figure.get_suptitle():

@@ -15,7 +15,7 @@ from thaw.analysis.words import counted, number, shortened, value
 
 ROWS = 12
 ALWAYS = ("architecture", "freeze_depth", "learning_rate", "weight_decay")
-"""Hyperparameters in which the paper's runs differ; further ones that vary are told, too, while there is room."""
+"""Hyperparameters in which the paper's runs differ; others that vary are shown, too, while there is room."""
 HYPERPARAMETERS = 6
 RESULTS = {
     "epoch": "best\nepoch",
@@ -61,7 +61,7 @@ def draw(data: Results, theme: Theme) -> Figure:
         ]
         for row in data.rows.to_dict("records")
     ]
-    # A column is as wide as its longest word, in characters, with a gap of two.
+    # A column is as wide as its longest text, in characters, plus a gap of two.
     widths = [
         2 + max(len(part) for text in (head, *(line[place] for line in lines)) for part in text.split("\n"))
         for place, head in enumerate(heads)

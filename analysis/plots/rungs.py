@@ -1,4 +1,4 @@
-"""Who was stopped where: the trials' values at each rung of the scheduler, and what became of them."""
+"""Which trials were stopped where: their values at each rung of the scheduler, and their outcomes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ OUTCOMES = {
     "stopped here": (1, "x"),
     "waits": (4, "P"),
 }
-"""What became of a trial at a rung → colour of the theme's cycle and sign."""
+"""The outcome of a trial at a rung → its colour in the theme's cycle and its marker."""
 MANY = 300
 
 
 @dataclass(frozen=True)
 class Rungs:
-    """`trials`: rows rung (an epoch), trial, value, outcome. `counts`: one row a rung: reached, and each outcome."""
+    """`trials`: rows rung (an epoch), trial, value, outcome. `counts`: one row per rung: reached, and each outcome."""
 
     metric: str
     trials: pd.DataFrame
@@ -58,7 +58,7 @@ def compute(run: RunData) -> Rungs:
 
 
 def _ladder(run: RunData) -> list[int]:
-    """Epochs at which trials are compared: its rungs, or every epoch from the grace period on (median rule)."""
+    """Epochs at which trials are compared: the rungs, or every epoch from the grace period on (median rule)."""
     scheduler = run.settings["scheduler"]
     last = int(run.history["epoch"].max())
     if not {"grace_period", "reduction_factor"} <= scheduler.keys():
@@ -66,7 +66,7 @@ def _ladder(run: RunData) -> list[int]:
     grace, factor = scheduler["grace_period"], scheduler["reduction_factor"]
     if not scheduler["type"].startswith("asha"):
         return list(range(grace, last + 1))
-    # Nobody is stopped at a trial's last epoch: there is nothing left to save.
+    # No trial is stopped at its last epoch: there is nothing left to save.
     longest = max(int(epochs) for epochs in run.space.options("epochs"))
     rungs = [grace * factor**k for k in range(20)]
     return [rung for rung in rungs if rung < longest]
@@ -81,7 +81,7 @@ def draw(data: Rungs, theme: Theme) -> Figure:
     for index, outcome in enumerate(present):
         colour, marker = OUTCOMES[outcome]
         rows = data.trials[data.trials["outcome"] == outcome]
-        # Each outcome in its own lane, points spread evenly over its width.
+        # Each outcome has its own lane, with points spread evenly over its width.
         lane = (index - (len(present) - 1) / 2) * 0.24
         across = ((np.arange(len(rows)) * 0.6180339887) % 1 - 0.5) * 0.2
         places = rows["rung"].map(rungs.index).to_numpy(dtype=float) + lane + across
@@ -116,7 +116,7 @@ def table(data: Rungs) -> pd.DataFrame:
 
 PLOT = Plot(
     title="The scheduler's rungs",
-    question="Who was stopped where?",
+    question="Which trials were stopped where?",
     group="search",
     compute=compute,
     draw=draw,

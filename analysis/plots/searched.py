@@ -1,4 +1,4 @@
-"""Searched hyperparameters as axes: where a value stands, and what is written there."""
+"""Searched hyperparameters as axes: the position of a value and its label."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from thaw.analysis.plots.plot import NotEnough
-from thaw.analysis.plots.trials import where_it_counts
+from thaw.analysis.plots.trials import active_values
 from thaw.analysis.run_data import RunData
 from thaw.spaces import Choice, Parameter, TrialConfig
 
@@ -23,9 +23,9 @@ class Searched:
     """One hyperparameter that varies.
 
     Args:
-        name: the hyperparameter.
+        name: its name.
         parameter: what the search file allows.
-        values: of each trial; missing where it does not count.
+        values: the value in each trial; missing where it is inactive.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Searched:
         return not isinstance(self.parameter, Choice) and self.parameter.log
 
     def place(self, value: Any) -> float:
-        """Where a value stands between the ends of its range, 0 to 1; categories in the order of the search file."""
+        """The position of a value within its range, 0 to 1; categories are in the order of the search file."""
         if isinstance(self.parameter, Choice):
             last = len(self.parameter.values) - 1
             return self.parameter.values.index(value) / last if last else 0.5
@@ -47,13 +47,13 @@ class Searched:
         return (value - low) / (high - low)
 
     def places(self) -> np.ndarray:
-        """Of all trials; not a number where it does not count."""
+        """The positions of all trials' values; NaN where the hyperparameter is inactive."""
         return np.array([math.nan if pd.isna(value) else self.place(value) for value in self.values], dtype=float)
 
     def boundary(self, value: Any) -> str:
-        """``lower`` or ``upper`` where a value lies at an end of its range that could be moved further out, else empty.
+        """``lower`` or ``upper`` if a value lies at an end of its range that could be moved further out, else empty.
 
-        Freeze depth 0 or dropout 0 are ends of what there is, not of what was searched.
+        Freeze depth 0 and dropout 0 are limits of the hyperparameter itself, not of the searched range.
         """
         if isinstance(self.parameter, Choice) or pd.isna(value):
             return ""
@@ -73,14 +73,13 @@ class Searched:
 
 
 def searched(run: RunData, trials: pd.DataFrame) -> list[Searched]:
-    """The searched hyperparameters of which `trials` hold at least two values, in the order of the search file.
+    """The searched hyperparameters with at least two values in `trials`, in the order of the search file.
 
     Raises:
         NotEnough: there are none.
     """
     columns = [
-        Searched(name, parameter, where_it_counts(run, trials, name))
-        for name, parameter in run.space.parameters.items()
+        Searched(name, parameter, active_values(run, trials, name)) for name, parameter in run.space.parameters.items()
     ]
     columns = [column for column in columns if column.values.nunique() > 1]
     if not columns:

@@ -1,4 +1,4 @@
-"""The objective against each searched hyperparameter; says where the optimum lies at the edge of the space."""
+"""The objective against each searched hyperparameter, with a note where the optimum lies at the edge of the space."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from thaw.analysis.words import counted, hyperparameter_label, listed, metric_la
 from thaw.spaces import Choice, Int
 
 MANY = 500
-"""Trials from which points are drawn small and as pixels, also in vector files."""
+"""The number of trials above which points are drawn small and as pixels, even in vector files."""
 
 
 @dataclass(frozen=True)
 class Slices:
-    """The finished trials, best first, and the searched hyperparameters over them."""
+    """The finished trials, best first, and their searched hyperparameters."""
 
     metric: str
     trials: pd.DataFrame
@@ -36,7 +36,7 @@ class Slices:
 
     @property
     def at_the_edge(self) -> dict[str, str]:
-        """Hyperparameter → ``lower`` or ``upper``, where the best trial lies at the boundary of the space."""
+        """Hyperparameter → ``lower`` or ``upper``, if the best trial lies at the boundary of the space."""
         found = {column.name: column.boundary(column.values.iloc[0]) for column in self.columns}
         return {name: end for name, end in found.items() if end}
 
@@ -97,7 +97,7 @@ def _panel(axes: Axes, column: Searched, data: Slices, theme: Theme) -> None:
 
 
 def _apart(places: np.ndarray, column: Searched) -> np.ndarray:
-    """Sideways offsets that keep trials with one value apart."""
+    """Sideways offsets that separate trials with the same value."""
     parameter = column.parameter
     gap = 1.0
     if isinstance(parameter, Choice):
@@ -113,9 +113,9 @@ def _x_axis(axes: Axes, column: Searched) -> None:
     parameter = column.parameter
     if isinstance(parameter, Choice):
         names = [shortened(value(item), 18) for item in parameter.values]
-        # About two inches of width, a character 0.07 wide: beyond that, names stand upright.
-        upright = sum(len(name) + 2 for name in names) * 0.07 > 2.5
-        axes.set_xticks([column.place(item) for item in parameter.values], names, rotation=90 if upright else 0)
+        # A panel is about two inches wide, a character 0.07: names that do not fit are drawn vertically.
+        vertical = sum(len(name) + 2 for name in names) * 0.07 > 2.5
+        axes.set_xticks([column.place(item) for item in parameter.values], names, rotation=90 if vertical else 0)
         margin = 0.5 / max(len(names) - 1, 1)
         axes.set_xlim(-margin, 1 + margin)
     elif parameter.log:
@@ -132,7 +132,7 @@ def finding(data: Slices) -> str:
     best = [f"{c.name} {value(c.values.iloc[0])}" for c in data.columns if pd.notna(c.values.iloc[0])]
     start = f"The best of {counted(len(data.trials), 'finished trial')} has {listed(best)}"
     if not data.at_the_edge:
-        return f"{start}; none of it lies at a boundary of the space that could be moved."
+        return f"{start}; no value lies at a boundary of the space that could be moved."
     edges = [f"{name} ({end} end)" for name, end in data.at_the_edge.items()]
     return f"{start}; at the boundary of the space, which may be too narrow there: {listed(edges)}."
 
@@ -144,7 +144,7 @@ def table(data: Slices) -> pd.DataFrame:
 
 
 def interactive(data: Slices) -> dict[str, Any]:
-    """One trace a hyperparameter, chosen from a menu."""
+    """One trace per hyperparameter, chosen from a menu."""
     rows = slice(0, 2000)
     traces, buttons, axes = [], [], []
     for index, column in enumerate(data.columns):

@@ -1,9 +1,9 @@
 """Epochs where a metric falls by more than its own noise, and what was special about them.
 
-Changes from epoch to epoch are signed so that more is better. The noise of an epoch is that of the trial's other
-changes, the recovery in the next epoch left out as well: their median m, and s = 1.4826 · median |change − m|. The
-epoch is a spike where the metric got worse, its change lies more than 3 s below m, and it lost more than 0.01 (a metric
-from 0 to 1) or 5 % (a loss). Epochs with fewer than three other changes are left out: nobody can say what is noise.
+Changes from epoch to epoch are signed so that more is better. The noise of an epoch is estimated from the trial's other
+changes, excluding the recovery in the next epoch: their median m, and s = 1.4826 · median |change − m|. The epoch is a
+spike if the metric got worse, its change lies more than 3 s below m, and it lost more than 0.01 (a metric from 0 to 1)
+or 5 % (a loss). Epochs with fewer than three other changes are left out, as their noise cannot be estimated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from thaw.spaces import STAGES, metric
 
 DEVIATIONS = 3.0
 ROBUST = 1.4826
-"""The median absolute deviation of normal noise times this is its standard deviation."""
+"""Converts the median absolute deviation of normal noise to its standard deviation."""
 OTHERS = 3
 SHARE, PART = 0.01, 0.05
 MARKERS = "os^Dv*"
@@ -33,10 +33,10 @@ MARKERS = "os^Dv*"
 
 @dataclass(frozen=True)
 class Spikes:
-    """`epochs`: one row an epoch that can be judged.
+    """`epochs`: one row per epoch that can be judged.
 
     Columns trial, architecture, freeze_depth, epoch, value, fall (how much worse than the epoch before; negative if
-    better), limit (the fall that noise explains), spike, learning_rate, gradient (its norm, as a multiple of the
+    better), limit (the fall explained by noise), spike, learning_rate, gradient (its norm, as a multiple of the
     trial's median).
     """
 
@@ -59,15 +59,15 @@ def compute(run: RunData) -> Spikes:
     rows["spike"] = (rows["fall"] > floor) & (rows["fall"] > rows["limit"])
     rows = rows.dropna(subset="limit").rename(columns={run.metric: "value"})
     if rows.empty:
-        raise NotEnough("no trial has enough epochs to tell a fall from noise")
+        raise NotEnough("no trial has enough epochs to distinguish a fall from noise")
     if not rows["spike"].any():
-        raise NotEnough(f"none of {len(rows):,} epochs falls by more than its trial's own noise")
+        raise NotEnough(f"in none of {len(rows):,} epochs does the metric fall by more than the trial's own noise")
     rows = rows.merge(run.trials[["trial", "architecture", "freeze_depth"]], on="trial")
     return Spikes(run.metric, rows.drop(columns="gradient_norm"))
 
 
 def _limits(rows: pd.DataFrame) -> np.ndarray:
-    """The fall from which each epoch is more than noise; not a number where too few others are known."""
+    """The fall above which each epoch exceeds the noise; NaN if too few other changes are known."""
     table = rows.pivot(index="trial", columns="epoch", values="fall")
     falls = table.to_numpy(dtype=float)
     limits = np.full(falls.shape, np.nan)
@@ -82,7 +82,7 @@ def _limits(rows: pd.DataFrame) -> np.ndarray:
 
 
 def _median(values: np.ndarray) -> np.ndarray:
-    """The median of each row without what is not a number; much faster than numpy's own on many short rows."""
+    """The median of each row, ignoring NaN; much faster than numpy's own on many short rows."""
     ordered = np.sort(values, axis=1)
     count = np.isfinite(ordered).sum(axis=1)
     lines = np.arange(len(ordered))
@@ -136,7 +136,7 @@ def table(data: Spikes) -> pd.DataFrame:
 
 PLOT = Plot(
     title="Spikes: sudden falls of the objective",
-    question="Why does quality fall at times, and then recover or not?",
+    question="Why does quality sometimes fall, and does it recover?",
     group="search",
     compute=compute,
     draw=draw,

@@ -1,4 +1,4 @@
-"""How plots look: sizes, and colours that colour-blind readers can tell apart, on white and on dark paper."""
+"""The look of plots: sizes, and colours that colour-blind readers can distinguish, on light and dark backgrounds."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 
 WIDTH = 6.4
-"""Inches. With text of 9 points a picture stays readable on a phone."""
+"""In inches. With 9-point text, a plot stays readable on a phone."""
 
 AXIS_TEXT = 8
 """Points of the words along an axis."""
 
 
 class NotebookFigure(Figure):
-    """A figure that a notebook shows without any help of pyplot."""
+    """A figure that a notebook displays without pyplot."""
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -37,8 +37,8 @@ class Theme:
 
     Args:
         name: light or dark.
-        background, text, muted, grid: of the paper, of words, of what stands back, of lines behind the data.
-        cycle: colours of categories, in order; told apart with every common colour blindness (a test simulates them).
+        background, text, muted, grid: colours of the background, of text, of secondary elements, of the grid lines.
+        cycle: colours of categories, in order; distinct under every common colour blindness (a test simulates them).
         spread: the part of viridis, from 0 to 1, that contrasts with the background.
     """
 
@@ -51,7 +51,7 @@ class Theme:
     spread: tuple[float, float]
 
     def applied(self) -> AbstractContextManager[None]:
-        """Within it, everything that matplotlib makes has this theme."""
+        """A context in which everything that matplotlib draws has this theme."""
         return mpl.rc_context(
             {
                 "figure.facecolor": self.background,
@@ -87,7 +87,7 @@ class Theme:
         )
 
     def figure(self, height: float, width: float = WIDTH) -> Figure:
-        """An empty figure, in inches; its parts are laid out so that they do not touch."""
+        """An empty figure, sizes in inches; its parts are laid out without overlap."""
         return NotebookFigure(figsize=(width, height), dpi=110, layout="constrained")
 
     def title(self, figure: Figure, text: str) -> None:
@@ -105,7 +105,7 @@ class Theme:
 
     @property
     def colours(self) -> Colormap:
-        """Low to high values: viridis, without the end that the background would swallow."""
+        """Low to high values: viridis, without the end that would blend into the background."""
         return ListedColormap(mpl.colormaps["viridis"](np.linspace(*self.spread, 256)), "thaw")
 
     def shade(self, share: float) -> Any:
@@ -140,6 +140,6 @@ BOTH = Theme(
     cycle=("#2f8fce", "#e0671f", "#1a9c74", "#c05fb8", "#a08000", "#6f7680"),
     spread=(0.12, 0.9),
 )
-"""Between the two, for interactive pictures, which a page shows on either background."""
+"""Between the two, for interactive plots, which a page shows on either background."""
 
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}

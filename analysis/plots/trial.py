@@ -1,4 +1,4 @@
-"""One trial, accuracy over loss by epoch: the paper's figures 3 to 6 and 11 to 18, with its caption."""
+"""One trial's accuracy and loss by epoch: the paper's figures 3 to 6 and 11 to 18, with its caption."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class OneTrial:
 
     @property
     def caption(self) -> str:
-        """As the paper's runs printed it; its epochs count from 0."""
+        """As printed by the paper's runs; its epochs count from 0."""
         best = self.summary
         epoch = int(best["epoch"]) - 1 + FIRST_EPOCH
         return (

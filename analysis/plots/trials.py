@@ -1,4 +1,4 @@
-"""The trials that plots speak of, chosen in one place so that all pictures of a run agree."""
+"""The trials that plots show, chosen in one place so that all plots of a run agree."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from thaw.spaces import ConfigError, metric
 
 
 def best_first(table: pd.DataFrame, column: str, values: str = "") -> pd.DataFrame:
-    """Rows by quality; of equals first the lower trial number, then the earlier epoch, as everywhere in Thaw.
+    """Rows by quality; ties by lower trial number, then by earlier epoch, as everywhere in Thaw.
 
     Args:
         table: with columns ``trial`` and perhaps ``epoch``.
         column: the metric, which says whether more is better.
-        values: the column that holds its values, if it is called otherwise.
+        values: the column that holds its values, if it has a different name.
     """
     ties = [name for name in ("trial", "epoch") if name in table]
     ascending = [not metric(column).maximize, *(True for _ in ties)]
@@ -37,7 +37,7 @@ def finished_trials(run: RunData) -> pd.DataFrame:
 
 
 def chosen_trial(run: RunData, trial: int | None) -> int:
-    """A trial asked for, by default the best one; it has at least one epoch.
+    """The requested trial, by default the best one; it has at least one epoch.
 
     Raises:
         ConfigError: there is no such trial.
@@ -52,21 +52,16 @@ def chosen_trial(run: RunData, trial: int | None) -> int:
     return trial
 
 
-def where_it_counts(run: RunData, table: pd.DataFrame, name: str) -> pd.Series:
-    """A hyperparameter's values, missing in trials where it does not count (freezing without pretrained weights)."""
+def active_values(run: RunData, table: pd.DataFrame, name: str) -> pd.Series:
+    """A hyperparameter's values, missing in trials where it is inactive (freezing without pretrained weights)."""
     if not run.space.conditions.get(name):
         return table[name]
-    counts = [run.space.active(name, run.records[number].config) for number in table["trial"]]
-    return table[name].where(pd.Series(counts, index=table.index))
-
-
-def frozen_depths(run: RunData, table: pd.DataFrame) -> pd.Series:
-    """The freeze depth of each trial; 0, as everything is trained, where it does not count."""
-    return table["freeze_depth"].astype(int)
+    active = [run.space.active(name, run.records[number].config) for number in table["trial"]]
+    return table[name].where(pd.Series(active, index=table.index))
 
 
 def thinned(table: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """At most `limit` rows of a table that is in order of quality: the first tenth of them, the rest at even steps."""
+    """At most `limit` rows of a table sorted by quality: a tenth of them from the top, the rest at even steps."""
     if len(table) <= limit:
         return table
     head = limit // 10

@@ -1,4 +1,4 @@
-"""What each worker process did when: a bar for each stretch of epochs that it trained of one trial."""
+"""Timeline of the worker processes: one bar per stretch of consecutive epochs of one trial."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number, shortened
 
 ROWS = 24
-"""Workers that are drawn; a search that restarts them often has more."""
+"""The maximum number of workers drawn; a search that restarts them often has more."""
 NUMBERED = 40
-"""Bars up to which each is given its trial's number."""
+"""The number of bars up to which each shows its trial's number."""
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Rows worker (host:process), trial, status, start, end, busy: seconds of searching, by worker and start."""
+    """Rows worker (host:process), trial, status, start, end, busy (seconds of search time), by worker and start."""
 
     bars: pd.DataFrame
     seconds: float
 
     @property
     def workers(self) -> list[str]:
-        """In the order in which they first had something to do."""
+        """Workers in order of their first epoch."""
         return list(self.bars.sort_values("start")["worker"].unique())
 
 
@@ -48,7 +48,7 @@ def compute(run: RunData) -> Timeline:
         raise NotEnough("no trial has finished an epoch yet")
     rows["start"] = (rows["end"] - rows["busy"]).clip(lower=0)
     rows = rows.sort_values(["worker", "end"], ignore_index=True)
-    # A worker trains one trial at a time: consecutive epochs of one trial are one bar.
+    # A worker trains one trial at a time: consecutive epochs of one trial form one bar.
     changes = (rows["trial"] != rows["trial"].shift()) | (rows["worker"] != rows["worker"].shift())
     bars = rows.groupby(changes.cumsum()).agg(
         worker=("worker", "first"),
@@ -91,7 +91,7 @@ def draw(data: Timeline, theme: Theme) -> Figure:
 
 
 def _number(axes: Axes, bars: pd.DataFrame, lanes: np.ndarray, seconds: float, theme: Theme) -> None:
-    """The trial's number in each bar that is wide enough for it."""
+    """Write the trial's number into each bar that is wide enough."""
     for bar, lane in zip(bars.to_dict("records"), lanes, strict=True):
         word = str(bar["trial"])
         # The data are about 4.6 inches wide, a digit 0.08.

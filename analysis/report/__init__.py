@@ -1,4 +1,4 @@
-"""One self-contained page on one run or several, with its pictures and tables as files beside it."""
+"""A self-contained page about one or more runs, with its plots and tables as files next to it."""
 
 from thaw.analysis.report.page import write_report
 

@@ -1,4 +1,4 @@
-"""The first screen: what came out of a run, in sentences with figures, and what to beware of."""
+"""The first screen: the results of a run in sentences with figures, and their caveats."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ NAMED = 5
 """Trials of the front that are named."""
 
 WORTH_NAMING = 0.1
-"""Importance from which the second hyperparameter of a list is named."""
+"""The minimum importance for the second hyperparameter to be named."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Plain sentences.
+    """The results in plain sentences.
 
     Args:
         headline: the outcome.
-        facts: what stands beside it: comparisons, what mattered, what was spent.
-        caveats: why it may be less than it seems.
+        facts: supporting facts: comparisons, what mattered, cost.
+        caveats: why the result may be weaker than it looks.
         configuration: the best trial's searched hyperparameters; empty if no trial finished.
         fixed: its other hyperparameters.
-        beside: the best trial's metrics beside others'.
+        beside: the best trial's metrics next to those of others.
     """
 
     headline: str
@@ -72,16 +72,16 @@ def _headline(run: RunData, best: TrialRecord, searched: dict[str, str]) -> str:
 
 
 def _stopped(run: RunData, best: TrialRecord) -> str:
-    """How many trials the rule stopped, after a blank; their values are no outcomes. Empty where it stopped none."""
+    """How many trials were pruned, after a space; their values are not final. Empty if none was pruned."""
     pruned = [record for record in run.records.values() if record.status == "pruned" and record.epochs]
     if not pruned:
         return ""
     last = max(max(record.epochs) for record in pruned)
     were, they = ("was", "it") if len(pruned) == 1 else ("were", "they")
-    among = ", this one among them" if best.status == "pruned" else ""
+    including = ", including this one" if best.status == "pruned" else ""
     return (
-        f" {len(pruned):,} of {counted(len(run.records), 'trial')} {were} pruned by epoch {last}{among}: what {they} "
-        "would have reached is not known."
+        f" {len(pruned):,} of {counted(len(run.records), 'trial')} {were} pruned by epoch {last}{including}: what "
+        f"{they} would have reached is unknown."
     )
 
 
@@ -94,13 +94,13 @@ def _no_headline(run: RunData) -> str:
 
 
 def _accuracy(table: Beside) -> list[str]:
-    """Of data with one label an image, in the words that people use of them."""
+    """For data with one label per image, in the usual terms."""
     if "accuracy" not in table.table.index:
         return []
     right, by_label = (table.value(name, table.best) for name in ("accuracy", "balanced_accuracy"))
     return [
-        f"Its most probable label is right for {right:.1%} of the validation images (accuracy), and for {by_label:.1%} "
-        "of a label's images, averaged over the labels (balanced accuracy)."
+        f"Its most probable label is correct for {right:.1%} of the validation images (accuracy), and for "
+        f"{by_label:.1%} of a label's images, averaged over the labels (balanced accuracy)."
     ]
 
 
@@ -109,7 +109,7 @@ def _comparison(run: RunData, table: Beside) -> list[str]:
     sentences = []
     if rival := table.best_trivial(name):
         sentences.append(
-            f"Of predictors that never look at an image the best ({rival[0]}) has {run.metric} {number(rival[1])}."
+            f"The best predictor that never looks at an image ({rival[0]}) has {run.metric} {number(rival[1])}."
         )
     if table.first != table.best:
         sentences.append(
@@ -121,7 +121,8 @@ def _comparison(run: RunData, table: Beside) -> list[str]:
 def _mattered(run: RunData) -> list[str]:
     shares = importance(run)
     if shares.empty:
-        return [f"What matters cannot be said of fewer than {MIN_TRIALS} comparable trials, or of trials this alike."]
+        few = f"fewer than {MIN_TRIALS} comparable trials, or from trials this similar"
+        return [f"The importance of hyperparameters cannot be estimated from {few}."]
     several = run.trials["architecture"].nunique() > 1
     sentences = []
     for architecture, rows in shares.groupby("architecture", sort=False):
@@ -136,7 +137,8 @@ def _mattered(run: RunData) -> list[str]:
         start = f"{where[:1].upper()}{where[1:]}, {listed(words)}" if where else listed(words)
         matter = "matter" if len(words) > 1 else "matters"
         sentences.append(
-            f"{start} {matter} most at the last epoch, by a model of all epochs of {counted(first['trials'], 'trial')}."
+            f"{start} {matter} most at the last epoch, according to a model of all epochs of "
+            f"{counted(first['trials'], 'trial')}."
         )
     return sentences
 
@@ -180,7 +182,7 @@ def _not_beaten(table: Beside) -> list[str]:
         rivals.append(f"{name} ({own} against {number(rival[1])} for {rival[0]})")
     if not rivals:
         return []
-    return [f"A predictor that never looks at an image does as well or better by {listed(rivals)}."]
+    return [f"A predictor that never looks at an image does as well or better on {listed(rivals)}."]
 
 
 def _edges(run: RunData) -> list[str]:
@@ -191,16 +193,16 @@ def _edges(run: RunData) -> list[str]:
     if not edges:
         return []
     words = listed([f"{name} ({end} end)" for name, end in edges.items()])
-    return [f"The best trial lies at the boundary of the space in {words}: a wider space may hold better ones."]
+    return [f"The best trial lies at the boundary of the space in {words}: a wider space may contain better ones."]
 
 
 def _unfinished(run: RunData) -> list[str]:
     counts = Counter(record.status for record in run.records.values())
     sentences = []
     if going := sum(counts[status] for status in UNFINISHED):
-        sentences.append(f"The run has no end yet: {counted(going, 'trial')} still going, or left behind by a crash.")
+        sentences.append(f"The run has not ended: {counted(going, 'trial')} still running, or left behind by a crash.")
     if counts["interrupted"]:
-        sentences.append(f"{counted(counts['interrupted'], 'trial')} did not end; these cannot be the best.")
+        sentences.append(f"{counted(counts['interrupted'], 'trial')} did not finish and cannot be the best.")
     return sentences
 
 
@@ -211,5 +213,5 @@ def _failures(run: RunData) -> list[str]:
     reason, count = reasons.most_common(1)[0]
     return [
         f"{counted(reasons.total(), 'trial')} of {len(run.records):,} failed; "
-        f"the reason of {'all' if count == reasons.total() else f'{count:,}'}: {reason}."
+        f"the reason for {'all' if count == reasons.total() else f'{count:,}'}: {reason}."
     ]

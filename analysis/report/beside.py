@@ -1,4 +1,4 @@
-"""The best trial's metrics beside the first configuration's and those of predictors that never look at an image."""
+"""The best trial's metrics next to those of the first configuration and of predictors that never look at an image."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from thaw.analysis.run_data import RunData
 from thaw.spaces import METRICS, best_epoch, metric
 
 PLAIN_LOSS = {"loss": "bce", "positive_weight": 1.0, "label_smoothing": 0.0}
-"""What a trial must train with for its loss to be the plain cross entropy that trivial predictors are scored by."""
+"""The settings with which a trial's loss is the plain cross entropy that trivial predictors are scored by."""
 
 
 @dataclass(frozen=True)
 class Beside:
-    """What several predictors score on the validation images.
+    """The scores of several predictors on the validation images.
 
     Args:
         table: rows are metrics by name, columns ``trial N`` and the trivial predictors; missing where not comparable.
-        best, first: names of the columns of the best trial and of the first with an epoch; they may be the same.
+        best, first: columns of the best trial and of the first trial with an epoch; they may be the same.
         trivial: names of the trivial predictors' columns.
     """
 
@@ -31,11 +31,11 @@ class Beside:
     trivial: list[str]
 
     def value(self, name: str, column: str) -> float:
-        """What the predictor in `column` scores by metric `name`; NaN where not comparable."""
+        """The score of the predictor in `column` on metric `name`; NaN if not comparable."""
         return float(self.table[column].to_dict()[name])
 
     def best_trivial(self, name: str) -> tuple[str, float] | None:
-        """The trivial predictor that is best by metric `name`, and its value; None where none is comparable."""
+        """The best trivial predictor on metric `name`, and its value; None if none is comparable."""
         scores = {column: self.value(name, column) for column in self.trivial}
         scores = {column: score for column, score in scores.items() if not math.isnan(score)}
         if not scores:
@@ -44,7 +44,7 @@ class Beside:
 
     @property
     def not_beaten(self) -> list[str]:
-        """Metrics by which the best trial is no better than a trivial predictor."""
+        """Metrics on which the best trial is no better than a trivial predictor."""
         rivals = {name: self.best_trivial(name) for name in self.table.index}
         return [
             name

@@ -1,4 +1,4 @@
-"""Several runs side by side: one table, and their best values so far in one picture."""
+"""Several runs side by side: one table, and their best values so far in one plot."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from thaw.spaces import metric
 
 
 def names(runs: Sequence[RunData]) -> list[str]:
-    """What the runs are called, each differently: their folders' names, with the parents' where these are equal."""
+    """A unique name for each run: the name of its folder, or its path where several folders share that name."""
     short = [run.folder.path.resolve().name for run in runs]
     return [name if short.count(name) == 1 else str(run.folder.path) for name, run in zip(short, runs, strict=True)]
 
 
 def comparison_table(runs: Sequence[RunData]) -> pd.DataFrame:
-    """One row a run: its best value and configuration, and what it spent."""
+    """One row per run: its best value and configuration, and its cost."""
     rows = []
     for name, run in zip(names(runs), runs, strict=True):
         spent = spending(run)
@@ -41,19 +41,19 @@ def comparison_table(runs: Sequence[RunData]) -> pd.DataFrame:
 
 def warnings(runs: Sequence[RunData]) -> list[str]:
     """Why the runs' values may not be comparable."""
-    told = []
+    messages = []
     if len({run.metric for run in runs}) > 1:
-        told.append(f"The runs search for different metrics ({listed(sorted({run.metric for run in runs}))}).")
+        messages.append(f"The runs optimise different metrics ({listed(sorted({run.metric for run in runs}))}).")
     if len({run.provenance["data"]["fingerprint"] for run in runs}) > 1:
-        told.append("The runs saw different images or labels: their values do not compare.")
+        messages.append("The runs saw different images or labels: their values are not comparable.")
     elif len({str(run.provenance["data"]["images"]) for run in runs}) > 1:
-        told.append("The runs split the same images differently: their values compare only roughly.")
-    return told
+        messages.append("The runs split the same images differently: their values are only roughly comparable.")
+    return messages
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Rows run, seconds, best: each improvement in order, and the run's end."""
+    """Rows run, seconds, best: each improvement in order, then the end of the run."""
 
     metric: str
     steps: pd.DataFrame
@@ -108,7 +108,7 @@ def table(data: Progress) -> pd.DataFrame:
 
 PLOT = Plot(
     title="Best value so far, run by run",
-    question="Which run found the better configuration, and which the faster?",
+    question="Which run found the better configuration, and which was faster?",
     group="comparison",
     compute=compute,
     draw=draw,

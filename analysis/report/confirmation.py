@@ -1,4 +1,4 @@
-"""What `thaw confirm` found out about the leaders, where it was run."""
+"""The results of `thaw confirm` for a run's leaders, if it was run."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from thaw.analysis.flattery import flattery
+from thaw.analysis.optimism import optimism
 from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """Sentences, the leaders in order of their confirmed mean, and their paired comparison."""
+    """Sentences, the leaders ordered by confirmed mean, and their paired comparison."""
 
     sentences: list[str]
     leaders: pd.DataFrame
@@ -53,15 +53,15 @@ def _sentences(outcome: dict[str, Any]) -> list[str]:
     chosen = next(leader for leader in outcome["leaders"] if leader["trial"] == outcome["chosen"])
     times = f" with {counted(outcome['seeds'], 'seed')}" if outcome["seeds"] > 1 else ""
     sentences = [
-        f"Trained anew on {counted(outcome['folds'], 'fold')}{times} of {counted(outcome['images'], 'image')}, trial "
+        f"Retrained on {counted(outcome['folds'], 'fold')} of {counted(outcome['images'], 'image')}{times}, trial "
         f"{chosen['trial']} is the choice: {outcome['metric']} {number(chosen['mean'])} "
         f"(95 % interval {_interval(chosen['interval'])}).",
-        *flattery(outcome).sentences,
+        *optimism(outcome).sentences,
     ]
     if chosen["pooled"]:
         sentences.append(
-            f"Over all images at once, each predicted by a network that had not seen it, it has "
-            f"{_pooled(chosen['pooled'])}: what to expect of other images of the same kind."
+            f"Over all images together, each predicted by a network that was not trained on it, it reaches "
+            f"{_pooled(chosen['pooled'])}: an estimate for other images of the same kind."
         )
     return sentences
 

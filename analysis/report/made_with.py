@@ -1,4 +1,4 @@
-"""What a run was made with, in words."""
+"""The provenance of a run in words."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 "use strict";
 // Tables that sort and filter, and pictures that become interactive on demand.
 
-const STEP = 50; // rows shown at first, and more at a time
+const STEP = 50; // rows shown at first; a click shows four times as many more
 
 function shown(value) {
   if (value === null) return "–";
@@ -16,8 +16,8 @@ function condition(word, names) {
   const parts = /^(\w+)(<=|>=|!=|=|<|>)(.+)$/.exec(word);
   const column = parts ? names.indexOf(parts[1]) : -1;
   if (column < 0) return (row) => row.some((cell) => cell !== null && String(cell).toLowerCase().includes(word));
-  const wanted = parts[3], number = Number(wanted);
-  const equal = (cell) => (typeof cell === "number" ? cell === number : String(cell).toLowerCase() === wanted);
+  const operand = parts[3], number = Number(operand);
+  const equal = (cell) => (typeof cell === "number" ? cell === number : String(cell).toLowerCase() === operand);
   const tests = {
     "=": equal,
     "!=": (cell) => !equal(cell),
@@ -55,7 +55,7 @@ function trials(box) {
 
   function compare(a, b) {
     const x = a[by], y = b[by];
-    if (x === null || y === null) return (x === null) - (y === null); // what is missing stands last either way
+    if (x === null || y === null) return (x === null) - (y === null); // missing values come last in either direction
     const order = typeof x === "number" ? x - y : String(x).localeCompare(String(y));
     return down ? -order : order;
   }

@@ -1,4 +1,4 @@
-"""The report: everything about some runs in one HTML file that needs nothing else."""
+"""The report: everything about one or more runs in one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from thaw.analysis.report.beside import arrow
 from thaw.analysis.report.confirmation import Confirmation, confirmation
 from thaw.analysis.report.made_with import made_with
 from thaw.analysis.report.pictures import Picture, draw_all, write_table
-from thaw.analysis.report.place import MARK, PAGE, taking_the_place_of
+from thaw.analysis.report.place import MARK, PAGE, replaced_report
 from thaw.analysis.report.trial_rows import trial_rows
 from thaw.analysis.run_data import RunData
 from thaw.spaces import METRICS, ConfigError
@@ -52,17 +52,19 @@ def write_report(
         refresh: seconds after which a browser loads the page anew, as the search goes on; None for never.
 
     Returns:
-        The page.
+        The path of the page.
 
     Raises:
-        ConfigError: the folder holds something else, or cannot be written to.
+        ConfigError: the folder holds other files, or is not writable.
     """
     if output is None:
         output = runs[0].folder.report if len(runs) == 1 else Path("report")
         if output.is_symlink():
-            raise ConfigError("a link in a run folder is not followed; name its place with --output", file=output)
+            raise ConfigError(
+                "links in a run folder are not followed; give the link's target with --output", file=output
+            )
     several = len(runs) > 1
-    with taking_the_place_of(output) as making:
+    with replaced_report(output) as making:
         sections = []
         for index, (name, run) in enumerate(zip(comparison.names(runs), runs, strict=True), 1):
             folder = f"runs/{index}" if several else ""

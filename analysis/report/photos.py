@@ -1,4 +1,4 @@
-"""Photos on a page: sheets of thumbnails with their labels and probabilities, made by Pillow alone."""
+"""Photos on a page: sheets of thumbnails with their labels and probabilities, made with Pillow alone."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ THUMBNAIL = 128
 """Longest side of a thumbnail, pixels."""
 
 QUALITY = 80
-"""Of the JPEG, from 1 to 95."""
+"""JPEG quality, from 1 to 95."""
 
 BUDGET = 1_000_000
-"""Bytes that the thumbnails of a page may take together."""
+"""The maximum total size of a page's thumbnails, in bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,8 @@ class Photo:
 
     Args:
         pixels: uint8 RGB (S, S, 3), as the network sees it.
-        name: of its file.
-        lines: what is said below it.
+        name: its file name.
+        lines: the text below it.
     """
 
     pixels: np.ndarray
@@ -39,12 +39,12 @@ class Photo:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Photos that belong together.
+    """A group of photos.
 
     Args:
         title: a few words.
         meaning: how they were chosen, and what to look for.
-        photos: in the order in which they are shown.
+        photos: in display order.
     """
 
     title: str
@@ -60,7 +60,7 @@ class _Thumbnail:
 
 
 def gallery(sheets: Sequence[Sheet]) -> str:
-    """HTML for a section of a page that allows images by ``data:``; safe whatever the labels are called."""
+    """HTML for a section of a page that allows ``data:`` images; safe for any label names."""
     left = BUDGET
     shown = []
     for sheet in sheets:
@@ -77,7 +77,7 @@ def gallery(sheets: Sequence[Sheet]) -> str:
 
 
 def photo_page(title: str, sheets: Sequence[Sheet]) -> str:
-    """A whole page that needs nothing else."""
+    """A complete, self-contained page."""
     return _template("photos.page.html").render(title=title, gallery=gallery(sheets), css=_text("page.css"))
 
 

@@ -1,4 +1,4 @@
-"""The plots of a run as files beside the page and as images inside it."""
+"""The plots of a run as files next to the page and as images inside it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from thaw.analysis.plots import DARK, LIGHT, NotEnough, Plot, Theme
 from thaw.analysis.plots.theme import AXIS_TEXT
 
 LARGEST_SVG = 150_000
-"""Bytes up to which the page holds a picture as SVG, sharp at any size; beyond, as PNG if that is less."""
+"""The maximum bytes for embedding a plot as SVG, which is sharp at any size; beyond, PNG is used if it is smaller."""
 
 DPI = 160
 CSS_PIXELS = 96
@@ -38,11 +38,11 @@ class Picture:
     """One plot on the page.
 
     Args:
-        name: of the plot, and of its files.
-        title, question, finding: words; the finding is also what a screen reader says.
+        name: name of the plot and of its files.
+        title, question, finding: texts; the finding is also the alternative text for screen readers.
         light, dark: data URIs.
         width, height: in CSS pixels.
-        files: label → path from the page.
+        files: label → path relative to the page.
         interactive: a plotly figure in plain JSON values, or None.
     """
 
@@ -66,16 +66,16 @@ class Picture:
 def draw_all(
     plots: dict[str, Plot[Any]], source: Any, report: Path, folder: str
 ) -> tuple[dict[str, list[Picture]], dict[str, str]]:
-    """Draw what can be drawn.
+    """Draw all plots that the run has enough data for.
 
     Args:
         plots: name → plot.
-        source: what their compute half takes: a run.
+        source: the argument of their compute functions: a run, or several.
         report: the report's folder.
-        folder: the run's own part of it, empty for the report itself.
+        folder: the run's subfolder of it; empty for the report itself.
 
     Returns:
-        Group → pictures in order, and title → reason for the plots that the run does not hold enough for.
+        Group → pictures in order, and title → reason for the plots that lack data.
     """
     groups: dict[str, list[Picture]] = {}
     absent: dict[str, str] = {}
@@ -108,7 +108,7 @@ def _picture(name: str, plot: Plot[Any], data: Any, report: Path, folder: str) -
 
 
 def _untitled(plot: Plot[Any], data: Any, theme: Theme) -> Figure:
-    """The picture as it stands on the page, under a heading of the page's own."""
+    """The plot as shown on the page, which adds its own heading."""
     with theme.applied():
         return plot.draw(data, theme)
 
@@ -117,13 +117,13 @@ def rendered(figure: Figure, kind: str) -> bytes:
     """A figure as the bytes of a PNG or SVG; equal figures give equal bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
-    # The next format need not lay it out again.
+    # The next format does not need a new layout.
     figure.set_layout_engine("none")
     return buffer.getvalue()
 
 
 def few_colours(png: bytes) -> bytes:
-    """A PNG with a palette of 256 colours: a third of the bytes, and the eye sees no difference in a plot."""
+    """A PNG with a palette of 256 colours: a third of the bytes, without a visible difference in a plot."""
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
         image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
@@ -142,7 +142,7 @@ def write_table(file: Path, table: pd.DataFrame) -> None:
 
 
 def plain(value: Any, text: Callable[[str], str] = str) -> Any:
-    """As JSON values, texts passed through `text`; numbers that are none become null."""
+    """Convert to JSON values; strings are passed through `text`, non-finite numbers become null."""
     if isinstance(value, str):
         return text(value)
     if isinstance(value, dict):
@@ -158,5 +158,5 @@ _TAG = re.compile(r"<(?!/?(?:b|br|extra)>)")
 
 
 def literally(text: str) -> str:
-    """Plotly reads texts as a little HTML: here all is meant as it stands, but for the few tags that plots use."""
+    """Escape a string for Plotly, which interprets some HTML; only the few tags that plots use are kept."""
     return _TAG.sub("&lt;", text)

@@ -1,4 +1,4 @@
-"""Where a report is made: beside the one that is there, whose place it takes once it is whole."""
+"""Where a report is written: next to an existing one, which it replaces once it is complete."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from thaw.spaces import ConfigError
 from thaw.spaces.locks import locked, locked_if_free
 
 MARK = '<meta name="generator" content="Thaw">'
-"""How a report is told from a file of the user's."""
+"""Distinguishes a report from a file of the user's."""
 
 PAGE = "index.html"
 
 OURS = (PAGE, "plots", "tables", "runs")
-"""What a report consists of. The page comes first: with it the folder is known as a report's from the first moment."""
+"""The contents of a report. The page comes first, so that the folder is recognised as a report from the start."""
 
 UNFINISHED = ".making-"
-"""Begins the names of folders in which a report is being made."""
+"""Prefix of the names of folders in which a report is being written."""
 
 
 @contextmanager
-def taking_the_place_of(output: Path) -> Iterator[Path]:
-    """A new folder within `output`; what it holds afterwards replaces the report there.
+def replaced_report(output: Path) -> Iterator[Path]:
+    """A new folder within `output`; its contents replace the report there on exit.
 
-    A process that is killed leaves the old report as it was, and what it had made goes with the next one. Of several
-    at once the last to end wins.
+    A process that is killed leaves the old report unchanged, and its unfinished one is removed with the next report. If
+    several run at once, the last to finish wins.
 
     Raises:
-        ConfigError: `output` holds something else, or cannot be written to.
+        ConfigError: `output` holds other files, or is not writable.
     """
     _check(output)
     try:
         output.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=output))
     except OSError as error:
-        raise ConfigError(f"cannot be made: {error.strerror}; choose another --output", file=output) from None
-    # Its lock says that it is still being made.
+        raise ConfigError(f"cannot be created: {error.strerror}; choose another --output", file=output) from None
+    # Its lock shows that it is still being written.
     with locked(making):
         try:
             yield making
@@ -57,7 +57,9 @@ def _check(output: Path) -> None:
     if output.is_dir() and all(path.name.startswith(UNFINISHED) for path in output.iterdir()):
         return
     if not page.is_file() or MARK.encode() not in page.read_bytes()[:2000]:
-        raise ConfigError("holds files that are no report and is left alone; choose another --output", file=output)
+        raise ConfigError(
+            "holds files that are not a report and is left unchanged; choose another --output", file=output
+        )
 
 
 def _swap(making: Path, output: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a run has spent, and what stopping trials early has spared it."""
+"""The cost of a run, and what early stopping saved."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from thaw.analysis.words import counted, duration, listed
 STOPPED = ("pruned", "early_stopped")
 
 WORTH_NAMING = 0.5
-"""Seconds of computing activations from which they are named."""
+"""The minimum seconds of computing activations for them to be mentioned."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Spending:
 
     Args:
         trials: status → number of trials.
-        epochs: trained and validated ones.
+        epochs: number of epochs trained and validated.
         training: seconds of training and validation of all trials together, whether or not they ran at the same time.
-        activations: network and freeze depth → seconds spent once, for all trials, on what leaves the frozen stages.
-        searching: seconds that the search took.
-        spared_epochs, spared_seconds: what the stopped trials would have needed to reach their last possible epoch, at
-            the pace each of them had.
+        activations: network and freeze depth → seconds spent once, for all trials, on the frozen stages' activations.
+        searching: duration of the search in seconds.
+        saved_epochs, saved_seconds: what the stopped trials would have needed to reach their last possible epoch, each
+            at its own pace.
     """
 
     trials: dict[str, int]
@@ -37,8 +37,8 @@ class Spending:
     training: float
     activations: dict[Prefix, float]
     searching: float
-    spared_epochs: int
-    spared_seconds: float
+    saved_epochs: int
+    saved_seconds: float
 
 
 def spending(run: RunData) -> Spending:
@@ -51,8 +51,8 @@ def spending(run: RunData) -> Spending:
         training=sum(_seconds(record) for record in records),
         activations={place: sum(epochs.values()) for place, epochs in shared_seconds(records).items()},
         searching=run.clock.total,
-        spared_epochs=sum(_missing(record) for record in stopped),
-        spared_seconds=sum(_missing(record) * _seconds(record) / len(record.epochs) for record in stopped),
+        saved_epochs=sum(_missing(record) for record in stopped),
+        saved_seconds=sum(_missing(record) * _seconds(record) / len(record.epochs) for record in stopped),
     )
 
 
@@ -65,27 +65,27 @@ def _missing(record: TrialRecord) -> int:
 
 
 def sentences(spent: Spending) -> list[str]:
-    """What was spent, and what was spared; nothing of a run without trials."""
+    """The cost and the savings; empty for a run without trials."""
     total = sum(spent.trials.values())
     if not total:
         return []
     fates = listed([f"{count:,} {FATES[status].words}" for status, count in spent.trials.items()])
     sentences = [
         f"{counted(total, 'trial')}: {fates}.",
-        f"{counted(spent.epochs, 'epoch')} took {duration(spent.training)} of training and validation, "
-        f"{duration(spent.searching)} of searching.",
+        f"{counted(spent.epochs, 'epoch')} took {duration(spent.training)} of training and validation; the search took "
+        f"{duration(spent.searching)}.",
     ]
     sentences += _activations(spent.activations)
-    if spent.spared_epochs:
+    if spent.saved_epochs:
         sentences.append(
-            f"Stopping early spared up to {counted(spent.spared_epochs, 'epoch')}: about "
-            f"{duration(spent.spared_seconds)} of training at the pace of those trials."
+            f"Early stopping saved up to {counted(spent.saved_epochs, 'epoch')}: about "
+            f"{duration(spent.saved_seconds)} of training at the pace of those trials."
         )
     return sentences
 
 
 def _activations(seconds: dict[Prefix, float]) -> list[str]:
-    """What was computed once and is no trial's own cost; nothing where it is not worth a word."""
+    """The cost of activations computed once for all trials; empty if negligible."""
     total = sum(seconds.values())
     if total < WORTH_NAMING:
         return []
@@ -94,6 +94,6 @@ def _activations(seconds: dict[Prefix, float]) -> list[str]:
         f"{name} at freeze depth {depth} {duration(part)}" for (name, depth), part in largest if part >= WORTH_NAMING
     ]
     return [
-        f"Activations of frozen stages, once for all trials: {duration(total)}"
+        f"Activations of frozen stages, computed once for all trials: {duration(total)}"
         f"{f' ({listed(parts)})' if len(seconds) > 1 and parts else ''}."
     ]

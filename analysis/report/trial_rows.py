@@ -15,11 +15,11 @@ OTHERS = {
     False: ("val_loss", "val_f1_macro", "val_top1_accuracy"),
     True: ("val_loss", "val_accuracy", "val_f1_macro"),
 }
-"""Metrics shown beside the objective, for data of one label an image (True) and others; the CSV holds all of them."""
+"""Metrics shown next to the objective, for single-label data (True) and others; the CSV contains all metrics."""
 
 
 def trial_table(run: RunData) -> pd.DataFrame:
-    """One row a trial, best first: trial, status, objective, what was searched, other metrics, cost, error."""
+    """One row per trial, best first: trial, status, objective, searched hyperparameters, other metrics, cost, error."""
     others = OTHERS["val_accuracy" in run.trials]
     metrics = [name for name in others if name != run.metric and name in run.trials]
     searched = [name for name in run.space.parameters if run.trials[name].nunique() > 1]
@@ -31,7 +31,7 @@ def trial_table(run: RunData) -> pd.DataFrame:
 
 
 def trial_rows(run: RunData) -> dict[str, Any]:
-    """As JSON values: columns (name, whether of numbers, which direction sorts the better first) and rows."""
+    """As JSON values: columns (name, whether numeric, which direction sorts better values first) and rows."""
     table = trial_table(run)
     numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table]
     columns = [

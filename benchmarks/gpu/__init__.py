@@ -1,1 +1,1 @@
-"""For whoever has a GPU: what to pack for a machine without network, and what to run there. See README.md beside it."""
+"""For GPU machines: packs what one without network access needs, and runs measurements there. See README.md here."""

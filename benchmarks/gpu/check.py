@@ -1,9 +1,9 @@
-"""Runs on a GPU machine what no other can: a job of Ray Tune, the tests marked gpu, probes, and the benchmarks.
+"""Runs what needs a GPU machine: a job of Ray Tune, the tests marked gpu, probes, and the benchmarks.
 
 python -m benchmarks.gpu.check [PART ...] [--device cpu] [--quick]
 
-Needs nothing but Python and torch for CUDA where .gpu holds what `make gpu-kit` packed, or an installed Thaw. Each part
-has a limit, and all together stay within nine minutes. Figures, logs and summary.json go to the folder of --to.
+Needs only Python and torch for CUDA if .gpu holds the kit packed by `make gpu-kit`, otherwise an installed Thaw. Each
+part has a time limit, and all together stay within nine minutes. Figures, logs and summary.json go to the --to folder.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from pathlib import Path
 from benchmarks.gpu.pack import KIT, PHOTOS, SITE, WEIGHTS
 
 DEVICE_TESTS = ("tests/trainables/training/test_devices.py",)
-LEAST = 10
-"""Seconds that a part is worth starting for."""
+MIN_SECONDS = 10
+"""The remaining seconds below which a part is not started."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all parts share.
+    """Settings shared by all parts.
 
     Args:
         device: ``cuda``, or ``cpu`` to try the parts without one.
-        quick: small images and few trials: whether it runs, not how fast.
+        quick: small images and few trials, to test whether it runs, not how fast.
         data: folder of photos, or ``digits``.
-        weights: of MobileNetV2, or None.
-        to: folder of all figures.
+        weights: weights of MobileNetV2, or None.
+        to: folder for all figures.
     """
 
     device: str
@@ -46,7 +46,7 @@ class Setting:
     to: Path
 
     def bench(self, name: str, *options: str) -> list[str]:
-        """A benchmark with the options that all share; its figures go to ``NAME.json``."""
+        """A benchmark command with the shared options; its figures go to ``NAME.json``."""
         weights = ["--weights", str(self.weights)] if self.weights and not self.quick else []
         small = ["--image-size", "32", "--images", "60", "--architecture", "mobilenet_v3_small"]
         size = small if self.quick else ["--image-size", "224"]
@@ -68,7 +68,7 @@ def _probe(setting: Setting) -> list[str]:
 
 
 def _speed_head(setting: Setting) -> list[str]:
-    """Heads four at a time on one GPU."""
+    """Four concurrent head trials on one GPU."""
     few = ["--trials", "2", "--epochs", "2", "--concurrency", "2"] if setting.quick else ["--concurrency", "4"]
     arms = ["--arms", "thaw-cold", "thaw-warm", "tuned"]
     return setting.bench("speed-head", "-m", "benchmarks.speed", "--jobs", "head", *arms, *few)
@@ -94,22 +94,22 @@ PARTS: dict[str, tuple[int, Callable[[Setting], list[str]]]] = {
     "speed-mixed": (150, _speed_mixed),
     "limits": (120, _limits),
 }
-"""Part → the most seconds it may take, and what Python runs."""
+"""Part → its time limit in seconds, and the arguments of its Python command."""
 
 
 def run_parts(parts: Sequence[str], setting: Setting, environment: dict[str, str], total: float) -> dict[str, dict]:
-    """Run parts one after another; what each prints is shown and kept in ``PART.log``.
+    """Run parts one after another; the output of each is shown and kept in ``PART.log``.
 
     Returns:
-        Part → ``{"status": exit status, 124 past the limit, None for want of time, "seconds": …}``.
+        Part → ``{"status": exit status, 124 after the limit, None for lack of time, "seconds": …}``.
     """
     began, summary = time.monotonic(), {}
     for name in parts:
-        most, command = PARTS[name]
-        limit = min(most, total - (time.monotonic() - began))
+        longest, command = PARTS[name]
+        limit = min(longest, total - (time.monotonic() - began))
         print(f"\n##### {name}, at most {limit:.0f} s", flush=True)
         started, status = time.monotonic(), None
-        if limit >= LEAST:
+        if limit >= MIN_SECONDS:
             status = _run([sys.executable, *command(setting)], setting.to / f"{name}.log", environment, limit)
         summary[name] = {"status": status, "seconds": round(time.monotonic() - started, 1)}
         (setting.to / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
@@ -134,7 +134,7 @@ def _run(command: Sequence[str], log: Path, environment: dict[str, str], limit: 
 
 
 def unpack(kit: Path, place: Path) -> dict[str, str]:
-    """Unpack a kit's packages and photos into `place`; returns the environment in which they are found."""
+    """Unpack a kit's packages and photos into `place`; returns the environment variables that make them importable."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     path = [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]
     for name in (SITE, PHOTOS):
@@ -142,17 +142,17 @@ def unpack(kit: Path, place: Path) -> dict[str, str]:
             with tarfile.open(kit / name) as archive:
                 archive.extractall(place / name.partition(".")[0], filter="data")
     if (place / "site").exists():
-        # Behind the checkout, before what the machine has.
+        # After the checkout, before the machine's own packages.
         path.insert(1, str(place / "site"))
     return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns 1 where a part failed or was out of time."""
+    """Returns 1 if a part failed or ran out of time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; default: all")
     parser.add_argument("--device", choices=("cuda", "cpu"), default=os.environ.get("THAW_DEVICE", "cuda"))
-    parser.add_argument("--quick", action="store_true", help="small: whether it runs, not how fast")
+    parser.add_argument("--quick", action="store_true", help="small data, to test whether it runs, not how fast")
     parser.add_argument("--seconds", type=float, default=540, help="for all parts (default: %(default)s)")
     parser.add_argument("--kit", type=Path, default=KIT, help="(default: %(default)s)")
     parser.add_argument("--to", type=Path, default=Path("results/gpu"), help="(default: %(default)s)")

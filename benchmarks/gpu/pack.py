@@ -1,8 +1,8 @@
-"""Packs what a GPU machine without network lacks, into the folder .gpu of the repository.
+"""Packs what a GPU machine without network access lacks into the folder .gpu of the repository.
 
 python -m benchmarks.gpu.pack --data DIR --weights FILE
 
-Run it where packages can be downloaded, take the checkout with .gpu to the GPU machine, and call `make gpu-check`.
+Run it where packages can be downloaded, copy the checkout with .gpu to the GPU machine, and run `make gpu-check`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 KIT = Path(".gpu")
 SITE, PHOTOS, WEIGHTS = "site.tar.xz", "photos.tar", "weights.pth"
-"""Names within the kit: Python packages, photos with their labels, weights of MobileNetV2."""
+"""File names within the kit: Python packages, photos with their labels, weights of MobileNetV2."""
 
 PACKAGES = (
     *("ray", "jsonschema", "jsonschema-specifications", "referencing", "rpds-py", "tensorboardx"),
@@ -43,13 +43,13 @@ UNUSED = (
     *("ray/core/src/plasma", "ray/core/libjemalloc.so", "ray/data/examples", "ray/train/examples", "ray/tune/examples"),
     *("bin", "include", "tests", "*/tests", "*/*/tests", "**/__pycache__", "**/*.pyi", "**/*.js", "**/*.map"),
 )
-"""Patterns of what no search needs: three quarters of Ray."""
+"""Patterns of files that no search needs: three quarters of Ray."""
 
 PROGRAMS = ("ray/core/src/ray/gcs/gcs_server", "ray/core/src/ray/raylet/raylet")
 
 
 def pack_packages(kit: Path, python: str, work: Path) -> None:
-    """The packages in the versions that are installed here, for Linux on x86-64 and Python `python` (``3.12``)."""
+    """Pack the packages in the versions installed here, for Linux on x86-64 and Python `python` (``3.12``)."""
     site = work / "site"
     subprocess.run(
         [
@@ -78,7 +78,7 @@ def pack_packages(kit: Path, python: str, work: Path) -> None:
 
 
 def pack_photos(kit: Path, data: Path, count: int) -> None:
-    """The first `count` photos of a folder with ``images/`` and ``labels.csv``, as such a folder."""
+    """Pack the first `count` photos of a folder with ``images/`` and ``labels.csv``, as a folder of the same layout."""
     with (data / "labels.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[: count + 1]
     text = io.StringIO()
@@ -95,13 +95,11 @@ def pack_photos(kit: Path, data: Path, count: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", type=Path, help="folder with images/ and labels.csv; without it, digits are used there"
-    )
+    parser.add_argument("--data", type=Path, help="folder with images/ and labels.csv; default: the built-in digits")
     parser.add_argument("--photos", type=int, default=800, help="only the first N (default: %(default)s)")
-    parser.add_argument("--weights", type=Path, help="ImageNet weights of mobilenet_v2; without it, random ones")
-    parser.add_argument("--python", default="3.12", help="version of Python there (default: %(default)s)")
-    parser.add_argument("--no-packages", action="store_true", help="where Thaw is installed there already")
+    parser.add_argument("--weights", type=Path, help="ImageNet weights of mobilenet_v2; default: random ones")
+    parser.add_argument("--python", default="3.12", help="Python version of the GPU machine (default: %(default)s)")
+    parser.add_argument("--no-packages", action="store_true", help="if Thaw is already installed on the GPU machine")
     parser.add_argument("--to", type=Path, default=KIT, help="(default: %(default)s)")
     options = parser.parse_args(arguments)
     kit: Path = options.to

@@ -1,4 +1,4 @@
-"""What the other benchmarks do not say about a device: chunks, precision, launches, memory, repeatability, rounding.
+"""Device measurements beyond the other benchmarks: chunks, precision, launches, memory, reproducibility, rounding.
 
 python -m benchmarks.gpu.probe --data DIR --weights FILE --device cuda --json probe.json
 """
@@ -40,18 +40,18 @@ from thaw.trainables.training.loop import Training
 
 Figures = dict[str, Any]
 DENSE = "resnet50"
-"""Probed beside the benchmark's own network: big convolutions, which gain most from other precisions."""
+"""Probed in addition to the benchmark's own network: large convolutions, which gain most from lower precision."""
 
 BATCH = 32
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A device, and a search on it.
+    """A device and a search on it.
 
     Args:
         bench: data and weights.
-        quick: small products and few repetitions.
+        quick: small matrices and few repetitions.
     """
 
     bench: Bench
@@ -82,7 +82,7 @@ class Probe:
             torch.cuda.synchronize()
 
     def seconds(self, task: Callable[[], object], repeat: int = 10) -> float:
-        """Median wall seconds, the device waited for each time, after a run to warm up."""
+        """Median wall seconds after a warm-up run, synchronising with the device each time."""
         task()
         times = []
         for _ in range(2 if self.quick else repeat):
@@ -94,7 +94,7 @@ class Probe:
         return median(times)
 
     def prepared(self, name: str, augment: str = "none") -> Prepared:
-        """A search over one network; random weights where no file of that network is given."""
+        """A search over one network, with random weights if no file of that network is given."""
         own = name == self.bench.architecture
         weights = self.bench.weights if own else random_weights(name, self.bench.work)
         sections = {"weights": {name: str(weights)}, "training": {"architecture": name}, "data": {"augment": augment}}
@@ -104,7 +104,7 @@ class Probe:
         return prepare(config)
 
     def training(self, ready: Prepared, depth: int, **changes: Any) -> Training:
-        """A trial of this search; `changes` are the context's."""
+        """A trial of this search; `changes` replace fields of its context."""
         context = replace(ready.context, **changes)
         name = str(ready.config.training["architecture"])
         config = TrialConfig(architecture=name, freeze_depth=depth, epochs=3, patience=0)
@@ -112,14 +112,14 @@ class Probe:
 
 
 def row_of(training: Training) -> EpochRow:
-    """One more epoch."""
+    """Train one more epoch."""
     row = training.epoch()
     assert isinstance(row, EpochRow), row
     return row
 
 
 def ceilings(probe: Probe) -> Figures:
-    """GB/s of a copy within the device and of copies to it, TFLOP/s of a product by precision."""
+    """GB/s of a copy within the device and of copies to it, TFLOP/s of a matrix product by precision."""
     side, size = (256, 2**20) if probe.quick else (8192, 2**30)
     there = torch.zeros(size, dtype=torch.uint8, device=probe.device)
     figures = {"copy, read and written": 2 * size / probe.seconds(there.clone) / 1e9}
@@ -138,7 +138,7 @@ def ceilings(probe: Probe) -> Figures:
 
 
 def prefix_by_chunk(probe: Probe) -> Figures:
-    """Images a second of the frozen backbone, by images at a time and precision."""
+    """Images per second of the frozen backbone, by images at a time and precision."""
     figures: Figures = {}
     size = probe.bench.image_size
     for name in probe.networks:
@@ -174,7 +174,7 @@ def prefix_by_chunk(probe: Probe) -> Figures:
 
 
 def head_steps(probe: Probe) -> Figures:
-    """Seconds of a head trial's epochs, µs and kernels a step, and a step that is captured as a graph."""
+    """Seconds of a head trial's epochs, µs and kernels per step, and a step captured as a CUDA graph."""
     ready = probe.prepared(probe.name)
     training = probe.training(ready, 5)
     rows = [row_of(training) for _ in range(3)]
@@ -227,7 +227,7 @@ def _captured(probe: Probe, training: Training) -> Figures:
 
 
 def backbone_epochs(probe: Probe) -> Figures:
-    """An augmented epoch by depth and precision with nothing stored: seconds, ms a step, peak GB; its checkpoint."""
+    """An augmented epoch by depth and precision with nothing stored: seconds, ms per step, peak GB; its checkpoint."""
     figures: Figures = {}
     for name in probe.networks:
         ready = probe.prepared(name, "paper")
@@ -262,7 +262,7 @@ def _checkpoint_seconds(probe: Probe, training: Training, row: EpochRow) -> floa
 
 
 def store(probe: Probe) -> Figures:
-    """What a stored view costs and gains: images a second until it lies on the device, and the estimated gain."""
+    """The cost and gain of a stored view: images per second until it is on the device, and the estimated gain."""
     ready = probe.prepared(probe.name)
     figures: Figures = {}
     for depth in (4, 5):
@@ -281,7 +281,7 @@ def store(probe: Probe) -> Figures:
 
 
 def export_tolerance(probe: Probe) -> Figures:
-    """How far an exported model's logits are from the trial's, in units of their spread; `thaw export` has a limit."""
+    """Distance of an exported model's logits from the trial's, in units of their spread; `thaw export` has a limit."""
     ready = probe.prepared(probe.name, "paper")
     figures: Figures = {"limit": TOLERANCE}
     for depth in probe.depths:
@@ -315,7 +315,7 @@ def repeats_itself(probe: Probe) -> Figures:
 
 
 def rendering(probe: Probe) -> Figures:
-    """Images a second that are rendered out of the host's memory and out of the device's, plain and augmented."""
+    """Images rendered per second from host memory and from device memory, plain and augmented."""
     ready = probe.prepared(probe.name)
     rows, look = ready.context.split.train, resolve(probe.name, "none", probe.bench.image_size).preprocessing
     batches = [rows[start : start + BATCH] for start in range(0, len(rows) - BATCH + 1, BATCH)]
@@ -353,11 +353,11 @@ PROBES: tuple[Callable[[Probe], Figures], ...] = (
     backbone_epochs,
     rendering,
 )
-"""In the order of what to look at first."""
+"""In order of importance."""
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Figures]:
-    """Run all probes; one that fails gives its error and the others go on."""
+    """Run all probes; a failing probe reports its error and the others continue."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser, images=None)
     options = parser.parse_args(arguments)
@@ -377,7 +377,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Figures]:
             gc.collect()
             if probe.gpu:
                 torch.cuda.empty_cache()
-            if options.json:  # after each, as time may run out
+            if options.json:  # after each probe, because time may run out
                 options.json.write_text(json.dumps(report, indent=1) + "\n")
     return report
 

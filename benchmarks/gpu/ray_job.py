@@ -1,4 +1,4 @@
-"""The smallest job of Ray Tune on a device: two trials that share it and say what they see.
+"""The smallest Ray Tune job on a device: two trials that share it and report the devices they see.
 
 python -m benchmarks.gpu.ray_job cuda
 """
@@ -38,7 +38,7 @@ def main(device: str) -> None:
         done = tune.Tuner(trial, param_space={"number": tune.grid_search([1, 2])}, run_config=quiet).fit()
         assert not done.errors, done.errors
         found = [(result.metrics["devices"], result.metrics["gpu"]) for result in done if result.metrics]
-    print(f"what trials saw: {found}; {time.perf_counter() - started:.1f} s in all")
+    print(f"devices seen by the trials: {found}; {time.perf_counter() - started:.1f} s in all")
     assert len(found) == 2 and all(gpu == (device == "cuda") for _, gpu in found)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from thaw.analysis.flattery import flattery
+from thaw.analysis.optimism import optimism
 from thaw.search.engine.signals import SIGNAL_STATUS
 from thaw.spaces import metric
 
@@ -35,7 +35,7 @@ def print_confirmation(run: Path, found: dict[str, Any] | None, reason: str, con
     if found["metric"] == "val_map":
         told = "Average precision is too high on few images; pooled, over all images at once, says what to expect."
         console.print(told, soft_wrap=True)
-    console.print(" ".join(flattery(found).sentences), highlight=False, soft_wrap=True)
+    console.print(" ".join(optimism(found).sentences), highlight=False, soft_wrap=True)
     console.print(f"Chosen: trial {found['chosen']}\n", style="bold", highlight=False)
     console.print("Try next", style="bold")
     console.print(f"  thaw export {shlex.quote(str(run))} --to BUNDLE", highlight=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from thaw.analysis.flattery import flattery
+from thaw.analysis.optimism import optimism
 from thaw.spaces import METRICS, STAGES
 from thaw.trainables.evaluation.label_sets import POLICIES
 from thaw.trainables.evaluation.policies import GROUPS
@@ -41,7 +41,7 @@ def model_card(facts: Mapping[str, Any], timm: bool = False) -> str:
         .render(
             facts,
             counts=counts,
-            flattery=flattery(facts["confirmation"]).sentences if facts["confirmation"] else [],
+            optimism=optimism(facts["confirmation"]).sentences if facts["confirmation"] else [],
             groups=GROUPS,
             plainly_better=_plainly_better(facts["test"]),
             policies=POLICIES,

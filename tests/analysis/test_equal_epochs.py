@@ -41,12 +41,12 @@ def test_what_was_stopped_is_unknown(tmp_path: Path) -> None:
     run = hidden(tmp_path / "run")
     stopped = "stopped by epoch 1 in 3 of 3 trials"
     assert finding("frozen_tuned", run) == (
-        "Whether fine-tuning beats the frozen network is unknown, as trials were stopped: "
+        "Whether fine-tuning beats the frozen network is unknown, because trials were stopped: "
         f"resnet50 (fine-tuned {stopped})."
     )
     assert finding("freeze_depth", run) == (
-        "The best val_map seen is 0.53, of resnet50 at freeze depth 5 (1 trial there); what is best is unknown, "
-        f"as trials were stopped that could have done better: resnet50 at depth 2 ({stopped})."
+        "The best observed val_map is 0.53, for resnet50 at freeze depth 5 (1 trial there); the true best is unknown, "
+        f"because trials were stopped that could have done better: resnet50 at depth 2 ({stopped})."
     )
     assert finding("depth_curves", run) == (
         "The best trials of resnet50 reach val_map 0.53 with 5 stages frozen; what it would reach at depth 2 "
@@ -64,7 +64,7 @@ def test_what_was_trained_to_the_end_is_said(tmp_path: Path) -> None:
     run = whole(tmp_path / "run")
     assert finding("frozen_tuned", run).startswith("Fine-tuning beats the frozen network for 1 of 1 architectures")
     assert finding("freeze_depth", run) == (
-        "resnet50 at freeze depth 2 is best with val_map 0.8 (3 trials there); the next depth of that network, 5, "
+        "resnet50 at freeze depth 2 is best with val_map 0.8 (3 trials there); the next best depth of that network, 5, "
         "comes within 0.27."
     )
 

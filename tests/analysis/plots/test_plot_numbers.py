@@ -204,7 +204,7 @@ def test_spikes(tmp_path: Path) -> None:
     assert spike["fall"] == pytest.approx(0.30) and spike["limit"] == pytest.approx(0.10791, abs=1e-4)
     assert spike["gradient"] == pytest.approx(1.0), "4 by the median of 1 to 7"
     calm = [("resnet50", 3, 1e-3, "completed", [0.2, 0.3, 0.39, 0.385, 0.45, 0.5], 1.0, "a", 1)]
-    with pytest.raises(NotEnough, match="none of 5 epochs falls"):
+    with pytest.raises(NotEnough, match="none of 5 epochs does the metric fall"):
         PLOTS["spikes"].compute(write_run(tmp_path / "calm", calm))
 
 

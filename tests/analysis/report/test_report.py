@@ -25,7 +25,7 @@ from thaw.analysis.report import write_report
 from thaw.analysis.report.answer import answer
 from thaw.analysis.report.beside import beside
 from thaw.analysis.report.confirmation import confirmation
-from thaw.analysis.report.place import MARK, taking_the_place_of
+from thaw.analysis.report.place import MARK, replaced_report
 from thaw.analysis.report.spending import spending
 from thaw.analysis.report.trial_rows import trial_rows
 from thaw.analysis.run import Run, load_run
@@ -101,23 +101,25 @@ def test_the_first_screen_by_hand(tmp_path: Path) -> None:
     found = answer(by_hand(tmp_path / "run"))
     assert found.headline == (
         "The best configuration is trial 1, with dropout 0.25: val_map 0.6 after epoch 2 of at most 10. "
-        "1 of 3 trials was pruned by epoch 1: what it would have reached is not known."
+        "1 of 3 trials was pruned by epoch 1: what it would have reached is unknown."
     )
     assert found.configuration == {"dropout": "0.25"} and found.fixed["architecture"] == "resnet18"
     assert found.facts == [
-        "Of predictors that never look at an image the best (most frequent label) has val_map 0.2.",
+        "The best predictor that never looks at an image (most frequent label) has val_map 0.2.",
         "The first configuration tried, trial 0, reached 0.3.",
-        "What matters cannot be said of fewer than 12 comparable trials, or of trials this alike.",
+        "The importance of hyperparameters cannot be estimated from fewer than 12 comparable trials, or from trials "
+        "this similar.",
         "3 trials: 1 stopped by patience, 1 pruned and 1 failed.",
-        "3 epochs took 12 s of training and validation, 1 min 40 s of searching.",
+        "3 epochs took 12 s of training and validation; the search took 1 min 40 s.",
         # 9 and 8 epochs at 4 seconds each.
-        "Stopping early spared up to 17 epochs: about 1 min 8 s of training at the pace of those trials.",
+        "Early stopping saved up to 17 epochs: about 1 min 8 s of training at the pace of those trials.",
     ]
     assert found.caveats == [
-        "The best of 2 values on the same validation images is partly luck: expect a little less on new images.",
-        "A predictor that never looks at an image does as well or better by loss (0.4 against 0.3 for nothing) and "
+        "The best of 2 values on the same validation images is partly luck: expect slightly worse results on new "
+        "images.",
+        "A predictor that never looks at an image does as well or better on loss (0.4 against 0.3 for nothing) and "
         "inclusion_accuracy (0.6 against 0.9 for nothing).",
-        f"1 trial of 3 failed; the reason of all: {HOSTILE[1]}.",
+        f"1 trial of 3 failed; the reason for all: {HOSTILE[1]}.",
     ]
 
 
@@ -144,14 +146,14 @@ def test_spending_counts_every_trial(tmp_path: Path) -> None:
     assert sum(spent.trials.values()) == 60 and spent.epochs == len(run.history)
     assert spent.training == pytest.approx(run.trials["seconds"].sum(), abs=0.1)
     pruned = run.trials[run.trials["status"] == "pruned"]
-    assert spent.spared_epochs >= int((6 - pruned["last_epoch"]).sum()) > 0
+    assert spent.saved_epochs >= int((6 - pruned["last_epoch"]).sum()) > 0
 
 
 def test_what_mattered_is_said_by_architecture_with_counts(tmp_path: Path) -> None:
     facts = answer(synthetic_run(tmp_path / "run", 100, failures=0)).facts
     mattered = [fact for fact in facts if "most at the last epoch" in fact]
     assert mattered[0].startswith("Over all architectures, ")
-    assert mattered[0].endswith("most at the last epoch, by a model of all epochs of 100 trials.")
+    assert mattered[0].endswith("most at the last epoch, according to a model of all epochs of 100 trials.")
     assert [fact.split(",")[0] for fact in mattered[1:]] == [
         f"Within {name}" for name in ("convnet", "mobilenet_v2", "resnet50")
     ]
@@ -186,7 +188,7 @@ def test_one_label_an_image_is_spoken_of_as_accuracy(tmp_path: Path) -> None:
     single = load_run(run.folder.path)
     first, *_ = answer(single).facts
     assert first == (
-        "Its most probable label is right for 75.0% of the validation images (accuracy), and for 50.0% of a label's "
+        "Its most probable label is correct for 75.0% of the validation images (accuracy), and for 50.0% of a label's "
         "images, averaged over the labels (balanced accuracy)."
     )
     columns = [column["name"] for column in trial_rows(single)["columns"]]
@@ -224,7 +226,7 @@ def test_a_report_of_a_run_that_cannot_be_written_goes_elsewhere(tmp_path: Path)
     run = by_hand(tmp_path / "run", confirmed=True)
     with read_only(run.folder.path):
         page = write_report([load_run(run.folder.path)], tmp_path / "page")
-        with pytest.raises(ConfigError, match=r"cannot be made: Read-only file system; choose another --output"):
+        with pytest.raises(ConfigError, match=r"cannot be created: Read-only file system; choose another --output"):
             write_report([load_run(run.folder.path)])
     assert page == tmp_path / "page" / "index.html" and page.is_file()
 
@@ -234,12 +236,12 @@ def test_a_confirmation_is_shown(tmp_path: Path) -> None:
     found = confirmation(by_hand(tmp_path / "run", confirmed=True))
     assert found is not None
     assert found.sentences == [
-        "Trained anew on 5 folds of 10 images, trial 1 is the choice: val_map 0.5 (95 % interval 0.4 to 0.62).",
-        "The search's best, trial 1, less its mean over the folds: +0.100. A fold trains on about 8 images and is "
-        "validated on others, which is part of it.",
-        "The same of the other leader: +0.100. Being the best added +0.000.",
-        "Over all images at once, each predicted by a network that had not seen it, it has 0.45 "
-        "(95 % interval 0.3 to 0.55): what to expect of other images of the same kind.",
+        "Retrained on 5 folds of 10 images, trial 1 is the choice: val_map 0.5 (95 % interval 0.4 to 0.62).",
+        "The search's best value (trial 1) minus its mean over folds: +0.100. A fold trains on about 8 images and is "
+        "validated on different ones, which explains part of it.",
+        "The same difference for the other leader: +0.100. Selecting the best added +0.000.",
+        "Over all images together, each predicted by a network that was not trained on it, it reaches 0.45 "
+        "(95 % interval 0.3 to 0.55): an estimate for other images of the same kind.",
     ]
     assert found.leaders["pooled"].to_list() == ["0.45 (95 % interval 0.3 to 0.55)", "–"]
     assert found.leaders["trial"].to_list() == [1, 0] and found.paired["folds won"].to_list() == [5]
@@ -259,7 +261,7 @@ def test_unusual_runs_and_several_of_them(tmp_path: Path) -> None:
     assert headlines[0] == "No trial has been started yet."
     assert headlines[1].startswith("The best configuration is trial 0, with ")
     assert headlines[2] == "No trial finished: 4 trials failed."
-    assert "no end yet: 3 trials" in " ".join(answer(runs[3]).caveats)
+    assert "has not ended: 3 trials" in " ".join(answer(runs[3]).caveats)
     for plot, run in product(PLOTS.values(), runs):
         with suppress(NotEnough):
             data = plot.compute(run)
@@ -289,9 +291,9 @@ def test_an_older_report_is_replaced_and_other_files_are_not(tmp_path: Path) -> 
     (tmp_path / "mine" / "index.html").write_text("<h1>mine</h1>")
     (tmp_path / "file").write_text("")
     for place in ("mine", "file"):
-        with pytest.raises(ConfigError, match="holds files that are no report"):
+        with pytest.raises(ConfigError, match="holds files that are not a report"):
             write_report([run], tmp_path / place)
-    with pytest.raises(ConfigError, match="cannot be made"):
+    with pytest.raises(ConfigError, match="cannot be created"):
         write_report([run], tmp_path / "file" / "below")
 
 
@@ -299,7 +301,7 @@ def test_a_report_that_is_killed_leaves_the_old_one_and_locks_nobody_out(tmp_pat
     run = without_trials(tmp_path / "run")
     kill = (
         "import os, sys; from pathlib import Path; from thaw.analysis.report import place\n"
-        "with place.taking_the_place_of(Path(sys.argv[1])) as new:\n"
+        "with place.replaced_report(Path(sys.argv[1])) as new:\n"
         "    (new / 'plots').mkdir(); (new / 'index.html').write_text('half'); os.kill(os.getpid(), 9)"
     )
     folder = run.folder.report
@@ -316,7 +318,7 @@ def test_of_reports_at_once_each_is_whole(tmp_path: Path) -> None:
     folder = tmp_path / "report"
     with ExitStack() as several:
         for number in (1, 2, 3):
-            making = several.enter_context(taking_the_place_of(folder))
+            making = several.enter_context(replaced_report(folder))
             (making / "index.html").write_text(f"{MARK} {number}")
             (making / "plots").mkdir()
             (making / "plots" / f"{number}.png").touch()
@@ -347,7 +349,7 @@ def test_the_command_loads_neither_torch_nor_ray(tmp_path: Path) -> None:
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(tmp_path / "page" / "index.html") and not done.stderr
-    assert "Being the best added +0.000" in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert "Selecting the best added +0.000" in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

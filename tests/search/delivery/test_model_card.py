@@ -137,7 +137,7 @@ def test_a_confirmed_model_says_how_much_the_search_flattered_it(facts: dict[str
     card = model_card(facts | {"confirmation": CONFIRMATION})
     assert (
         "+0.040" in card
-        and "Being the best added +0.010" in card
+        and "Selecting the best added +0.010" in card
         and "| 7 | 0.510 | 0.470 | 0.440 – 0.500 | 0.450 (0.410 – 0.480) |" in card
     )
     assert "| 3 | 0.490 | 0.460 | 0.430 – 0.490 | – |" in card
