@@ -9,7 +9,7 @@ from typing import Any
 
 
 class _Search(ModuleType):
-    """``thaw.search`` names this package and the function that everybody looks for under this name."""
+    """``thaw.search`` names this package and the function that users expect under this name."""
 
     def __call__(self, *settings: Any, **sections: Any) -> Any:
         from thaw.search.python_api import search

@@ -15,13 +15,13 @@ from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.table import NAMES, architecture
 
 SIZE = 224
-"""Side in pixels of the images, for networks that take any size; the others get their own."""
+"""Image side length in pixels for networks that accept any size; the others use their own."""
 
 BEGIN, END = "<!-- made by `make backbones` -->", "<!-- end -->"
 
 
 def table() -> Iterator[str]:
-    """Lines in Markdown: a row a network with published weights, what it costs, and what reuse gains."""
+    """Markdown lines: one row per network with published weights, with its cost and the gain from reuse."""
     depths = range(1, STAGES + 1)
     stored = f"kB an image at freeze depth {' / '.join(map(str, depths))}"
     yield f"| architecture | pixels | million parameters | GMACs | {stored} | times faster | licence of the weights |"
@@ -46,7 +46,7 @@ def table() -> Iterator[str]:
 
 
 def replaced(page: str) -> str:
-    """The page with the table made anew.
+    """The page with an updated table.
 
     Raises:
         ConfigError: it has no place for the table.

@@ -1,4 +1,4 @@
-"""`thaw cache`: what is stored on this machine for all searches, and making room."""
+"""`thaw cache`: shows what is stored on this machine for all searches, and frees space."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Stored:
     """One folder of the cache.
 
     Args:
-        content: what it holds, for people.
-        size: bytes that it takes on the disk.
-        used: when it was used last, seconds since the epoch.
+        content: what it holds, in words.
+        size: bytes on disk.
+        used: time of its last use, in Unix seconds.
     """
 
     folder: Path
@@ -36,7 +36,7 @@ class Stored:
 
 
 def stored(directory: Path) -> list[Stored]:
-    """What a cache holds, the latest first. What vanishes meanwhile is left out."""
+    """The entries of a cache, most recent first. Entries that vanish meanwhile are left out."""
     return sorted(_folders(directory), key=lambda one: -one.used)
 
 
@@ -44,7 +44,7 @@ def _folders(directory: Path) -> Iterator[Stored]:
     for kind, pattern in ((IMAGES, "images-*/"), (ACTIVATIONS, "*/")):
         for folder in (directory / kind).glob(pattern):
             try:
-                # Blocks, not lengths: rows that are not computed yet are holes.
+                # Blocks, not lengths: rows not computed yet are holes.
                 size = sum(file.stat().st_blocks * 512 for file in folder.iterdir())
                 about = folder / ABOUT
                 content = about.read_text(encoding="utf-8") if about.exists() else ""
@@ -55,15 +55,15 @@ def _folders(directory: Path) -> Iterator[Stored]:
 
 
 def show_cache(directory: Path, console: Console, keep: int | None = None) -> None:
-    """Print what is stored; before, remove what was used longest ago until no more than `keep` bytes are left.
+    """Print what is stored, after removing the least recently used entries until at most `keep` bytes are left.
 
-    What a running search uses is neither removed nor an error: it is named.
+    An entry that a running search uses is neither removed nor an error: it is listed.
 
     Raises:
         ConfigError: there is no such folder.
     """
     if not directory.is_dir():
-        raise ConfigError("there is no such folder; name the one of cache.directory", file=directory)
+        raise ConfigError("there is no such folder; give the one of cache.directory", file=directory)
     found = stored(directory)
     if keep is not None:
         found = _reduced(found, keep, console)
@@ -88,13 +88,13 @@ def _reduced(found: list[Stored], keep: int, console: Console) -> list[Stored]:
             left.remove(one)
             size -= one.size
         else:
-            console.print(f"kept, as a search uses it: {printable(one.content)} ({one.folder.name})", highlight=False)
+            console.print(f"kept, in use by a search: {printable(one.content)} ({one.folder.name})", highlight=False)
     console.print(f"{readable(sum(one.size for one in found) - size)} removed", highlight=False)
     return left
 
 
 def summary_line(directory: Path) -> str:
-    """What all searches have stored in a cache, for the end of one; empty where nothing is."""
+    """A line on what all searches have stored in a cache, for the end of a search; empty if nothing is stored."""
     found = stored(directory)
     by_kind = {kind: sum(one.size for one in found if one.folder.parent.name == kind) for kind in (IMAGES, ACTIVATIONS)}
     if not found:
@@ -107,7 +107,7 @@ def summary_line(directory: Path) -> str:
 
 
 def readable(size: float) -> str:
-    """Bytes as people write them: ``1.2 GB``."""
+    """Bytes in readable form: ``1.2 GB``."""
     for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if size >= factor:
             return f"{size / factor:.1f} {unit}"

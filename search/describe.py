@@ -15,7 +15,7 @@ from thaw.trainables.networks.backbone import resolve
 
 
 def describe_architecture(name: str, freeze_depth: int, image_size: int, console: Console) -> None:
-    """Stages with what is frozen at `freeze_depth`, and what that leaves to compute and to train.
+    """The stages, which of them are frozen at `freeze_depth`, and what remains to compute and to train.
 
     Raises:
         ConfigError: the architecture is unknown, or nothing of it can be frozen.

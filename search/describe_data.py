@@ -14,7 +14,7 @@ BAR, SAMPLE = 40, 5
 
 
 def describe_data(facts: DataFacts, dataset: Dataset, console: Console) -> None:
-    """The facts, a few images with their labels, and the distributions of labels and of labels an image."""
+    """The facts, a few images with their labels, and the distributions of labels and of labels per image."""
     console.print(f"from {dataset.root}", highlight=False, soft_wrap=True)
     for line in facts.lines():
         console.print(line, highlight=False, soft_wrap=True)

@@ -22,7 +22,7 @@ from thaw.trainables.device_memory import limit_memory
 
 
 def dry_run(config: SearchConfig, console: Console) -> None:
-    """Print the number of trials, seconds an epoch by architecture and freeze depth, and the expected time.
+    """Print the number of trials, seconds per epoch by architecture and freeze depth, and the expected time.
 
     Raises:
         ConfigError: the search could not start.
@@ -75,7 +75,7 @@ def dry_run(config: SearchConfig, console: Console) -> None:
 
 
 def _memory_table(config: SearchConfig) -> Table:
-    """What the trial of each architecture that needs most takes."""
+    """The memory of the most demanding trial of each architecture."""
     table = Table(title="Memory of one trial, estimated, for the largest batch and the smallest freeze depth")
     table.title_justify = "left"
     for column in ("architecture", "freeze depth", "batch size", "GB"):
@@ -86,7 +86,7 @@ def _memory_table(config: SearchConfig) -> Table:
 
 
 def _print_storage(prepared: Prepared, console: Console) -> None:
-    """What the activation cache would keep, for architectures of which something can be frozen."""
+    """What the activation cache would store, for architectures that can be partly frozen."""
     config, context = prepared.config, prepared.context
     space = config.search_space
     names = [

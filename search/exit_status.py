@@ -1,4 +1,4 @@
-"""How a command ends: errors that a user may meet are one line on standard error and a status."""
+"""How a command ends: errors that a user may encounter become one line on standard error and an exit status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OK, NOTHING_FINISHED, WRONG_INPUT = 0, 1, 2
 
 
 def exit_status(command: Callable[[], int | None]) -> int:
-    """Call `command`, which returns a status or None, and return the status that the process ends with."""
+    """Call `command`, which returns a status or None, and return the exit status of the process."""
     with standard_streams():
         try:
             status = command() or OK

@@ -19,13 +19,13 @@ LARGER = 224
 
 
 def describe_all(file: Path, console: Console) -> int:
-    """Try each network with random weights, see :func:`check_contract`; a line each with outcome and seconds.
+    """Try each network with random weights, see :func:`check_contract`; one line each with outcome and seconds.
 
     Args:
-        file: names, one a line: those of `thaw describe`, or of timm with or without ``timm:``.
+        file: names, one per line: those of `thaw describe`, or of timm with or without ``timm:``.
 
     Returns:
-        How many keep the contract.
+        The number of networks that fulfil the contract.
 
     Raises:
         ConfigError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""`--import FILE.py`: the user's own networks and data sources. Only this option makes a file run."""
+"""`--import FILE.py`: the user's own networks and data sources. Only this option executes a file."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ PREFIX = "thaw_imported_"
 
 
 def import_files(paths: list[Path]) -> list[Path]:
-    """Run files once, in their order, as modules.
-
-    They may import what lies beside them, which is looked for after everything installed.
+    """Run files once, in order, as modules. They may import modules next to them, found after all installed ones.
 
     Returns:
         `paths`, as a callback of an option has to.

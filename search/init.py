@@ -1,4 +1,4 @@
-"""`thaw init`: looks at a folder of photos and writes a search file for it, to begin with and to change."""
+"""`thaw init`: inspects a folder of photos and writes a search file for it, to start from and to edit."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ SIZES = (64, 96, 128, 160, 192, 224)
 """Sides of images to choose from, pixels."""
 
 LOOKED_AT = 50
-"""Images whose size is looked at."""
+"""The number of images whose size is read."""
 
 PATIENCE = 5.0
-"""Seconds to wait for an answer from where weights are published."""
+"""Seconds to wait for an answer from the site that publishes the weights."""
 
 SAY_NOTHING = ("images", "imgs", "img", "jpegimages", "data")
-"""Names of folders after which no run is called; the folder above has a better one."""
+"""Folder names that are not used to name a run; the parent folder has a better one."""
 
 SHOWN = 10
-"""Labels that are named in the file."""
+"""The number of labels named in the file."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What suits a machine.
+    """Settings that suit a machine.
 
     Args:
-        name: for the comment.
-        architectures: from the best trade of time and accuracy on; those that can be had are taken.
-        image_size: largest side that is still quick, pixels.
-        trials: that an hour or two is likely to hold.
+        name: its name in the comment.
+        architectures: best trade-off of time and accuracy first; the available ones are used.
+        image_size: largest side length that is still fast, in pixels.
+        trials: number that probably fits into an hour or two.
     """
 
     name: str
@@ -57,13 +57,13 @@ GPU = Machine("a GPU", ("mobilenet_v2", "resnet50", "convnext_tiny"), 224, 40)
 
 @dataclass(frozen=True)
 class Amount:
-    """What suits a number of training images: few of them train few weights, and need many epochs.
+    """Settings that suit a number of training images: with few images, few weights are trained, over many epochs.
 
     Args:
-        below: this many images.
-        least_frozen: stages that stay frozen at least.
-        epochs: at most.
-        why: for the comment.
+        below: for fewer than this many images.
+        least_frozen: minimum number of frozen stages.
+        epochs: maximum number of epochs.
+        why: the reason in the comment.
     """
 
     below: float
@@ -80,7 +80,7 @@ AMOUNTS = (
 
 
 def init(photos: Path, to: Path, console: Console) -> None:
-    """Write a search file for the photos in a folder, which `thaw search` takes as it is.
+    """Write a search file for the photos in a folder, which `thaw search` accepts unchanged.
 
     Raises:
         ConfigError: the folder holds no data set, or the file exists.
@@ -130,8 +130,8 @@ def search_text(found: FoundData, machine: Machine, architectures: list[str], fo
     """The search file.
 
     Args:
-        architectures: those with weights; a network of its own is trained from scratch where there is none.
-        folder: where the file will lie; paths below it are written relative to it.
+        architectures: those with weights; without any, a small network is trained from scratch.
+        folder: the folder of the file; paths below it are written relative to it.
     """
     images = len(found.dataset.files)
     amount = next(amount for amount in AMOUNTS if images < amount.below)
@@ -195,7 +195,7 @@ def _path(path: Path, folder: Path) -> str:
 
 
 def _also(found: FoundData, folder: Path) -> str:
-    """What the comment says of other label files."""
+    """The comment's note on other label files."""
     if not found.others:
         return ""
     names = " ".join(", ".join(_path(other, folder) for other in found.others[:3]).split())
@@ -219,7 +219,7 @@ def _split(found: FoundData) -> tuple[str, str]:
 
 
 def _image_size(found: FoundData, machine: Machine) -> tuple[int, int]:
-    """A side for the network, and the median short side of the photos, pixels."""
+    """The side length for the network, and the median short side of the photos, in pixels."""
     files, short = found.dataset.files, []
     for i in np.linspace(0, len(files) - 1, min(LOOKED_AT, len(files))).astype(int):
         try:
@@ -233,7 +233,7 @@ def _image_size(found: FoundData, machine: Machine) -> tuple[int, int]:
 
 
 def _name(found: FoundData) -> str:
-    """A name for the run that is not taken."""
+    """A name for the run that is not used yet."""
     place = found.images
     while place.name.lower() in SAY_NOTHING:
         place = place.parent

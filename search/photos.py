@@ -1,4 +1,4 @@
-"""Photos beside figures: training images as the network sees them, the worst predictions, and labels in doubt.
+"""Photos for reports: training images as the network sees them, the worst predictions, and labels in doubt.
 
 Neither torch nor Ray is loaded: a report is made where neither is installed.
 """
@@ -32,13 +32,13 @@ from thaw.trainables.data.grey import Scales, scales_from
 from thaw.trainables.data.image_store import sampled_grey
 
 VIEWS = 2
-"""Of each training image, beside the clean one."""
+"""Augmented views of each training image, next to the clean one."""
 
 WORST = 12
 """Photos of each other kind."""
 
 NAMED = 4
-"""Labels with probabilities below a photo."""
+"""The number of labels with probabilities below a photo."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class _Photos:
     scales: Scales | None
 
     def pixels(self, row: int) -> np.ndarray | None:
-        """The image as it is decoded for the network; None where it cannot be used."""
+        """The image as decoded for the network; None if it cannot be used."""
         data = self.config.data
         try:
             return self.dataset.decode(row, data.square, self.scales)
@@ -78,7 +78,7 @@ def show(config: SearchConfig, to: Path, console: Console) -> None:
         ConfigError: the data are wrong, no image can be used, or the file exists.
     """
     check_new(to)
-    from thaw.search.prepare.preprocessing import follow_weights  # loads torch, which a report does without
+    from thaw.search.prepare.preprocessing import follow_weights  # loads torch, which a report does not need
 
     config, _ = follow_weights(config)
     dataset = load_dataset(config)
@@ -94,10 +94,10 @@ def show(config: SearchConfig, to: Path, console: Console) -> None:
 
 
 def run_sheets(run: Run) -> list[Sheet]:
-    """The photos of a run's report; fewer where a checkpoint or a confirmation is absent.
+    """The photos of a run's report; fewer if a checkpoint or a confirmation is absent.
 
     Raises:
-        ConfigError: the images or labels are no longer what the run had, or not here.
+        ConfigError: the images or labels are no longer those of the run, or are missing.
     """
     photos = _photos_of(run)
     recorded = run.folder.provenance()["data"]
@@ -161,7 +161,7 @@ def augmented(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         matrix: of :func:`~thaw.trainables.data.affine.affine_matrices`, (2, 3).
     """
     side = len(pixels)
-    # What lies outside takes the colour of the nearest edge, which Pillow does not know.
+    # Pixels outside take the colour of the nearest edge, which Pillow does not support.
     padded = Image.fromarray(np.pad(pixels, ((side, side), (side, side), (0, 0)), "edge"))
     a, b, c = matrix[:, 0], matrix[:, 1], (1 + matrix[:, 2] - matrix[:, 0] - matrix[:, 1]) * side / 2 + side
     coefficients = tuple(float(value) for value in (a[0], b[0], c[0], a[1], b[1], c[1]))
@@ -236,7 +236,7 @@ def _doubts_sheet(photos: _Photos, rows: np.ndarray, probabilities: np.ndarray, 
 
 
 def run_gallery(run: Run) -> str:
-    """The photos of a report as HTML; empty, with a note on standard error, where they cannot be shown."""
+    """The photos of a report as HTML; empty, with a note on standard error, if they cannot be shown."""
     try:
         return gallery(run_sheets(run))
     except (ConfigError, OSError) as error:

@@ -1,4 +1,4 @@
-"""`thaw predict`: a bundle over image files, into a table."""
+"""`thaw predict`: applies a bundle to image files and writes a table."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from thaw.trainables.data.image_places import find_images
 from thaw.trainables.evaluation.label_sets import LabelRule, Policy
 
 SEPARATOR = "|"
-"""Between the labels of an image: the separator that Thaw's own reader tries first, and rare in labels."""
+"""The separator between the labels of an image: the one that Thaw's own reader tries first, and rare in labels."""
 
 PLAIN = re.compile(r"\d+|[^\W\d][\w.-]*( [\w.-]+)*")
-"""Names that stand between separators as they are: whole numbers and words."""
+"""Names that can be written between separators unchanged: whole numbers and words."""
 
 SMALLEST = float(np.nextafter(0, 1))
-"""A threshold that every probability but 0 reaches."""
+"""A threshold that every probability except 0 reaches."""
 
 NO_NAMES = {"nan", "na", "none", "null", "nil", "inf", "infinity", "true", "false"}
-"""Words that readers may take for a missing value, a number, or yes and no."""
+"""Words that readers may interpret as a missing value, a number, or yes and no."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Format:
     Args:
         delimiter: between the cells.
         header: the first row, if there is one.
-        row: the cells of one image, which is called by its name.
-        check: raises a ConfigError where the labels of a bundle cannot be written so.
+        row: the cells of one image, given its name.
+        check: raises a ConfigError if the labels of a bundle cannot be written in this format.
     """
 
     delimiter: str
@@ -58,7 +58,7 @@ class Format:
 
 
 def _header(bundle: Bundle) -> list[str]:
-    """One column a label, called like it unless a column of that name stands there already."""
+    """One column per label, named after it unless a column of that name exists already."""
     header = ["image", "labels"]
     for name in bundle.classes:
         column = name
@@ -77,10 +77,10 @@ def _with_probabilities(bundle: Bundle, name: str, prediction: Prediction) -> li
 
 @lru_cache(maxsize=1)
 def _plain(classes: tuple[str, ...]) -> bool:
-    """Whether labels can stand with bars between them; JSON lists where a reader could take one for something else."""
+    """Whether labels can be joined by bars; JSON lists are used if a reader could misinterpret a label."""
     words = Counter(word for name in classes for word in name.split())
     for name in classes:
-        # Words that recur look like labels of their own: polar bear, brown bear.
+        # Words that recur look like separate labels: polar bear, brown bear.
         list_like = " " in name and any(words[word] > 1 for word in name.split())
         if list_like or not PLAIN.fullmatch(name) or name.lower() in NO_NAMES:
             return False
@@ -106,17 +106,17 @@ FORMATS: dict[str, Format] = {
 
 
 def rejected_file(to: Path) -> Path:
-    """Where the images that cannot be used are listed: ``out.rejected.csv`` beside ``out.csv``."""
+    """The file that lists unusable images: ``out.rejected.csv`` next to ``out.csv``."""
     return to.with_name(f"{to.stem}.rejected.csv")
 
 
 @dataclass(frozen=True)
 class LabelChoice:
-    """Another way from probabilities to labels than the bundle's own; None keeps what the bundle has.
+    """Overrides for the bundle's rule from probabilities to labels; None keeps the bundle's value.
 
     Args:
         policy: a key of ``POLICIES`` in :mod:`thaw.trainables.evaluation.label_sets`.
-        k: the most labels of an image, for ``at_most``.
+        k: maximum number of labels per image, for ``at_most``.
         threshold: one threshold for all labels, in (0, 1].
         top_k: exactly the k most probable labels, whatever their probabilities; excludes the others.
     """
@@ -127,10 +127,10 @@ class LabelChoice:
     top_k: int | None = None
 
     def rule(self, rule: LabelRule) -> LabelRule:
-        """`rule` with what is chosen here.
+        """`rule` with these overrides.
 
         Raises:
-            ConfigError: the choices exclude each other, or one is out of its range.
+            ConfigError: the choices exclude each other, or one is out of range.
         """
         thresholds, policy, k = rule.thresholds, rule.policy, rule.k
         if self.top_k is not None:
@@ -157,16 +157,16 @@ def predict(
 ) -> int:
     """Write predictions for all images, in the order of their names, and return how many could be used.
 
-    Nothing appears under the name `to` before all is written.
+    Nothing appears under the name `to` before everything is written.
 
     Args:
-        bundle_folder: made by ``thaw export`` or ``thaw train``.
+        bundle_folder: written by ``thaw export`` or ``thaw train``.
         places: as :func:`thaw.trainables.data.image_places.find_images` takes them.
         to: a new file; None for standard output, where a row appears as soon as it is known.
         format: a key of `FORMATS`.
         console: where progress is shown.
-        choice: of labels by their probabilities.
-        batch: images that the network takes at a time; by default as many as are fastest.
+        choice: how labels follow from probabilities.
+        batch: images per forward pass; by default the fastest number.
 
     Raises:
         ConfigError: the input is wrong; nothing was written.
@@ -209,7 +209,7 @@ def predict(
 
 
 def _writer(stack: ExitStack, to: Path | None, delimiter: str) -> Any:
-    """A CSV writer to standard output, or to a file that takes its name when the stack ends well."""
+    """A CSV writer to standard output, or to a file that gets its name when the stack exits without an error."""
     if to is None:
         return csv.writer(sys.stdout, delimiter=delimiter, lineterminator="\n")
     temporary = stack.enter_context(new_file(to))

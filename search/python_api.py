@@ -1,4 +1,4 @@
-"""A search from Python: a dictionary in, a run out that can be looked at, confirmed and exported."""
+"""A search from Python: a dictionary in, a run out that can be inspected, confirmed and exported."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class SearchRun(Run):
-    """A run with what the commands do: ``best``, ``trials``, ``history`` and ``plot`` look at it, the others go on."""
+    """A run with the commands as methods; ``best``, ``trials``, ``history`` and ``plot`` only inspect it."""
 
     def report(self, output: str | Path | None = None, photos: bool = True) -> Path:
-        """Write the page of ``thaw report`` and return its place.
+        """Write the page of ``thaw report`` and return its path.
 
         Args:
             output: the page's folder; ``report`` in the run folder by default.
-            photos: show photos, where they are still found.
+            photos: show photos, if they can still be found.
         """
         from thaw.analysis.report import write_report
         from thaw.search.photos import run_gallery
@@ -38,10 +38,10 @@ class SearchRun(Run):
     def confirm(
         self, top: int = 5, folds: int = 5, seeds: int = 1, *, backend: str = DEFAULT, progress: bool = True
     ) -> dict[str, Any] | None:
-        """Train the best configurations again by cross-validation, as ``thaw confirm``.
+        """Retrain the best configurations by cross-validation, like ``thaw confirm``.
 
         Returns:
-            The content of ``confirm.json``, see ``docs/architecture.md``; None where it was interrupted.
+            The content of ``confirm.json``, see ``docs/architecture.md``; None if it was interrupted.
         """
         from thaw.search.confirmation.confirm import run_confirm
 
@@ -49,13 +49,13 @@ class SearchRun(Run):
         return run_confirm(self.folder.path, top=top, folds=folds, seeds=seeds, console=console, backend=backend)[0]
 
     def export(self, to: str | Path, *, trial: int | None = None, progress: bool = True, **options: Any) -> Bundle:
-        """Write the confirmed best trial, or the best, as a bundle, as ``thaw export``, and load it.
+        """Write the confirmed best trial, or else the best, as a bundle, like ``thaw export``, and load it.
 
         Args:
             to: a folder that does not exist.
-            trial: another trial's number.
-            progress: print what is going on.
-            options: as :func:`thaw.search.delivery.export.export_run` takes them, such as ``onnx=True``.
+            trial: number of another trial.
+            progress: print progress.
+            options: options of :func:`thaw.search.delivery.export.export_run`, such as ``onnx=True``.
         """
         from thaw.search.delivery.export import export_run
         from thaw.trainables.bundles.bundle import load_bundle
@@ -73,15 +73,15 @@ def search(
     progress: bool = True,
     **sections: Any,
 ) -> SearchRun:
-    """Search the best configuration for a data set: ``thaw.search(…)``.
+    """Search for the best configuration for a data set: ``thaw.search(…)``.
 
     Args:
-        settings: what a search file holds, as a dictionary, or a search file.
+        settings: the content of a search file as a dictionary, or a search file.
         backend: ``ray``, or ``inline`` to train in this process.
-        observers: of your own, see :class:`~thaw.search.engine.observers.Observer`.
-        progress: show it, in a notebook below the cell.
+        observers: your own observers, see :class:`~thaw.search.engine.observers.Observer`.
+        progress: show progress, in a notebook below the cell.
         sections: sections of a search file, such as ``space={…}``; they replace those of `settings`. Without a name,
-            the run is called after the current time.
+            the run is named after the current time.
 
     Raises:
         ConfigError: the input is wrong; nothing was started.
@@ -111,7 +111,7 @@ def load_run(path: str | Path) -> SearchRun:
     """Read a run folder.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is not a run folder.
     """
     return SearchRun(RunFolder(Path(path)).require())
 

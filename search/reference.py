@@ -25,31 +25,31 @@ from thaw.trainables.networks.table import NAMES
 
 HEAD = """# Reference
 
-Generated from the code by `make reference`; do not edit it here. The [README](../README.md) says where to begin.
+Generated from the code by `make reference`; do not edit it here. The [README](../README.md) says where to start.
 """
 
 STATUS = """Exit status: 0 done; 1 no trial finished, or the event log cannot be written; 2 the input is wrong and
-nothing was started; 130 and 143 interrupted, `thaw resume` goes on. `python -m thaw` is the same command.
+nothing was started; 130 and 143 interrupted, `thaw resume` continues. `python -m thaw` is the same command.
 `thaw --version` shows the version, `thaw --install-completion` teaches your shell the commands and options.
 """
 
-SEARCHED = """A hyperparameter stands under `space` (searched) or under `training` (fixed). It is searched over a list
+SEARCHED = """A hyperparameter goes under `space` (searched) or `training` (fixed). It is searched over a list
 of values, `{int: [low, high]}`, `{float: [low, high]}` (both with `step` or `log: true`), `{log: [low, high]}` or
 `{choice: […]}`; bounds are included. `when` makes one depend on another, as in
 `momentum: {float: [0.8, 0.99], when: {optimizer: sgd}}`.
 
 Inactive hyperparameters are not searched and keep their defaults: `momentum` without `sgd`, `positive_weight` with
 `softmax`, `backbone_lr_scale` at freeze depth 5, and `freeze_depth` for a network without pretrained weights, which is
-always trained whole. A grid holds each valid combination once, and a space with no more configurations than trials is
-searched once each by every algorithm: a repetition would give the same figures.
+always trained entirely. A grid has each valid combination once. In a space with no more configurations than trials,
+every algorithm tries each configuration once: a repetition would give the same figures.
 """
 
-TIMM = """`timm:NAME` for nearly every network of
+TIMM = """`timm:NAME` for almost every network of
 [timm](https://huggingface.co/docs/timm), transformers included. `thaw describe NAME` shows what each costs.
 """
 
-COLUMNS = """Columns are `val_…` on the validation images after an epoch, and `train_…` over the training batches as
-they passed, with augmentation and dropout.
+COLUMNS = """Columns are `val_…` on the validation images after an epoch, and `train_…` over the training batches during
+the epoch, with augmentation and dropout.
 """
 
 UNITS = (
@@ -90,7 +90,7 @@ def _parameter(parameter: Any) -> tuple[str, str, str]:
 
 
 def _name(parameter: Any) -> str:
-    """An argument or option as it is written."""
+    """An argument or option as written on the command line."""
     value = parameter.metavar or parameter.name.upper()
     if parameter.param_type_name == "argument":
         return value
@@ -116,7 +116,7 @@ def _search_file() -> Iterator[str]:
 
 
 def _section(model: type[BaseModel], path: str) -> Iterator[str]:
-    """The table of one section, then those of the sections in it."""
+    """The table of one section, then those of its subsections."""
     if path:
         yield f"### `{path.rstrip('.')}`\n"
         yield inspect.getdoc(model).split("\n\n")[0] + "\n"  # type: ignore[union-attr]
@@ -148,7 +148,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _values(annotation: Any, metadata: Sequence[Any]) -> str:
-    """How the values of a type are written, with their bounds."""
+    """How values of a type are written, with their bounds."""
     return ", ".join([_kind(annotation, metadata), *_bounds(metadata)])
 
 
@@ -178,7 +178,7 @@ def _is(unit: Any, annotation: Any, metadata: Sequence[Any]) -> bool:
 
 
 def _bounds(metadata: Sequence[Any]) -> list[str]:
-    # pydantic may gather several bounds in one mark.
+    # pydantic may combine several bounds in one marker.
     marks = [part for mark in metadata for part in (mark if isinstance(mark, GroupedMetadata) else [mark])]
     bounds = {sign: getattr(mark, kind) for mark in marks for kind, sign in SIGNS.items() if hasattr(mark, kind)}
     if bounds.keys() == {"≥", "≤"}:

@@ -20,14 +20,14 @@ STATES = {
     "time_budget": "time budget used up",
     "error": "ended by an error",
 }
-"""Reason of the last session's end → state; a signal's name is an interruption."""
+"""Reason for the end of the last session → state; a signal's name is an interruption."""
 
 
 def print_runs(folder: Path, console: Console) -> None:
-    """Print one line a run, the latest first.
+    """Print one line per run, most recent first.
 
     Args:
-        folder: a run folder, or one that holds run folders.
+        folder: a run folder, or a folder of run folders.
 
     Raises:
         ConfigError: there is no such folder.

@@ -1,4 +1,4 @@
-"""The end of a search on the terminal: the best trial beside the trivial predictors, and what to do next."""
+"""The end of a search on the terminal: the best trial next to the trivial predictors, and what to do next."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = {
     False: ("map", "f1_macro", "f1_micro", "inclusion_accuracy", "top1_accuracy", "hamming_accuracy", "loss"),
     True: ("accuracy", "balanced_accuracy", "top5_accuracy", "map", "f1_macro", "loss"),
 }
-"""Metrics of data with one label an image (True), and of others."""
+"""Metrics for data with one label per image (True), and for others."""
 
 
 def print_summary(run: Run, console: Console) -> int:
@@ -90,7 +90,7 @@ def _print_best(run: Run, console: Console) -> None:
     for name in SHOWN["val_accuracy" in best]:
         if f"val_{name}" not in best:
             continue
-        # A run that 0.1.0 began has no accuracies of the trivial predictors.
+        # A run begun by 0.1.0 has no accuracies of the trivial predictors.
         others = (f"{row[name]:.3f}" if name in row else "–" for row in trivial.values())
         arrow = "↑" if METRICS[name].maximize else "↓"
         table.add_row(f"{name} {arrow}", f"{best[f'val_{name}']:.3f}", *others)

@@ -1,4 +1,4 @@
-"""Standard output and error as they are: they cannot show all signs, and they may be closed at any time."""
+"""Standard output and error in practice: they cannot show all characters, and may be closed at any time."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ SIGNS = {
     "·": ".",
     "█": "#",
 }
-"""Sign → the ASCII sign in its place. One for one, so that tables stay aligned."""
+"""Character → its ASCII replacement, one for one, so that tables stay aligned."""
 
 
 class OutputLost(Exception):
-    """Standard output takes nothing more, and it was all that a command is for.
+    """Standard output cannot be written any more, and it was the command's only purpose.
 
     Args:
-        reason: of the operating system.
+        reason: the reason given by the operating system.
         closed: whether its reader has gone, as ``head`` does when it has seen enough.
     """
 
@@ -45,10 +45,10 @@ class Stream:
     """A text stream that takes any text.
 
     Args:
-        stream: gets what is written, in signs that its encoding has.
+        stream: receives what is written, in characters of its encoding.
 
     Attributes:
-        needed: whether a stream that cannot be written is an error; if not, it says nothing from then on.
+        needed: whether a stream that cannot be written is an error; if not, it is silent from then on.
     """
 
     def __init__(self, stream: TextIO, needed: bool) -> None:
@@ -75,7 +75,7 @@ class Stream:
             yield
         except OSError as error:
             self._lost = True
-            # What is left in its buffer has to go somewhere when the process ends.
+            # The rest of its buffer has to go somewhere when the process ends.
             with contextlib.suppress(OSError), open(os.devnull, "w") as nowhere:
                 os.dup2(nowhere.fileno(), self._stream.fileno())
             if self.needed:
@@ -83,7 +83,7 @@ class Stream:
 
 
 def fitting(text: str, encoding: str, errors: str = "strict") -> str:
-    """`text` in signs that `encoding` has: simpler ones from :data:`SIGNS`, others as escapes such as ``\\xe4``."""
+    """`text` in characters of `encoding`: simpler ones from :data:`SIGNS`, others as escapes such as ``\\xe4``."""
     try:
         text.encode(encoding, errors)
     except UnicodeEncodeError:
@@ -95,17 +95,17 @@ def fitting(text: str, encoding: str, errors: str = "strict") -> str:
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Within, standard output and error take any text; afterwards they and the handling of SIGHUP are as before."""
+    """Within, standard output and error accept any text; afterwards they and the handling of SIGHUP are as before."""
     before = sys.stdout, sys.stderr
     hangup = signal.getsignal(signal.SIGHUP)
-    # A process can be started without one or both. What it opens next must not get their numbers: libraries and the
-    # processes that it starts would write into it.
+    # A process can be started without one or both. Files it opens next must not get their numbers: libraries and child
+    # processes would write into them.
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    # Python has none for those; Ray wants both.
+    # Python has none for those; Ray needs both.
     there: list[TextIO] = [stream or os.fdopen(at, "w", closefd=False) for at, stream in enumerate(before, 1)]
     streams: Any = [Stream(stream, needed) for stream, needed in zip(there, (True, False), strict=True)]
     sys.stdout, sys.stderr = streams
@@ -118,9 +118,9 @@ def standard_streams() -> Iterator[None]:
 
 
 def outlive_the_terminal() -> None:
-    """For a command whose results are files: within :func:`standard_streams`, it goes on in silence when nobody reads
-    what it prints, the terminal is closed, or the disk that its output goes to is full."""
+    """For a command whose results are files: within :func:`standard_streams`, it continues silently when nobody reads
+    what it prints, the terminal is closed, or the disk for its output is full."""
     if isinstance(sys.stdout, Stream):
         sys.stdout.needed = False
-        # Also for the processes that it starts.
+        # Also for its child processes.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

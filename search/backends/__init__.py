@@ -1,4 +1,4 @@
-"""Where trials run: in this process, or as Ray Tune runs them, on this machine or a cluster."""
+"""Where trials run: in this process, or under Ray Tune on this machine or a cluster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BACKENDS = {
     "ray": "thaw.search.backends.ray.backend:RayBackend",
     "inline": "thaw.search.backends.inline:InlineBackend",
 }
-"""Name → where its class is; imported when it is asked for, as Ray takes seconds."""
+"""Name → location of its class, which is imported on request because Ray takes seconds to import."""
 
 DEFAULT = "ray"
 
@@ -29,8 +29,8 @@ def build_backend(name: str, resources: ResourcesConfig, folder: RunFolder, cont
 
     Args:
         name: a key of :data:`BACKENDS`.
-        resources: of one trial.
-        folder: of the run.
+        resources: resources of one trial.
+        folder: the run folder.
         context: what all trials share.
     """
     check_backend(name)
@@ -40,10 +40,10 @@ def build_backend(name: str, resources: ResourcesConfig, folder: RunFolder, cont
 
 
 def check_backend(name: str) -> None:
-    """Refuse a backend that does not exist or cannot start here, before anything is made for it.
+    """Reject a backend that does not exist or cannot start here, before anything is created for it.
 
     Raises:
-        ConfigError: naming those that do, or why.
+        ConfigError: names the existing backends, or the reason.
     """
     if name not in BACKENDS:
         raise ConfigError(f"must be {' or '.join(BACKENDS)}{did_you_mean(name, BACKENDS)}, got {name!r}", "--backend")

@@ -1,4 +1,4 @@
-"""What becomes of a trial whose code raised an exception, on any backend."""
+"""How trials whose code raised an exception are handled, on any backend."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ OUT_OF_MEMORY = {
     "CUBLAS_STATUS_ALLOC_FAILED": ADVICE,
     "CUDNN_STATUS_ALLOC_FAILED": ADVICE,
 }
-"""Mark in an error's text → what to try. Another trial on the device may be the cause, so the trial may go on later."""
+"""Marker in an error's text → advice. Another trial on the device may be the cause, so the trial may continue later."""
 
 
 def settle_error(state: SearchState, number: int, error: str) -> None:
-    """Lose or fail a trial by the :func:`error_line` of its traceback, such as ``ValueError: …``."""
+    """Record a trial as lost or failed by the :func:`error_line` of its traceback, such as ``ValueError: …``."""
     for mark, advice in OUT_OF_MEMORY.items():
         if mark in error:
             state.lose(number, f"{error}; {advice}")
@@ -27,11 +27,11 @@ def settle_error(state: SearchState, number: int, error: str) -> None:
 
 
 def last_line(error: BaseException) -> str:
-    """What a traceback of `error` ends with, see :func:`error_line`."""
+    """The last line of a traceback of `error`, see :func:`error_line`."""
     return error_line("".join(traceback.format_exception_only(error)).strip().splitlines())
 
 
 def error_line(lines: Sequence[str]) -> str:
-    """The line of a traceback that names its exception. Below it, errors of CUDA go on with advice on debugging."""
+    """The line of a traceback that names its exception. CUDA errors add debugging advice below it."""
     behind_frames = next((at for at in range(len(lines), 0, -1) if lines[at - 1].startswith(" ")), 0)
     return (lines[behind_frames:] or lines[-1:])[0].strip()

@@ -23,13 +23,13 @@ T = TypeVar("T")
 
 
 class InlineBackend:
-    """Runs an epoch of each trial in turn, as many trials at a time as there are slots.
+    """Runs one epoch of each trial in turn, with as many trials at a time as there are slots.
 
-    Proposals and rungs see trials side by side, as they would with as many workers, but nothing runs in parallel.
+    Proposals and rungs see concurrent trials, as they would with as many workers, but nothing runs in parallel.
 
     Args:
-        resources: of one trial; its processors are torch's threads.
-        folder: of the run; nothing is kept in it.
+        resources: resources of one trial; its processors are torch's threads.
+        folder: the run folder; nothing is kept in it.
         context: what all trials share.
     """
 
@@ -55,12 +55,12 @@ class InlineBackend:
                     del trials[number]
                     release_memory(self.device)
                 if report is None:
-                    # What other trials have left on a GPU may be in the way of the next attempt.
+                    # What other trials have left on a GPU may obstruct the next attempt.
                     RESIDENT.clear()
 
 
 def _attempt(work: Callable[[], T], state: SearchState, number: int, stop: StopRequest) -> T | None:
-    """What `work` of a trial returns; None where it raised, and the trial is settled."""
+    """The result of a trial's `work`; None if it raised an exception, and the trial is settled."""
     try:
         with stop.at_once():
             return work()

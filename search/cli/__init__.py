@@ -1,4 +1,4 @@
-"""The command line: the table of commands, and how the process runs the one that it was started with."""
+"""The command line: the table of commands, and how the process runs the requested one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "predict": predict,
 }
-"""In the order in which the help lists them."""
+"""In the order of the help."""
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -1,4 +1,4 @@
-"""The commands that make models and use them. Each imports what it needs when it runs."""
+"""The commands that create and use models. Each imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -86,10 +86,10 @@ def train(
 
 
 def predict(
-    bundle: Annotated[Path, typer.Argument(help="a folder that export or train made", metavar="BUNDLE")],
+    bundle: Annotated[Path, typer.Argument(help="a folder written by export or train", metavar="BUNDLE")],
     images: Annotated[
         list[str],
-        typer.Argument(help="folders, patterns, image files, or text files with a path a line", metavar="IMAGES"),
+        typer.Argument(help="folders, patterns, image files, or text files with one path per line", metavar="IMAGES"),
     ],
     to: Annotated[Path, typer.Option("--to", help="a new file; - is standard output", metavar="FILE.csv")],
     format: Annotated[str, typer.Option(help="probabilities, or paper: as its label file", metavar="NAME")] = (
@@ -106,9 +106,7 @@ def predict(
     top_k: Annotated[
         int | None, typer.Option(help="the K most probable labels, whatever their probabilities", min=1, metavar="K")
     ] = None,
-    batch: Annotated[
-        int | None, typer.Option(help="images that the network takes at a time", min=1, metavar="N")
-    ] = None,
+    batch: Annotated[int | None, typer.Option(help="images per forward pass", min=1, metavar="N")] = None,
     import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Predict the labels of images."""

@@ -64,7 +64,7 @@ def describe(
     freeze_depth: Annotated[int, typer.Option(help="stages frozen, 0 to 5", min=0, max=5, metavar="K")] = 0,
     image_size: Annotated[int, typer.Option(help="side of the images in pixels", min=32, max=1024, metavar="S")] = 224,
     all_of: Annotated[
-        Path | None, typer.Option("--all-of", help="try every network of a file, a name a line", metavar="LIST")
+        Path | None, typer.Option("--all-of", help="try every network of a file with one name per line", metavar="LIST")
     ] = None,
     import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
@@ -95,12 +95,12 @@ def cache(
     directory: Annotated[
         Path, typer.Argument(help="the folder of `cache.directory`", metavar="[DIR]", show_default="~/.cache/thaw")
     ] = Path("~/.cache/thaw"),
-    clear: Annotated[bool, typer.Option("--clear", help="remove all that no running search uses")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="remove everything that no running search uses")] = False,
     keep: Annotated[
-        str | None, typer.Option(help="remove what was used longest ago, down to a size such as 20GB", metavar="SIZE")
+        str | None, typer.Option(help="remove the least recently used, down to a size such as 20GB", metavar="SIZE")
     ] = None,
 ) -> None:
-    """Show what searches have stored on this machine, and make room."""
+    """Show what searches have stored on this machine, and free space."""
     from thaw.search.cache import show_cache
     from thaw.search.settings.units import size_in_bytes
 
@@ -135,7 +135,7 @@ def best(
 def report(
     runs: Annotated[list[Path], typer.Argument(help="run folders", metavar="RUN [RUN ...]")],
     output: Annotated[
-        Path | None, typer.Option(help="where the page goes: RUN/report, for several runs ./report", metavar="DIR")
+        Path | None, typer.Option(help="folder of the page: RUN/report, for several runs ./report", metavar="DIR")
     ] = None,
     no_photos: Annotated[bool, typer.Option("--no-photos", help="keep photos out of the page")] = False,
     watch: Annotated[
@@ -144,7 +144,7 @@ def report(
     open_: Annotated[bool, typer.Option("--open", help="show the page in the browser")] = False,
     import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
-    """Make one page of plots and tables of a run, or of several."""
+    """Write a page of plots and tables for one run or several."""
     outlive_the_terminal()
     shown: list[Path] = []
 
@@ -180,7 +180,7 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(help="run folders, two or more", metavar="RUN RUN [RUN ...]")],
     output: Annotated[Path, typer.Option(help="where the page goes", metavar="DIR")] = Path("report"),
 ) -> None:
-    """Make one page that shows several runs side by side."""
+    """Write a page that shows several runs side by side."""
     if len(runs) < 2:
         raise ConfigError(f"needs two run folders or more, got {len(runs)}; thaw report shows one", "RUN")
     report(runs, output)

@@ -20,15 +20,15 @@ Target = Annotated[
         metavar="NAME",
     ),
 ]
-Floor = Annotated[float, typer.Option(help="least precision of each label, for --target precision", metavar="SHARE")]
+Floor = Annotated[float, typer.Option(help="minimum precision of each label, for --target precision", metavar="SHARE")]
 Policy = Annotated[
     str | None,
     typer.Option(
-        help="threshold, never_empty, at_most or exactly_one, which is the default where images have one label each",
+        help="threshold, never_empty, at_most or exactly_one, which is the default if images have one label each",
         metavar="NAME",
     ),
 ]
-AtMost = Annotated[int | None, typer.Option("--k", help="labels an image, for --policy at_most", min=1, metavar="K")]
+AtMost = Annotated[int | None, typer.Option("--k", help="labels per image, for --policy at_most", min=1, metavar="K")]
 Set = Annotated[
     list[str], typer.Option("--set", help="replace a key of the file: search.trials=10", metavar="KEY=VALUE")
 ]
@@ -42,7 +42,7 @@ Import = Annotated[
     list[Path],
     typer.Option(
         "--import",
-        help="run this Python file first, which registers own networks and data",
+        help="run this Python file first, to register your own networks and data",
         metavar="FILE.py",
         is_eager=True,
         callback=import_files,

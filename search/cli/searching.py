@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from thaw.search.engine.observers import Observer
 
 BEGAN = time.time()
-"""When the command was given, as nearly as a process can know: the user's wait begins here."""
+"""When the command was given, as far as a process can know: the user's wait begins here."""
 
 
 def init(
     photos: Annotated[
-        Path, typer.Argument(help="a folder of photos, with their labels in it or beside it", metavar="PHOTOS")
+        Path, typer.Argument(help="a folder of photos, with their labels in it or next to it", metavar="PHOTOS")
     ],
     to: Annotated[Path, typer.Option("--to", help="a new file", metavar="FILE")] = Path("search.yaml"),
 ) -> None:
-    """Look at a folder of photos and write a search file for it."""
+    """Inspect a folder of photos and write a search file for it."""
     from thaw.search.init import init as write
 
     write(photos, to, Console(markup=False))
@@ -41,7 +41,7 @@ def search(
     more: Annotated[list[Path] | None, typer.Argument(help="further runs of --from", metavar="[RUN ...]")] = None,
     from_: From = [],  # noqa: B006 - typer copies it
     output: Annotated[
-        Path | None, typer.Option(help="where run folders go, instead of the file's `output`", metavar="DIR")
+        Path | None, typer.Option(help="folder for run folders, instead of the file's `output`", metavar="DIR")
     ] = None,
     trials: Annotated[int | None, typer.Option(help="number of trials", min=1, metavar="N")] = None,
     time_budget: Annotated[
@@ -56,7 +56,7 @@ def search(
     ] = False,
     import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
-    """Search the best configuration for a data set."""
+    """Search for the best configuration for a data set."""
     from thaw.search.settings.config import load_config
 
     if more and not from_:
@@ -96,10 +96,10 @@ def search(
 def resume(
     run: RunArgument,
     trials: Annotated[
-        int | None, typer.Option(help="number of trials in all, earlier ones included", min=1, metavar="N")
+        int | None, typer.Option(help="total number of trials, including earlier ones", min=1, metavar="N")
     ] = None,
     time_budget: Annotated[
-        str | None, typer.Option(help="time for all sessions together, such as 30m or 2h", metavar="TIME")
+        str | None, typer.Option(help="total time of all sessions, such as 30m or 2h", metavar="TIME")
     ] = None,
     set_: Set = [],  # noqa: B006 - typer copies it
     address: Address = None,
@@ -127,14 +127,14 @@ def _budgets(trials: int | None, time_budget: str | None) -> list[str]:
 
 def confirm(
     run: RunArgument,
-    top: Annotated[int, typer.Option(help="how many of the best configurations", min=1, metavar="N")] = 5,
+    top: Annotated[int, typer.Option(help="number of best configurations", min=1, metavar="N")] = 5,
     folds: Annotated[int, typer.Option(help="folds of training and validation images", min=2, metavar="N")] = 5,
-    seeds: Annotated[int, typer.Option(help="repetitions with other folds and seeds", min=1, metavar="N")] = 1,
+    seeds: Annotated[int, typer.Option(help="repetitions with different folds and seeds", min=1, metavar="N")] = 1,
     set_: Set = [],  # noqa: B006 - typer copies it
     backend: Backend = DEFAULT,
     import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
-    """Train the best configurations again by cross-validation."""
+    """Retrain the best configurations by cross-validation."""
     outlive_the_terminal()
     console = Console()
     with loading(console):

@@ -1,1 +1,1 @@
-"""The leading configurations again by cross-validation."""
+"""Retraining of the leading configurations by cross-validation."""

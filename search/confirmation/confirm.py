@@ -1,4 +1,4 @@
-"""`thaw confirm`: a search's leading configurations again, by cross-validation, as one more search of its own."""
+"""`thaw confirm`: retrains a search's leading configurations by cross-validation, as a search of its own."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from thaw.trainables.evaluation.bootstrap import Estimate, bootstrap
 from thaw.trainables.training.losses import probabilities
 
 RESAMPLES = 400
-"""Of the pooled value: a second and a half a leader for 4,000 images and 18 labels, ten for 30,000."""
+"""Bootstrap resamples of the pooled value: 1.5 seconds per leader for 4,000 images and 18 labels, 10 for 30,000."""
 
 
 class PlanProposer:
-    """Proposes what is planned, in order.
+    """Proposes the planned trials in order.
 
     Args:
         plan: its tasks are the trials.
@@ -55,7 +55,7 @@ class PlanProposer:
         return {"config": task.config, "fold": asdict(task.fold), "folds": self.folds}
 
     def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:
-        """No value changes what is proposed."""
+        """Does nothing: values do not change the proposals."""
 
 
 def run_confirm(
@@ -69,29 +69,29 @@ def run_confirm(
     backend: str = DEFAULT,
     began: float | None = None,
 ) -> tuple[dict[str, Any] | None, str]:
-    """Confirm the leading configurations of a run in its folder ``confirm/``, or go on with that.
+    """Confirm the leading configurations of a run in its folder ``confirm/``, or continue a confirmation there.
 
     Args:
         path: the run's folder.
         top: how many configurations.
         folds: at least 2.
-        seeds: repetitions, each with folds and seeds of its own; more of them may be added later.
-        overrides: of the run's search file, as `thaw resume` takes them: for instance where the images lie now.
+        seeds: repetitions, each with its own folds and seeds; more can be added later.
+        overrides: overrides of the run's search file, as for `thaw resume`: for instance where the images are now.
         console: where progress is printed; nowhere by default.
         backend: ``ray`` or ``inline``.
         began: when the user began to wait, in Unix seconds; now by default.
 
     Returns:
-        The content of ``confirm.json``, None where it was interrupted; and why it ended: ``done`` or a signal's name.
+        The content of ``confirm.json``, None if it was interrupted; and why it ended: ``done`` or a signal's name.
 
     Raises:
-        ConfigError: the input is wrong, the run folder is read-only or full, or no configuration got through all folds.
+        ConfigError: the input is wrong, the run folder is read-only or full, or no configuration completed all folds.
         RunStopped: the event log could not be written.
     """
     began = began or time.time()
     check_backend(backend)
     console = console or Console(quiet=True)
-    # Ray takes a relative path for the address of a storage service.
+    # Ray interprets a relative path as the address of a storage service.
     run = load_run(Path(path).resolve())
     check_writable(run.folder.path)
     plan = make_plan(run, top, folds, seeds)
@@ -147,7 +147,7 @@ def _prepared(
 
 
 def _names(plan: Plan) -> Names:
-    """What the trainings of a confirmation are called: each is a leader of the search on one fold."""
+    """The names of a confirmation's trials: each is one of the search's leaders on one fold."""
     tasks = plan.tasks()
 
     def cells(record: TrialRecord) -> tuple[str, ...]:
@@ -159,7 +159,7 @@ def _names(plan: Plan) -> Names:
         values: dict[int, list[float]] = {}
         for record in records:
             if record.status in FINISHED:
-                # Its last epoch is its outcome.
+                # Its last epoch is its result.
                 values.setdefault(tasks[record.number].leader, []).append(record.values(column)[max(record.epochs)])
         found = (f"{leader}: {np.mean(of_leader):.4f} ({len(of_leader)})" for leader, of_leader in values.items())
         return f"mean {column} by leader (folds)  {'  '.join(found)}" if values else ""
@@ -168,10 +168,10 @@ def _names(plan: Plan) -> Names:
 
 
 def _check_same(plan: Plan, past: Sequence[dict[str, Any]], folder: RunFolder) -> None:
-    """What has been started is what would be started now; more seeds may follow.
+    """Check that the existing confirmation is the requested one; more seeds may be added.
 
     Raises:
-        ConfigError: it is a confirmation of something else.
+        ConfigError: it confirms something else.
     """
     proposer = PlanProposer(plan)
     for event in past:
@@ -187,16 +187,16 @@ def _check_same(plan: Plan, past: Sequence[dict[str, Any]], folder: RunFolder) -
 
 
 def check_folds(folder: RunFolder, past: Sequence[dict[str, Any]], plan: Plan, prepared: Prepared) -> None:
-    """A confirmation that goes on deals the images as it did when it began.
+    """Check that a continued confirmation uses the folds that it began with.
 
-    Thaw 0.1.0 mixed the parts of a split that the user had given, and does not record its folds. The images that its
-    predictions are of show them; where there are none yet, what had begun cannot go on.
+    Thaw 0.1.0 mixed the parts of a split that the user had given, and does not record its folds. The images of its
+    predictions show them; if there are none yet, the confirmation cannot continue.
 
     Args:
-        folder, past: of the confirmation.
+        folder, past: the folder and earlier events of the confirmation.
 
     Raises:
-        ConfigError: images validate in other folds than then.
+        ConfigError: images are validated in different folds than before.
     """
     noted = folder.provenance()["data"].get("folds") if folder.provenance_file.exists() else None
     dealt = prepared.context.folds
@@ -221,7 +221,7 @@ def check_folds(folder: RunFolder, past: Sequence[dict[str, Any]], plan: Plan, p
 
 
 def _gather(run: RunFolder, plan: Plan, prepared: Prepared) -> dict[int, Estimate]:
-    """One file of out-of-fold predictions for each leader that has those of every fold.
+    """Write a file of out-of-fold predictions for each leader that has predictions for every fold.
 
     Returns:
         Leader → the objective over all its predictions at once, with an interval.
@@ -235,9 +235,9 @@ def _gather(run: RunFolder, plan: Plan, prepared: Prepared) -> dict[int, Estimat
             predictions = gathered(read_out_of_fold(file) for file in files)
             write_out_of_fold(run.confirmed_predictions(leader.trial), predictions)
             if name == "loss":
-                continue  # a mean over images: by folds and at once it is the same
-            chances = probabilities(torch.from_numpy(predictions.logits), leader.config["loss"]).numpy()
-            rows, sets = predictions.rows, chances >= prepared.config.threshold
-            estimates = bootstrap(chances, sets, labels[rows], resamples=RESAMPLES, names=(name,), images=rows)
+                continue  # a mean over images: the same by fold and over all at once
+            predicted = probabilities(torch.from_numpy(predictions.logits), leader.config["loss"]).numpy()
+            rows, sets = predictions.rows, predicted >= prepared.config.threshold
+            estimates = bootstrap(predicted, sets, labels[rows], resamples=RESAMPLES, names=(name,), images=rows)
             pooled[leader.trial] = estimates[name]
     return pooled

@@ -1,4 +1,4 @@
-"""What the values of some configurations on the same folds say: means, intervals, and who beats whom."""
+"""Statistics of configurations evaluated on the same folds: means, intervals, and paired comparisons."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Leader:
     Args:
         trial: its number in the search.
         config: its hyperparameters.
-        epochs: trained in every fold: its best epoch in the search.
+        epochs: number of epochs in every fold: its best epoch in the search.
         search_value: the objective in the search.
         values: the objective on each fold, seed by seed.
         pooled: the objective over all out-of-fold predictions at once, with a bootstrap interval over the images; None
-            where they are not there.
+            if there are none.
     """
 
     trial: int
@@ -68,11 +68,11 @@ def confirmation(leaders: list[Leader], metric: Metric, folds: int) -> dict[str,
 
     Args:
         leaders: one or more, in the order of the search; each with a value for every fold and seed, in the same order.
-        metric: of the objective.
+        metric: the objective's metric.
         folds: k.
 
     Returns:
-        ``leaders`` by confirmed mean, the best first; ``chosen``, the first of them; ``shrinkage``, by how much the
+        ``leaders`` by confirmed mean, best first; ``chosen``, the first of them; ``shrinkage``, by how much the
         search's best looked better than it is (negative: worse); ``paired``, the chosen one against each other.
     """
     sign = 1.0 if metric.maximize else -1.0
@@ -89,7 +89,7 @@ def confirmation(leaders: list[Leader], metric: Metric, folds: int) -> dict[str,
                 "values": leader.values,
                 "mean": leader.mean,
                 "std": float(np.std(leader.values, ddof=1)),
-                # A t interval knows nothing of the metric's range.
+                # A t interval does not respect the metric's range.
                 "interval": np.clip(
                     corrected_interval(np.array(leader.values), folds), metric.low, metric.high
                 ).tolist(),
@@ -104,7 +104,7 @@ def confirmation(leaders: list[Leader], metric: Metric, folds: int) -> dict[str,
 
 
 def _pair(a: Leader, b: Leader, sign: float, folds: int) -> dict[str, Any]:
-    """`a` less `b`, fold by fold: what both owe to an easy or a hard fold cancels out."""
+    """`a` minus `b`, fold by fold: the effect of an easy or a hard fold on both cancels out."""
     differences = np.array(a.values) - np.array(b.values)
     return {
         "a": a.trial,

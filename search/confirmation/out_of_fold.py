@@ -18,11 +18,11 @@ from thaw.trainables.training.checkpoint import read, read_best, write
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """Logits of one configuration, each from a training that the image had no part in.
+    """Logits of one configuration, each from a training run that did not use the image.
 
     Args:
         logits: float32 (M, labels).
-        rows: int64 (M,), which image each is of; over s seeds every image stands there s times.
+        rows: int64 (M,), the image of each; with s seeds, every image occurs s times.
     """
 
     logits: np.ndarray
@@ -30,7 +30,7 @@ class OutOfFold:
 
 
 def read_out_of_fold(file: Path) -> OutOfFold:
-    """Read what a confirmation left, from ``RunFolder.confirmed_predictions(trial)``.
+    """Read a confirmation's predictions from ``RunFolder.confirmed_predictions(trial)``.
 
     Raises:
         ConfigError: the file is absent or damaged.
@@ -40,21 +40,21 @@ def read_out_of_fold(file: Path) -> OutOfFold:
 
 
 def write_out_of_fold(file: Path, predictions: OutOfFold) -> None:
-    """Write them whole or not at all."""
+    """Write them completely or not at all."""
     write(file, {"logits": torch.from_numpy(predictions.logits), "rows": torch.from_numpy(predictions.rows)}, {})
 
 
 def gathered(parts: Iterable[OutOfFold]) -> OutOfFold:
-    """The predictions of all folds and seeds in one."""
+    """The predictions of all folds and seeds combined."""
     parts = list(parts)
     return OutOfFold(np.concatenate([part.logits for part in parts]), np.concatenate([part.rows for part in parts]))
 
 
 class PredictionKeeper(Observer):
-    """Keeps the predictions of each trial as it ends; its weights need not stay for that.
+    """Stores the predictions of each trial when it ends, so that its weights need not be kept.
 
     Args:
-        folder: of the confirmation.
+        folder: the folder of the confirmation.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -72,6 +72,6 @@ class PredictionKeeper(Observer):
         try:
             best = read_best(self.folder.best_file(record.number))
         except ConfigError:
-            # The worker could not write it and has said so; the values stand without.
+            # The worker could not write it and has reported this; the values are valid without it.
             return
         write_out_of_fold(self.folder.fold_predictions(record.number), OutOfFold(best.logits, best.rows))

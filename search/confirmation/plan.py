@@ -1,10 +1,10 @@
-"""What a confirmation trains, and what comes out of it: the search's leaders, each on every fold.
+"""The plan of a confirmation and its result: the search's leaders, each trained on every fold.
 
-The best of many validation values is partly luck. So the leaders are trained anew over folds of training and validation
-images together, the test images never among them. How long is fixed beforehand, at the best epoch that the search found
-for each: with patience, or the best of several epochs, the images of a fold would choose the figure that they are then
-said to have measured. Configurations and lengths were still chosen with some of these images, so a confirmed value may
-be slightly too good; only the locked test split knows nothing.
+The best of many validation values is partly luck. So the leaders are retrained over folds of training and validation
+images together, never including the test images. The number of epochs is fixed beforehand, at the best epoch that the
+search found for each: with patience, or the best of several epochs, the images of a fold would select the very value
+that they are meant to measure. Configurations and numbers of epochs were still chosen with some of these images, so a
+confirmed value may be slightly too good; only the locked test split is unbiased.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Task:
     Args:
         leader: number of the search's trial that is confirmed.
         config: its hyperparameters.
-        fold: which fold, with which seed, for how long.
+        fold: which fold, with which seed, and for how many epochs.
     """
 
     leader: int
@@ -44,14 +44,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is confirmed: the folds' number and seeds, and the leaders in the search's order."""
+    """What is confirmed: the number of folds and of seeds, and the leaders in the search's order."""
 
     folds: int
     seeds: int
     leaders: tuple[Leader, ...]
 
     def tasks(self) -> list[Task]:
-        """Fold by fold, so that whatever is interrupted has compared all leaders on the same folds."""
+        """All tasks, fold by fold, so that an interrupted confirmation has compared all leaders on the same folds."""
         return [
             Task(leader.trial, leader.config, Fold(seed, number, leader.epochs))
             for seed in range(self.seeds)
@@ -92,7 +92,7 @@ def confirm_config(config: SearchConfig, trials: int) -> SearchConfig:
         update={
             "search": config.search.model_copy(update=search),
             "scheduler": config.scheduler.model_copy(update={"type": "none"}),
-            # Predictions are taken from each checkpoint before it goes.
+            # Predictions are taken from each checkpoint before it is removed.
             "checkpoints": config.checkpoints.model_copy(update={"keep": 0}),
         }
     )
@@ -132,7 +132,7 @@ def deal_folds(prepared: Prepared, plan: Plan) -> tuple[tuple[Split, ...], ...]:
 
 
 def fold_notes(prepared: Prepared) -> list[str]:
-    """What the user should know about the folds: that they do not mix the user's own parts."""
+    """A note for the user if the folds do not mix the parts of the user's own split."""
     split = prepared.config.data.split
     if split.group is not None or not keeps_apart(prepared.dataset, split.column):
         return []
@@ -160,12 +160,12 @@ def outcome(
     """The content of ``confirm.json``; see ``docs/architecture.md``.
 
     Args:
-        pooled: leader → its value over all out-of-fold predictions at once, where they are there.
+        pooled: leader → its value over all out-of-fold predictions at once, if available.
 
     A leader that failed on a fold cannot be compared and is left out.
 
     Raises:
-        ConfigError: none got through all folds.
+        ConfigError: no leader completed all folds.
     """
     column = prepared.config.search.metric
     finished: list[Leader] = []

@@ -1,4 +1,4 @@
-"""What a confirmation says at its end."""
+"""The output of a confirmation at its end."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def print_confirmation(run: Path, found: dict[str, Any] | None, reason: str, con
 
     Args:
         run: the run's folder.
-        found: the content of ``confirm.json``; None where it was interrupted.
+        found: the content of ``confirm.json``; None if it was interrupted.
         reason: why it ended.
     """
     if found is None:
-        console.print(f"Interrupted by {reason}; the same command goes on where it was.")
+        console.print(f"Interrupted by {reason}; run the same command to continue.")
         return SIGNAL_STATUS[reason]
     arrow = "↑" if metric(found["metric"]).maximize else "↓"
     again = f" × {found['seeds']} seeds" if found["seeds"] > 1 else ""
@@ -33,8 +33,8 @@ def print_confirmation(run: Path, found: dict[str, Any] | None, reason: str, con
     trivial = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in found["trivial"].items())
     console.print(f"Without looking at an image: {trivial}", highlight=False, soft_wrap=True)
     if found["metric"] == "val_map":
-        told = "Average precision is too high on few images; pooled, over all images at once, says what to expect."
-        console.print(told, soft_wrap=True)
+        note = "Average precision is biased upwards on few images; expect the pooled value, over all images at once."
+        console.print(note, soft_wrap=True)
     console.print(" ".join(optimism(found).sentences), highlight=False, soft_wrap=True)
     console.print(f"Chosen: trial {found['chosen']}\n", style="bold", highlight=False)
     console.print("Try next", style="bold")

@@ -1,4 +1,4 @@
-"""A trained network as it is handed over: with its frozen weights, checked against the trial, with its label rule."""
+"""A trained network, assembled for export: with its frozen weights and label rule, checked against its trial."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.freezing import whole_state
 
 TOLERANCE = 0.25
-"""How far the assembled model's logits may be from the trial's own, in units of their spread; see `difference`."""
+"""The largest `difference` of the assembled model's logits from the trial's own, in units of their spread."""
 
 LEAST_SPREAD = 0.02
-"""Of the logits' size: what bfloat16 rounds away is about 0.004 of it, which is no other model even where a network
-says nearly the same of all images."""
+"""The least spread, relative to the logits' size: bfloat16 rounds away about 0.004 of it, which does not make another
+model even if a network predicts nearly the same for all images."""
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What a winner's bundle is made of.
+    """The parts of a winner's bundle.
 
     Args:
         state: all weights by name.
@@ -41,10 +41,10 @@ class Model:
 
 
 def assemble(winner: Winner) -> Model:
-    """Put a winner's network together.
+    """Assemble a winner's network.
 
     Raises:
-        ConfigError: it does not give what the trial gave, or there is no such label rule.
+        ConfigError: its outputs differ from the trial's, or there is no such label rule.
     """
     prepared, best = winner.prepared, winner.best
     context, facts = prepared.context, classifier_facts(prepared, best.config)
@@ -60,10 +60,10 @@ def assemble(winner: Winner) -> Model:
 
 
 def check_same(winner: Winner, classifier: Classifier) -> None:
-    """The classifier gives the validation images what the training gave them, but for :func:`difference`.
+    """Check that the classifier's outputs on validation images are those of the training, up to :func:`difference`.
 
     Raises:
-        ConfigError: it does not; only the frozen weights can be others.
+        ConfigError: they are not; only the frozen weights can differ.
     """
     trained = winner.best
     logits = store_logits(classifier, winner.prepared.images.pixels, trained.rows, default_device())
@@ -80,12 +80,12 @@ def check_same(winner: Winner, classifier: Classifier) -> None:
 def difference(logits: np.ndarray, trained: np.ndarray) -> float:
     """The root mean square of a classifier's difference from its training, in units of the logits' spread over images.
 
-    Classifiers compute in float32. The spread is a label's; what tells labels apart, not images, would hide other
-    weights. Measured on small networks: 0.12 at most for the right weights after training in bfloat16, 0.8 at least for
-    others.
+    Classifiers compute in float32. The spread is taken per label; differences between labels rather than images would
+    hide wrong weights. Measured on small networks: at most 0.12 for the right weights after training in bfloat16, at
+    least 0.8 for others.
 
     Args:
-        logits, trained: of the same images, (N, L).
+        logits, trained: logits of the same images, (N, L).
     """
     spread = max(np.sqrt(trained.var(axis=0).mean()), LEAST_SPREAD * _size(trained))
     off = _size(logits - trained)

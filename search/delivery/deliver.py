@@ -25,13 +25,13 @@ ONNX_IMAGES = 64
 
 
 def check_room(to: Path, prepared: Prepared, onnx: bool) -> None:
-    """Look whether a bundle can be made here, before anything is trained for it.
+    """Check that a bundle can be written here, before anything is trained for it.
 
     Args:
         prepared: its search file holds one configuration.
 
     Raises:
-        ConfigError: `to` exists, or its place is read-only or full.
+        ConfigError: `to` exists, or its location is read-only or full.
     """
     weights = model_size(classifier_facts(prepared, only_trial(prepared.config)))
     check_new(to, size=weights * (2 if onnx else 1))
@@ -40,12 +40,12 @@ def check_room(to: Path, prepared: Prepared, onnx: bool) -> None:
 def write_bundle(
     to: Path, winner: Winner, model: Model, score: Score | None, *, times_scored: int = 1, onnx: bool = False
 ) -> dict[str, Any]:
-    """Make the bundle `to`, whole or not at all.
+    """Write the bundle `to` completely or not at all.
 
     Args:
         to: a folder that does not exist.
-        score: on the test split; None where there is none.
-        times_scored: how often the test split has been looked at, this time included.
+        score: the score on the test split; None if there is none.
+        times_scored: how many times the test split has been used, including this time.
         onnx: add an ONNX file.
 
     Returns:

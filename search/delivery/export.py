@@ -40,7 +40,7 @@ FORMATS = {"bundle": "for `thaw predict` and ONNX", "timm": "for the package tim
 """What a model is written as → what for."""
 
 REPEATED = 1e-6
-"""Metrics of an epoch that was trained again agree with the log if they are as near as this."""
+"""The tolerance within which metrics of a retrained epoch agree with the log."""
 
 
 def export_run(
@@ -55,10 +55,10 @@ def export_run(
     goal: LabelGoal = DEFAULT_GOAL,
     overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Hand over a trial as a bundle.
+    """Export a trial as a bundle.
 
     Args:
-        run: a run whose images are still what they were.
+        run: a run whose images have not changed.
         to: a folder that does not exist.
         console: where progress is printed.
         trial: its number; by default the one that a confirmation chose, or else the best one by the metric.
@@ -73,9 +73,9 @@ def export_run(
         The content of ``bundle.json``, whatever the format.
 
     Raises:
-        ConfigError: the trial cannot be exported, or the run folder (which notes that the test split was looked at) or
-            the place of the bundle cannot be written to; nothing was written.
-        TrainingFailed: it was trained again, and a loss was not finite.
+        ConfigError: the trial cannot be exported, or the run folder (which records each use of the test split) or the
+            location of the bundle is not writable; nothing was written.
+        TrainingFailed: the trial was retrained, and a loss was not finite.
     """
     check_format(format, onnx)
     check_new(to)
@@ -176,7 +176,7 @@ def _held_out(
 def _best(
     run: Run, record: TrialRecord, epoch: int, prepared: Prepared, console: Console
 ) -> tuple[BestCheckpoint, str]:
-    """The trial at its best epoch, and whether it is from its checkpoint or trained again."""
+    """The trial at its best epoch, and whether it comes from its checkpoint or was retrained."""
     try:
         best = read_best(run.folder.best_file(record.number))
         if best.epoch == epoch and best.config.model_dump() == record.config:
@@ -202,9 +202,9 @@ def _best(
 
 
 def note_test_score(folder: RunFolder, winner: Winner, score: Score, console: Console) -> int:
-    """Note in ``provenance.json`` that the test split was looked at; returns how often it has been, with this time.
+    """Record in ``provenance.json`` that the test split was used; returns how many times, including this one.
 
-    A note that cannot be written is a warning: the model is finished, and worth more.
+    If this cannot be written, that is only a warning: the model is finished, and worth more.
     """
     content = folder.provenance()
     entry = {

@@ -18,19 +18,18 @@ from thaw.trainables.training.loop import Training, train
 
 
 class TrainingFailed(Exception):
-    """The training came to no end; the text says why."""
+    """The training did not finish; the message says why."""
 
 
 def fit(
     prepared: Prepared, console: Console, *, epochs: int | None = None, with_validation: bool = False
 ) -> BestCheckpoint:
-    """Train the configuration of a search file that searches nothing; prints a line an epoch.
+    """Train the configuration of a search file that searches nothing; prints one line per epoch.
 
     Args:
-        epochs: train for so many and take the last. By default train to the end and take the best epoch by the
-            search's metric.
-        with_validation: train on training and validation images together; what is then measured on the latter says
-            nothing.
+        epochs: train for this many epochs and take the last one. By default train to the end and take the best epoch by
+            the search's metric.
+        with_validation: train on training and validation images together; metrics on the latter are then meaningless.
 
     Raises:
         TrainingFailed: a loss was not finite.

@@ -56,7 +56,7 @@ def model_card(facts: Mapping[str, Any], timm: bool = False) -> str:
 
 
 def _plainly_better(test: Mapping[str, Any] | None) -> list[str]:
-    """A sentence for each policy that the plain threshold of 0.5 beats on all test images, by what and how far."""
+    """A sentence for each policy that the plain threshold of 0.5 beats on all test images, with metrics and values."""
     rows = {row["policy"]: row["metrics"] for row in test["policies"] if row["group"] == "all"} if test else {}
     plain = rows.pop(PLAIN, {})
     sentences = []
@@ -87,7 +87,7 @@ def _estimate(estimate: Mapping[str, float | None]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text within a Markdown table: a bar or a line break, as in a label's name, does not end the cell."""
+    """Escape text for a Markdown table, so that a bar or a line break in a label's name does not end the cell."""
     return " ".join(text.split()).replace("|", "\\|")
 
 

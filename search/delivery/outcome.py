@@ -1,4 +1,4 @@
-"""What `thaw export` and `thaw train` say at their end: how good the model is on images it has never seen."""
+"""The output of `thaw export` and `thaw train` at their end: how good the model is on images it has never seen."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def print_outcome(to: Path, facts: dict[str, Any], console: Console) -> None:
         console.print(_table(test))
         times = test["times_scored"]
         if times > 1:
-            told = f"The test split of this run has now been scored {times} times: its best figure is no longer honest."
-            console.print(told, soft_wrap=True)
+            message = f"The test split of this run has now been scored {times} times: its best figure is now biased."
+            console.print(message, soft_wrap=True)
     if facts["rule_fit"]["optimistic"]:
         console.print("Thresholds were chosen on the validation images, which also chose the epoch: optimistic.")
     if onnx is not None:

@@ -1,4 +1,4 @@
-"""What a finished model scores on the test split."""
+"""Scoring of a finished model on the test split."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from thaw.trainables.training.losses import probabilities
 
 @dataclass(frozen=True)
 class Score:
-    """The figures of one look at the test split.
+    """The results of one evaluation on the test split.
 
     Args:
-        images: how many there are.
+        images: number of images.
         metrics: of the model with its label rule, each with a 95 % bootstrap interval over the images.
-        as_searched: as the search measures: without calibration, and with one threshold for all labels.
+        as_searched: measured as in the search: without calibration, and with one threshold for all labels.
         trivial: predictors that never look at an image, measured like `as_searched`.
-        average_precision: of each label; None where no image has it.
-        policies: what every policy of the label rule gives.
+        average_precision: of each label; None if no image has it.
+        policies: results of every policy of the label rule.
     """
 
     images: int
@@ -42,15 +42,15 @@ class Score:
     policies: list[PolicyFigures]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, which has no NaN: None stands for it."""
+        """Plain values for JSON, which has no NaN: None replaces it."""
         return finite(asdict(self))
 
 
 def score_test(winner: Winner, model: Model) -> Score | None:
-    """Look at the test split, which nothing before has looked at.
+    """Evaluate on the test split, which nothing has used before.
 
     Returns:
-        The model's figures on it; None where there is none.
+        The model's results; None if there is no test split.
     """
     prepared, context = winner.prepared, winner.prepared.context
     rows, labels = context.split.test, prepared.dataset.labels

@@ -1,4 +1,4 @@
-"""One configuration as a search file that names nothing to search."""
+"""A single configuration as a search file without anything to search."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from thaw.spaces import ConfigError, TrialConfig
 
 
 def trial_file(run: Run, record: TrialRecord, overrides: Sequence[str] = ()) -> SearchConfig:
-    """The search file of one trial of a run: its hyperparameters are fixed, all that decides its figures is as it was.
+    """The search file of one trial of a run: its hyperparameters are fixed, all that affects its results is unchanged.
 
     Args:
-        overrides: ``dotted.key=value`` texts, for instance where the images have moved.
+        overrides: ``dotted.key=value`` texts, for instance if the images have moved.
     """
     precision: Any = run.folder.provenance()["precision"]
     if isinstance(precision, dict):
@@ -44,7 +44,7 @@ def trial_file(run: Run, record: TrialRecord, overrides: Sequence[str] = ()) -> 
 
 
 def only_trial(config: SearchConfig) -> TrialConfig:
-    """The configuration that a search file holds where it searches nothing.
+    """The configuration of a search file that searches nothing.
 
     Raises:
         ConfigError: something is searched.
@@ -58,7 +58,7 @@ def only_trial(config: SearchConfig) -> TrialConfig:
 
 
 def for_this_machine(config: SearchConfig) -> SearchConfig:
-    """The same with no more processors than there are, and with the GPU if there is one."""
+    """The same search file with no more processors than available, and with the GPU if there is one."""
     cpu = min(config.resources.cpu, this_machine().cpus)
     # A trial that took no GPU takes none again.
     gpu = 0.0 if config.resources.gpu == 0 else None

@@ -24,14 +24,14 @@ from thaw.trainables.bundles.onnx_export import require_onnx
 def train_config(
     config: SearchConfig, to: Path, console: Console, *, onnx: bool = False, goal: LabelGoal = DEFAULT_GOAL
 ) -> dict[str, Any]:
-    """Train the configuration of a search file that searches nothing, and make a bundle of its best epoch.
+    """Train the configuration of a search file that searches nothing, and write a bundle of its best epoch.
 
     Args:
         config: such as ``config.yaml`` of a bundle; its ``search.metric`` says which epoch is best.
         to: a folder that does not exist.
         console: where progress is printed.
         onnx: add an ONNX file.
-        goal: of the label rule.
+        goal: goal of the label rule.
 
     Returns:
         The content of ``bundle.json``.

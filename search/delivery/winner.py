@@ -1,4 +1,4 @@
-"""A trained configuration that is handed over, and all that its bundle says of it."""
+"""A trained configuration to be exported, and everything that its bundle records about it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from thaw.trainables.training.checkpoint import BestCheckpoint
 
 @dataclass(frozen=True)
 class LabelGoal:
-    """What the label rule is to serve; see :func:`thaw.trainables.evaluation.label_sets.fit_label_rule`.
+    """The goal of the label rule; see :func:`thaw.trainables.evaluation.label_sets.fit_label_rule`.
 
     Without a target it is the one that fits the search's metric; without a policy ``exactly_one`` where training images
     have one label each, else ``threshold``.
@@ -42,28 +42,28 @@ TARGET_OF = {
     "hamming_accuracy": "f1_micro",
     "inclusion_accuracy": "inclusion_accuracy",
 }
-"""Metric of a search → target of the thresholds; ``f1_macro`` for the others, which weigh all labels alike or know no
-thresholds."""
+"""Metric of a search → target of the thresholds; ``f1_macro`` for the others, which weight all labels equally or do not
+use thresholds."""
 
 
 @dataclass(frozen=True)
 class Winner:
-    """A trained configuration, and how it came to be chosen.
+    """A trained configuration, and how it was chosen.
 
     Args:
         prepared: the data, and the search file with the one configuration.
         best: the trained network.
-        goal: of the label rule.
+        goal: goal of the label rule.
         run: name of the run, or of the search file where there was no search.
-        metrics: what was measured at its best epoch, by column.
-        source: where its weights are from: ``checkpoint``, ``trained_again`` or ``trained``.
+        metrics: metrics at its best epoch, by column.
+        source: where its weights come from: ``checkpoint``, ``trained_again`` or ``trained``.
         trial: its number; None without a search.
-        status: the trial's.
-        trials: how many the search had.
-        refit: the same configuration trained on training and validation images together, to be handed over instead.
+        status: the trial's status.
+        trials: number of trials in the search.
+        refit: the same configuration trained on training and validation images together, to be exported instead.
         confirmation: the content of ``confirm.json``, if the run was confirmed.
         held_out: logits (N, L) and targets (N, L) of a confirmation, each by a network that was not trained on the
-            image; None takes those of `best` on the validation images, which also chose the epoch.
+            image; None uses those of `best` on the validation images, which also chose the epoch.
     """
 
     prepared: Prepared
@@ -81,11 +81,11 @@ class Winner:
 
     @property
     def target(self) -> str:
-        """What the thresholds are chosen for."""
+        """The metric that the thresholds are chosen for."""
         return self.goal.target or TARGET_OF.get(self.prepared.context.metric.removeprefix("val_"), "f1_macro")
 
     def facts(self, rule: LabelRule) -> dict[str, Any]:
-        """What ``bundle.json`` says of it, but ``test`` and ``onnx``: see ``docs/architecture.md``."""
+        """The content of ``bundle.json`` except ``test`` and ``onnx``: see ``docs/architecture.md``."""
         prepared, best, confirmed = self.prepared, self.best, self.held_out is not None
         return {
             "thaw": __version__,
@@ -103,7 +103,7 @@ class Winner:
                 "images": len(self.held_out[0]) if self.held_out is not None else len(best.rows),
                 "optimistic": not confirmed,
             },
-            # The file's name alone: where it lay means nothing elsewhere.
+            # Only the file's name: its location means nothing elsewhere.
             "weights": Path(chosen_weights(best.config.architecture, prepared.context.weights)).name,
             "trial": {
                 "number": self.trial,
@@ -121,7 +121,7 @@ class Winner:
 
 
 def classifier_facts(prepared: Prepared, config: TrialConfig) -> ClassifierFacts:
-    """What the network of a configuration is."""
+    """The description of a configuration's network."""
     images, preprocessing = prepared.context.images, architecture(config.architecture).preprocessing
     return ClassifierFacts(
         architecture=config.architecture,

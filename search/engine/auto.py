@@ -1,4 +1,4 @@
-"""`auto`: an even spread first, then a Gaussian process and TPE in turn. ``docs/search.md`` says what it rests on."""
+"""`auto`: an even spread first, then a Gaussian process and TPE in turn. ``docs/search.md`` gives the evidence."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from thaw.spaces import Value, metric
 from thaw.trainables.seeding import derive_seed
 
 FIRST = 10
-"""Configurations of the even spread; more where there are more architectures and freeze depths, half of all at most."""
+"""Number of evenly spread configurations; more with more architectures and freeze depths, at most half of all."""
 
 NEEDED = 4
-"""Trials with a value from which on the process proposes."""
+"""Number of trials with a value from which the process starts proposing."""
 
 POOL = 256
-"""Configurations drawn from the whole space, the same for a whole search, among which the process chooses."""
+"""Number of configurations that the process chooses from, drawn from the whole space once per search."""
 
 LEADERS, NEIGHBOURS = 3, 24
-"""It also chooses among so many neighbours of each of the best trials."""
+"""Number of neighbours of each of the best trials that it also chooses from."""
 
 MOST = 150
-"""Trials that it learns from: the best third of them and the latest."""
+"""Number of trials that it learns from: the best third and the latest."""
 
 
 class Auto(StudyProposer):
-    """Every other configuration is the one of which the process expects most; TPE proposes the others.
+    """The process proposes every other configuration, the one that it expects most of; TPE proposes the rest.
 
     They fail in different places: the process finds the region with few trials and may stay beside the best cell, TPE
     takes longer and gets there. With several objectives, which the process does not know, TPE proposes all of them.
@@ -92,19 +92,19 @@ class Auto(StudyProposer):
         return self._encoder.rows([self.space.completed(values) for values in drawn])
 
     def _most_promising(self, number: int) -> tuple[Mapping[str, Value], str] | None:
-        """The configuration from which the process expects most; None where too few trials have a value."""
+        """The configuration from which the process expects most; None if too few trials have a value."""
         known = self._learnt_from()
         if len(known) < NEEDED:
             return None
         rows = self._encoder.rows([record.config for record, _ in known])
         values = np.array([value for _, value in known])
-        # One that went astray would be the whole variance.
+        # A diverged trial would make up all the variance.
         values = np.maximum(values, np.median(values) - 3 * (values.max() - np.median(values)))
         surrogate = Surrogate(self._encoder.kinds, rows, values)
         best = float(surrogate.predict(rows)[0].max())
         running = [r.config for r in self._records.values() if r.status == "running" and not r.epochs]
         if running:
-            # They are believed to end as predicted, so that they are not proposed again (the kriging believer of
+            # They are assumed to end as predicted, so that they are not proposed again (the kriging believer of
             # Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to parallelize optimization", 2010).
             more = self._encoder.rows(running)
             believed = np.concatenate([values, surrogate.predict(more)[0]])
@@ -114,7 +114,7 @@ class Auto(StudyProposer):
         near = [self.space.suggest(Neighbour(config, rng)) for config in leaders for _ in range(NEIGHBOURS)]
         drawn, pool_rows = self._pool
         mean, deviation = surrogate.predict(np.concatenate([pool_rows, self._rows(near)]))
-        # What is less than the noise is no gain: without this margin it stays where it is.
+        # Improvements below the noise do not count: without this margin it would stay where it is.
         gain = expected_improvement(mean, deviation, best + surrogate.noise)
         chosen = int(np.argmax(gain))
         return [*drawn, *near][chosen], (
@@ -123,10 +123,10 @@ class Auto(StudyProposer):
         )
 
     def _learnt_from(self) -> list[tuple[TrialRecord, float]]:
-        """Trials and what they are or would be worth at their end; more is better.
+        """Trials and their actual or estimated final values; more is better.
 
-        To a trial that was stopped or still runs is added what the trials of its freeze depth gained, in the median,
-        after the epoch that it has reached: heads converge in one epoch, thawed networks only begin there.
+        A trial that was stopped or still runs is credited with the median gain of the trials of its freeze depth after
+        the epoch that it has reached: heads converge in one epoch, thawed networks have only begun then.
         """
         values = {n: self._best_so_far(record) for n, record in self._records.items() if record.status != "failed"}
         whole: dict[Any, list[list[float]]] = defaultdict(list)
@@ -148,7 +148,7 @@ class Auto(StudyProposer):
         return leaders + [pair for pair in known if pair not in leaders][-(MOST - len(leaders)) :]
 
     def _best_so_far(self, record: TrialRecord) -> list[float]:
-        """The best value up to each epoch, more is better; ends before the first value that is no number."""
+        """The best value up to each epoch, more is better; ends before the first NaN."""
         series: list[float] = []
         for _, value in sorted(record.values(self.metric).items()):
             if not math.isfinite(value):

@@ -20,10 +20,10 @@ class Backend(Protocol):
 
         Args:
             state: the search.
-            slots: trials at once.
-            stop: is to be heeded at least once an epoch.
+            slots: number of concurrent trials.
+            stop: must be checked at least once per epoch.
 
         Raises:
-            SearchStopped: `stop` asked for it; the trials in training are left as they are, interrupted.
+            SearchStopped: `stop` requested it; running trials are left as they are, interrupted.
             LogUnwritable: an event could not be written.
         """

@@ -1,7 +1,7 @@
-"""Configurations that are neither an algorithm's nor quite random: the first ones of a search, and neighbours.
+"""Configurations that are neither an algorithm's nor purely random: the first ones of a search, and neighbours.
 
-Both are drawn as Optuna's trials draw: a space asks a source of values (:class:`thaw.spaces.parameters.Suggests`) for
-one hyperparameter after the other, so that conditions, steps and orders hold by themselves.
+Both are drawn like Optuna's trials: a space asks a source of values (:class:`thaw.spaces.parameters.Suggests`) for one
+hyperparameter after the other, so that conditions, steps and orders hold automatically.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from thaw.spaces import STAGES, SearchSpace, Value
 from thaw.trainables.seeding import derive_seed
 
 CHANGED = 0.6
-"""Probability with which a neighbour differs in a range."""
+"""Probability that a neighbour differs in a range."""
 OTHER = 0.15
 """The same for a choice and for the freeze depth, which are larger steps."""
 STEP = 0.12
@@ -23,14 +23,14 @@ STEP = 0.12
 
 
 def first_configurations(space: SearchSpace, count: int, seed: int) -> list[dict[str, Value]]:
-    """Configurations to begin with: each architecture at each freeze depth in turn, heads first, as they cost least.
+    """Initial configurations: each architecture at each freeze depth in turn, heads first, as they cost least.
 
     Every other hyperparameter is spread evenly over its range: a Latin hypercube (McKay, Beckman and Conover, "A
     Comparison of Three Methods for Selecting Values of Input Variables", Technometrics 1979).
 
     Args:
-        count: how many.
-        seed: of the search.
+        count: number of configurations.
+        seed: seed of the search.
     """
     places = _places(space)
     rng = random.Random(derive_seed(seed, "first configurations"))
@@ -42,7 +42,7 @@ def first_configurations(space: SearchSpace, count: int, seed: int) -> list[dict
 
 
 def places(space: SearchSpace) -> int:
-    """How many pairs of architecture and freeze depth there are."""
+    """Number of pairs of architecture and freeze depth."""
     return len(_places(space))
 
 
@@ -64,7 +64,7 @@ def _places(space: SearchSpace) -> list[dict[str, Value]]:
 
 
 class _Spread:
-    """Gives the values that are fixed, and of the others those at a share of their range."""
+    """Returns fixed values where given, and otherwise the value at a given share of the range."""
 
     def __init__(self, fixed: Mapping[str, Value], shares: Mapping[str, float]) -> None:
         self._fixed, self._shares = fixed, shares
@@ -105,7 +105,7 @@ class Neighbour:
         return self._rng.choice(choices) if value not in choices or self._rng.random() < OTHER else value
 
     def _near(self, name: str, low: float, high: float, step: float | None, log: bool) -> float:
-        # An inactive hyperparameter has its default, which may lie outside of its range.
+        # An inactive hyperparameter has its default, which may lie outside its range.
         value = min(max(float(self._config[name]), low), high)
         if self._rng.random() < CHANGED:
             share = _share(value, low, high, log) + self._rng.gauss(0.0, STEP)
@@ -124,7 +124,7 @@ def _unscaled(share: float, low: float, high: float, log: bool) -> float:
 
 
 def _within(value: float, low: float, high: float, step: float | None) -> float:
-    """The nearest value that a range holds."""
+    """The nearest value in a range."""
     if step is not None:
         # The last step may end below the bound.
         steps = min(round((value - low) / step), math.floor((high - low) / step + 1e-9))

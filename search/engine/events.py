@@ -1,4 +1,4 @@
-"""The event log: one JSON object a line, written through as it happens."""
+"""The event log: one JSON object per line, written immediately."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from thaw.spaces.json_values import finite
 class EventLog:
     """Appends to ``events.jsonl`` of one run folder; only the driver writes.
 
-    A last line that a crash has torn is cut off first.
+    A last line cut short by a crash is removed first.
 
     Args:
         folder: the run's folder.
@@ -28,16 +28,16 @@ class EventLog:
     def __init__(self, folder: RunFolder, session: int) -> None:
         self.file, self.session = folder.events_file, session
         self.writable = True
-        # No buffer of Python's: a line that could not be written must not appear later, when the disk has room again.
+        # No Python buffer: a line that could not be written must not appear later, when the disk has room again.
         self._log = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         self._size = whole_lines(self._log)
         os.ftruncate(self._log, self._size)
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
-        """Write one event and return it as it stands in the log, where null stands for a number that is not finite.
+        """Write one event and return it as it is in the log, where null replaces a number that is not finite.
 
         Raises:
-            LogUnwritable: it cannot be written; the log ends with the event before.
+            LogUnwritable: it cannot be written; the log ends with the previous event.
         """
         line = {"v": EVENT_VERSION, "time": round(time.time(), 3), "session": self.session, "event": event, **fields}
         line = finite(line)
@@ -50,7 +50,7 @@ class EventLog:
                 rest = rest[os.write(self._log, rest) :]
         except OSError as error:
             self.writable = False
-            # What stands there of this line; if it stays, it is cut off when the run is resumed.
+            # What was written of this line; if it stays, it is cut off when the run is resumed.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._log, self._size)
             raise LogUnwritable(f"{self.file} cannot be written: {error.strerror or error}") from None
@@ -62,7 +62,7 @@ class EventLog:
 
 
 def whole_lines(descriptor: int) -> int:
-    """Bytes of a file up to the end of its last whole line."""
+    """Bytes of a file up to the end of its last complete line."""
     size = os.fstat(descriptor).st_size
     while size:
         start = max(0, size - 65536)
@@ -74,12 +74,12 @@ def whole_lines(descriptor: int) -> int:
 
 
 def seconds_used(events: Iterable[dict[str, Any]]) -> float:
-    """Seconds of searching in all sessions; one that was killed counts up to its last event."""
+    """Seconds of search time in all sessions; a killed session counts up to its last event."""
     return sum(max(0.0, last["time"] - first["time"]) for first, last in _sessions(events))
 
 
 def seconds_waited(events: Iterable[dict[str, Any]]) -> float:
-    """The user's time: as :func:`seconds_used`, but from the start of each command on, with all its preparations."""
+    """The user's waiting time: like :func:`seconds_used`, but from the start of each command, with preparations."""
     return sum(max(0.0, last["time"] - first.get("began", first["time"])) for first, last in _sessions(events))
 
 

@@ -1,4 +1,4 @@
-"""Ending a search before its end: a signal, the time budget, or an event log that cannot be written."""
+"""Ending a search early: a signal, the time budget, or an event log that cannot be written."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ TIME_BUDGET = "time_budget"
 
 
 class SearchStopped(BaseException):
-    """Ends a backend's loop at once. A BaseException, so that nothing on the way takes it for a trial's failure."""
+    """Ends a backend's loop at once. A BaseException, so that nothing on the way mistakes it for a trial's failure."""
 
 
 class LogUnwritable(Exception):
-    """The event log takes no more events, so the search stops: what is not logged did not happen."""
+    """The event log cannot be written any more, so the search stops: what is not logged did not happen."""
 
 
 class RunStopped(Exception):
-    """The search could not go on, though it can be resumed; says why."""
+    """The search could not continue, but it can be resumed; the message says why."""
 
 
 @dataclass
 class StopRequest:
-    """Why the search is to stop before its end, if it is.
+    """Whether the search should stop early, and why.
 
     Args:
         reason: a signal's name, or ``time_budget``.
@@ -36,7 +36,7 @@ class StopRequest:
     _at_once: bool = False
 
     def ask(self, reason: str) -> None:
-        """Ask for a stop, at once where that is possible; from a signal's handler, too.
+        """Request a stop, immediately if possible; also from a signal handler.
 
         Raises:
             SearchStopped: within :meth:`at_once`.
@@ -47,7 +47,7 @@ class StopRequest:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Within, a request interrupts what runs: only around work that leaves nothing half done, such as an epoch."""
+        """Within, a request interrupts the work: only for work that leaves nothing half done, such as an epoch."""
         self.check()
         self._at_once = True
         try:
@@ -56,7 +56,7 @@ class StopRequest:
             self._at_once = False
 
     def check(self) -> None:
-        """Raises SearchStopped where a stop was asked for or the time is over."""
+        """Raises SearchStopped if a stop was requested or the time is up."""
         if self.deadline is not None and time.monotonic() >= self.deadline:
             self.reason = self.reason or TIME_BUDGET
         if self.reason:

@@ -1,4 +1,4 @@
-"""Observers follow a search while it runs: the terminal, TensorBoard, tables, or a class of the user's own."""
+"""Observers follow a search while it runs: the terminal, TensorBoard, tables, or a class of the user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from thaw.analysis.records import TrialRecord
 
 
 class Observer:
-    """Is called for every epoch, pause and end, after they are in the event log. Override what you need.
+    """Called for every epoch, pause and end, after they are in the event log. Override the methods you need.
 
     An observer cannot disturb a search: if it raises an exception, it is dropped with one warning.
 
@@ -23,19 +23,19 @@ class Observer:
     """
 
     def open(self, records: Mapping[int, TrialRecord]) -> None:
-        """A session begins; `records` (number → trial) holds what former ones did, and is kept up to date."""
+        """A session begins; `records` (number → trial) holds the trials of earlier sessions, and is kept up to date."""
 
     def epoch(self, record: TrialRecord, event: Mapping[str, Any]) -> None:
         """A trial has finished an epoch; `event` is its line of the event log."""
 
     def paused(self, record: TrialRecord, reason: str) -> None:
-        """A trial waits at a rung, or its worker was lost; it may go on later."""
+        """A trial waits at a rung, or its worker was lost; it may continue later."""
 
     def ended(self, record: TrialRecord) -> None:
-        """A trial is over."""
+        """A trial has ended."""
 
     def close(self) -> None:
-        """The session is over, however it ended."""
+        """The session has ended, for whatever reason."""
 
 
 class Observers:

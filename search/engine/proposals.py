@@ -26,14 +26,14 @@ class Proposer(Protocol):
     trials: int
 
     def draft(self, number: int) -> dict[str, Any]:
-        """Fields of the event ``trial_started`` of trial `number`, the next one: ``config``, perhaps others."""
+        """Fields of the event ``trial_started`` of trial `number`, the next one: ``config``, possibly others."""
 
     def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:
-        """Learn of an event, live or replayed; `record` is what is then known of its trial, if it has one."""
+        """Process an event, live or replayed; `record` is the state of its trial after it, if it has one."""
 
 
 class StudyProposer:
-    """Proposes by an Optuna study, which it keeps true to the event log.
+    """Proposes with an Optuna study, which it keeps consistent with the event log.
 
     Args:
         config: the resolved search file.
@@ -57,7 +57,7 @@ class StudyProposer:
         return {"config": trial.model_dump(), "distributions": distributions, "seed": seed, "reason": reason}
 
     def _requested(self, number: int) -> tuple[Mapping[str, Value] | None, str]:
-        """Values of trial `number`, perhaps some of them only, and why; None where the sampler draws all of them."""
+        """Requested values of trial `number`, possibly only some, and why; None if the sampler draws all of them."""
         if self._untried is not None:
             left = len(self._untried)
             return next(iter(self._untried.values()), None), f"one of {left} configurations of the space that are left"
@@ -68,7 +68,7 @@ class StudyProposer:
         return entry, f"{reason}, {', '.join(rest)} {self._sampled()}" if rest else reason
 
     def _proposed(self, number: int) -> tuple[Mapping[str, Value] | None, str]:
-        """As `_requested`, where the algorithm decides: here Optuna's sampler."""
+        """Like `_requested`, for trials that the algorithm decides: here Optuna's sampler."""
         return None, self._sampled()
 
     def learn(self, earlier: Sequence[TrialRecord]) -> None:
@@ -77,7 +77,7 @@ class StudyProposer:
             self.study.add(record)
 
     def _sampled(self) -> str:
-        """How Optuna's sampler comes to its values."""
+        """How Optuna's sampler chooses its values."""
         known, needed = self.study.known(), STARTUP.get(self.algorithm)
         if needed is None:
             return "drawn at random"

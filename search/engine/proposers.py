@@ -1,4 +1,4 @@
-"""Which class proposes for which algorithm."""
+"""The proposer class of each algorithm."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from thaw.search.engine.proposals import StudyProposer
 from thaw.search.settings.config import SearchConfig
 
 PROPOSERS: dict[str, type[StudyProposer]] = {"auto": Auto}
-"""Algorithm → its class; the others are Optuna's samplers alone."""
+"""Algorithm → its class; the others use Optuna's samplers alone."""
 
 
 def build_proposer(config: SearchConfig) -> StudyProposer:

@@ -1,7 +1,7 @@
 """Rules that stop poor trials early: pure, replayable, without Ray.
 
-A rule is asked once about each epoch of each trial (``decide``), which changes nothing. The verdict is logged, and then
-the rule notes the epoch with its verdict (``note``); replaying the log notes the same, so that the rule is rebuilt.
+A rule decides once about each epoch of each trial (``decide``), which changes nothing. The verdict is logged, and then
+the rule records the epoch with its verdict (``note``); replaying the log records the same, which rebuilds the rule.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from thaw.spaces import Metric
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a trial after an epoch.
+    """The decision on a trial after an epoch.
 
     Args:
-        verdict: ``wait`` means that the trial may go on later, once the rule promotes it.
+        verdict: ``wait`` means that the trial may continue later, once the rule promotes it.
         reason: a sentence for the user.
     """
 
@@ -32,10 +32,10 @@ CONTINUE = Decision("continue")
 
 
 class Rule:
-    """Every trial trains to its end; other rules override what they need."""
+    """Every trial trains to the end; other rules override what they need."""
 
     def decide(self, trial: TrialRecord, epoch: int, value: float) -> Decision:
-        """What becomes of a trial whose objective is `value` after `epoch` (from 1).
+        """The decision on a trial whose objective is `value` after `epoch` (from 1).
 
         Args:
             trial: with its configuration and its epochs before this one.
@@ -43,17 +43,17 @@ class Rule:
         return CONTINUE
 
     def note(self, trial: TrialRecord, epoch: int, value: float, verdict: str) -> None:
-        """An epoch and its logged verdict: that of :class:`Decision`, or ``finish`` where the trial ended by itself."""
+        """Record an epoch and its verdict: that of :class:`Decision`, or ``finish`` if the trial ended by itself."""
 
     def promotion(self) -> int | None:
-        """The waiting trial that is to go on next, if one is."""
+        """The waiting trial that should continue next, if any."""
         return None
 
     def promoted(self, number: int) -> None:
-        """Trial `number` goes on from where it waited."""
+        """Trial `number` continues from where it waited."""
 
     def ended(self, number: int) -> None:
-        """Trial `number` is over."""
+        """Trial `number` has ended."""
 
     def standing(self) -> str:
         """One line for the user on how far trials have come; empty where the rule has no rungs."""
@@ -61,7 +61,7 @@ class Rule:
 
 
 class Ladder(Rule):
-    """Rungs at the epochs ``grace_period · reduction_factor^k``: what each trial that came so far was worth there."""
+    """Rungs at the epochs ``grace_period · reduction_factor^k``: the value of each trial that reached them."""
 
     def __init__(self, metric: Metric, max_epochs: int, grace_period: int, reduction_factor: int) -> None:
         self.metric, self.reduction_factor = metric, reduction_factor
@@ -84,17 +84,17 @@ class Ladder(Rule):
         return [value for number, value in self.rungs[epoch].items() if number != trial.number]
 
     def rank(self, value: float, others: list[float]) -> int:
-        """Place of a value among others, from 1; equals share the better place."""
+        """Rank of a value among others, from 1; equal values share the better rank."""
         return 1 + sum(self.metric.better(other, value) for other in others)
 
 
 class Asha(Ladder):
     """Asynchronous successive halving, stopping variant.
 
-    At each rung a trial goes on only if it is among the best ``1/reduction_factor`` of all trials that have reached the
-    rung so far, itself included; the first one always is.
-    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, section 3; the paper
-    promotes trials, stopping them instead spares the wait for a promotion.
+    At each rung, a trial continues only if it is among the best ``1/reduction_factor`` of all trials that have reached
+    the rung so far, itself included; the first one always is. Source: Li et al., "A System for Massively Parallel
+    Hyperparameter Tuning", MLSys 2020, section 3; the paper promotes trials; stopping them instead avoids waiting for a
+    promotion.
     """
 
     def decide(self, trial: TrialRecord, epoch: int, value: float) -> Decision:
@@ -111,9 +111,9 @@ class Asha(Ladder):
 class AshaPromotion(Ladder):
     """Asynchronous successive halving as published: trials wait at a rung until they are promoted.
 
-    A trial is promoted from a rung once it is among the best ``1/reduction_factor`` there, which may be when others
-    have come. A free worker takes the promotion from the highest rung, before any new trial.
-    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, algorithm 2.
+    A trial is promoted from a rung once it is among the best ``1/reduction_factor`` there, which may be after others
+    have arrived. A free worker takes the promotion from the highest rung, before any new trial. Source: Li et al., "A
+    System for Massively Parallel Hyperparameter Tuning", MLSys 2020, algorithm 2.
     """
 
     def __init__(self, metric: Metric, max_epochs: int, grace_period: int, reduction_factor: int) -> None:
@@ -138,7 +138,7 @@ class AshaPromotion(Ladder):
             self.gone[epoch].add(trial.number)
 
     def _best(self, rung: Mapping[int, float]) -> list[int]:
-        """The trials at a rung that may go on, best first, of equals those that came first."""
+        """The trials at a rung that may continue, best first; ties in order of arrival."""
         sign = -1.0 if self.metric.maximize else 1.0
         ordered = sorted(rung, key=lambda number: sign * rung[number])
         return ordered[: len(rung) // self.reduction_factor]

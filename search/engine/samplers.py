@@ -1,4 +1,4 @@
-"""Search algorithms: one function a row, from a seed to an Optuna sampler."""
+"""Search algorithms: one function per row, from a seed to an Optuna sampler."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import optuna
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
 STARTUP = {"auto": 10, "tpe": 10, "gp": 10}
-"""Ended trials from which on an algorithm learns; it draws at random before. Optuna's own defaults."""
+"""Number of ended trials from which an algorithm learns; it samples at random before. Optuna's own defaults."""
 
 NAMES = {"auto": "tpe"}
-"""What draws for an algorithm that is not Optuna's alone."""
+"""The sampler of an algorithm that is not purely Optuna's."""
 
 
 def _tpe(seed: int) -> BaseSampler:
@@ -22,7 +22,7 @@ def _tpe(seed: int) -> BaseSampler:
 
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    # What `Auto` does not choose by itself.
+    # For what `Auto` does not choose by itself.
     "auto": _tpe,
     "tpe": _tpe,
     # A grid's cells are enqueued one by one; nothing is left for the sampler to draw.
@@ -37,7 +37,7 @@ def build_sampler(algorithm: str, seed: int) -> BaseSampler:
 
     Args:
         algorithm: a key of :data:`SAMPLERS`.
-        seed: any non-negative integer; its low 32 bits count.
+        seed: any non-negative integer; its low 32 bits are used.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

@@ -12,7 +12,7 @@ from types import FrameType
 from thaw.search.engine.interruption import TIME_BUDGET, StopRequest
 
 REASONS = {signal.SIGINT: "SIGINT", signal.SIGTERM: "SIGTERM", signal.SIGALRM: TIME_BUDGET}
-"""Signal → why the search stops. The alarm rings when the time budget is used up."""
+"""Signal → why the search stops. The alarm goes off when the time budget is used up."""
 
 SIGNAL_STATUS = {number.name: 128 + number for number in (signal.SIGINT, signal.SIGTERM)}
 """Name of a signal → exit status of a command that it ended, as shells count it."""
@@ -20,9 +20,9 @@ SIGNAL_STATUS = {number.name: 128 + number for number in (signal.SIGINT, signal.
 
 @contextmanager
 def noted_signals(stop: StopRequest) -> Iterator[None]:
-    """Within, SIGINT, SIGTERM and the end of the time budget are noted in `stop`; the former handlers come back.
+    """Within this context, `stop` records SIGINT, SIGTERM and the end of the time budget; then handlers are restored.
 
-    Python allows signal handlers in the main thread alone; elsewhere this does nothing, and only the time budget ends a
+    Python allows signal handlers only in the main thread; elsewhere this does nothing, and only the time budget ends a
     search early, between two epochs.
     """
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""SearchState: the search as it stands. Backends only translate into it; it knows nothing of them, of torch or of Ray.
+"""SearchState: the current state of the search. Backends translate into it; it depends on neither them, torch nor Ray.
 
 Each change is an event: appended to the log first, then applied to records, proposer and rule. Applying the events of
 a log from the beginning gives the state that wrote them, which is all there is to resuming. A verdict on a trial is
@@ -41,7 +41,7 @@ class SearchState:
 
     Attributes:
         records: number → trial.
-        observers: are called for everything that happens from now on.
+        observers: called for everything that happens from now on.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class SearchState:
         return self._with("running")
 
     def propose(self) -> Assignment | None:
-        """The next trial to run, logged before anybody runs it; None if there is none at the moment.
+        """The next trial to run, logged before it runs; None if there is none at the moment.
 
         Interrupted trials come first, then those that the rule promotes, then new ones.
         """
@@ -94,7 +94,7 @@ class SearchState:
         return Assignment(number, TrialConfig(**record.config), max(record.epochs, default=0), fold)
 
     def report(self, number: int, report: Report) -> bool:
-        """Note what trial `number` gave, and what follows from it. Returns whether it goes on in its slot."""
+        """Record a report of trial `number` and its consequences. Returns whether the trial continues in its slot."""
         if isinstance(report.outcome, Failure):
             self.end(number, "failed", report.outcome.reason)
             return False
@@ -139,7 +139,7 @@ class SearchState:
                 self.end(number, status, reason)
 
     def end(self, number: int, status: str, reason: str) -> None:
-        """Note a trial's end.
+        """Record a trial's end.
 
         Args:
             status: completed, early_stopped, pruned or failed.
@@ -149,11 +149,11 @@ class SearchState:
         self.observers.ended(self.records[number])
 
     def fail(self, number: int, error: str) -> None:
-        """Note that a trial raised `error`, such as ``ValueError: …``: it is over, and the search goes on."""
+        """Record that a trial raised `error`, such as ``ValueError: …``: it has ended, and the search continues."""
         self.end(number, "failed", error)
 
     def lose(self, number: int, reason: str) -> None:
-        """Note that a trial's worker is gone: the trial goes on elsewhere, unless that happened too often."""
+        """Record that a trial's worker is gone: the trial continues elsewhere, unless that happened too often."""
         if self.records[number].failures < self.max_failures:
             self._pause(number, "interrupted", reason)
         else:
@@ -173,7 +173,7 @@ class SearchState:
         """Begin: observers are opened, and what the last session left undone of its last event is done.
 
         Args:
-            overrides: those of ``thaw resume``.
+            overrides: the overrides of ``thaw resume``.
             began: when its command was given, in Unix seconds.
             earlier: fields of the event ``earlier_trials``, where the search learns from other runs and its log does
                 not hold them yet.

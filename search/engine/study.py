@@ -24,7 +24,7 @@ STATES: dict[str, TrialState] = {
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
-"""Optuna's word for a trial's final status."""
+"""Optuna's state for a trial's final status."""
 
 
 def state_of(status: str, objectives: int) -> TrialState:
@@ -36,7 +36,7 @@ def state_of(status: str, objectives: int) -> TrialState:
 class _Trials(InMemoryStorage):
     """Shows trials that wait at a rung as stopped there, as samplers learn from ended trials only.
 
-    They stay open, so that a promoted one can go on, which Optuna does not provide for.
+    They stay open, so that a promoted one can continue, which Optuna does not support.
 
     Attributes:
         waiting: their numbers, as Optuna has them, and what each is worth.
@@ -86,7 +86,7 @@ class Study:
         """Searched values of trial `number`, and their distributions as JSON values.
 
         Args:
-            number: the next number; trials are asked for in order.
+            number: the next number; trials are requested in order.
             requested: values to try (a grid's cell, or an entry of ``start_with``); the sampler fills in the rest.
         """
         if requested is not None:
@@ -151,7 +151,7 @@ class Study:
         self._storage.waiting.pop(self.earlier + number, None)
 
     def known(self) -> int:
-        """How many trials the sampler learns from: ended with a value, or waiting at a rung."""
+        """Number of trials that the sampler learns from: ended with a value, or waiting at a rung."""
         return len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
     def tell(self, number: int, status: str, values: Sequence[float] | None) -> None:

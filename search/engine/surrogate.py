@@ -1,4 +1,4 @@
-"""A Gaussian process over configurations: what each would be worth at its end, and how sure that is."""
+"""A Gaussian process over configurations: the predicted final value of each, and its uncertainty."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from thaw.spaces import STAGES, Choice, Parameter, SearchSpace, Value
 Array = np.ndarray
 
 SCALES, NOISES = (0.4, 1.0), (0.1, 0.3, 0.6)
-"""Length scales, and deviations of the noise beside values of variance 1; the likeliest pair is taken."""
+"""Length scales, and noise deviations relative to values of variance 1; the pair of highest likelihood is used."""
 
 UNLIKE = 0.5
 """Correlation of two values without order, such as two architectures."""
@@ -24,13 +24,13 @@ STAGE = 0.4
 """Length scale of the freeze depth, as a share of the network."""
 
 PRIOR = 4.0
-"""Observations that the assumed variance of 1 counts as."""
+"""The number of observations that the assumed variance of 1 counts for."""
 
 
 class Encoder:
-    """Whole configurations as rows of numbers: a column a searched hyperparameter, ranges scaled to [0, 1].
+    """Complete configurations as rows of numbers: one column per searched hyperparameter, ranges scaled to [0, 1].
 
-    Choices of numbers are ranges, too; other choices are numbered, and two of them are equal or they are not.
+    Choices of numbers are treated as ranges, too; other choices are numbered, and only compared for equality.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -69,14 +69,14 @@ def _range(name: str, parameter: Parameter) -> tuple[float, float, bool] | None:
 
 
 class Surrogate:
-    """The process after some values. More is better.
+    """The process conditioned on some values. More is better.
 
     Its kernel multiplies networks and freeze depths with half a sum and half a product of Matérn kernels (5/2) over the
-    other hyperparameters. Length scale and noise are those under which the values are likeliest, of a few.
-    Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, chapters 2 and 4.
+    other hyperparameters. Of a few length scales and noise levels, those with the highest likelihood of the values are
+    used. Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, chapters 2 and 4.
 
     Args:
-        kinds: of the :class:`Encoder`.
+        kinds: the kinds of the :class:`Encoder`.
         rows: (n, columns), different configurations or the same one again.
         values: (n,)
     """
@@ -100,11 +100,11 @@ class Surrogate:
 
     @property
     def noise(self) -> float:
-        """Standard deviation of what no configuration explains."""
+        """Standard deviation of the noise, which no configuration explains."""
         return self._noise * self._amplitude * self._spread
 
     def predict(self, rows: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation of the values of configurations, noise left out: both (n,)."""
+        """Mean and standard deviation of the values of configurations, without noise: both (n,)."""
         cross = _kernel(self._scale, self._kinds, rows, self._rows)
         half = solve_triangular(self._root, cross.T, lower=True)
         variance = np.maximum(1 - (half**2).sum(axis=0), 1e-8)
@@ -113,7 +113,7 @@ class Surrogate:
 
 
 def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
-    """What a normal value is expected to exceed `best` by.
+    """The expected improvement of a normally distributed value over `best`.
 
     Source: Jones, Schonlau and Welch, "Efficient Global Optimization", 1998, equation 15.
     """

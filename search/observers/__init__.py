@@ -1,1 +1,1 @@
-"""What listens to a search: TensorBoard, the terminal, tables, checkpoints, Optuna's mirror."""
+"""Observers of a search: TensorBoard, the terminal, tables, checkpoints, Optuna's mirror."""

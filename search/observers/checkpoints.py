@@ -1,4 +1,4 @@
-"""Which checkpoints stay: those of the best trials, within a budget. The driver decides, as it knows all trials."""
+"""Which checkpoints are kept: those of the best trials, within a budget. The driver decides, as it knows all trials."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from thaw.search.settings.schema import CheckpointsConfig
 
 
 class CheckpointKeeper(Observer):
-    """Removes what is needed no more whenever a trial ends. Metrics and events stay.
+    """Removes checkpoints no longer needed whenever a trial ends. Metrics and events are kept.
 
     The budget counts first what running and interrupted trials need, then the best weights of the leaders, then what
-    waiting trials need to go on. A waiting trial that has lost its checkpoint starts again if it is promoted.
+    waiting trials need to continue. A waiting trial that has lost its checkpoint starts again if it is promoted.
 
     Args:
-        folder: the run's folder.
+        folder: the run folder.
         limits: how many trials keep their best weights, and how many bytes all checkpoints may take.
         column: the objective's.
     """
@@ -37,7 +37,7 @@ class CheckpointKeeper(Observer):
         self.tidy()
 
     def close(self) -> None:
-        # All places are looked at once more: a worker that was given up may have written after its trial's end.
+        # All folders are checked once more: an abandoned worker may have written after its trial's end.
         self._final.clear()
         self.tidy()
 
@@ -49,7 +49,7 @@ class CheckpointKeeper(Observer):
         for place in self.folder.checkpoints.iterdir():
             record = self.records.get(int(place.name)) if place.name.isdecimal() else None
             if record is None:
-                # Of a trial whose start a crash of the whole machine has taken out of the log.
+                # Of a trial whose start was lost from the log when the whole machine crashed.
                 shutil.rmtree(place, ignore_errors=True)
                 continue
             if not record.ended:
@@ -71,7 +71,7 @@ class CheckpointKeeper(Observer):
             shutil.rmtree(self.folder.checkpoint(record.number), ignore_errors=True)
 
     def _remove_last(self, number: int) -> None:
-        """All but the best weights: what it would need to go on, and what a killed worker left half written."""
+        """All but the best weights: what the trial would need to continue, and incomplete files of a killed worker."""
         for file in self.folder.checkpoint(number).iterdir():
             if file != self.folder.best_file(number):
                 file.unlink(missing_ok=True)

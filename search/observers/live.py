@@ -17,24 +17,24 @@ from thaw.search.observers.short_forms import head, network_names
 from thaw.spaces import SearchSpace, best_epoch
 
 ROWS = 12
-"""Trials in the table, where the terminal is high enough."""
+"""The number of trials in the table, if the terminal is high enough."""
 
 COUNTED = ("running", "waiting", "pruned", "failed")
 """Statuses whose trials are counted in the first line."""
 
 ABOVE = 8
-"""Lines that a terminal needs beside those of trials."""
+"""Lines that a terminal needs in addition to those of trials."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """What the trials of a session are called, and what can be said of all of them.
+    """Names for the trials of a session, and a summary of all of them.
 
     Args:
-        many: of several of them, such as ``trials``.
-        heads: titles of the columns that say which one a row is.
+        many: the plural, such as ``trials``.
+        heads: titles of the columns that identify a row.
         cells: record → these columns.
-        summary: (leaders, best first, all records, objective's column) → one line on what came out so far, or nothing.
+        summary: (leaders, best first, all records, objective's column) → one line on the results so far, or nothing.
         best_epochs: whether a trial is worth its best epoch's value, not its last one's.
     """
 
@@ -65,8 +65,8 @@ class Clock:
     """The user's time.
 
     Args:
-        began: when the user began to wait, in Unix seconds; time in former sessions has been taken off.
-        deadline: when the time budget is used up, in monotonic seconds; None without one.
+        began: when the user began to wait, in Unix seconds, moved back by the time of earlier sessions.
+        deadline: when the time budget is used up, in monotonic seconds; None without a budget.
         session: when this session began, in Unix seconds.
     """
 
@@ -78,7 +78,7 @@ class Clock:
         """``3 min 10 s, about 6 min left``.
 
         Args:
-            ended_here: trials that have ended in this session; their pace is taken for that of the others.
+            ended_here: trials that have ended in this session; their pace is assumed for the others.
             to_go: trials that have not ended.
         """
         budget = None if self.deadline is None else self.deadline - time.monotonic()
@@ -94,13 +94,13 @@ def _rough(seconds: float) -> str:
 
 
 class LiveView:
-    """The view as a renderable. Its table is made anew where something happens, its lines above whenever it is shown.
+    """The view as a renderable. Its table is rebuilt when something happens, the lines above it whenever it is shown.
 
     Args:
         space: its searched hyperparameters are shown, as many as fit.
         column: the objective's.
-        trials: how many there will be.
-        names: what they are called.
+        trials: total number of trials.
+        names: names for the trials.
         clock: the user's time.
         notes: further lines, such as rungs and activations that are being computed.
     """
@@ -124,7 +124,7 @@ class LiveView:
         self._rows: list[tuple[TrialRecord, list[str]]] = []
 
     def begin(self, records: Mapping[int, TrialRecord]) -> None:
-        """A session begins; the records stay the caller's, who says when they have changed."""
+        """A session begins; the records belong to the caller, who announces changes."""
         self.records = records
         self._before = self.done = sum(record.ended for record in records.values())
         self._leaders = ranking(records.values(), self.column)[:ROWS]
@@ -139,7 +139,7 @@ class LiveView:
         return self.names.summary(self._leaders, self.records.values(), self.column)
 
     def update(self) -> None:
-        """Take a copy of what is to be shown: a thread of its own draws it while the records change."""
+        """Copy what is shown: a separate thread draws it while the records change."""
         counts = Counter(record.status for record in self.records.values())
         kinds = ", ".join(f"{counts[kind]} {kind}" for kind in COUNTED if counts[kind])
         self._counts = f"{self.done} of {self.trials} {self.names.many} done" + (f" ({kinds})" if kinds else "")
@@ -148,7 +148,7 @@ class LiveView:
         self._rows = [(record, self._cells(record)) for record in (*running, *self._leaders)]
 
     def _cells(self, record: TrialRecord) -> list[str]:
-        """A row with all columns that there may be."""
+        """A row with all possible columns."""
         values = record.values(self.column)
         last = f"{values[max(values)]:.4f}" if values else ""
         best = f"{values[best_epoch(values, self.column)]:.4f}" if values else ""

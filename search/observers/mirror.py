@@ -1,4 +1,4 @@
-"""``study.log``: the search as an Optuna journal, for optuna-dashboard and any other tool of Optuna's."""
+"""``study.log``: the search as an Optuna journal, for optuna-dashboard and any other Optuna tool."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from thaw.search.engine.study import Study
 
 
 class _Journal(JournalFileBackend):
-    """A journal that one process writes: no lock, and no wait for the disk at each trial, as it can be made again."""
+    """A journal with a single writer: no lock, and no wait for the disk at each trial, as it can be rebuilt."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(str(file))
@@ -37,7 +37,7 @@ class StudyMirror(Observer):
     """``study.log``: the trials in Optuna's journal format, for optuna-dashboard and any Optuna tool.
 
     It is rewritten when a session begins and never read back. Optuna numbers trials as they come, so a trial that ends
-    is preceded by all with lower numbers, running if need be: Optuna's numbers are Thaw's.
+    is preceded by all with lower numbers, as running if necessary: Optuna's numbers are Thaw's.
     """
 
     def __init__(self, folder: RunFolder, study: Study) -> None:
@@ -82,7 +82,7 @@ class StudyMirror(Observer):
         self._storage.set_trial_state_values(place, trial.state, trial.values)
 
     def _add_to(self, last: int) -> None:
-        """All trials up to number `last`, those that are there already left out."""
+        """Add all trials up to number `last` that are not there yet."""
         for number in range(len(self._places), last + 1):
             trial, record = self.study.frozen(number), self.records[number]
             trial.set_user_attr("trial", number)

@@ -1,4 +1,4 @@
-"""What a user sees while the search runs: a live view on a terminal or in a notebook, one line an epoch elsewhere."""
+"""What a user sees while the search runs: a live view on a terminal or in a notebook, one line per epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTEBOOK_WIDTH = 120
 
 
 class Cell:
-    """The live view below the cell of a notebook: drawn anew where something happens."""
+    """The live view below the cell of a notebook, redrawn when something happens."""
 
     def __init__(self, view: LiveView) -> None:
         self.view = view
@@ -33,7 +33,7 @@ class Cell:
         self._display.update(self._html())
 
     def stop(self) -> None:
-        """The view stays as it was last."""
+        """The view keeps its last state."""
 
     def _html(self) -> Any:
         from IPython.display import HTML
@@ -44,7 +44,7 @@ class Cell:
 
 
 class Progress(Observer):
-    """Shows trials as they go. Warnings and failures stay on the screen, above the live view.
+    """Shows the progress of trials. Warnings and failures stay on the screen, above the live view.
 
     Args:
         console: where to print.
@@ -95,7 +95,7 @@ class Progress(Observer):
             self._live.stop()
 
     def _show(self, record: TrialRecord, line: str, lasting: bool = False) -> None:
-        """A line elsewhere; on a terminal it stays above the view only if it is `lasting`."""
+        """Print a line; on a terminal, it stays above the view only if it is `lasting`."""
         if self._live is None or lasting:
             self._line(f"{self.view.names.of(record)}  {line}")
         if self._live:
@@ -112,6 +112,6 @@ class Progress(Observer):
 
 
 def _why(record: TrialRecord) -> str:
-    """Why a trial failed or was stopped; empty for one that came to its end."""
+    """Why a trial failed or was stopped; empty for one that finished."""
     last = record.epochs[max(record.epochs)] if record.epochs else {}
     return record.error or (str(last.get("reason", "")) if record.status == "pruned" else "")

@@ -30,7 +30,7 @@ def head(name: str) -> str:
 
 
 def network_names(names: Sequence[str]) -> dict[str, str]:
-    """Name → short form: all of them differ, or they stay as they are.
+    """Name → short form: all are distinct, or they stay unchanged.
 
     >>> network_names(["efficientnet_lite0", "resnet50"])
     {'efficientnet_lite0': 'effnet_lite0', 'resnet50': 'resnet50'}

@@ -14,7 +14,7 @@ class TableFiles(Observer):
     """Writes both tables when a trial ends, at most every few seconds; epochs appear with the next trial's end.
 
     Args:
-        folder: the run's folder.
+        folder: the run folder.
         column: the objective's.
     """
 

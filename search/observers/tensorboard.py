@@ -1,4 +1,4 @@
-"""TensorBoard: one run a trial, with curated scalars and HParams that hold the best values."""
+"""TensorBoard: one run per trial, with curated scalars and HParams that hold the best values."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _NUMBERS = itertools.count()
 
 
 class EventFile:
-    """One run's file of events, written by the caller itself.
+    """The event file of one run, written by the caller itself.
 
     torch's ``SummaryWriter`` starts a thread for each file and waits for it at each flush, which is most of what the
     search itself spends on a trial.
 
     Args:
-        folder: of the run; made if need be. A file that it holds already is continued by another one beside it.
+        folder: folder of the run, created if necessary. An existing file there is continued in another file next to it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,7 +41,7 @@ class EventFile:
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def scalars(self, values: Mapping[str, float], step: int, moment: float) -> None:
-        """Write the values of one step; `moment` is when they came, in Unix seconds."""
+        """Write the values of one step; `moment` is their time in Unix seconds."""
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
         self.summary(summary, moment, step)
 
@@ -59,7 +59,7 @@ class EventFile:
 class TensorBoard(Observer):
     """Writes while the search runs.
 
-    Scalars are grouped by metric, so that training and validation stand side by side: ``map/val``, ``map/train``. The
+    Scalars are grouped by metric, so that training and validation appear side by side: ``map/val``, ``map/train``. The
     HParams columns are the searched hyperparameters, with one type each for all trials, numbers as floats, and how the
     trial ended. The metrics beside them are those of the best epoch, not of the last, the objective first
     and further ones as ``cost/…`` at the end.
@@ -70,7 +70,7 @@ class TensorBoard(Observer):
         self._files: dict[int, EventFile] = {}
 
     def open(self, records: Mapping[int, TrialRecord]) -> None:
-        """Rewrite all runs: in a former session some of it may have failed to be written."""
+        """Rewrite all runs: in an earlier session, some of it may have failed to be written."""
         shutil.rmtree(self.folder.tensorboard, ignore_errors=True)
         for record in records.values():
             for row in record.epochs.values():
@@ -89,7 +89,7 @@ class TensorBoard(Observer):
         self._file(record.number).scalars(values, event["epoch"], event["time"])
 
     def paused(self, record: TrialRecord, reason: str) -> None:
-        """Close the file, as many trials may wait at a time; the trial goes on in another file of its run."""
+        """Close the file, as many trials may wait at a time; the trial continues in another file of its run."""
         if record.number in self._files:
             self._files.pop(record.number).close()
 

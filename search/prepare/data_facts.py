@@ -1,4 +1,4 @@
-"""What the labels of a data set look like, split by split, as plain values for ``provenance.json``."""
+"""Label statistics of a data set, by split, as plain values for ``provenance.json``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from thaw.trainables.data.splits import Split
 
 SAMPLE = 6
-"""Training images that a report may show."""
+"""The number of training images that a report may show."""
 
 
 def spread(rows: np.ndarray, count: int) -> list[int]:
@@ -19,11 +19,11 @@ def spread(rows: np.ndarray, count: int) -> list[int]:
 
 
 def label_facts(labels: np.ndarray, split: Split) -> dict[str, Any]:
-    """Counts of labels, of labels an image, and of labels together.
+    """Counts of labels, of labels per image, and of label pairs.
 
     Args:
         labels: bool (images, labels).
-        split: rows of `labels`; what is in no split, such as a damaged image, is not counted.
+        split: rows of `labels`; images in no split, such as damaged ones, are not counted.
 
     Returns:
         ``counts``: split → images with each label; ``per_image``: split → number of labels (as text) → images with that

@@ -22,11 +22,11 @@ from thaw.trainables.data.reading import Reading
 from thaw.trainables.data.splits import Split, given_places, split_dataset
 
 NAMED = 10
-"""Labels that are named in one line."""
+"""The number of labels named in one line."""
 
 
 def cache_directory(config: SearchConfig) -> Path:
-    """The node-local folder for what can be computed again."""
+    """The node-local folder for data that can be recomputed."""
     return Path(config.cache.directory).expanduser().absolute()
 
 
@@ -65,12 +65,12 @@ class DataFacts:
     """What a data set holds, as ``thaw data --json`` prints it.
 
     Args:
-        images: all that are named, unusable ones too.
+        images: all listed images, including unusable ones.
         labels: label → images that have it, in the order of the classes.
-        labels_per_image: number of labels → images with so many.
-        split: part → images, where the data say which image belongs where.
-        rejected: images that cannot be used, as far as this is seen without opening them.
-        notes: what was guessed, what was left out, and what looks wrong, a sentence each.
+        labels_per_image: number of labels → number of images with that many.
+        split: part → images, if the data define the split.
+        rejected: images that cannot be used, as far as can be seen without opening them.
+        notes: what was guessed, what was left out, and what looks wrong, one sentence each.
     """
 
     images: int
@@ -101,10 +101,10 @@ def data_facts(config: SearchConfig, dataset: Dataset, notes: Sequence[str] = ()
     """The facts of a data set.
 
     Args:
-        notes: more of them, about the pixels.
+        notes: additional notes about the pixels.
 
     Raises:
-        ConfigError: the split column is absent or says something else.
+        ConfigError: the split column is absent or has other values.
     """
     per_image = np.bincount(dataset.labels.sum(axis=1))
     absent = dataset.absent()
@@ -132,7 +132,7 @@ def data_facts(config: SearchConfig, dataset: Dataset, notes: Sequence[str] = ()
 
 
 def split_of(data: DataConfig, dataset: Dataset, usable: np.ndarray, alike: np.ndarray | None = None) -> Split:
-    """The split that ``data.split`` asks for.
+    """The split that ``data.split`` specifies.
 
     Args:
         usable: bool (images,), rows that may be used.

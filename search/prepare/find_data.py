@@ -1,4 +1,4 @@
-"""Looks at a folder as a new user has it: where the images lie, what labels them, what says how they are split."""
+"""Inspects a new user's folder: where the images are, what labels them, and what defines their split."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from thaw.trainables.data.splits import keeps_apart
 
 LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt")
 LABEL_FOLDERS = ("annotations", "labels")
-"""Folders in which label files, or VOC files, lie beside the images; upper and lower case are the same."""
+"""Folders next to the images that may hold label files or VOC files; case is ignored."""
 
 IMAGE_FOLDERS = ("images", "imgs", "img", "photos", "pictures", "jpegimages", "data")
-"""Folders that hold all images and are no labels."""
+"""Folders that hold all images and are not labels."""
 
 CLASS_FILES = re.compile(r"(class(es)?|class_?names|names|categories|label_?names)\.(json|csv|tsv|txt)", re.IGNORECASE)
 
 GROUP_COLUMNS = re.compile(
     r"(patient|subject|person|individual|lesion|case|group|site|camera|location)(_?id)?", re.IGNORECASE
 )
-"""Columns of which equal values mean images of one thing, which must not be in training and validation both."""
+"""Columns whose equal values mark images of one thing, which must not be in both training and validation."""
 
 LEAST_FOUND = 0.5
-"""Share of a label file's images that must be there for it to belong to the folder."""
+"""The share of a label file's images that must exist for it to belong to the folder."""
 
 MOST_FILES = 20
 """Label files that are tried."""
@@ -38,10 +38,10 @@ class FoundData:
     """A data set in a folder.
 
     Args:
-        images, labels, classes: as in the search file; None where there is no such file.
+        images, labels, classes: as in the search file; None if there is no such file.
         dataset: what they hold.
         split_column, group: columns of the label file, see :class:`~thaw.search.settings.schema.SplitConfig`.
-        others: label files that fit, too.
+        others: other label files that also fit.
     """
 
     images: Path
@@ -54,10 +54,10 @@ class FoundData:
 
 
 def find_data(place: Path) -> FoundData:
-    """The data set in or around a folder: the label file of which most images are there, else a folder for each label.
+    """The data set in or around a folder: the label file with the most images there, else a folder for each label.
 
     Raises:
-        ConfigError: there is none; with what was tried.
+        ConfigError: there is none; lists what was tried.
     """
     if not place.is_dir():
         raise ConfigError(f"{place} is no folder; name the folder of your photos", "PHOTOS")
@@ -92,7 +92,7 @@ def _named(folder: Path, names: tuple[str, ...]) -> list[Path]:
 
 
 def _label_files(place: Path) -> list[Path]:
-    """What may be label files, the nearest first."""
+    """Possible label files, nearest first."""
     found: dict[Path, None] = {}
     for folder in [place, *_named(place, LABEL_FOLDERS), place.parent, *_named(place.parent, LABEL_FOLDERS)]:
         if folder != place.parent and any(entry.suffix.lower() == ".xml" for entry in folder.iterdir()):
@@ -130,7 +130,7 @@ def _best_root(place: Path, labels: Path, faults: list[str]) -> tuple[int, Path,
 
 
 def _split_column(dataset: Dataset) -> str | None:
-    """A column that says which image trains and which validates."""
+    """A column that assigns images to training and validation."""
     for name in map(str, dataset.columns.columns):
         with contextlib.suppress(ConfigError):
             if keeps_apart(dataset, name):
@@ -139,7 +139,7 @@ def _split_column(dataset: Dataset) -> str | None:
 
 
 def _group_column(dataset: Dataset) -> str | None:
-    """A column whose values name what several images show, at least ten things."""
+    """A column whose values identify what several images show, with at least ten different things."""
     for name in map(str, dataset.columns.columns):
         different = dataset.columns[name].nunique()
         if GROUP_COLUMNS.fullmatch(name) and 10 <= different < len(dataset.files):

@@ -24,7 +24,7 @@ WARM_UP, REPEATS = 5, 25
 """Passes of a network with one image that are not measured, and that are."""
 
 WORTHWHILE = 0.9
-"""A less exact precision is chosen where it takes less than this share of the time of a more exact one."""
+"""A less exact precision is chosen if it takes less than this share of the time of a more exact one."""
 
 
 def measure_epochs(config: SearchConfig, context: RunContext) -> dict[tuple[str, int], float]:
@@ -39,10 +39,10 @@ def measure_epochs(config: SearchConfig, context: RunContext) -> dict[tuple[str,
 
 
 def choose_precision(config: SearchConfig, context: RunContext) -> dict[str, str]:
-    """Architecture → ``fp32``, or ``tf32`` or ``bf16`` where they are clearly faster where trials run.
+    """Architecture → ``fp32``, or ``tf32`` or ``bf16`` if clearly faster on the device that runs trials.
 
-    Networks of big dense convolutions gain twofold on processors and GPUs with bf16 units, small depthwise ones may
-    lose, so each is measured by itself, at the smallest freeze depth of the space.
+    Networks of large dense convolutions get twice as fast on processors and GPUs with bf16 units, small depthwise ones
+    may get slower, so each is measured separately, at the smallest freeze depth of the space.
     """
     device = default_device(config.resources.gpu or 0)
     images = context.images.open()
@@ -88,7 +88,7 @@ def _seconds_of_an_image(backbone: Backbone, context: RunContext, units: int, im
 
 
 def _worthwhile(seconds: Mapping[str, float]) -> str:
-    """Of precisions, the most exact first: the last one that is clearly faster than the choice before it."""
+    """Of precisions, most exact first: the last one that is clearly faster than the previous choice."""
     chosen = next(iter(seconds))
     for precision in seconds:
         if seconds[precision] < WORTHWHILE * seconds[chosen]:
@@ -97,7 +97,7 @@ def _worthwhile(seconds: Mapping[str, float]) -> str:
 
 
 def freeze_depths(config: SearchConfig, architecture: str) -> list[int]:
-    """The freeze depths that the space can hold for one architecture."""
+    """The freeze depths that the space allows for one architecture."""
     space = config.search_space
     if not space.active("freeze_depth", {"architecture": architecture}):
         return [0]
@@ -112,7 +112,7 @@ def _epoch_seconds(
 ) -> float:
     """Train and validate on a few batches, once to warm up and twice to measure; the rest is arithmetic."""
     trial: TrialConfig = config.search_space.config({"architecture": architecture, "freeze_depth": depth})
-    # A tiny learning rate, so that nothing diverges here, whatever the space holds.
+    # A tiny learning rate, so that nothing diverges here, whatever the space is.
     trial = trial.model_copy(update={"epochs": 3, "patience": 0, "learning_rate": 1e-6})
     split = context.split
     few = BATCHES * trial.batch_size

@@ -1,4 +1,4 @@
-"""How much memory a trial takes, estimated before anything starts."""
+"""The memory of a trial, estimated before anything starts."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.cost import Cost
 
 FLOAT = 4
-"""Bytes of a number; half precision takes less for what is kept of the images."""
+"""Bytes per number; half precision takes less for what is kept of the images."""
 
 PER_WEIGHT = 4
 """Numbers for each trained weight: itself, its gradient and the two averages of Adam."""
 
 
 def trial_bytes(cost: Cost, freeze_depth: int, batch_size: int) -> int:
-    """What weights, gradients, the optimiser and a batch's values for the backward pass take; the head aside.
+    """The memory of weights, gradients, the optimiser and a batch's values for the backward pass, without the head.
 
-    A lower bound: what single operations need for themselves comes on top.
+    A lower bound: the temporary memory of single operations comes on top.
     """
     frozen, trained = cost.stages[:freeze_depth], cost.stages[freeze_depth:]
     weights = sum(stage.parameters for stage in frozen) + PER_WEIGHT * sum(stage.parameters for stage in trained)
@@ -32,7 +32,7 @@ def trial_bytes(cost: Cost, freeze_depth: int, batch_size: int) -> int:
 
 
 def largest_trials(config: SearchConfig) -> dict[str, tuple[int, int, int]]:
-    """Architecture → (bytes, freeze depth, batch size) of the trial of the space that takes most."""
+    """Architecture → (bytes, freeze depth, batch size) of the most demanding trial in the space."""
     batch = max(int(value) for value in config.search_space.options("batch_size"))
     largest = {}
     for name in map(str, config.search_space.options("architecture")):
@@ -49,7 +49,7 @@ def check_memory(config: SearchConfig) -> None:
         config: with its resources filled in.
 
     Raises:
-        ConfigError: one does not, by an estimate that is too low rather than too high.
+        ConfigError: one does not; the estimate is too low rather than too high.
     """
     there, place, more = _memory(config.resources.gpu or 0)
     for name, (needed, depth, batch) in largest_trials(config).items():

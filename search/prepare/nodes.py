@@ -1,4 +1,4 @@
-"""The nodes of a cluster, looked over before a search begins."""
+"""The nodes of a cluster, checked before a search begins."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from thaw.spaces import ConfigError
 from thaw.spaces.trial import is_local
 
 ANSWER_SECONDS = 300.0
-"""Seconds that a node may take to start a worker and to import torch."""
+"""Seconds that a node may take to start a worker and import torch."""
 
 
 def check_nodes(config: SearchConfig) -> None:
-    """Every node that can hold a trial runs our code, and sees output, images and weights where this one does.
+    """Check that every node that can run a trial has our code, and sees output, images and weights where this one does.
 
-    Nothing to do where there is one node, or Ray does not run.
+    Does nothing if there is only one node, or Ray is not running.
 
     Raises:
-        ConfigError: naming the path and the nodes that do not see it.
+        ConfigError: names the path and the nodes that do not see it.
     """
     ray = sys.modules.get("ray")
     if ray is None or not ray.is_initialized():
@@ -39,7 +39,7 @@ def check_nodes(config: SearchConfig) -> None:
     }
     output = Path(config.output).expanduser().resolve()
     place = next(folder for folder in (output, *output.parents) if folder.is_dir())
-    # A folder of that name may lie on every node; a new file in it is seen by those that share it.
+    # A folder of that name may exist on every node; a new file in it is seen only by those that share it.
     token = place / f".thaw-{uuid.uuid4().hex}"
     token.touch()
     try:
@@ -55,7 +55,7 @@ def check_nodes(config: SearchConfig) -> None:
 
 
 def _inputs(config: SearchConfig) -> dict[str, str]:
-    """Key → path of what every node reads."""
+    """Key → path of everything that all nodes read."""
     images = {"data.images": config.data.images} if config.data.images else {}
     weights = config.weights if isinstance(config.weights, dict) else {}
     files = {f"weights.{name}": path for name, path in weights.items() if is_local(path)}
@@ -88,6 +88,6 @@ def _ask(nodes: dict[str, str], paths: list[str]) -> dict[str, list[str]]:
 
 
 def _missing(paths: list[str]) -> list[str]:
-    """Runs on each node: whether trials can be imported, and what of `paths` is not there."""
+    """Runs on each node: whether trials can be imported, and which of `paths` are missing."""
     import_module("thaw.trainables.trainable")
     return [path for path in paths if not Path(path).exists()]

@@ -1,4 +1,4 @@
-"""What is worth saying about the split of a data set before anything is trained."""
+"""Notes on the split of a data set, before anything is trained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.splits import Split, blank_groups, given_places
 
 NAMED = 5
-"""Labels that are named in one note."""
+"""The number of labels named in one note."""
 
 
 def split_notes(dataset: Dataset, split: Split, column: str | None, group: str | None) -> list[str]:
@@ -31,7 +31,7 @@ def split_notes(dataset: Dataset, split: Split, column: str | None, group: str |
 
 
 def group_notes(dataset: Dataset, group: str | None) -> list[str]:
-    """A note where the column of groups has no value."""
+    """A note if the group column has missing values."""
     count = blank_groups(dataset, group)
     return [f"{count} images have no value in {group!r}; each is a group of its own"] if count else []
 

@@ -1,4 +1,4 @@
-"""The checks before a search: whatever can be wrong is found before the run folder exists and anything starts."""
+"""The checks before a search: problems are found before the run folder exists and anything starts."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class Prepared:
 
     Args:
         config: the search file with everything resolved.
-        dataset: what the label file says.
-        context: what travels to the workers.
+        dataset: the content of the label file.
+        context: what is sent to the workers.
         images: the decoded images on this machine.
         rejected: (file, reason) of all images that cannot be used.
         trivial: trivial predictor → metrics on the validation split.
         fingerprint: hex digest of pixels and labels.
         weights: architecture → digest of the pretrained weights that it starts from.
-        alike: int (images,), equal numbers for images with equal pixels that stay together; None where there are none.
-        notes: on the split and on preprocessing, a sentence each.
+        alike: int (images,), equal numbers for images with equal pixels that stay together; None if there are none.
+        notes: notes on the split and on preprocessing, one sentence each.
     """
 
     config: SearchConfig
@@ -72,10 +72,10 @@ class Prepared:
 
 
 def run_folder(config: SearchConfig) -> RunFolder:
-    """Where the run will live; checked, but not made.
+    """The future run folder; checked, but not created.
 
     Raises:
-        ConfigError: the folder exists already, or its place cannot be written to.
+        ConfigError: the folder exists already, or its location is not writable.
     """
     folder = RunFolder(Path(config.output).expanduser().resolve() / config.name)
     folder.check_new()
@@ -188,13 +188,13 @@ def prepare(
 
 
 def check_architectures(config: SearchConfig) -> dict[str, str]:
-    """All architectures are known and take such images, and their weights are at hand or can be fetched.
+    """Check that all architectures are known and accept such images, and that their weights can be had.
 
     Returns:
         Architecture → digest of its weights.
 
     Raises:
-        ConfigError: naming architecture, weights file and the fix.
+        ConfigError: names architecture, weights file and the fix.
     """
     digests = {}
     for name in map(str, config.search_space.options("architecture")):
@@ -210,7 +210,7 @@ def check_architectures(config: SearchConfig) -> dict[str, str]:
 
 
 def weights_notes(config: SearchConfig) -> list[str]:
-    """How each weights file of the user's own fits its network, a sentence each."""
+    """How well each of the user's own weights files fits its network, one sentence each."""
     names = map(str, config.search_space.options("architecture"))
     own = [name for name in names if chosen_weights(name, config.weights) not in ("imagenet", "none")]
     return [resolve(name, config.weights, config.data.image_size).note for name in own]
@@ -226,7 +226,7 @@ def _check_tune(config: SearchConfig, backbone: Backbone) -> None:
 
 
 def _check_folders(dataset: Dataset, store: ImageStore) -> None:
-    """Where folders are the labels, each has an image that can be used."""
+    """Check that each label has a usable image if folders are the labels."""
     bare = ~dataset.labels[store.usable].any(axis=0)
     if dataset.by_folder and bare.any():
         label = dataset.classes[int(bare.argmax())]

@@ -1,4 +1,4 @@
-"""How images are scaled and cropped, where the search file leaves that to the pretrained weights."""
+"""How images are scaled and cropped if the search file leaves that to the pretrained weights."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ KEYS = ("interpolation", "crop_pct")
 def follow_weights(config: SearchConfig) -> tuple[SearchConfig, list[str]]:
     """The search file with ``data.interpolation`` and ``data.crop_pct`` as all its pretrained networks expect them.
 
-    All networks of a search see the same pixels. Where they expect different ones, images are scaled and cropped as
-    for networks without pretrained weights.
+    All networks of a search see the same pixels. If they expect different ones, images are scaled and cropped as for
+    networks without pretrained weights.
 
     Returns:
         The search file, and a sentence for each key in which the networks differ.

@@ -1,4 +1,4 @@
-"""What a run was made with, so that its figures can be judged and made again."""
+"""The provenance of a run, so that its results can be judged and reproduced."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
 
 
 def recorded_precision(recorded: Mapping[str, Any]) -> str | dict[str, str]:
-    """What a run of this ``provenance.json`` goes on in: as it began.
+    """The precision with which a run of this ``provenance.json`` continues: the one it began with.
 
-    On a GPU, Thaw 0.1.0 called ``fp32`` what torch does by itself.
+    On a GPU, Thaw 0.1.0 called torch's default ``fp32``.
     """
     precision = recorded["precision"]
     if recorded.get("thaw") != "0.1.0" or not recorded.get("hardware", {}).get("gpus"):
@@ -69,7 +69,7 @@ def _plain(table: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, floa
 
 
 def _git_revision() -> str | None:
-    """Revision of the folder in which the search was started; None where it is no checkout."""
+    """Revision of the folder in which the search was started; None if it is not a checkout."""
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, timeout=10

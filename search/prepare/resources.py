@@ -1,4 +1,4 @@
-"""Processors and GPUs at hand, and how many trials fit on them at once."""
+"""Available processors and GPUs, and how many trials fit on them at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Available:
 
 
 def available() -> list[Available]:
-    """What a search may use: the nodes of the Ray that this process has joined or started, else this machine."""
+    """What a search may use: the nodes of the Ray instance that this process joined or started, else this machine."""
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
         return [
@@ -41,13 +41,13 @@ def available() -> list[Available]:
 
 
 def this_machine() -> Available:
-    """What this process may use: affinity and container limits count, and `CUDA_VISIBLE_DEVICES`."""
+    """What this process may use, given affinity, container limits and `CUDA_VISIBLE_DEVICES`."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Available(cpus, torch.cuda.device_count())
 
 
 def node_name(node: dict) -> str:
-    """What errors call a node of Ray's list; several may share a machine."""
+    """The name of a node of Ray's list in errors; several may share a machine."""
     return f"{node['NodeManagerHostname']}:{node['NodeManagerPort']}"
 
 
@@ -56,10 +56,10 @@ def resolve_resources(config: SearchConfig, nodes: Sequence[Available]) -> Searc
 
     Args:
         config: as loaded.
-        nodes: what there is; a trial runs on one of them.
+        nodes: the available nodes; a trial runs on one of them.
 
     Raises:
-        ConfigError: a trial asks for more than there is on any node.
+        ConfigError: a trial requests more than any node has.
     """
     cpu = config.resources.cpu
     gpu = config.resources.gpu if config.resources.gpu is not None else float(any(node.gpus for node in nodes))
@@ -83,7 +83,7 @@ def resolve_resources(config: SearchConfig, nodes: Sequence[Available]) -> Searc
 
 
 def _refuse(cpu: int, gpu: float, nodes: Sequence[Available]) -> None:
-    """Say which resource no node has enough of, and what there is."""
+    """Say which resource no node has enough of, and what is available."""
     several = "; ".join(f"{node.name}: {node.cpus} processors, {node.gpus} GPUs" for node in nodes)
     where = f" on one node ({several})" if len(nodes) > 1 else ""
     requests: list[tuple[str, float, int, str]] = [

@@ -1,4 +1,4 @@
-"""Whether a run that goes on still has what it began with. Content decides: paths may be others, digests may not."""
+"""Whether a continued run still has its original inputs. Content decides: paths may change, digests may not."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from thaw.spaces import ConfigError
 
 
 def check_same_inputs(folder: RunFolder, prepared: Prepared) -> None:
-    """Images, labels, split and pretrained weights are those that the run began with, wherever they lie now.
+    """Check that images, labels, split and pretrained weights are those that the run began with, wherever they are now.
 
-    Runs made by Thaw 0.1.0 record neither the split nor the weights: their split is taken as it comes out, and their
+    Runs made by Thaw 0.1.0 record neither the split nor the weights: their split is accepted as computed, and their
     weights have to stay where they were.
 
     Raises:
-        ConfigError: what has changed, and what to do.
+        ConfigError: says what has changed, and what to do.
     """
     recorded = folder.provenance()
     before = recorded["data"]

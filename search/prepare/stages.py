@@ -1,4 +1,4 @@
-"""What a command does before there is anything to show: said from the first second on, with a bar where it is long."""
+"""What a command does before there are results to show: reported from the first second, with a bar if it takes long."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ EVERY = 10.0
 """Seconds between two lines of one stage, outside a terminal."""
 
 Step = Callable[[int, int], None]
-"""Called with (done, in all) now and then."""
+"""Called with (done, total) from time to time."""
 
 
 class Stages:
-    """Says which stage of the preparations is going on.
+    """Reports the current stage of the preparations.
 
-    On a terminal a moving line, which goes when the stage is over; elsewhere one line a stage, and for a long one
+    On a terminal, a moving line that disappears when the stage ends; elsewhere one line per stage, and for a long stage
     another every few seconds.
 
     ```python
@@ -37,7 +37,7 @@ class Stages:
 
     @contextmanager
     def __call__(self, what: str) -> Iterator[Step]:
-        """Within, `what` is done, such as ``reading labels``."""
+        """Within this context, `what` is done, such as ``reading labels``."""
         if not self.console.is_terminal:
             self._line(f"{what} …")
             yield self._lines(what)
@@ -69,10 +69,10 @@ class Stages:
 
 
 def loading(console: Console) -> AbstractContextManager[Step]:
-    """Around imports that take seconds."""
+    """For imports that take seconds."""
     return Stages(console)("loading PyTorch")
 
 
 def drawing() -> AbstractContextManager[Step]:
-    """Around the making of a page, whose place alone goes to standard output."""
+    """For writing a page, whose path alone goes to standard output."""
     return Stages(Console(stderr=True, quiet=not sys.stderr.isatty()))("drawing the page")

@@ -1,1 +1,1 @@
-"""One session of a run, from its lock to its last event; and how a run goes on."""
+"""One session of a run, from its lock to its last event; and how a run continues."""

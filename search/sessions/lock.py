@@ -1,4 +1,4 @@
-"""One driver a run: a lock on a file in the run folder, which the kernel frees when its process dies."""
+"""One driver per run: a lock on a file in the run folder, which the kernel releases when its process dies."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from thaw.spaces import ConfigError
 
 @contextmanager
 def driving(folder: RunFolder) -> Iterator[None]:
-    """Within, this process alone drives the run.
+    """Within this context, only this process drives the run.
 
     Raises:
-        ConfigError: another process does, or the folder holds links: whoever made it could lead us to any file.
+        ConfigError: another process drives it, or the folder contains links, which could lead to any file.
     """
     folder.refuse_links()
-    # Not following a link that is put there now, either.
+    # Do not follow a link that is put there now, either.
     descriptor = os.open(folder.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         try:

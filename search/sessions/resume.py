@@ -1,4 +1,4 @@
-"""Goes on with a run: the state is rebuilt from its events, and a new session does what is left."""
+"""Resumes a run: the state is rebuilt from its events, and a new session does what is left."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ CHANGEABLE = (
     "cache",
     "max_failures",
     "trackers",
-    # Where things lie; what they hold is compared by `check_same_inputs`.
+    # Where things are; their content is compared by `check_same_inputs`.
     "data.images",
     "data.labels",
     "data.classes",
     "weights",
 )
-"""Keys of the search file that do not change what a trial's figures mean."""
+"""Keys of the search file that do not change the meaning of a trial's figures."""
 
 AS_BEFORE = {
-    # Images with equal pixels were not looked for.
+    # Images with equal pixels were not detected.
     "data.split.duplicates": "apart",
     # Preprocessing did not follow the weights.
     "data.interpolation": "bilinear",
     "data.crop_pct": 1,
 }
-"""Keys that a run of an earlier version does not have → what it did."""
+"""Keys that a run of an earlier version lacks → the value for what it did."""
 
 
 def resume_search(
@@ -64,21 +64,21 @@ def resume_search(
     observers: Sequence[Observer] = (),
     began: float | None = None,
 ) -> Run:
-    """Go on with a run that was interrupted, or give a finished one more trials.
+    """Resume an interrupted run, or add trials to a finished one.
 
-    Finished trials are kept. Interrupted ones go on first, from their last epoch.
+    Finished trials are kept. Interrupted ones continue first, from their last epoch.
 
     Args:
         path: the run folder.
-        overrides: ``dotted.key=value`` texts; they may change resources, budgets, what is kept, and where
-            images, labels and weights lie, nothing else.
+        overrides: ``dotted.key=value`` texts; they may change resources, budgets, what is kept, and where images,
+            labels and weights are, nothing else.
         console: where progress is printed; nowhere by default.
         backend: ``ray`` or ``inline``, whichever the run began with.
-        observers: of your own, see :class:`~thaw.search.engine.observers.Observer`.
+        observers: your own observers, see :class:`~thaw.search.engine.observers.Observer`.
         began: when the user began to wait, in Unix seconds; now by default.
 
     Raises:
-        ConfigError: it is no run folder, another process drives it, the data have changed, or an override would make
+        ConfigError: it is not a run folder, another process drives it, the data have changed, or an override would make
             its figures incomparable; or its folder is read-only or full.
         RunStopped: the event log could not be written.
     """
@@ -130,21 +130,21 @@ def resume_search(
 
 
 def as_before(folder: RunFolder) -> list[str]:
-    """Overrides by which a run of an earlier version goes on as it was."""
+    """Overrides with which a run of an earlier version continues unchanged."""
     known = _flat(folder.settings())
     return [f"{key}={value}" for key, value in AS_BEFORE.items() if key not in known]
 
 
 def changed_config(folder: RunFolder, overrides: Sequence[str]) -> SearchConfig:
-    """The run's configuration with what may change changed.
+    """The run's configuration with the overrides applied.
 
     Raises:
-        ConfigError: an override is none of `CHANGEABLE`.
+        ConfigError: an override is not in `CHANGEABLE`.
     """
     then = as_before(folder)
     before = load_config(folder.search_file, then)
     names = [override.partition("=")[0].strip() for override in overrides]
-    # As many trials at once as the new resources hold, unless it is said.
+    # As many concurrent trials as the new resources allow, unless given.
     fresh = ["search.concurrency=null"] if any(name.split(".")[0] == "resources" for name in names) else []
     config = load_config(folder.search_file, [*then, *fresh, *overrides])
     old, new = _flat(before.model_dump()), _flat(config.model_dump())

@@ -52,13 +52,13 @@ def run_search(
     observers: Sequence[Observer] = (),
     began: float | None = None,
 ) -> Run:
-    """Run a search in a new run folder and return what came out.
+    """Run a search in a new run folder and return the run.
 
     Args:
         config: from :func:`thaw.load_config`.
         console: where progress is printed; nowhere by default.
         backend: ``ray``, or ``inline`` to train in this process.
-        observers: of your own, see :class:`~thaw.search.engine.observers.Observer`.
+        observers: your own observers, see :class:`~thaw.search.engine.observers.Observer`.
         began: when the user began to wait, in Unix seconds; now by default.
 
     Raises:
@@ -100,10 +100,10 @@ def run_search(
 
 
 def trackers_of(config: SearchConfig, folder: RunFolder) -> list[Observer]:
-    """The services that are told of a search.
+    """The trackers of a search.
 
     Raises:
-        ConfigError: the package of one is not installed.
+        ConfigError: the package of a tracker is not installed.
     """
     return build_trackers(config.trackers, folder, config.search.metric, tuple(config.search_space.parameters))
 
@@ -154,11 +154,11 @@ def run_session(
 
     Args:
         prepared: data and conditions; `folder` gets the results.
-        folder: of the run, driven by this process.
-        state: what has happened, and what to try.
+        folder: the run folder, driven by this process.
+        state: what has happened, and what to try next.
         console: where progress is printed.
         backend: runs the trials.
-        observers: besides those that every session has.
+        observers: observers besides those of every session.
         began: when the command was given, in Unix seconds.
         overrides: noted in the event log.
         past: the events of former sessions; what they used of the time budget is gone.
@@ -184,7 +184,7 @@ def run_session(
     )
     state.observers = Observers(
         [
-            # First, while the checkpoint of a trial that has ended is still there.
+            # First, while the checkpoint of an ended trial still exists.
             *observers,
             TensorBoard(folder, state.metric, config.search_space),
             TableFiles(folder, state.metric),
@@ -212,7 +212,7 @@ def run_session(
 
 
 def _filling(prepared: Prepared) -> str:
-    """What is being computed of the activations on this machine; empty if nothing is."""
+    """Which activations are being computed on this machine; empty if none are."""
     context = prepared.context
     images = len(context.split.train) + len(context.split.validation)
     found = being_filled(context.cache.directory)

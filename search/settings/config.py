@@ -27,11 +27,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig
 
     Args:
         path: the YAML file; relative paths in it are relative to its folder.
-        overrides: ``dotted.key=value`` texts, the value in YAML, that replace what the file says; relative paths in
+        overrides: ``dotted.key=value`` texts, with the value in YAML, that replace keys of the file; relative paths in
             them are relative to the current folder.
 
     Raises:
-        ConfigError: naming the file, the key's path, the value, the rule and the fix.
+        ConfigError: names the file, the key's path, the value, the rule and the fix.
     """
     path = Path(path)
     raw = read_mapping(path)
@@ -46,10 +46,10 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig
 
 
 def config_from(settings: Mapping[str, Any]) -> SearchConfig:
-    """Check what a search file holds, given as a dictionary; relative paths are relative to the current folder.
+    """Check the content of a search file, given as a dictionary; relative paths are relative to the current folder.
 
     Raises:
-        ConfigError: naming the key's path, the value, the rule and the fix.
+        ConfigError: names the key's path, the value, the rule and the fix.
     """
     raw = _plain(settings)
     _absolute_paths(raw, Path.cwd())
@@ -58,7 +58,7 @@ def config_from(settings: Mapping[str, Any]) -> SearchConfig:
 
 
 def _plain(value: Any) -> Any:
-    """As a YAML file would have given it: Python has more kinds of numbers, lists and paths."""
+    """Convert to what a YAML file would give: Python has more kinds of numbers, lists and paths."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -85,7 +85,7 @@ def _checked(config: SearchConfig) -> SearchConfig:
     return config.model_copy(update={"search": config.search.model_copy(update={"start_with": tuple(entries)})})
 
 
-# Where a value may have several types, pydantic adds the type to the path; the file has no such key.
+# If a value may have several types, pydantic adds the type to the path; the file has no such key.
 _KIND = re.compile(r"Augment|(literal|dict|constrained-\w+|int|str|float|tuple)(\[.*\])?")
 
 
@@ -112,7 +112,7 @@ def _validate(raw: dict[str, Any]) -> SearchConfig:
 
 
 def _hint(keys: Sequence[str]) -> str:
-    """What an unknown key may have meant: a key of that name elsewhere in the file, or one beside it like it."""
+    """What an unknown key may mean: a key of that name elsewhere in the file, or a similar one next to it."""
     *section, word = keys
     elsewhere = [path for path in _places(SearchConfig) if path.rpartition(".")[2] == word]
     if elsewhere:
@@ -172,7 +172,7 @@ def _override(raw: dict[str, Any], text: str) -> None:
 
 
 def preset_names() -> list[str]:
-    """Names of the presets that come with Thaw."""
+    """Names of the presets included in Thaw."""
     files = _PRESETS.iterdir()
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
@@ -187,7 +187,7 @@ def _preset_text(name: str) -> str:
 
 
 def _merge_preset(raw: dict[str, Any]) -> dict[str, Any]:
-    """The preset's keys below the file's own; a hyperparameter fixed in one and searched in the other is the file's."""
+    """The preset's keys under the file's own; a hyperparameter fixed in one and searched in the other is the file's."""
     name = raw.get("preset")
     if name is None:
         return raw
@@ -203,7 +203,7 @@ def _merge_preset(raw: dict[str, Any]) -> dict[str, Any]:
     for section, values in preset.items():
         if isinstance(raw.get(section, {}), dict):
             merged[section] = {**values, **raw.get(section, {})}
-    # A merged file needs its preset no more; the name stays for the reader.
+    # A merged file no longer needs its preset; the name is kept for the reader.
     return merged
 
 

@@ -1,6 +1,6 @@
-"""A space that holds no more configurations than there are trials: each is searched once, whatever the algorithm.
+"""A space with no more configurations than trials: each is searched once, whatever the algorithm.
 
-A configuration trained a second time gives the same figures to the bit, so a repetition would only cost time.
+A configuration trained a second time gives bit-identical figures, so a repetition would only cost time.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ Cell = dict[str, Value]
 
 
 def cell_key(values: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
-    """What two equal cells have in common, whatever the order of their values."""
+    """A key that equal cells share, whatever the order of their values."""
     return frozenset(values.items())
 
 
 def configurations(config: SearchConfig) -> list[Cell] | None:
-    """Every configuration of the space in the order in which they are tried; None where there are more than trials.
+    """Every configuration of the space in the order in which they are tried; None if there are more than trials.
 
     A grid is tried in its own order, all of it or its first `trials` cells. Otherwise the entries of ``start_with``
-    come first, each completed to the configuration that holds most of it, and the rest in an order drawn by the seed.
+    come first, each completed to the configuration that has most of it, and the rest in an order drawn by the seed.
     """
     search, space = config.search, config.search_space
     if search.algorithm == "grid":
@@ -38,14 +38,14 @@ def configurations(config: SearchConfig) -> list[Cell] | None:
     for entry in search.start_with:
         fitting = [cell for cell in rest if all(cell.get(name, value) == value for name, value in entry.items())]
         if fitting:
-            # A configuration may leave out what has no meaning in it: prefer the one that leaves out least.
+            # A configuration may leave out inactive values: prefer the one that leaves out least.
             first.append(max(fitting, key=lambda cell: len(cell.keys() & entry.keys())))
             rest.remove(first[-1])
     return first + rest
 
 
 def searched_once(config: SearchConfig, past: Iterable[Mapping[str, Any]] = ()) -> tuple[SearchConfig, list[str]]:
-    """The configuration with no more trials than its space has configurations, and what the user should know of it.
+    """The configuration with no more trials than its space has configurations, and notes on this for the user.
 
     Args:
         config: as loaded.

@@ -23,21 +23,21 @@ LEARNING = ("auto", "tpe", "gp")
 SCHEDULERS = {
     "asha": "asynchronous successive halving: at each rung a trial stops unless it is among the best "
     "1/reduction_factor of those that have reached it",
-    "asha_promotion": "the same, but trials wait at a rung and go on once they are among the best",
-    "median": "a trial stops where its best value is worse than the median of the others' averages at that epoch",
-    "none": "every trial trains to its end",
+    "asha_promotion": "the same, but trials wait at a rung and continue once they are among the best",
+    "median": "a trial stops if its best value is worse than the median of the others' averages at that epoch",
+    "none": "every trial trains to the end",
 }
 """``scheduler.type`` → meaning. ``RULES`` in :mod:`thaw.search.engine.rules` has the same keys."""
 
 TRACKERS = {
-    "mlflow": "MLflow: a parent run for the search and one below it for each trial, where `MLFLOW_TRACKING_URI` says",
-    "wandb": "Weights & Biases: a group of runs, one a trial, as `WANDB_MODE` and `WANDB_PROJECT` say",
+    "mlflow": "MLflow: a parent run for the search with a child run per trial, at `MLFLOW_TRACKING_URI`",
+    "wandb": "Weights & Biases: a group with one run per trial, as set by `WANDB_MODE` and `WANDB_PROJECT`",
 }
 """Name in ``trackers`` → meaning. ``CLASSES`` in :mod:`thaw.search.observers.trackers` has the same keys."""
 
 
 class OneOf:
-    """A text that is one of the keys of a table, for ``Annotated``: what ``Literal`` is for names written on the spot.
+    """A string that is one of the keys of a table, for ``Annotated``: like ``Literal``, but for the names in a table.
 
     Example: ``algorithm: Annotated[str, OneOf(ALGORITHMS)] = "tpe"``.
     """

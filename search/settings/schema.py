@@ -26,28 +26,28 @@ class _Section(BaseModel):
 
 
 class SplitConfig(_Section):
-    """How images are divided. The test split stays locked: only `thaw export` and `thaw train` look at it."""
+    """How images are split. The test split stays locked: only `thaw export` and `thaw train` use it."""
 
-    validation: float = Field(0.2, gt=0, lt=1, description="share of the images that trials are compared on")
-    test: float = Field(0.1, ge=0, lt=1, description="share of the images that is locked until a model is exported")
+    validation: float = Field(0.2, gt=0, lt=1, description="share of the images used to compare trials")
+    test: float = Field(0.1, ge=0, lt=1, description="share of the images locked until a model is exported")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the random split, which is stratified over all labels")
     column: str | None = Field(
         None,
-        description="column of the label file that names each image's part (train, val, test and the like), or says "
+        description="column of the label file that names each image's part (train, val, test and the like), or holds "
         "yes and no under a heading such as `is_valid`",
     )
     group: str | None = Field(
         None,
-        description="column of the label file; images with the same value go into the same part, those without a value "
-        "anywhere",
+        description="column of the label file; images with the same value go into the same part, images without a "
+        "value into any",
     )
     duplicates: Literal["together", "apart"] = Field(
-        "together", description="images with equal pixels: `together` in one part, or dealt out as if they differed"
+        "together", description="images with equal pixels: `together` in one part, or split as if they differed"
     )
 
 
 class ColumnsConfig(_Section):
-    """Which columns of a table of labels hold what. What is not named is recognised by headings and cells."""
+    """The columns of a table of labels. Columns not named here are recognised by headings and cells."""
 
     image: str | None = Field(None, description="column of the file names")
     labels: str | Annotated[tuple[str, ...], Field(strict=False)] = Field(
@@ -59,7 +59,7 @@ class DataConfig(_Section):
     """The images and their labels. Relative paths start from the search file's folder."""
 
     builtin: Literal["digits"] | None = Field(
-        None, description="a data set that comes with Thaw, instead of `images` and `labels`"
+        None, description="a data set included in Thaw, instead of `images` and `labels`"
     )
     source: str | None = Field(
         None,
@@ -68,7 +68,7 @@ class DataConfig(_Section):
     )
     images: PathText | None = Field(None, description="folder of the images")
     labels: PathText | None = Field(
-        None, description="label file, or the folder of VOC files; none where `images` holds a folder per label"
+        None, description="label file, or the folder of VOC files; none if `images` holds a folder per label"
     )
     format: Annotated[str, OneOf(["auto", *READERS])] = Field(
         "auto", description="format of the labels; `auto` recognises it from the file"
@@ -76,7 +76,7 @@ class DataConfig(_Section):
     classes: PathText | None = Field(
         None,
         description="file that names the labels and gives their order: JSON (`{id: name}`, `{name: id}` or a list), a "
-        "table of ids and names, or a text file with a name a line",
+        "table of ids and names, or a text file with one name per line",
     )
     encoding: str = Field(
         "auto",
@@ -88,44 +88,44 @@ class DataConfig(_Section):
     separator: str = Field(
         "auto",
         min_length=1,
-        description="what separates several labels in a cell: `auto` takes `|`, `;`, a comma or blanks where the parts "
-        "recur in other company or alone, `none` takes each cell for one label, any other text is the separator",
+        description="separator of several labels in a cell: `auto` uses `|`, `;`, a comma or blanks if the parts also "
+        "occur alone or in other combinations, `none` takes each cell as one label, any other text is the separator",
     )
     rows: Annotated[str, OneOf(REPEATED_ROWS)] = Field(
         "unique",
-        description="rows of one image: `unique` uses equal rows once and rejects an image with different ones, `add` "
-        "gives it the labels of all its rows (one row a box or a label)",
+        description="several rows of an image: `unique` uses equal rows once and rejects an image with different ones, "
+        "`add` gives it the labels of all its rows (one row per box or label)",
     )
     uncertain: Annotated[str, OneOf(UNCERTAIN)] = Field(
         "negative",
-        description="what -1 means beside 1, 0 and blanks: `negative`, `positive`, or `drop` to leave the image out",
+        description="meaning of -1 next to 1, 0 and blanks: `negative`, `positive`, or `drop` to leave the image out",
     )
-    image_size: int = Field(224, ge=32, le=1024, description="side in pixels of the squares that networks see")
+    image_size: int = Field(224, ge=32, le=1024, description="side length in pixels of the squares that networks see")
     resize: Annotated[str, OneOf(RESIZE)] = Field(
         "crop", description="`crop` scales the short side and crops the centre, `squash` scales both sides and distorts"
     )
     interpolation: Annotated[str, OneOf(["auto", *INTERPOLATIONS])] = Field(
         "auto",
-        description="filter with which images are scaled; `auto`: that of the pretrained weights, `bilinear` where "
-        "there are none or the networks of a search have different ones",
+        description="filter for scaling images; `auto`: that of the pretrained weights, `bilinear` if there are none "
+        "or the networks of a search have different ones",
     )
     crop_pct: Literal["auto"] | Annotated[float, Field(gt=0, le=1)] = Field(
         "auto",
         description="share of an image's side that is kept around the centre; `auto`: that of the pretrained weights, "
-        "1 where there are none or the networks of a search have different ones",
+        "1 if there are none or the networks of a search have different ones",
     )
     augment: Annotated[str, OneOf(AUGMENTS)] | Augment = Field(
-        "paper", description="random changes of training images: a name, or ranges of your own"
+        "paper", description="random augmentation of training images: a name, or your own ranges"
     )
     views: Literal["each_epoch"] | Annotated[int, Field(ge=1)] = Field(
         "each_epoch",
-        description="`each_epoch`: new changes in every epoch, the same for all trials; K: epoch e uses view e mod K",
+        description="`each_epoch`: a new view in every epoch, the same for all trials; K: epoch e uses view e mod K",
     )
     split: SplitConfig = Field(SplitConfig(), description="training, validation and test images")
     max_rejected: float = Field(
         0.05, ge=0, le=1, description="largest share of unusable images; with more, the search does not start"
     )
-    timeout: float = Field(60.0, gt=0, description="seconds until a file that cannot be read is given up")
+    timeout: float = Field(60.0, gt=0, description="seconds after which reading a file is given up")
     white: Annotated[float, Field(gt=0)] | Annotated[tuple[float, float], Field(strict=False)] | None = Field(
         None,
         description="the value that is white in grey images of more than 8 bits, such as 4095, or [black, white], "
@@ -156,7 +156,7 @@ class DataConfig(_Section):
 
     @property
     def square(self) -> Square:
-        """How images become squares; `auto` is what pretrained weights say nothing of."""
+        """How images become squares; a key that is still `auto` has its default."""
         known = {name: value for name in ("interpolation", "crop_pct") if (value := getattr(self, name)) != "auto"}
         return Square(self.image_size, self.resize, **known)
 
@@ -178,13 +178,11 @@ class AlgorithmConfig(_Section):
         "`seconds`, `parameters`, `macs`, `latency`, listed below",
     )
     trials: int | None = Field(
-        None, ge=1, le=1_000_000, description="number of trials; 32 unless given, for a grid every cell"
+        None, ge=1, le=1_000_000, description="number of trials; by default 32, for a grid every cell"
     )
-    time_budget: Seconds | None = Field(
-        None, gt=0, description="time after which the search stops, all sessions together"
-    )
+    time_budget: Seconds | None = Field(None, gt=0, description="time after which the search stops, over all sessions")
     concurrency: int | None = Field(
-        None, ge=1, le=100_000, description="trials at once; unless given, as many as the resources hold"
+        None, ge=1, le=100_000, description="concurrent trials; by default as many as the resources allow"
     )
     seed: int = Field(
         0, ge=0, lt=2**32, description="seed of proposals, initial weights, order of images and augmentation"
@@ -262,7 +260,7 @@ class SchedulerConfig(_Section):
         1, ge=1, description="epochs before a trial can be stopped; for `asha` and `asha_promotion` the first rung"
     )
     reduction_factor: int = Field(
-        3, ge=2, description="`asha`, `asha_promotion`: one trial in so many goes on, and rungs are so many times apart"
+        3, ge=2, description="`asha`, `asha_promotion`: one trial in this many continues, and rungs grow by this factor"
     )
 
     @model_validator(mode="before")
@@ -272,21 +270,21 @@ class SchedulerConfig(_Section):
 
 
 class ResourcesConfig(_Section):
-    """What one trial takes."""
+    """The resources of one trial."""
 
-    cpu: int = Field(1, ge=1, description="processor cores of one trial")
+    cpu: int = Field(1, ge=1, description="processor cores per trial")
     gpu: float | None = Field(
-        None, ge=0, le=1, description="share of one GPU of one trial; unless given, 1 where there is a GPU, else 0"
+        None, ge=0, le=1, description="share of one GPU per trial; by default 1 if there is a GPU, else 0"
     )
 
 
 class CacheConfig(_Section):
-    """Activations: what leaves the frozen part of a network is computed once and kept for all trials."""
+    """Activations: the output of a network's frozen part is computed once and kept for all trials."""
 
     activations: Annotated[Literal["auto", "fp16", "off"], BeforeValidator(word_off)] = Field(
         "auto",
-        description="`auto` stores where it pays, with the same figures to the bit (on a processor, in fp32); `fp16` "
-        "takes half the space and is not exact; `off` computes everything anew",
+        description="`auto` stores them where it pays off, with bit-identical figures (on a processor, in fp32); "
+        "`fp16` takes half the space and is not exact; `off` recomputes everything",
     )
     directory: PathText = Field("~/.cache/thaw", description="folder on each machine; may be deleted between searches")
     budget: Bytes = Field(20 * 10**9, ge=0, description="largest size of the stored activations")
@@ -305,7 +303,7 @@ class SearchConfig(_Section):
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="name of the run and of its folder"
     )
-    preset: str | None = Field(None, description="a search that comes with Thaw; what the file says overrides it")
+    preset: str | None = Field(None, description="a search included in Thaw; the file's own keys override it")
     data: DataConfig = Field(description="the images and their labels")
     weights: Literal["imagenet", "none"] | dict[str, PathText] = Field(
         "imagenet",
@@ -316,12 +314,12 @@ class SearchConfig(_Section):
     training: dict[str, Any] = Field({}, description="the fixed hyperparameters")
     search: AlgorithmConfig = Field(AlgorithmConfig(), description="what is tried, and what counts as better")
     scheduler: SchedulerConfig = Field(SchedulerConfig(), description="which trials stop early")
-    resources: ResourcesConfig = Field(ResourcesConfig(), description="what one trial takes")
+    resources: ResourcesConfig = Field(ResourcesConfig(), description="the resources of one trial")
     precision: Literal["fp32", "tf32", "bf16", "auto"] | None = Field(
         None,
-        description="arithmetic of training: `fp32`, `tf32` (products of float32 numbers rounded to 10 bits, by GPUs "
-        "that have it), `bf16`; `auto`: for each architecture the one that is clearly faster on this machine, else "
-        "the more exact one, as measured before the search; unless given, tf32 where trials take a GPU that has it, "
+        description="arithmetic of training: `fp32`, `tf32` (products of float32 numbers rounded to 10 bits, on GPUs "
+        "that support it), `bf16`; `auto`: for each architecture the one that is clearly faster on this machine, else "
+        "the more exact one, as measured before the search; by default tf32 if trials use a GPU that supports it, "
         "else fp32",
     )
     deterministic: bool = Field(
@@ -336,14 +334,14 @@ class SearchConfig(_Section):
         2,
         ge=0,
         le=1_000,
-        description="how often a trial goes on after its worker or node was lost; an error of its own ends it at once",
+        description="how many times a trial continues after losing its worker or node; its own errors end it at once",
     )
     trackers: Annotated[tuple[Annotated[str, OneOf(TRACKERS)], ...], Field(strict=False)] = Field(
         (),
-        description="services that are told of the search: `mlflow`, `wandb`, each an extra of its own; where, their "
-        "usual environment variables say, and a lost connection never touches the search",
+        description="services that the search is reported to: `mlflow`, `wandb`, each an optional extra, configured by "
+        "its usual environment variables; a lost connection never affects the search",
     )
-    output: PathText = Field("results", description="folder of the run folders, relative to the current folder")
+    output: PathText = Field("results", description="folder for run folders, relative to the current folder")
 
     def pretrained(self, architecture: str) -> bool:
         """Whether `architecture` starts from pretrained weights."""
@@ -355,7 +353,7 @@ class SearchConfig(_Section):
 
     @property
     def trials(self) -> int:
-        """Number of trials: every cell of a grid, 32 otherwise, unless the file says how many."""
+        """Number of trials: every cell of a grid, 32 otherwise, unless the file gives a number."""
         if self.search.algorithm != "grid":
             return self.search.trials or 32
         cells = len(self.search_space.grid())
@@ -367,6 +365,6 @@ class SearchConfig(_Section):
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The section that a key of this type may hold, if it may hold one."""
+    """The section that a key of this type may hold, if any."""
     candidates = (annotation, *get_args(annotation))
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)

@@ -14,12 +14,12 @@ KEY = "search.start_with"
 
 
 def read_start_with(raw: dict[str, Any], folder: Path) -> None:
-    """Put the configurations that ``start_with`` names by a path in its place.
+    """Replace paths in ``start_with`` by the configurations that they refer to.
 
     Args:
-        raw: a search file as it was read. An entry of its ``start_with``, or all of it, may be the path of a run
-            folder, for its best trial, or of a YAML file that holds a configuration as ``thaw best`` prints it.
-        folder: what relative paths are relative to.
+        raw: a search file as read. An entry of its ``start_with``, or all of it, may be the path of a run folder, for
+            its best trial, or of a YAML file that holds a configuration as ``thaw best`` prints it.
+        folder: the folder that relative paths start from.
 
     Raises:
         ConfigError: there is no such folder or file, or no trial of the run has finished.

@@ -1,6 +1,6 @@
 """Values with units, and paths, as people write them in a search file.
 
-A value that is no text passes unchanged, to be checked as a number.
+A value that is not a string passes unchanged, to be checked as a number.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def word_off(value: object) -> object:
 
 
 def path_text(text: str) -> str:
-    """A path that this system can have."""
+    """A path that is possible on this system."""
     try:
         if b"\0" in os.fsencode(text):
             raise ValueError("it holds a zero byte")

@@ -14,7 +14,7 @@ MAX_CHARACTERS = 200_000
 MAX_VALUES = 10_000
 MAX_DEPTH = 20
 MAX_DIGITS = 40
-"""Limits of a search file: far above what anyone writes, and low enough that every file is read or refused quickly."""
+"""Limits of a search file: far above what anyone writes, and low enough to read or reject every file quickly."""
 
 
 _TOO_DEEP = f"values may be nested {MAX_DEPTH} deep; write fewer levels"
@@ -30,7 +30,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def fetch_flow_collection_start(self, TokenClass: type) -> None:
-        # Refused while it is read: the depth of brackets costs time in its square.
+        # Rejected while reading: time grows with the square of the depth of brackets.
         if self.flow_level >= MAX_DEPTH:
             raise yaml.scanner.ScannerError(None, None, _TOO_DEEP, self.get_mark())
         super().fetch_flow_collection_start(TokenClass)
@@ -54,10 +54,10 @@ class _Loader(yaml.SafeLoader):
 
 
 def _expanded(node: yaml.Node, counted: dict[int, int], depth: int) -> int:
-    """Number of values below a node with aliases expanded; a few lines of nested aliases can mean billions.
+    """Number of values below a node with aliases expanded; a few lines of nested aliases can stand for billions.
 
     Raises:
-        ConstructorError: too many values, or nested too deep, as where an alias is used within its own anchor.
+        ConstructorError: too many values, or nested too deeply, as when an alias is used within its own anchor.
     """
     if depth == 0:
         raise yaml.constructor.ConstructorError(None, None, _TOO_DEEP, node.start_mark)
@@ -81,14 +81,14 @@ def parse_yaml(text: str, source: str | Path) -> Any:
     """The value of a YAML text.
 
     Raises:
-        ConfigError: naming `source`, line and problem.
+        ConfigError: names `source`, line and problem.
     """
     try:
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"not valid YAML: {error.problem}", where, source) from None
-    except Exception as error:  # text after a tag, as in `!!bool x`, may fail in any way
+    except Exception as error:  # text after a tag, as in `!!bool x`, may raise any error
         raise ConfigError(f"not valid YAML: {error or type(error).__name__}", file=source) from None
 
 
@@ -96,7 +96,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """The mapping that a YAML file holds.
 
     Raises:
-        ConfigError: the file is absent, unreadable, no UTF-8 text, no YAML, or no mapping.
+        ConfigError: the file is absent, unreadable, or not a mapping in YAML as UTF-8 text.
     """
     if path.is_dir():
         raise ConfigError(

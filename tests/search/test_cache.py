@@ -73,7 +73,7 @@ def test_what_another_process_uses_stays(directory: Path) -> None:
         os.utime(used / IN_USE, (1, 1))
         text = shown(directory, 0)
         assert [one.folder for one in stored(directory)] == [used]
-        assert "kept, as a search uses it: activations of an unnamed network (c)" in text
+        assert "kept, in use by a search: activations of an unnamed network (c)" in text
         process.communicate("")
     shown(directory, 0)
     assert not stored(directory), "its lock went with it"
@@ -85,7 +85,7 @@ def test_a_search_says_what_is_stored_where_and_holds_it(tmp_path: Path, squares
     console = Console(record=True, width=300)
     print_summary(run, console)
     assert f"in {directory}; `thaw cache` shows and clears them" in console.export_text()
-    assert "kept, as a search uses it: decoded images" in shown(directory, 0), "this process still has them mapped"
+    assert "kept, in use by a search: decoded images" in shown(directory, 0), "this process still has them mapped"
 
 
 def test_wrong_arguments_are_named(tmp_path: Path) -> None:

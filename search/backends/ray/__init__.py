@@ -1,1 +1,1 @@
-"""Trials as Ray Tune runs them, on this machine or a cluster."""
+"""Trials under Ray Tune, on this machine or a cluster."""

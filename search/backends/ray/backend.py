@@ -19,12 +19,12 @@ from thaw.trainables.trainable import TrialTrainable
 
 
 class RayBackend:
-    """One worker process a slot, used again for trial after trial.
+    """One worker process per slot, reused for one trial after another.
 
     Args:
-        resources: of one trial.
-        folder: of the run; Ray Tune's own files go into its ``ray/``.
-        context: what all trials share; it travels to each worker once.
+        resources: resources of one trial.
+        folder: the run folder; Ray Tune's own files go into its ``ray/``.
+        context: what all trials share; it is sent to each worker once.
     """
 
     def __init__(self, resources: ResourcesConfig, folder: RunFolder, context: RunContext) -> None:
@@ -35,8 +35,8 @@ class RayBackend:
         with running_ray(slots), noted_signals(stop):
             driver = Driver(state, stop)
             stopped = self._fit(driver, slots)
-            # Tune's objects hold the reservations of trials that were stopped, and refer to each other. Only now that
-            # no exception refers to them can they go.
+            # Tune's objects hold the reservations of stopped trials, and refer to each other. They can be freed only
+            # now that no exception refers to them.
             gc.collect()
             if driver.failure:
                 raise driver.failure
@@ -44,7 +44,7 @@ class RayBackend:
                 raise SearchStopped(stop.reason)
 
     def _fit(self, driver: Driver, slots: int) -> bool:
-        """Let Tune run to its end; whether that came before all trials had theirs."""
+        """Run Tune to its end; returns whether it ended before all trials did."""
         try:
             self._tuner(driver, slots).fit()
         except SearchStopped:

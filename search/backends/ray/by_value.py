@@ -1,4 +1,4 @@
-"""The user's own code on its way to workers, which have neither the user's folder nor the files that were imported."""
+"""Sends the user's own code to workers, which have neither the user's folder nor the imported files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import thaw
 from thaw.trainables.context import RunContext
 
 INSTALLED = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
-"""What lies below is imported by workers as everywhere."""
+"""Workers import code below these folders as usual."""
 
 
 def send_by_value(context: RunContext) -> None:
-    """Let the code of the user's networks and data source travel with them, and the modules beside it that it uses.
+    """Pickle the code of the user's networks and data source by value, with the neighbouring modules that it uses.
 
-    Pickle names functions and classes, and a worker imports them by these names; but those of a script, or of a file
-    that ``--import`` names, are nowhere installed.
+    Pickle stores functions and classes by name, and a worker imports them by that name; but those of a script, or of a
+    file given by ``--import``, are not installed anywhere.
     """
     for module in own_modules(context):
         cloudpickle.register_pickle_by_value(module)

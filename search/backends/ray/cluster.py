@@ -1,4 +1,4 @@
-"""A Ray cluster, joined from one of its nodes and given our code."""
+"""Joins a Ray cluster from one of its nodes, and sends it our code."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from thaw.spaces import ConfigError
 
 @contextmanager
 def joined(address: str | None) -> Iterator[None]:
-    """The Ray cluster at `address` for the length of a search, and a search within uses it; None joins nothing.
+    """Join the Ray cluster at `address`, which a search within this context uses; None joins nothing.
 
-    Our packages travel to the nodes; torch and the other requirements must be installed there.
+    Our packages are sent to the nodes; torch and the other requirements must be installed there.
 
     Args:
         address: ``auto`` on a node of the cluster, or ``HOST:PORT`` of its head; this machine must be one of its nodes.
 
     Raises:
-        ConfigError: the address is of another kind, or there is no cluster that can be joined.
+        ConfigError: the address has another form, or there is no cluster to join.
     """
     if address is None:
         yield

@@ -1,4 +1,4 @@
-"""Ray Tune's hooks, translated into SearchState's words. Nothing else happens here.
+"""Ray Tune's hooks, translated into calls of SearchState. Nothing else happens here.
 
 What Ray calls, and when (class Trainable, reused actors):
 
@@ -12,7 +12,7 @@ the trainable says done     callback.on_trial_result alone, then on_trial_comple
 exception or dead worker    scheduler.on_trial_error, searcher.on_trial_complete(error=True), callback.on_trial_error
 ==========================  =====================================================================================
 
-So an ordinary row is reported by the scheduler, which gets the verdict, and a trial's last one by the callback.
+So the scheduler reports an ordinary row and gets the verdict, and the callback reports a trial's last row.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from thaw.search.engine.state import SearchState
 from thaw.trainables.messages import Report
 
 LOST = ("ActorDiedError", "ActorUnavailableError", "RayActorError", "The actor", "OutOfMemoryError: Task was killed")
-"""Marks in Ray's text of an error that a worker or its node was lost; anything else is an error of the trial's own."""
+"""Markers in Ray's error text that a worker or its node was lost; any other error is the trial's own."""
 
 KEPT = {"done"}
 """Keys of a trial's result that Tune needs for its own bookkeeping."""
@@ -43,17 +43,17 @@ IMPORT_ERROR = re.compile(r"\s*(ImportError|ModuleNotFoundError): ")
 
 
 class Driver:
-    """The search's side of all hooks; lives in the driver alone.
+    """The search's side of all hooks, which exists only in the driver.
 
-    Ray pickles its hooks, and open files cannot follow: of this nothing travels.
+    Ray pickles its hooks, and open files cannot be pickled: nothing of this is sent.
 
     Args:
         state: the search.
         stop: asks for its end.
 
     Attributes:
-        failure: why the event log cannot be written. Raised inside Tune it would leave workers, so it stops the search
-            at the next step.
+        failure: why the event log cannot be written. Raised inside Tune, it would leave workers behind, so it stops the
+            search at the next step.
     """
 
     def __init__(self, state: SearchState | None, stop: StopRequest | None) -> None:
@@ -70,15 +70,15 @@ class Driver:
 
     @contextmanager
     def heeding_the_log(self) -> Iterator[None]:
-        """Within, an event log that cannot be written asks for a stop."""
+        """Within this context, an event log that cannot be written requests a stop."""
         try:
             yield
         except LogUnwritable as error:
-            # Its words alone: by its frames it would keep Tune's objects, and with them the reservations of trials.
+            # Only its message: its frames would keep Tune's objects alive, and with them the reservations of trials.
             self.failure = self.failure or LogUnwritable(str(error))
 
     def check(self) -> None:
-        """Raises SearchStopped where the search is to end."""
+        """Raises SearchStopped if the search should end."""
         assert self._stop is not None
         if self.failure:
             raise SearchStopped(str(self.failure))
@@ -86,7 +86,7 @@ class Driver:
 
 
 class StateSearcher(Searcher):
-    """Proposes trials. It only asks; the others report."""
+    """Proposes trials. Reporting is left to the other hooks."""
 
     def __init__(self, driver: Driver, slots: int) -> None:
         super().__init__()
@@ -98,9 +98,9 @@ class StateSearcher(Searcher):
         with self._driver.heeding_the_log():
             assignment = state.propose() if len(state.running) < self._slots else None
         if assignment is not None:
-            # As a text: Ray would copy, flatten and write out a dictionary again and again.
+            # As a string: Ray would copy, flatten and write out a dictionary again and again.
             return {"trial": assignment.trial, "assignment": assignment.to_json()}
-        # None means "not now": Tune asks again, as a running trial may yet come back, or its end promote another.
+        # None means "not now": Tune asks again, as a running trial may still come back, or its end may promote another.
         return None if state.running or self._driver.failure else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
@@ -114,7 +114,7 @@ class StateSearcher(Searcher):
 
 
 class StateScheduler(FIFOScheduler):
-    """Reports ordinary rows, and stops the trials that do not go on."""
+    """Reports ordinary rows, and stops the trials that do not continue."""
 
     def __init__(self, driver: Driver) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class StateScheduler(FIFOScheduler):
 
 
 class StateCallback(Callback):
-    """Reports the last row of trials that end by themselves, and errors; ends the search where that is asked for."""
+    """Reports the last row of trials that end by themselves, and errors; ends the search on request."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
@@ -137,7 +137,7 @@ class StateCallback(Callback):
         try:
             self._driver.check()
         except SearchStopped:
-            # Tune's own clean-up would wait for workers that are in mid-epoch.
+            # Tune's own cleanup would wait for workers in the middle of an epoch.
             for trial in trials:
                 if trial.temporary_state.ray_actor is not None:
                     ray.kill(trial.temporary_state.ray_actor)
@@ -166,9 +166,10 @@ class StateCallback(Callback):
 
 
 def _error_lines(trial: Any) -> list[str]:
-    """The text that Ray keeps of a trial's error; its pickle is left alone.
+    """The text that Ray keeps of a trial's error; its pickle is not loaded.
 
-    Where a worker could not import what it needs, only that: Ray counts it as lost, but the next one would be, too.
+    If a worker could not import what it needs, only that message: Ray treats the worker as lost, but the next one would
+    be, too.
     """
     file = trial.error_file
     lines = Path(file).read_text(encoding="utf-8", errors="replace").strip().splitlines() if file else []

@@ -1,4 +1,4 @@
-"""Ray itself: the settings it needs, its start and its end."""
+"""Ray itself: its settings, its start and its shutdown."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ WORKER_ENVIRONMENT = {
 }
 ENVIRONMENT = {
     **WORKER_ENVIRONMENT,
-    # No status boxes of Ray's own, no log files a trial beside our event log, no snapshots that nobody restores.
+    # No status boxes from Ray, no log files per trial besides our event log, no snapshots that nobody restores.
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     "TUNE_WARN_THRESHOLD_S": "3600",
-    # The objective stands inside the row, where only Thaw looks for it.
+    # The objective is inside the row, where only Thaw looks for it.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    # Signals are ours, see signals.py.
+    # Thaw handles signals itself, see signals.py.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 SHUTDOWN_SECONDS = 3.0
@@ -46,30 +46,30 @@ TRAINABLE = "thaw.trainables.trainable"
 """What a worker imports for its first trial, which takes seconds."""
 
 LONGEST_PLACE = 37
-"""Bytes that the path of the folder of Ray's sessions may have: that of a socket has 103 at most (107 on Linux), and
-Ray adds 66, such as ``/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store.1``."""
+"""The maximum bytes in the path of Ray's session folder: a socket's path has at most 103 (107 on Linux), and Ray adds
+66, such as ``/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store.1``."""
 PLACES = ("/tmp", "/var/tmp", "/dev/shm")
-"""Short folders for Ray's sessions where the usual one for temporary files has too long a path."""
+"""Short folders for Ray's sessions if the path of the usual temporary folder is too long."""
 
 
 def set_environment(concurrency: int, loopback: bool = True) -> None:
-    """Set what Ray reads from the environment when it is imported or started.
+    """Set the environment variables that Ray reads when it is imported or started.
 
     Args:
-        concurrency: trials at once.
-        loopback: a Ray that is started here listens on 127.0.0.1 alone; not for nodes of a cluster.
+        concurrency: number of concurrent trials.
+        loopback: a Ray started here listens only on 127.0.0.1; not for nodes of a cluster.
     """
     os.environ.update(ENVIRONMENT)
     ray = sys.modules.get("ray")
     if loopback and not (ray and ray.is_initialized()):
-        # Whatever its name says, this makes Ray take 127.0.0.1 for the node's address on every system.
+        # Despite its name, this makes Ray use 127.0.0.1 as the node's address on every system.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         if ray:
             # Its import has read the variable already: a notebook's Ray would open its ports to the network.
             ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     # As many workers as will be needed start at once instead of one after another.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(concurrency)
-    # The user reads of a failed trial in one line; Tune would add the whole traceback, twice.
+    # A failed trial is shown to the user in one line; Tune would add the whole traceback, twice.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
 
@@ -188,7 +188,7 @@ def running_ray(workers: int) -> Iterator[None]:
 
 
 def warn_of_open_ports(ray: Any) -> None:
-    """A Ray that this process has started by itself, unlike a cluster that it has joined, is meant for this machine."""
+    """A Ray started by this process, unlike a cluster that it has joined, is meant for this machine only."""
     node = ray._private.worker.global_worker.node
     if node.head and not ip_address(node.node_ip_address).is_loopback:
         warnings.warn(
@@ -199,10 +199,10 @@ def warn_of_open_ports(ray: Any) -> None:
 
 
 def session_place() -> str:
-    """The folder for the files of Ray's sessions, Ray's own choice where its path is short enough for sockets.
+    """The folder for the files of Ray's sessions: Ray's own choice if its path is short enough for sockets.
 
     Raises:
-        ConfigError: no folder with a short path can be written to.
+        ConfigError: no folder with a short path is writable.
     """
     usual = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or PLACES[0]
     for place in (os.path.abspath(usual), *PLACES):
@@ -218,17 +218,17 @@ def session_place() -> str:
 
 
 def job(**options: Any) -> JobConfig:
-    """Ray's configuration of this process, with JobConfig's `options`: above all, where workers look for modules.
+    """Ray's job configuration for this process, with JobConfig's `options`: mainly, where workers look for modules.
 
-    Ray puts the current folder and the script's first on the workers' path. A ``random.py`` or ``torch.py`` that the
-    user has there would run in each of them. Ours leaves both out. Only a clone of Thaw that is nowhere installed is
-    named, as workers would not find it.
+    Ray puts the current folder and the script's folder first on the workers' path. A user's ``random.py`` or
+    ``torch.py`` there would run in each worker. This configuration leaves both out. Only a clone of Thaw that is not
+    installed is added, as workers would not find it otherwise.
     """
     from ray.job_config import JobConfig
 
     class OwnPath(JobConfig):
         def _runtime_env_has_working_dir(self) -> bool:
-            # With a folder of its own for the job, Ray adds neither of the two.
+            # If the job has its own folder, Ray adds neither of the two.
             return True
 
     clone = [] if _is_found_by_workers() else [str(Path(thaw.__file__).parent.parent)]
@@ -236,17 +236,17 @@ def job(**options: Any) -> JobConfig:
 
 
 def _is_found_by_workers() -> bool:
-    """Whether a Python that is started anew, with this one's environment, imports the same `thaw`."""
+    """Whether a new Python process with the same environment imports the same `thaw`."""
     given = os.environ.get("PYTHONPATH")
     path = [*(given.split(os.pathsep) if given else ()), *site.getsitepackages(), site.getusersitepackages()]
-    # In the order in which Python asks them; editable installs have finders of their own.
+    # In the order in which Python asks them; editable installs have their own finders.
     specs = (finder.find_spec("thaw", path if finder is PathFinder else None) for finder in sys.meta_path)
     found = next(filter(None, specs), None)
     return bool(found and found.origin and os.path.realpath(found.origin) == os.path.realpath(thaw.__file__))
 
 
 def shut_down() -> None:
-    """Leave or end Ray within a few seconds: a worker in mid-epoch does not listen, and dies with this process."""
+    """Leave or stop Ray within a few seconds: a worker in mid-epoch does not respond, and dies with this process."""
     import ray
 
     thread = threading.Thread(target=ray.shutdown, daemon=True)

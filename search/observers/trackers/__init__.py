@@ -1,4 +1,4 @@
-"""Trackers: what happens in a search, told to the service where a team compares its runs."""
+"""Trackers report a search to the service where a team compares its runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLASSES = {
     "mlflow": "thaw.search.observers.trackers.mlflow_tracker:MLflow",
     "wandb": "thaw.search.observers.trackers.wandb_tracker:WeightsAndBiases",
 }
-"""``trackers`` in a search file → where its class is. The settings' ``TRACKERS`` has the same keys, each a package."""
+"""Name in ``trackers`` → location of its class. ``TRACKERS`` of the settings has the same keys, each a package."""
 
 
 def build_trackers(names: Sequence[str], folder: RunFolder, metric: str, searched: Sequence[str]) -> list[Observer]:
@@ -24,7 +24,7 @@ def build_trackers(names: Sequence[str], folder: RunFolder, metric: str, searche
 
     Args:
         names: keys of :data:`CLASSES`.
-        folder: of the run.
+        folder: the run folder.
         metric: the objective's column.
         searched: the searched hyperparameters.
 

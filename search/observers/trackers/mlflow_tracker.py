@@ -17,11 +17,11 @@ RUN, TRIAL = "thaw.run", "thaw.trial"
 """Tags by which a resumed search finds its runs again."""
 
 STATUSES = {"failed": "FAILED"}
-"""A trial's status → MLflow's, where that is not FINISHED."""
+"""A trial's status → MLflow's, if that is not FINISHED."""
 
 
 class MLflow(Tracker):
-    """Tells the server, or the database, that ``MLFLOW_TRACKING_URI`` names.
+    """Reports to the server or the database that ``MLFLOW_TRACKING_URI`` names.
 
     Runs go into the experiment of ``MLFLOW_EXPERIMENT_NAME``, by default ``thaw``.
     """

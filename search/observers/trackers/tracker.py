@@ -1,4 +1,4 @@
-"""Tracker: tells a service of a search from a thread of its own, so that no connection can hold the search up."""
+"""Tracker: reports a search to a service from a separate thread, so that no connection can delay the search."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from thaw.search.engine.observers import Observer
 from thaw.spaces import best_epoch
 
 PATIENCE = 30.0
-"""Seconds at the end of a session in which a service may take what it has not taken yet."""
+"""Seconds at the end of a session in which a service may still receive what is queued."""
 
 SENDING = 600.0
 """Seconds in which it may take a model."""
 
 
 class Tracker(Observer):
-    """Queues what happens, and tells it in order. Its first error ends it, with one warning, and nothing else.
+    """Queues events and reports them in order. Its first error ends only the tracker, with one warning.
 
     A subclass overrides ``connect``, ``begin``, ``row``, ``end``, ``finish``, ``keep`` and ``disconnect``, which run
     in the thread.
 
     Args:
-        folder: of the run.
+        folder: the run folder.
         metric: the objective's column.
         searched: the searched hyperparameters.
     """
@@ -68,11 +68,11 @@ class Tracker(Observer):
         raise NotImplementedError
 
     def end(self, record: TrialRecord) -> None:
-        """A trial is over."""
+        """A trial has ended."""
         raise NotImplementedError
 
     def finish(self) -> None:
-        """The session is over."""
+        """The session has ended."""
         raise NotImplementedError
 
     def keep(self, kind: str, place: Path) -> None:
@@ -143,7 +143,7 @@ class Tracker(Observer):
             while (call := self._queue.get()) is not None:
                 call()
         except Exception as error:
-            # Raised where the search next has something to tell, which drops this observer.
+            # Raised at the search's next event, which drops this observer.
             self._error = error
             self._answered.set()
 

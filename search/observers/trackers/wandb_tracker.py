@@ -16,9 +16,9 @@ from thaw.spaces import ConfigError
 
 
 class WeightsAndBiases(Tracker):
-    """Tells the service as ``WANDB_MODE`` (``online``, ``offline``), ``WANDB_PROJECT`` and ``WANDB_API_KEY`` say.
+    """Reports to the service as set by ``WANDB_MODE`` (``online``, ``offline``), ``WANDB_PROJECT``, ``WANDB_API_KEY``.
 
-    The search itself is a run of the type ``search``, with its files; a resumed search goes on with the runs it has.
+    The search itself is a run of the type ``search``, with its files; a resumed search continues its existing runs.
     """
 
     @classmethod

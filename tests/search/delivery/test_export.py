@@ -121,7 +121,7 @@ def test_the_test_split_is_scored_and_each_time_is_noted(copied: Run, tmp_path: 
         assert estimate["low"] <= estimate["value"] <= estimate["high"], name
     assert set(test["trivial"]) == {"nothing", "most_frequent_label", "label_frequencies"}
     assert {row["group"] for row in test["policies"]} <= set(GROUPS)
-    assert "locked test images" in printed and "no longer honest" not in printed
+    assert "locked test images" in printed and "now biased" not in printed
     # Headings may be broken over lines, so the trivial predictors are known by their figures.
     losses = next(line.split() for line in printed.splitlines() if line.split()[:1] == ["loss"])
     assert losses[-3:] == [f"{metrics['loss']:.3f}" for metrics in test["trivial"].values()]
