@@ -1,6 +1,6 @@
-"""Images and labels in one Parquet file, made known to Thaw.
+"""Images and labels in one Parquet file, registered with Thaw.
 
-python examples/images_in_one_file.py            # writes digits.parquet, for a try
+python examples/images_in_one_file.py            # writes digits.parquet to try it
 thaw search examples/images-in-one-file.yaml --import examples/images_in_one_file.py
 """
 
@@ -35,14 +35,14 @@ class ParquetImages:
         return len(self.labels)
 
     def decode(self, i: int) -> Image.Image:
-        # Read when the first image is asked for: only a machine that has not decoded the images yet needs them.
+        # Read when the first image is requested: only a machine that has not decoded the images yet needs them.
         if self.images is None:
             self.images = pq.read_table(self.file, columns=["image"], memory_map=True)["image"]
         return Image.open(io.BytesIO(self.images[i].as_py()))
 
 
 def write_digits(file: Path) -> None:
-    """Handwritten digits with two labels each: which one it is, and whether it is even."""
+    """Handwritten digits with two labels each: which digit it is, and whether it is even."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -1,4 +1,4 @@
-"""A network of your own, 40 lines long, made known to Thaw.
+"""Your own network in 40 lines, registered with Thaw.
 
 thaw search examples/own-network.yaml --import examples/own_network.py
 """
@@ -14,18 +14,18 @@ WIDTHS = (24, 48, 96, 192, 192)
 
 
 class Block(nn.Module):
-    """Halves the maps, then mixes places and channels one after the other, beside a shortcut."""
+    """Halves the feature maps, then mixes positions and channels in turn, with a shortcut connection."""
 
     def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
         self.down = nn.Conv2d(channels_in, channels, 2, stride=2)
-        self.places = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.positions = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
         self.norm = nn.BatchNorm2d(channels)
         self.channels = nn.Conv2d(channels, channels, 1)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        maps = self.down(maps)
-        return maps + torch.relu(self.channels(self.norm(self.places(maps))))
+    def forward(self, features: Tensor) -> Tensor:
+        features = self.down(features)
+        return features + torch.relu(self.channels(self.norm(self.positions(features))))
 
 
 class TinyNet(nn.Module):
@@ -42,5 +42,5 @@ class TinyNet(nn.Module):
         return self.classifier(images.mean((2, 3)))
 
 
-# Five stages, in the order of the data. Freezing takes pretrained weights: `weights: {tinynet: my-state-dict.pth}`.
+# Five stages, in the order of the data. Freezing needs pretrained weights: `weights: {tinynet: my-state-dict.pth}`.
 thaw.register_backbone("tinynet", TinyNet, stages=[f"blocks.{number}" for number in range(5)])

@@ -45,7 +45,7 @@ def test_labels_cannot_write_the_page_and_thumbnails_keep_their_budget(monkeypat
     assert "<script>" not in html and html.count("&lt;script&gt;") == 20 and "&lt;b&gt;" in html
     monkeypatch.setattr(page, "BUDGET", 60_000)
     small = gallery([Sheet("a", "b", photos)])
-    assert len(small) < 100_000 and re.search(r"\d+ more would make the page too large", small)
+    assert len(small) < 100_000 and re.search(r"\d+ more are left out", small)
 
 
 def test_show_without_a_search(tmp_path: Path, squares: Path, cache: Path) -> None:

@@ -291,7 +291,7 @@ def test_the_benchmark_states_both_bounds(
     printed = capsys.readouterr().out
     for arm in ("decoding alone", "network alone", "thaw predict"):
         assert f"| {arm}" in printed
-    assert "Of the smaller of both alone: " in printed
+    assert "Share of the slower of the two alone: " in printed
 
 
 def test_rows_go_to_standard_output_and_all_else_to_standard_error(
