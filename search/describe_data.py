@@ -32,7 +32,7 @@ def describe_data(facts: DataFacts, dataset: Dataset, console: Console) -> None:
     rows = sorted(facts.labels.items(), key=lambda row: -row[1])
     console.print(_bars("label", [(printable(name), count) for name, count in rows], images))
     counts = [(str(number), count) for number, count in facts.labels_per_image.items()]
-    console.print(_bars("labels an image", counts, images))
+    console.print(_bars("labels per image", counts, images))
 
 
 def _bars(title: str, rows: list[tuple[str, int]], images: int) -> Table:

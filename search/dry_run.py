@@ -71,7 +71,7 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     seconds = float(np.mean(means)) * epochs * math.ceil(search.trials / search.concurrency)
     console.print(f"At most about {_duration(seconds)}, if every trial trains {epochs:g} epochs", highlight=False)
     if prepared.config.scheduler.type != "none":
-        console.print("Trials that are stopped early make it shorter: often to a third or less.")
+        console.print("Early stopping makes it shorter: often a third of that or less.")
 
 
 def _memory_table(config: SearchConfig) -> Table:

@@ -33,7 +33,7 @@ def describe_all(file: Path, console: Console) -> int:
     try:
         names = file.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}; give a text file with a name a line", "--all-of", file) from error
+        raise ConfigError(f"cannot be read: {error}; give a file with one name per line", "--all-of", file) from error
     kept, began = 0, time.perf_counter()
     for name in names:
         started = time.perf_counter()

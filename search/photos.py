@@ -87,7 +87,7 @@ def show(config: SearchConfig, to: Path, console: Console) -> None:
     split = split_of(config.data, dataset, there)
     sheet = training_sheet(_Photos(config, dataset, grey.scales), spread(split.train, SAMPLE))
     if not sheet.photos:
-        raise ConfigError(f"none of the images that were looked at in {dataset.root} can be used", "data.images")
+        raise ConfigError(f"none of the images that were checked in {dataset.root} can be used", "data.images")
     with new_file(to) as temporary:
         temporary.write_text(photo_page(config.name, [sheet]), encoding="utf-8")
     console.print(str(to), markup=False, highlight=False, soft_wrap=True)

@@ -33,7 +33,7 @@ def print_runs(folder: Path, console: Console) -> None:
         ConfigError: there is no such folder.
     """
     if not folder.is_dir():
-        raise ConfigError("there is no such folder; name the folder that holds the runs", file=folder)
+        raise ConfigError("there is no such folder; give the folder that contains the runs", file=folder)
     runs = [RunFolder(path) for path in (folder, *folder.iterdir()) if (path / "events.jsonl").is_file()]
     table = Table(box=None)
     for column in ("run", "state", "trials", "metric", "best", "time"):

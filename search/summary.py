@@ -47,14 +47,14 @@ def print_summary(run: Run, console: Console) -> int:
     logs = shlex.quote(str(run.folder.tensorboard))
     commands = {
         f"tensorboard --logdir {logs}": "curves and hyperparameters of all trials",
-        f"thaw report {folder}": "one page with everything: what came out, what mattered, what it cost",
+        f"thaw report {folder}": "one page with everything: the results, what mattered, what it cost",
     }
     if run.best is not None:
         commands |= {
             f"thaw best {folder}": "the best configuration as YAML",
             **_choices(run, folder),
             f"thaw export {folder} --to BUNDLE": "the best trial as a model to use, scored on the test split",
-            f"thaw confirm {folder}": "the leading configurations again by cross-validation: how good are they really?",
+            f"thaw confirm {folder}": "the leading configurations in cross-validation: how good are they really?",
         }
     for command, why in commands.items():
         console.print(f"  {command}", highlight=False, soft_wrap=True)
@@ -63,9 +63,9 @@ def print_summary(run: Run, console: Console) -> int:
         f"\nTables: {run.folder.trials_file} and {run.folder.history_file.name}", highlight=False, soft_wrap=True
     )
     if last["reason"] != "done":
-        console.print(f"Go on with: thaw resume {folder}", highlight=False, soft_wrap=True)
+        console.print(f"Continue with: thaw resume {folder}", highlight=False, soft_wrap=True)
     if last["reason"] in SIGNAL_STATUS:
-        console.print(f"Interrupted by {last['reason']}; what had finished is kept as shown.")
+        console.print(f"Interrupted by {last['reason']}; what was finished is kept, as shown.")
         return SIGNAL_STATUS[last["reason"]]
     return 0 if run.best else 1
 

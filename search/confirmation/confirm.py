@@ -180,8 +180,8 @@ def _check_same(plan: Plan, past: Sequence[dict[str, Any]], folder: RunFolder) -
         number = event["trial"]
         if number >= proposer.trials or not proposer.draft(number).items() <= event.items():
             raise ConfigError(
-                "holds a confirmation of other leaders, folds or seeds; repeat the options of then, "
-                "or remove the folder to begin another",
+                "holds a confirmation of other leaders, folds or seeds; repeat the original options, "
+                "or remove the folder to start over",
                 file=folder.path,
             )
 
@@ -198,15 +198,15 @@ def check_folds(folder: RunFolder, past: Sequence[dict[str, Any]], plan: Plan, p
     Raises:
         ConfigError: images are validated in different folds than before.
     """
-    noted = folder.provenance()["data"].get("folds") if folder.provenance_file.exists() else None
-    dealt = prepared.context.folds
-    if noted is not None:
-        now = [[fold.digest for fold in folds] for folds in dealt]
-        same = all(before == after for before, after in zip(noted, now, strict=False))  # seeds may be added
+    recorded = folder.provenance()["data"].get("folds") if folder.provenance_file.exists() else None
+    assigned = prepared.context.folds
+    if recorded is not None:
+        now = [[fold.digest for fold in folds] for folds in assigned]
+        same = all(before == after for before, after in zip(recorded, now, strict=False))  # seeds may be added
     else:
         began = any(event["event"] == "trial_started" for event in past)
         validated = [
-            (set(read_out_of_fold(file).rows), set(dealt[task.fold.seed][task.fold.number].validation))
+            (set(read_out_of_fold(file).rows), set(assigned[task.fold.seed][task.fold.number].validation))
             for number, task in enumerate(plan.tasks())
             if (file := folder.fold_predictions(number)).is_file()
         ]
@@ -214,8 +214,8 @@ def check_folds(folder: RunFolder, past: Sequence[dict[str, Any]], plan: Plan, p
         same = not unknown and all(before == after for before, after in validated)
     if not same:
         raise ConfigError(
-            "began with other folds than those dealt now, as Thaw 0.1.0 dealt them by another rule or a column that "
-            "decides them has changed; restore the column or Thaw 0.1.0 to go on, or remove the folder to begin again",
+            "began with different folds, because Thaw 0.1.0 assigned them by another rule or a column that determines "
+            "them has changed; restore the column or Thaw 0.1.0 to continue, or remove the folder to start over",
             file=folder.path,
         )
 

@@ -138,7 +138,7 @@ def fold_notes(prepared: Prepared) -> list[str]:
         return []
     return [
         "Your split keeps training and validation images apart, so folds do not mix them: each trains on a share of "
-        "the first and validates on a share of the second. data.split.group would say what belongs together."
+        "the first and validates on a share of the second. Use data.split.group to say which images belong together."
     ]
 
 
@@ -175,7 +175,7 @@ def outcome(
             values = [record.epochs[leader.epochs]["metrics"][column] for record in own]
             finished.append(replace(leader, values=values, pooled=pooled.get(leader.trial)))
     if not finished:
-        raise ConfigError("no configuration got through all folds; `trials.csv` in confirm/ says why")
+        raise ConfigError("no configuration completed all folds; `trials.csv` in confirm/ says why")
     split = prepared.context.split
     return {
         "metric": column,

@@ -151,7 +151,9 @@ def check_format(format: str, onnx: bool) -> None:
 def _chosen(run: Run, number: int | None) -> TrialRecord:
     if number is None:
         if run.best is None:
-            raise ConfigError("no trial has finished yet; let one finish, or name one by --trial", file=run.folder.path)
+            raise ConfigError(
+                "no trial has finished yet; wait for one, or choose one with --trial", file=run.folder.path
+            )
         return run.best
     record = run.records.get(number)
     if record is None or not record.epochs:
@@ -167,7 +169,7 @@ def _held_out(
     file = run.folder.confirmed_predictions(record.number)
     if not file.is_file():
         if run.folder.confirm_file.is_file():
-            console.print(f"trial {record.number} is not among the confirmed ones: its validation images serve instead")
+            console.print(f"trial {record.number} was not confirmed: its validation images are used instead")
         return None
     predictions = read_out_of_fold(file)
     return predictions.logits, prepared.dataset.labels[predictions.rows]
@@ -184,20 +186,20 @@ def _best(
         reason = f"{run.folder.best_file(record.number)}: is of epoch {best.epoch}"
     except ConfigError as error:
         reason = str(error)
-    console.print(f"training it again, {epoch} epochs, as there is no use in its checkpoint: {reason}", soft_wrap=True)
+    console.print(f"retraining it, {epoch} epochs, because its checkpoint cannot be used: {reason}", soft_wrap=True)
     best = fit(prepared, console, epochs=epoch)
     logged = record.epochs[epoch]["metrics"]
     off = {name: abs(value - logged[name]) for name, value in best.metrics.items()}
     worst = max(off, key=lambda name: off[name])
     if off[worst] > REPEATED:
         console.print(
-            f"note: its figures differ from the log, most in {worst}: {best.metrics[worst]:.4f}, then "
+            f"note: its results differ from the log, most in {worst}: {best.metrics[worst]:.4f}, then "
             f"{logged[worst]:.4f}; other hardware, threads or versions round differently",
             highlight=False,
             soft_wrap=True,
         )
     else:
-        console.print("its figures are those of the log", highlight=False)
+        console.print("its results match the log", highlight=False)
     return best, "trained_again"
 
 
@@ -219,7 +221,7 @@ def note_test_score(folder: RunFolder, winner: Winner, score: Score, console: Co
     except OSError as error:
         console.print(
             f"warning: {folder.provenance_file} cannot be written ({error.strerror}), so the next export will not know "
-            "that the test split was looked at",
+            "that the test split was used",
             highlight=False,
             soft_wrap=True,
         )

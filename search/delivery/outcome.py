@@ -20,7 +20,7 @@ def print_outcome(to: Path, facts: dict[str, Any], console: Console) -> None:
     """
     test, onnx = facts["test"], facts["onnx"]
     if test is None:
-        console.print("The data set has no test split: nothing says how good the model is on other images.")
+        console.print("The data set has no test split: how good the model is on other images is unknown.")
     else:
         console.print(_table(test))
         times = test["times_scored"]
@@ -31,7 +31,7 @@ def print_outcome(to: Path, facts: dict[str, Any], console: Console) -> None:
         console.print("Thresholds were chosen on the validation images, which also chose the epoch: optimistic.")
     if onnx is not None:
         off = onnx["largest_difference"]
-        console.print(f"model.onnx differs from PyTorch by {off:.1e} at most, on {onnx['images']} images")
+        console.print(f"model.onnx differs from PyTorch by at most {off:.1e} on {onnx['images']} images")
     console.print(f"The model is in {to}", markup=False, highlight=False, soft_wrap=True)
 
 

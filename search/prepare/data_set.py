@@ -92,7 +92,7 @@ class DataFacts:
         split = ", ".join(f"{count} {part}" for part, count in (self.split or {}).items())
         return [
             f"{self.images} images{rejected}; {len(self.labels)} labels: {names}{more}",
-            f"labels an image: {counts}; split: {split or 'at random, stratified over the labels'}",
+            f"labels per image: {counts}; split: {split or 'at random, stratified over the labels'}",
             *map(printable, self.notes),
         ]
 

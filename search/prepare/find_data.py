@@ -60,7 +60,7 @@ def find_data(place: Path) -> FoundData:
         ConfigError: there is none; lists what was tried.
     """
     if not place.is_dir():
-        raise ConfigError(f"{place} is no folder; name the folder of your photos", "PHOTOS")
+        raise ConfigError(f"{place} is not a folder; give the folder of your photos", "PHOTOS")
     fitting: list[tuple[int, Path, Path, Path | None, Dataset]] = []
     faults: list[str] = []
     for labels in _label_files(place):

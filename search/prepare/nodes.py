@@ -51,7 +51,7 @@ def check_nodes(config: SearchConfig) -> None:
         if blind:
             seen = place if key == "output" else path
             rule = "must lie on a file system that all nodes share" if key == "output" else "must be there on all nodes"
-            raise ConfigError(f"{seen} {rule}, not seen by {', '.join(blind)}; choose another place", key)
+            raise ConfigError(f"{seen} {rule}, not seen by {', '.join(blind)}; choose another location", key)
 
 
 def _inputs(config: SearchConfig) -> dict[str, str]:

@@ -22,7 +22,7 @@ def split_notes(dataset: Dataset, split: Split, column: str | None, group: str |
     notes = group_notes(dataset, group)
     places = given_places(dataset, column)
     if places is not None and not np.isin(split.validation, np.flatnonzero(places == 1)).all():
-        notes.append(f"no images are given for validation, so {len(split.validation)} training images validate")
+        notes.append(f"no images are given for validation, so {len(split.validation)} training images are used for it")
     train, validation = (dataset.labels[rows].any(axis=0) for rows in (split.train, split.validation))
     bare, unjudged = ~train, train & ~validation
     notes += _labels(dataset.classes, bare & validation, "only validation images have")

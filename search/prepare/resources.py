@@ -92,6 +92,6 @@ def _refuse(cpu: int, gpu: float, nodes: Sequence[Available]) -> None:
     ]
     for name, amount, most, unit in requests:
         if amount > most:
-            message = f"a trial asks for {amount:g}, there are {most} {unit}{where}; ask for less"
+            message = f"a trial requests {amount:g}, there are {most} {unit}{where}; request less"
             raise ConfigError(message, f"resources.{name}")
-    raise ConfigError(f"no node has {cpu} processors and {gpu:g} GPUs together{where}; ask for less", "resources")
+    raise ConfigError(f"no node has {cpu} processors and {gpu:g} GPUs together{where}; request less", "resources")

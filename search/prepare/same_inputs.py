@@ -21,19 +21,19 @@ def check_same_inputs(folder: RunFolder, prepared: Prepared) -> None:
     before = recorded["data"]
     if prepared.fingerprint != before["fingerprint"]:
         other = recorded["thaw"] != __version__
-        stay = " go on with that version," if other else ""
-        read = f" or Thaw {__version__} reads them otherwise than {recorded['thaw']} did" if other else ""
+        stay = " continue with that version," if other else ""
+        read = f" or Thaw {__version__} reads them differently from {recorded['thaw']}" if other else ""
         raise ConfigError(
             f"images or labels have changed since the run began{read} (fingerprint {prepared.fingerprint}, then "
-            f"{before['fingerprint']}), so its figures would not be comparable; restore them, name where they are now "
-            f"by --set data.images=… and data.labels=…,{stay} or start a new run",
+            f"{before['fingerprint']}), so its results would not be comparable; restore them, give their new location "
+            f"with --set data.images=… and data.labels=…,{stay} or start a new run",
             "data",
             folder.search_file,
         )
     if before.get("split") not in (None, prepared.context.split.digest):
         raise ConfigError(
-            "other images train and validate than when the run began, as a column of the label file that decides it "
-            "has changed; restore it, or start a new run",
+            "the training and validation images have changed since the run began, because a column of the label file "
+            "that determines them has changed; restore it, or start a new run",
             "data.split",
             folder.search_file,
         )
@@ -55,7 +55,7 @@ def _check_weights(digests: dict[str, str] | None, folder: RunFolder, prepared: 
         if digests.get(name, digest) != digest:
             raise ConfigError(
                 f"the weights or the code of {name} are not those that the run began with (digest {digest}, then "
-                f"{digests[name]}); restore them, name that file by --set weights.{name}=…, or start a new run",
+                f"{digests[name]}); restore them, give that file with --set weights.{name}=…, or start a new run",
                 f"weights.{name}",
                 folder.search_file,
             )

@@ -89,7 +89,7 @@ def resume_search(
     check_writable(folder.path)
     with driving(folder), starting(backend) as begin:
         if folder.is_confirmation:
-            raise ConfigError(f"a confirmation; `thaw confirm {folder.path.parent}` goes on with it", file=folder.path)
+            raise ConfigError(f"a confirmation; `thaw confirm {folder.path.parent}` continues it", file=folder.path)
         config = changed_config(folder, overrides)
         past = list(folder.events())
         config, notes = searched_once(config, past)

@@ -48,5 +48,5 @@ def _configuration(path: Path) -> dict[str, Any]:
     records = trial_records(run.events())
     best = best_record(records.values(), run.settings()["search"]["metric"])
     if best is None:
-        raise ConfigError("no trial of this run has finished, so there is no best one; name another", file=path)
+        raise ConfigError("no trial of this run has finished, so there is no best one; give another run", file=path)
     return best.config

@@ -38,7 +38,7 @@ ENDLESS: dict[str, Any] = {"space": {"dropout": [0.0, 0.1, 0.2]}, "training": {"
 
 LINES = (
     r"\d+ images; \d labels: .+",
-    r"labels an image: .+; split: .+",
+    r"labels per image: .+; split: .+",
     r"labels in 'labels' are separated by blanks",
     r"trial \d+  epoch \d+/\d+  val_map \d\.\d{4}  val_loss \d+\.\d{4}  \d+\.\d s  dropout=\S+ learning_rate=\S+",
     r"trial \d+  completed  \[\d+/2 done; best val_map \d\.\d{4} \(trial \d\)\]",
@@ -174,7 +174,7 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = {
         lambda f: {"output": str(f / "search.yaml" / "below")},
         ("must be writable", "choose another name or --output"),
     ),
-    "too many processors": (lambda _: {"resources": {"cpu": 4096}}, ("resources.cpu", "4096", "ask for less")),
+    "too many processors": (lambda _: {"resources": {"cpu": 4096}}, ("resources.cpu", "4096", "request less")),
 }
 
 
@@ -198,7 +198,7 @@ def test_a_gpu_that_is_not_there(
     tmp_path: Path, squares: Path, cache: Path, call: Callable[..., tuple[int, str, str]]
 ) -> None:
     status, _, err = call("search", search_file(tmp_path, squares, cache, resources={"gpu": 0.5}))
-    assert status == 2 and "resources.gpu: a trial asks for 0.5, there are 0 GPUs" in err
+    assert status == 2 and "resources.gpu: a trial requests 0.5, there are 0 GPUs" in err
     assert not (tmp_path / "results").exists()
 
 
@@ -283,8 +283,8 @@ def test_sigterm_is_status_143_and_leaves_no_process(
     out, err = process.communicate(timeout=LIMIT)
     assert time.monotonic() - started < 30
     assert (process.returncode, err) == (143, "")
-    assert "Interrupted by SIGTERM; what had finished is kept" in out and str(folder.trials_file) in out
-    assert f"Go on with: thaw resume {folder.path}" in out
+    assert "Interrupted by SIGTERM; what was finished is kept" in out and str(folder.trials_file) in out
+    assert f"Continue with: thaw resume {folder.path}" in out
     _check_interrupted(folder, children, "SIGTERM")
     best = thaw("best", folder.path)
     assert best.returncode == 1 and not best.stdout
@@ -347,7 +347,7 @@ def test_a_terminal_shows_a_live_table_and_ctrl_c_is_status_130(
     assert re.search(r"trial\W+epoch\W+value\W+best\W+seconds\W+dropout\W+status", text)
     assert re.search(r"0 of 3 trials done", text) and re.search(r"0\W+\d+/5000.+running", text)
     assert "epoch 1/5000" not in text, "no lines an epoch beside the table"
-    assert "Interrupted by SIGINT; what had finished is kept" in text and "Traceback" not in text
+    assert "Interrupted by SIGINT; what was finished is kept" in text and "Traceback" not in text
     _check_interrupted(folder, children, "SIGINT")
 
 

@@ -53,7 +53,7 @@ def test_the_papers_labels(tmp_path: Path) -> None:
     assert "1412 images" in text and "1412 images are absent" in text
     alone, ones = sum(len(row) == 1 for row in rows), sum("1" in row for row in rows)
     assert cells(text, "1")[1:3] == [str(ones), f"{ones / 1412:.2%}"]
-    last = text[text.rindex("labels an image") :]
+    last = text[text.rindex("labels per image") :]
     assert cells(last, "1")[1:3] == [str(alone), f"{alone / 1412:.2%}"] == ["1100", "77.90%"]
 
 
@@ -66,7 +66,7 @@ def test_the_squares(tmp_path: Path, squares: Path, cache: Path) -> None:
     for colour in ("red", "green", "blue"):
         count = written.count(colour)
         assert cells(text, colour)[1:3] == [str(count), f"{count / 120:.2%}"]
-    last = text[text.rindex("labels an image") :]
+    last = text[text.rindex("labels per image") :]
     assert cells(last, "1")[1:3] == ["60", "50.00%"] and cells(last, "2")[1:3] == ["60", "50.00%"]
 
 

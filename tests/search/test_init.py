@@ -167,7 +167,7 @@ def test_names_of_any_kind(tmp_path: Path) -> None:
 
 
 def test_where_there_is_no_data_set(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="PHOTOS: .* is no folder"):
+    with pytest.raises(ConfigError, match="PHOTOS: .* is not a folder"):
         written(tmp_path)
     pictures(tmp_path / "photos")
     with pytest.raises(ConfigError, match="found no labels in .*photos: give each label a folder of its own"):

@@ -49,7 +49,7 @@ def test_how_many_trials_fit_on_the_nodes(
     [
         (
             {"cpu": 9},
-            r"resources\.cpu: a trial asks for 9, there are 8 processors on one node \(head:1: 4 processors, 0",
+            r"resources\.cpu: a trial requests 9, there are 8 processors on one node \(head:1: 4 processors, 0",
         ),
         ({"cpu": 5, "gpu": 1}, r"resources: no node has 5 processors and 1 GPUs together on one node \(head:1: 4 proc"),
     ],
@@ -200,7 +200,7 @@ def test_what_the_cluster_cannot_do_is_refused(
     file = search_file(tmp_path, squares, tmp_path / "cache", resources={"cpu": 3, "gpu": 0})
     done = search(file, address, environment)
     assert done.returncode == 2, done.stdout + done.stderr
-    assert "resources.cpu: a trial asks for 3, there are 2 processors on one node (" in done.stderr
+    assert "resources.cpu: a trial requests 3, there are 2 processors on one node (" in done.stderr
     assert done.stderr.count("processors, 0 GPUs") == 2 and done.stderr.count("processors, 1 GPUs") == 1
     assert not (tmp_path / "results").exists()
     stranger = {**environment, "RAY_AUTH_TOKEN": secrets.token_hex(32)}

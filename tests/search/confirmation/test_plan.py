@@ -82,7 +82,7 @@ def test_a_confirmation_goes_on_with_its_own_folds_only(own_split: Prepared, tmp
     check_folds(folder, [], plan, more)
     [folds] = own_split.context.folds
     others = replace(own_split, context=replace(own_split.context, folds=(folds[::-1],)))
-    with pytest.raises(ConfigError, match="began with other folds than those dealt now"):
+    with pytest.raises(ConfigError, match="began with different folds"):
         check_folds(folder, [], plan, others)
     content = folder.provenance()
     del content["data"]["folds"]

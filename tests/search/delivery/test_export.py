@@ -146,7 +146,7 @@ def test_without_its_checkpoint_a_trial_is_trained_again(copied: Run, tmp_path: 
         write_best(file, replace(before, epoch=before.epoch + 1))
     facts, printed = _export(copied, tmp_path / "bundle", trial=number)
     assert facts["trial"]["weights_from"] == "trained_again"
-    assert "training it again" in printed and "its figures are those of the log" in printed
+    assert "retraining it" in printed and "its results match the log" in printed
     state = load_file(tmp_path / "bundle" / MODEL)
     for name, value in before.state.items():
         assert torch.equal(state[name], value), name
@@ -162,7 +162,7 @@ def test_other_figures_are_said(copied: Run, tmp_path: Path) -> None:
             event["metrics"]["val_loss"] += 0.125
     copied.folder.events_file.write_text("".join(json.dumps(event) + "\n" for event in events))
     _, printed = _export(load_run(copied.folder.path), tmp_path / "bundle", trial=number)
-    assert "note: its figures differ from the log, most in val_loss" in printed
+    assert "note: its results differ from the log, most in val_loss" in printed
 
 
 def test_refit_trains_on_validation_images_too(copied: Run, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_confirmation_chooses_and_gives_the_label_rule(copied: Run, tmp_path: 
         facts["validation"]["images"] == len(checkpoint.rows) and "+0.100" in (tmp_path / "bundle" / CARD).read_text()
     )
     facts, printed = _export(copied, tmp_path / "another", trial=best.number)
-    assert f"trial {best.number} is not among the confirmed ones" in printed and facts["rule_fit"]["optimistic"]
+    assert f"trial {best.number} was not confirmed" in printed and facts["rule_fit"]["optimistic"]
 
 
 def test_config_trains_the_same_again(copied: Run, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def facts() -> dict[str, Any]:
 
 def test_the_card_says_what_a_reader_must_know(facts: dict[str, Any]) -> None:
     card = model_card(facts)
-    assert card.startswith("# photos, trial 7\n") and "Made on 2019-05-31 by Thaw" in card
+    assert card.startswith("# photos, trial 7\n") and "Created on 2019-05-31 by Thaw" in card
     assert "only the head was trained" in card and "4 epochs" in card
     for name in facts["test"]["metrics"]:
         assert f"| {name} " in card
@@ -95,7 +95,7 @@ def test_the_card_says_what_a_reader_must_know(facts: dict[str, Any]) -> None:
     assert "**optimistic**" in card and "Expect less" in card and "best of 30" in card
     assert "never_empty" in card and "images with several labels" in card
     assert "| a\\|b | 12 | 8 | 2 | 0.500 |" in card, "a bar in a label's name stays within its cell"
-    assert "fewer than 30 training images, so hardly known: a|b." in card
+    assert "fewer than 30 training images, so unreliable: a|b." in card
     onnx = {"onnx": {"images": 4, "largest_difference": 1e-7}}
     assert "model.onnx" not in card and "model.onnx" in model_card(facts | onnx)
     assert "nan" not in card.lower() and "none" not in card.replace("given none", "").lower()
@@ -147,12 +147,12 @@ def test_a_confirmed_model_says_how_much_the_search_flattered_it(facts: dict[str
 def test_without_test_images_nothing_is_claimed(facts: dict[str, Any]) -> None:
     facts["provenance"]["data"]["images"]["test"] = 0
     card = model_card(facts | {"test": None})
-    assert "no test split, so nothing here is an honest estimate" in card
+    assert "no test split, so nothing here is an unbiased estimate" in card
     assert "inclusion accuracy" not in card and "| label | train | validation | threshold |" in card
 
 
 def test_one_label_an_image_is_spoken_of_as_accuracy(facts: dict[str, Any]) -> None:
-    assert "**Accuracy" not in model_card(facts) and "play no part" not in model_card(facts)
+    assert "**Accuracy" not in model_card(facts) and "does not use the thresholds" not in model_card(facts)
     own = np.eye(3, dtype=bool)[[0, 0, 1, 2]]
     rule = replace(RULE, policy="exactly_one")
     calibrated, names = rule.probabilities(LOGITS), measured(True, 3)
@@ -161,7 +161,7 @@ def test_one_label_an_image_is_spoken_of_as_accuracy(facts: dict[str, Any]) -> N
     facts["test"]["trivial"] = trivial_metrics(own, own, single_label=True)
     card = model_card(facts | {"rule": rule.to_dict()})
     assert "**Accuracy 50.0%**" in card and "is 50.0% (balanced accuracy)" in card and "label has 50.0%." in card
-    assert "| accuracy ↑ | 0.500" in card and "**exactly_one**" in card and "Thresholds play no part" in card
+    assert "| accuracy ↑ | 0.500" in card and "**exactly_one**" in card and "does not use the thresholds" in card
 
 
 def test_a_model_that_was_not_searched_for(facts: dict[str, Any]) -> None:

@@ -43,7 +43,7 @@ def test_groups_without_a_value_are_counted() -> None:
 def test_a_column_that_gives_no_validation_images() -> None:
     data = dataset(part=["train"] * 6 + ["test"] * 2)
     assert split_notes(data, SPLIT, "part", None)[0] == (
-        "no images are given for validation, so 2 training images validate"
+        "no images are given for validation, so 2 training images are used for it"
     )
 
 

@@ -183,7 +183,7 @@ def test_no_more_at_once_than_there_are_trials(tmp_path: Path, squares: Path, ca
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"resources": {"cpu": 9}}, r"resources\.cpu: a trial asks for 9, there are 8 processors"),
+        ({"resources": {"cpu": 9}}, r"resources\.cpu: a trial requests 9, there are 8 processors"),
         ({"search": {"algorithm": "grid", "concurrency": 9}}, r"search\.concurrency: only 2 trials fit at once, got 9"),
     ],
 )

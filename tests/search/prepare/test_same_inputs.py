@@ -78,7 +78,7 @@ def _other_weights(places: dict[str, Path]) -> None:
     ("change", "key", "message"),
     [
         (_other_image, "data", "images or labels have changed since the run began"),
-        (_other_patients, "data.split", "other images train and validate than when the run began"),
+        (_other_patients, "data.split", "the training and validation images have changed since the run began"),
         (_other_weights, "weights.resnet18", "the weights or the code of resnet18 are not those"),
     ],
 )
@@ -95,7 +95,7 @@ def test_another_version_may_have_read_the_same_data_otherwise(moved: tuple[RunF
     folder.write_text(folder.provenance_file, json.dumps({**folder.provenance(), "thaw": "0.1.0"}))
     check_same_inputs(folder, _prepared(folder, places))
     _other_image(places)
-    with pytest.raises(ConfigError, match="or Thaw .* reads them otherwise than 0.1.0 did.*go on with that version"):
+    with pytest.raises(ConfigError, match="or Thaw .* reads them differently from 0.1.0.*continue with that version"):
         check_same_inputs(folder, _prepared(folder, places))
 
 

@@ -179,7 +179,7 @@ def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatc
         ),
         (
             MINIMAL + "space: {dropout: [0.1]}\nsearch: {algorithm: grid, start_with: [{dropout: 0.1}]}",
-            "search: start_with does not go with algorithm: grid",
+            "search: start_with cannot be used with algorithm: grid",
         ),
     ],
 )
