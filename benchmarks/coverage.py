@@ -31,7 +31,7 @@ from benchmarks.machine import machine, print_table
 from benchmarks.photos import Bench, add_options, bench
 from thaw.search.confirmation.cross_validation import Leader, confirmation
 from thaw.search.confirmation.out_of_fold import OutOfFold, gathered
-from thaw.search.confirmation.plan import Plan, deal_folds
+from thaw.search.confirmation.plan import Plan, assign_folds
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.spaces import METRICS, TrialConfig, best_epoch
 from thaw.trainables.context import RunContext
@@ -81,7 +81,7 @@ def searched(prepared: Prepared, images: ImageStore, trials: int, top: int) -> l
 
 def confirmed(prepared: Prepared, images: ImageStore, plan: Plan) -> tuple[dict[str, Any], dict[int, OutOfFold]]:
     """The result that `thaw confirm` would give, and each leader's out-of-fold predictions."""
-    context = replace(prepared.context, folds=deal_folds(prepared, plan))
+    context = replace(prepared.context, folds=assign_folds(prepared, plan))
     values: dict[int, list[float]] = {leader.trial: [] for leader in plan.leaders}
     parts: dict[int, list[OutOfFold]] = {leader.trial: [] for leader in plan.leaders}
     for task in plan.tasks():

@@ -168,7 +168,7 @@ def _kind(annotation: Any, metadata: Sequence[Any]) -> str:
         return "list"
     if parts:
         return " or ".join(_values(part, ()) for part in parts if part is not type(None))
-    return "keys of their own, below" if section_of(annotation) else TYPES[annotation]
+    return "its own keys, below" if section_of(annotation) else TYPES[annotation]
 
 
 def _is(unit: Any, annotation: Any, metadata: Sequence[Any]) -> bool:

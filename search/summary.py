@@ -83,7 +83,7 @@ def _print_best(run: Run, console: Console) -> None:
     values = run.best.values(run.metric)
     best = run.best.epochs[best_epoch(values, run.metric)]["metrics"]
     trivial = run.folder.provenance()["trivial"]
-    table = Table(title="The best trial beside predictors that never look at an image", title_justify="left")
+    table = Table(title="The best trial next to predictors that never look at an image", title_justify="left")
     for column in ("validation metric", f"trial {run.best.number}", *trivial):
         first = not table.columns
         table.add_column(column.replace("_", " "), justify="left" if first else "right", no_wrap=first)

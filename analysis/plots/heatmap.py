@@ -51,6 +51,6 @@ def _ink(colour: tuple[float, float, float, float]) -> str:
 
 
 def name_cells(axes: Axes, rows: list[str], columns: list[str], rotation: float = 0.0) -> None:
-    """Names beside the rows and below the columns."""
+    """Names next to the rows and below the columns."""
     axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
     axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=rotation)

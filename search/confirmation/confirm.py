@@ -18,7 +18,7 @@ from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.backends import DEFAULT, check_backend, starting
 from thaw.search.confirmation.out_of_fold import PredictionKeeper, gathered, read_out_of_fold, write_out_of_fold
-from thaw.search.confirmation.plan import Plan, confirm_config, deal_folds, fold_notes, make_plan, outcome
+from thaw.search.confirmation.plan import Plan, assign_folds, confirm_config, fold_notes, make_plan, outcome
 from thaw.search.engine.events import EventLog
 from thaw.search.engine.rules import Rule
 from thaw.search.engine.state import SearchState
@@ -143,7 +143,7 @@ def _prepared(
     config = confirm_config(changed_config(run.folder, overrides), len(plan.tasks()))
     prepared = prepare(config, Stages(console), recorded_precision(run.folder.provenance()), beside=begin)
     check_same_inputs(run.folder, prepared)
-    return replace(prepared, context=replace(prepared.context, folds=deal_folds(prepared, plan)))
+    return replace(prepared, context=replace(prepared.context, folds=assign_folds(prepared, plan)))
 
 
 def _names(plan: Plan) -> Names:

@@ -98,14 +98,14 @@ def confirm_config(config: SearchConfig, trials: int) -> SearchConfig:
     )
 
 
-def deal_folds(prepared: Prepared, plan: Plan) -> tuple[tuple[Split, ...], ...]:
+def assign_folds(prepared: Prepared, plan: Plan) -> tuple[tuple[Split, ...], ...]:
     """The folds, seed by seed, over the training and validation images of the run's split.
 
     Raises:
         ConfigError: there are too few images or groups, or a fold would train or validate on images without any label.
     """
     chosen = prepared.config.data.split
-    dealt = tuple(
+    assigned = tuple(
         tuple(
             split_folds(
                 prepared.dataset,
@@ -119,7 +119,7 @@ def deal_folds(prepared: Prepared, plan: Plan) -> tuple[tuple[Split, ...], ...]:
         )
         for seed in range(plan.seeds)
     )
-    for seed, folds in enumerate(dealt):
+    for seed, folds in enumerate(assigned):
         for number, fold in enumerate(folds):
             for name, part in (("training", fold.train), ("validation", fold.validation)):
                 if not prepared.dataset.labels[part].any():
@@ -128,7 +128,7 @@ def deal_folds(prepared: Prepared, plan: Plan) -> tuple[tuple[Split, ...], ...]:
                         "images has a label; use fewer folds, or label them",
                         "--folds",
                     )
-    return dealt
+    return assigned
 
 
 def fold_notes(prepared: Prepared) -> list[str]:

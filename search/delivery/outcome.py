@@ -36,7 +36,7 @@ def print_outcome(to: Path, facts: dict[str, Any], console: Console) -> None:
 
 
 def _table(test: dict[str, Any]) -> Table:
-    title = f"On {test['images']} locked test images, beside predictors that never look at one"
+    title = f"On {test['images']} locked test images, next to predictors that never look at one"
     table = Table(title=title, title_justify="left", box=None)
     table.add_column("test metric", no_wrap=True)
     # Headings in several lines, so that the table fits a narrow terminal.

@@ -80,8 +80,8 @@ def find_data(place: Path) -> FoundData:
             faults.append(str(error))
     tried = "; ".join(faults[-3:])
     raise ConfigError(
-        f"found no labels in {place}: give each label a folder of its own in it, or put a table of file names and "
-        f"labels beside the images ({tried})",
+        f"found no labels in {place}: give each label its own folder in it, or put a table of file names and "
+        f"labels next to the images ({tried})",
         "PHOTOS",
     )
 
@@ -113,10 +113,10 @@ def _best_root(place: Path, labels: Path, faults: list[str]) -> tuple[int, Path,
     """(images there, image folder, label file, class file, data set) for the folder that holds most of its images."""
     near = labels if labels.is_dir() else labels.parent
     roots = dict.fromkeys([*_named(near, IMAGE_FOLDERS), *_named(place, IMAGE_FOLDERS), place, near])
-    beside = [file for file in sorted(near.iterdir()) if CLASS_FILES.fullmatch(file.name)]
+    neighbours = [file for file in sorted(near.iterdir()) if CLASS_FILES.fullmatch(file.name)]
     best = None
     for root in roots:
-        for classes in [*beside, None]:
+        for classes in [*neighbours, None]:
             try:
                 dataset = read_dataset(root, labels, classes=classes)
             except ConfigError as error:

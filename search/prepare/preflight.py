@@ -233,7 +233,7 @@ def _check_folders(dataset: Dataset, store: ImageStore) -> None:
         lost = dict(store.rejected)
         reason = next(lost[dataset.files[i]] for i in np.flatnonzero(dataset.labels[:, bare.argmax()]))
         raise ConfigError(
-            f"no image in the folder of {label!r} can be used ({reason}); mend its images, or remove the folder",
+            f"no image in the folder of {label!r} can be used ({reason}); repair its images, or remove the folder",
             "data.images",
         )
 
@@ -277,7 +277,7 @@ def _check_absent(data: DataConfig, dataset: Dataset) -> None:
         first = ", ".join(absent[:3])
         raise ConfigError(
             f"the label file names {len(absent)} images that {dataset.root} does not hold (of {len(dataset.files)}; "
-            f"first: {first}); correct data.images, or raise data.max_rejected to go on without them",
+            f"first: {first}); correct data.images, or raise data.max_rejected to continue without them",
             "data.images",
         )
 

@@ -73,7 +73,7 @@ def resume_search(
         overrides: ``dotted.key=value`` texts; they may change resources, budgets, what is kept, and where images,
             labels and weights are, nothing else.
         console: where progress is printed; nowhere by default.
-        backend: ``ray`` or ``inline``, whichever the run began with.
+        backend: ``ray`` or ``inline``, regardless of the one that the run began with.
         observers: your own observers, see :class:`~thaw.search.engine.observers.Observer`.
         began: when the user began to wait, in Unix seconds; now by default.
 

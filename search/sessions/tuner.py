@@ -66,7 +66,7 @@ def run_search(
         RunStopped: the event log could not be written.
 
     The search may end before all trials ran: by its time budget, or by SIGINT or SIGTERM. Then ``session_ended`` in
-    the event log holds the reason, and :func:`thaw.resume_search` goes on.
+    the event log holds the reason, and :func:`thaw.resume_search` continues the search.
 
     ```python
     run = run_search(load_config("search.yaml", ["search.trials=10"]), backend="inline")

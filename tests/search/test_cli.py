@@ -88,7 +88,7 @@ def test_a_search_prints_its_progress_and_nothing_of_rays(
 ) -> None:
     _, done = finished
     assert (done.returncode, done.stderr) == (0, "")
-    progress, summary = done.stdout.split("\nThe best trial beside predictors that never look at an image")
+    progress, summary = done.stdout.split("\nThe best trial next to predictors that never look at an image")
     for line in filter(None, progress.splitlines()):
         assert any(re.fullmatch(pattern, line) for pattern in LINES), line
     assert len(re.findall(r"^trial \d  epoch", progress, re.MULTILINE)) == 4, "one line an epoch"

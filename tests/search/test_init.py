@@ -170,7 +170,7 @@ def test_where_there_is_no_data_set(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="PHOTOS: .* is not a folder"):
         written(tmp_path)
     pictures(tmp_path / "photos")
-    with pytest.raises(ConfigError, match="found no labels in .*photos: give each label a folder of its own"):
+    with pytest.raises(ConfigError, match="found no labels in .*photos: give each label its own folder"):
         written(tmp_path)
     assert not (tmp_path / "search.yaml").exists()
 

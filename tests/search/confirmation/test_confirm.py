@@ -17,7 +17,7 @@ from tests.searches import small_config, small_search, trained
 from thaw.analysis.run import Run, load_run
 from thaw.search.confirmation.confirm import run_confirm
 from thaw.search.confirmation.out_of_fold import read_out_of_fold
-from thaw.search.confirmation.plan import deal_folds, make_plan
+from thaw.search.confirmation.plan import assign_folds, make_plan
 from thaw.search.confirmation.table import print_confirmation
 from thaw.search.engine.interruption import SearchStopped, StopRequest
 from thaw.search.prepare.preflight import prepare
@@ -101,7 +101,7 @@ def test_a_fold_gives_what_the_plain_loop_gives(
     prepared = prepare(small_config(tmp_path, squares, cache))
     plan = make_plan(run, 2, 3, 1)
     leader = plan.leaders[0]
-    context = replace(prepared.context, folds=deal_folds(prepared, plan)).on(Fold(0, 2, leader.epochs))
+    context = replace(prepared.context, folds=assign_folds(prepared, plan)).on(Fold(0, 2, leader.epochs))
     torch.set_num_threads(1)
     *_, last = trained(TrialConfig(**leader.config), context)
     value = next(row["values"][2] for row in found["leaders"] if row["trial"] == leader.trial)
@@ -124,7 +124,7 @@ def test_the_first_fold_is_not_the_whole_story_and_the_second_seed_draws_anew(
 ) -> None:
     run, _ = confirmed
     prepared = prepare(small_config(tmp_path, squares, cache))
-    context = replace(prepared.context, folds=deal_folds(prepared, make_plan(run, 1, 3, 2)))
+    context = replace(prepared.context, folds=assign_folds(prepared, make_plan(run, 1, 3, 2)))
     first, second = context.on(Fold(0, 0, 1)), context.on(Fold(1, 0, 1))
     assert context.on(None) is context and first.training_seed == context.seed != second.training_seed
     assert not np.array_equal(first.split.validation, second.split.validation)

@@ -15,7 +15,7 @@ from thaw.analysis.run_folder import RunFolder
 from thaw.search.confirmation.confirm import check_folds
 from thaw.search.confirmation.cross_validation import Leader
 from thaw.search.confirmation.out_of_fold import OutOfFold, write_out_of_fold
-from thaw.search.confirmation.plan import Plan, deal_folds, fold_notes
+from thaw.search.confirmation.plan import Plan, assign_folds, fold_notes
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.sessions.tuner import write_inputs
 from thaw.spaces import ConfigError
@@ -48,17 +48,17 @@ def own_split(prepared: Prepared, tmp_path: Path, cache: Path) -> Prepared:
 
 
 def with_folds(prepared: Prepared, seeds: int) -> Prepared:
-    folds = deal_folds(prepared, Plan(folds=3, seeds=seeds, leaders=()))
+    folds = assign_folds(prepared, Plan(folds=3, seeds=seeds, leaders=()))
     return replace(prepared, context=replace(prepared.context, folds=folds))
 
 
 def test_a_fold_without_labels_is_refused_before_anything_is_trained(prepared: Prepared) -> None:
     with pytest.raises(ConfigError, match=r"--folds: fold \d .from 0, seed 0. .* none of its 6 validation images"):
-        deal_folds(prepared, Plan(folds=4, seeds=1, leaders=()))
+        assign_folds(prepared, Plan(folds=4, seeds=1, leaders=()))
 
 
 def test_fewer_folds_put_them_beside_others(prepared: Prepared) -> None:
-    [folds] = deal_folds(prepared, Plan(folds=2, seeds=1, leaders=()))
+    [folds] = assign_folds(prepared, Plan(folds=2, seeds=1, leaders=()))
     assert all(prepared.dataset.labels[fold.validation].any() for fold in folds)
 
 

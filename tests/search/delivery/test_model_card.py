@@ -132,7 +132,7 @@ CONFIRMATION: dict[str, Any] = {
 }
 
 
-def test_a_confirmed_model_says_how_much_the_search_flattered_it(facts: dict[str, Any]) -> None:
+def test_a_confirmed_model_says_how_optimistic_the_search_was(facts: dict[str, Any]) -> None:
     facts["rule_fit"]["optimistic"] = False
     card = model_card(facts | {"confirmation": CONFIRMATION})
     assert (
