@@ -92,9 +92,9 @@ class Asha(Ladder):
     """Asynchronous successive halving, stopping variant.
 
     At each rung, a trial continues only if it is among the best ``1/reduction_factor`` of all trials that have reached
-    the rung so far, itself included; the first one always is. Source: Li et al., "A System for Massively Parallel
-    Hyperparameter Tuning", MLSys 2020, section 3; the paper promotes trials; stopping them instead avoids waiting for a
-    promotion.
+    the rung so far, itself included; the first one always is.
+    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, section 3; the paper
+    promotes trials; stopping them instead avoids waiting for a promotion.
     """
 
     def decide(self, trial: TrialRecord, epoch: int, value: float) -> Decision:
@@ -112,8 +112,8 @@ class AshaPromotion(Ladder):
     """Asynchronous successive halving as published: trials wait at a rung until they are promoted.
 
     A trial is promoted from a rung once it is among the best ``1/reduction_factor`` there, which may be after others
-    have arrived. A free worker takes the promotion from the highest rung, before any new trial. Source: Li et al., "A
-    System for Massively Parallel Hyperparameter Tuning", MLSys 2020, algorithm 2.
+    have arrived. A free worker takes the promotion from the highest rung, before any new trial.
+    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, algorithm 2.
     """
 
     def __init__(self, metric: Metric, max_epochs: int, grace_period: int, reduction_factor: int) -> None:

@@ -73,7 +73,8 @@ class Surrogate:
 
     Its kernel multiplies networks and freeze depths with half a sum and half a product of Matérn kernels (5/2) over the
     other hyperparameters. Of a few length scales and noise levels, those with the highest likelihood of the values are
-    used. Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, chapters 2 and 4.
+    used.
+    Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, chapters 2 and 4.
 
     Args:
         kinds: the kinds of the :class:`Encoder`.
