@@ -184,7 +184,7 @@ def print_outcome(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def print_policies(figures: Sequence[PolicyFigures]) -> None:
-    columns = ["policy", "images", "labels given (true)", "none", "too many", *METRIC_NAMES]
+    columns = ["policy", "images", "labels predicted (true)", "none predicted", "too many", *METRIC_NAMES]
     table = [
         [f.policy, GROUPS[f.group], f"{f.given_labels:.2f} ({f.true_labels:.2f})", f"{f.none:.1%}", f"{f.more:.1%}"]
         + [

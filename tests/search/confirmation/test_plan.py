@@ -88,7 +88,7 @@ def test_a_confirmation_goes_on_with_its_own_folds_only(own_split: Prepared, tmp
     del content["data"]["folds"]
     folder.write_text(folder.provenance_file, json.dumps(content))
     check_folds(folder, [], plan, others)
-    with pytest.raises(ConfigError, match="began with other folds"):
+    with pytest.raises(ConfigError, match="began with different folds"):
         check_folds(folder, [{"event": "trial_started"}], plan, others)
     for number, fold in enumerate(folds[:2]):
         folder.fold_predictions(number).parent.mkdir(exist_ok=True)

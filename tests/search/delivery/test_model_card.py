@@ -98,7 +98,7 @@ def test_the_card_says_what_a_reader_must_know(facts: dict[str, Any]) -> None:
     assert "fewer than 30 training images, so unreliable: a|b." in card
     onnx = {"onnx": {"images": 4, "largest_difference": 1e-7}}
     assert "model.onnx" not in card and "model.onnx" in model_card(facts | onnx)
-    assert "nan" not in card.lower() and "none" not in card.replace("given none", "").lower()
+    assert "nan" not in card.lower() and "none" not in card.replace("none predicted", "").lower()
 
 
 def test_tables_are_tables(facts: dict[str, Any]) -> None:
@@ -141,7 +141,7 @@ def test_a_confirmed_model_says_how_optimistic_the_search_was(facts: dict[str, A
         and "| 7 | 0.510 | 0.470 | 0.440 – 0.500 | 0.450 (0.410 – 0.480) |" in card
     )
     assert "| 3 | 0.490 | 0.460 | 0.430 – 0.490 | – |" in card
-    assert "optimistic" not in card and "Expect less" not in card and "made for images outside the folds" in card
+    assert "optimistic" not in card and "Expect less" not in card and "made for images outside its training folds" in card
 
 
 def test_without_test_images_nothing_is_claimed(facts: dict[str, Any]) -> None:
@@ -160,7 +160,7 @@ def test_one_label_an_image_is_spoken_of_as_accuracy(facts: dict[str, Any]) -> N
     facts["test"]["metrics"] = {name: asdict(estimate) for name, estimate in found.items()}
     facts["test"]["trivial"] = trivial_metrics(own, own, single_label=True)
     card = model_card(facts | {"rule": rule.to_dict()})
-    assert "**Accuracy 50.0%**" in card and "is 50.0% (balanced accuracy)" in card and "label has 50.0%." in card
+    assert "**Accuracy 50.0%**" in card and "is 50.0% (balanced accuracy)" in card and "label gives 50.0%." in card
     assert "| accuracy ↑ | 0.500" in card and "**exactly_one**" in card and "does not use the thresholds" in card
 
 
