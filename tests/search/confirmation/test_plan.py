@@ -95,5 +95,5 @@ def test_a_confirmation_goes_on_with_its_own_folds_only(own_split: Prepared, tmp
         logits = np.zeros((len(fold.validation), 2), np.float32)
         write_out_of_fold(folder.fold_predictions(number), OutOfFold(logits, fold.validation))
     check_folds(folder, [], plan, more)
-    with pytest.raises(ConfigError, match="Thaw 0.1.0 dealt them by another rule"):
+    with pytest.raises(ConfigError, match="Thaw 0.1.0 assigned them by another rule"):
         check_folds(folder, [], plan, others)
