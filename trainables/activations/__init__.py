@@ -1,1 +1,1 @@
-"""What leaves the frozen part of a network: computed once, stored, shared."""
+"""Output of the frozen part of a network: computed once, stored, shared."""

@@ -1,4 +1,4 @@
-"""Room for stored activations: what may be kept, and what has to go first."""
+"""Disk budget of stored activations: what is admitted, and what is removed to make room."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from thaw.trainables.data.in_use import last_use, remove_unused
 
 
 def admit(file: Path, size: int, budget: int) -> bool:
-    """Whether `file` may hold `size` bytes, after removing keys that nobody uses, oldest first; if so, makes it.
+    """Create `file` with room for `size` bytes if the budget allows it; returns whether the file exists.
 
-    It is made as a hole that takes no space yet but counts in full from then on, so that processes that ask for
-    different files at the same time stay within the budget together.
+    Keys that no process uses are removed to make room, the least recently used first. The new file is sparse: it takes
+    no space yet but counts in full from then on, so that processes that request different files at the same time stay
+    within the budget together.
 
     Args:
-        file: in a key's folder, which is held.
-        size: bytes that it may come to take.
+        file: a file in a key's folder, which the caller holds.
+        size: bytes that it takes once it is filled.
         budget: bytes that the files of all keys together may take.
     """
     if file.exists():
@@ -27,7 +28,7 @@ def admit(file: Path, size: int, budget: int) -> bool:
     with FileLock(directory / "admission.lock"):
         if file.exists():
             return True
-        folders = {folder: _taken(folder) for folder in directory.iterdir() if folder.is_dir()}
+        folders = {folder: _total_size(folder) for folder in directory.iterdir() if folder.is_dir()}
         free = budget - sum(folders.values())
         for folder in sorted(folders, key=last_use):
             if free >= size:
@@ -36,10 +37,10 @@ def admit(file: Path, size: int, budget: int) -> bool:
                 free += folders[folder]
         if free < size or shutil.disk_usage(directory).free < size:
             return False
-        with file.open("xb") as made:
-            made.truncate(size)
+        with file.open("xb") as new:
+            new.truncate(size)
     return True
 
 
-def _taken(folder: Path) -> int:
+def _total_size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir())

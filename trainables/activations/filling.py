@@ -1,4 +1,4 @@
-"""How far activations have been computed, seen from outside of the processes that compute them."""
+"""Progress of filling the activation store, as seen by other processes."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from pathlib import Path
 import numpy as np
 
 ABOUT = "about.txt"
-"""In a key's folder: what it is of, for people."""
+"""File in a key's folder that tells people what the folder holds."""
 
 FRESH = 5.0
-"""Seconds after its last row for which a file counts as being filled."""
+"""A file counts as being filled for this many seconds after its last row."""
 
 
 def describe(folder: Path, source: str) -> None:
-    """Note what a key's folder is of, such as ``resnet50 at freeze depth 4``."""
+    """Write down what a key's folder holds, such as ``resnet50 at freeze depth 4``."""
     file = folder / ABOUT
     if not file.exists():
         file.write_text(source, encoding="utf-8")
 
 
 def being_filled(directory: Path) -> list[tuple[str, int]]:
-    """(what a key's folder is of, its rows in the file that is being filled now) on this machine, in order.
+    """The files that are being filled on this machine: (what the key's folder holds, rows computed so far), sorted.
 
     Args:
-        directory: of all keys.
+        directory: the folder with the folders of all keys.
     """
     found = []
     for checks in directory.glob("*/*.checks"):
@@ -34,6 +34,6 @@ def being_filled(directory: Path) -> list[tuple[str, int]]:
                 source = (checks.parent / ABOUT).read_text(encoding="utf-8")
                 found.append((source, int(np.count_nonzero(np.fromfile(checks, np.uint64)))))
         except OSError:
-            # Another search has made room, or an earlier version has noted nothing.
+            # Another search has removed the folder to make room, or an earlier version wrote no description.
             continue
     return sorted(found)

@@ -1,8 +1,8 @@
-"""What enters the trained part of a network: the frozen prefix applied to rendered images, computed once and kept.
+"""Inputs of the trained part of a network: the frozen prefix applied to rendered images, computed once and stored.
 
-What leaves a frozen prefix depends on nothing that a search varies but architecture and freeze depth, so trials share
-it. The idea is that of Nautilus (Nakandala & Kumar 2022) and Alsatian (2025); rows here are exact, equal to the bit to
-what a trial without them computes (fp32, CPU).
+Of all that a search varies, the output of the frozen prefix depends on architecture and freeze depth alone, so trials
+share it. The idea is that of Nautilus (Nakandala & Kumar 2022) and Alsatian (2025). Stored rows are exact:
+bit-identical to what a trial computes without the store (fp32, CPU).
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from thaw.trainables.networks.freezing import Network, run_prefix
 from thaw.trainables.networks.layout import channels_first
 
 VERSION = 3
-"""Part of every key; raise it whenever the same images would give other activations."""
+"""Part of every key. Increase it with every change of the code that changes the activations of the same images."""
 
 MIN_GAIN = 1.15
-"""Storing pays from this factor on; below it the disk is better left to others."""
+"""Least speed-up of a training step for which activations are stored; below it they are not worth the disk space."""
 
 MACS_PER_BYTE = {"cpu": 25.0, "cuda": 5000.0, "resident": 10.0}
-"""Multiply-accumulates that a device does while the store delivers a byte: about 25 billion a second of one core at
-1 GB/s, 10 trillion of a GPU at 2 GB/s out of the host's memory and at 1 TB/s out of its own. Only the order of
-magnitude counts."""
+"""Multiply-accumulates that a device performs while one byte is read from the store: about 25 billion per second on
+one core, which reads 1 GB/s; 10 trillion on a GPU, which reads 2 GB/s from host memory and 1 TB/s from its own. Only
+the order of magnitude matters."""
 
 STORED_AS = {"auto": torch.float32, "fp16": torch.float16}
 
@@ -55,8 +55,8 @@ class Plan:
 
     Args:
         shape: of one image's activations.
-        row_bytes: on disk.
-        gain: cost of a training step with the prefix computed each time over that with stored activations, estimated.
+        row_bytes: size on disk of one image's activations.
+        gain: estimated speed-up of a training step: its cost with the prefix computed over that with the prefix stored.
     """
 
     shape: tuple[int, ...]
@@ -69,15 +69,15 @@ class Plan:
 
 
 def stored_type(precision: str, activations: str) -> torch.dtype:
-    """The type in which activations are stored: exact, unless half precision is chosen."""
+    """Data type of stored activations: lossless, unless half precision is chosen."""
     return torch.bfloat16 if precision == "bf16" else STORED_AS.get(activations, torch.float32)
 
 
 def plan(cost: Cost, freeze_depth: int, head_units: int, dtype: torch.dtype, place: str) -> Plan:
-    """The plan for one backbone and depth (1 to 5); `place` is a key of `MACS_PER_BYTE`: where rows are read.
+    """The plan for one backbone and freeze depth (1 to 5); `place`, a key of `MACS_PER_BYTE`, is where rows are read.
 
-    A training step costs three forward passes of what is trained (forward, gradients of activations, gradients of
-    weights) and one of what is frozen; stored activations replace the latter by reading.
+    A training step costs three forward passes of the trained part (forward, gradients of activations, gradients of
+    weights) and one of the frozen part. With stored activations the latter is replaced by reading them.
     """
     row_bytes = cost.size(freeze_depth) * dtype.itemsize
     trained = 3 * (sum(stage.macs for stage in cost.stages[freeze_depth:]) + cost.features * max(head_units, 1))
@@ -92,12 +92,12 @@ def reading_place(size: int, device: torch.device) -> str:
 
 
 class Activations:
-    """Gives a trial its inputs, from the store where that pays and live elsewhere; the numbers are the same.
+    """Provides a trial's inputs, read from the store where that pays and computed live elsewhere, with equal values.
 
     Args:
         config: the trial's configuration.
-        network: its prefix is applied.
-        context: preprocessing, views, and what may be stored.
+        network: the network whose prefix is applied.
+        context: preprocessing, views and cache options.
         images: the decoded images.
         device: where to compute.
 
@@ -127,7 +127,7 @@ class Activations:
         self._on_device: dict[int | None, Resident] = {}
 
     def _key(self, config: TrialConfig) -> str:
-        """Names everything that the activations depend on, but the view, which names the file."""
+        """Hash of everything that the activations depend on, except the view, which names the file."""
         parts = [
             VERSION,
             self.images.digest,
@@ -147,13 +147,13 @@ class Activations:
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
     def prepare(self, rows: np.ndarray, view: int | None) -> None:
-        """Have the activations of `rows` in one view stored, if that pays and there is room.
+        """Store the activations of `rows` in one view, if that pays and there is room.
 
-        Whatever goes wrong with the store means computing live, with a warning: never a wrong number.
+        If the store fails in any way, activations are computed live, with a warning. A wrong value is never used.
         """
         view = self._effective(view)
         if self.context.views is None and view is not None:
-            # Fresh views do not come again, and each holds open files, on a GPU memory.
+            # A fresh view is used only once, and each one keeps files open and, on a GPU, memory occupied.
             for kept in (self._views, self._on_device):
                 for old in kept.keys() - {view, None}:
                     del kept[old]
@@ -181,22 +181,22 @@ class Activations:
             self._on_device[view] = resident
 
     def batch(self, rows: np.ndarray, view: int | None) -> Tensor:
-        """Activations of the images `rows` in one view; None is the clean image, not augmented.
+        """Activations of the images `rows` in one view; with None, of the images without augmentation.
 
         Returns:
-            (len(rows), …): images where nothing is frozen, else what the last frozen stage gives: feature maps, tokens
-            or pooled features. Maps (N, C, H, W) come in channels_last layout.
+            (len(rows), …): images where nothing is frozen, else the output of the last frozen stage: feature maps,
+            tokens or pooled features. Feature maps (N, C, H, W) are in channels_last layout.
         """
         return next(self.batches([rows], view))
 
     def batches(self, parts: Sequence[np.ndarray], view: int | None) -> Iterator[Tensor]:
-        """As :meth:`batch`, for one part of the images after the other."""
+        """Yield what :meth:`batch` returns for each of `parts`, in order."""
         view = self._effective(view)
         if view in self._on_device:
             resident = self._on_device[view]
-            # All places at once: sent part by part, each step would begin with a copy.
-            places = self._send(torch.from_numpy(np.searchsorted(resident.order, np.concatenate(parts))))
-            for part in places.split([len(rows) for rows in parts]):
+            # All positions are sent at once: sent part by part, each step would begin with a copy.
+            positions = self._send(torch.from_numpy(np.searchsorted(resident.order, np.concatenate(parts))))
+            for part in positions.split([len(rows) for rows in parts]):
                 yield self._shaped(resident.values[part])
             return
         stored = self._views.get(view)
@@ -207,13 +207,13 @@ class Activations:
         return None if self.context.augment.is_identity else view
 
     def _send(self, tensor: Tensor) -> Tensor:
-        """On the device; from pinned memory, so that nobody waits for the copy."""
+        """`tensor` on the device, copied from pinned memory, so that the host does not wait for the copy."""
         return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
 
     def _live(self, rows: np.ndarray, view: int | None) -> Tensor:
         if not self.frozen:
             return self._render(rows, view)
-        # Rendered by the prefix's own chunks: they stay in the processor's cache, and memory does not grow with rows.
+        # Rendered in the prefix's own chunks, so that they stay in the CPU's cache and memory does not grow with rows.
         size = chunk_size(self.device.type, self.context.images.size)
         chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
         with autocast(self.device, self.precision):
@@ -226,7 +226,7 @@ class Activations:
         return render(pixels, matrices, self.preprocessing.mean, self.preprocessing.std)
 
     def _open(self, view: int | None) -> StoredView | None:
-        """The view's files; None where there is no room for them."""
+        """Open the view's files; None if there is no room for them."""
         assert self.plan is not None
         self.folder.mkdir(parents=True, exist_ok=True)
         hold(self.folder)
@@ -241,7 +241,8 @@ class Activations:
         return _stored_view(str(file), images, self.plan.row_bytes)
 
     def _bytes(self, activations: Tensor) -> np.ndarray:
-        """As stored: feature maps in the order (height, width, channels), so that reading gives channels_last."""
+        """Activations as stored: feature maps in the order (height, width, channels), so that they are read as
+        channels_last."""
         assert self.plan is not None
         if channels_first(self.plan.shape):
             activations = activations.permute(0, 2, 3, 1)
@@ -252,7 +253,7 @@ class Activations:
         return self._shaped(self._send(torch.from_numpy(stored.data[rows]).view(self.dtype)))
 
     def _shaped(self, values: Tensor) -> Tensor:
-        """Rows of stored values as activations; half precision is widened where they lie."""
+        """Stored rows as activations; half precision is converted to float32 on the device that holds them."""
         assert self.plan is not None
         if self.dtype == torch.float16:
             values = values.float()
@@ -264,7 +265,7 @@ class Activations:
 
 @cache
 def _platform(device: str) -> tuple[object, ...]:
-    """What the bits of a network's output depend on beside the network: instruction set, threads, libraries."""
+    """What else a network's output depends on, to the bit: instruction set and threads, or GPU; library versions."""
     libraries = tuple(version(name) for name in ("torch", "torchvision", "timm"))
     if device == "cpu":
         return torch.backends.cpu.get_cpu_capability(), torch.get_num_threads(), *libraries

@@ -1,4 +1,4 @@
-"""Stored views in a GPU's memory: moved there once, and kept for the trials of this process."""
+"""Stored views in GPU memory: copied there once, and kept for the trials of this process."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from thaw.trainables.activations.store import StoredView
 from thaw.trainables.device_memory import memory_left
 
 SHARE = 0.25
-"""Share of the memory that a process can take which all its views may have together; training needs the rest."""
+"""Share of a process's available GPU memory that all its views together may take; training needs the rest."""
 
 SLICE = 64 * 2**20
-"""Bytes of pinned memory through which a view is moved; the host never holds a second copy of it."""
+"""Size in bytes of the pinned buffer through which a view is copied; the host never holds a second copy of the view."""
 
 
 class Resident(NamedTuple):
     """Rows of a view on a device.
 
     Args:
-        order: their images, ascending.
-        values: a row each, in the type in which they are stored.
+        order: image numbers of the rows, ascending.
+        values: one row per image, in the data type in which it is stored.
     """
 
     order: np.ndarray
@@ -33,7 +33,7 @@ class Resident(NamedTuple):
 
 
 class ResidentViews:
-    """The views by key; what was used longest ago goes first where room is needed."""
+    """Views by key. To make room, the least recently used view is removed first."""
 
     def __init__(self) -> None:
         self._views: OrderedDict[Hashable, Resident] = OrderedDict()
@@ -41,60 +41,60 @@ class ResidentViews:
     def get(
         self, key: Hashable, stored: StoredView, rows: np.ndarray, dtype: torch.dtype, device: torch.device
     ) -> Resident | None:
-        """At least `rows` of a view on the device; None where they do not fit, and are read from the file instead.
+        """At least `rows` of a view on the device; None if they do not fit and must be read from the file instead.
 
         Args:
-            key: names the view among all of this process.
-            stored: holds the rows.
-            rows: image numbers. Those that lie there already stay, as one view may serve training and validation.
-            dtype: of the stored values.
-            device: where they come to lie.
+            key: identifies the view within this process.
+            stored: the stored view, which holds the rows.
+            rows: image numbers. Rows already on the device are kept, as one view may serve training and validation.
+            dtype: data type of the stored values.
+            device: device to copy the rows to.
         """
-        known = self._views.pop(key, None)
-        order = np.unique(rows) if known is None else np.union1d(known.order, rows)
-        if known is None or len(order) > len(known.order):
-            # What follows may take the place of what was there.
-            known = None
+        resident = self._views.pop(key, None)
+        order = np.unique(rows) if resident is None else np.union1d(resident.order, rows)
+        if resident is None or len(order) > len(resident.order):
+            # Release the old rows first: the new ones may take their memory.
+            resident = None
             if not self._make_room(len(order) * stored.row_bytes, device):
                 return None
             try:
-                known = Resident(order, _moved(stored, order, device).view(dtype))
-            except torch.OutOfMemoryError:  # another process was faster
+                resident = Resident(order, _copy_rows(stored, order, device).view(dtype))
+            except torch.OutOfMemoryError:  # another process took the memory first
                 return None
-        self._views[key] = known
-        return known
+        self._views[key] = resident
+        return resident
 
     def clear(self) -> None:
         self._views.clear()
 
     def _make_room(self, size: int, device: torch.device) -> bool:
-        taken = sum(view.values.nbytes for view in self._views.values())
-        room = _room(device, taken)
+        used = sum(view.values.nbytes for view in self._views.values())
+        room = _room(device, used)
         if size > room:
             return False
-        while taken + size > room:
+        while used + size > room:
             _, oldest = self._views.popitem(last=False)
-            taken -= oldest.values.nbytes
+            used -= oldest.values.nbytes
         return True
 
 
 RESIDENT = ResidentViews()
-"""Those of this process: what one trial has moved the next one finds."""
+"""The resident views of this process, which its trials share."""
 
 
 def has_room(size: int, device: torch.device) -> bool:
-    """Whether a view of so many bytes could lie on the device."""
+    """Whether a view of `size` bytes would fit on the device."""
     return size <= _room(device, 0)
 
 
-def _room(device: torch.device, taken: int) -> float:
-    """Bytes that all views may have. A processor reads the mapped files as fast."""
-    return SHARE * (memory_left(device) + taken) if device.type == "cuda" else 0.0
+def _room(device: torch.device, used: int) -> float:
+    """Bytes that all views together may take; none on a CPU, which reads the memory-mapped files as fast."""
+    return SHARE * (memory_left(device) + used) if device.type == "cuda" else 0.0
 
 
-def _moved(stored: StoredView, order: np.ndarray, device: torch.device) -> Tensor:
-    """Rows of a view, uint8 (len(order), row bytes), on the device."""
-    moved = torch.empty(len(order), stored.row_bytes, dtype=torch.uint8, device=device)
+def _copy_rows(stored: StoredView, order: np.ndarray, device: torch.device) -> Tensor:
+    """Copy rows of a view to the device: uint8 (len(order), row bytes)."""
+    copied = torch.empty(len(order), stored.row_bytes, dtype=torch.uint8, device=device)
     step = min(len(order), max(1, SLICE // stored.row_bytes))
     buffer = torch.empty(step, stored.row_bytes, dtype=torch.uint8)
     if device.type == "cuda":
@@ -103,6 +103,6 @@ def _moved(stored: StoredView, order: np.ndarray, device: torch.device) -> Tenso
         rows = order[start : start + step]
         part = buffer[: len(rows)]
         np.take(stored.data, rows, axis=0, out=part.numpy())
-        # Waits for the copy: the buffer is written to again.
-        moved[start : start + len(rows)].copy_(part)
-    return moved
+        # Blocks until the copy is done, as the buffer is then overwritten.
+        copied[start : start + len(rows)].copy_(part)
+    return copied

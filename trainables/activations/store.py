@@ -1,4 +1,4 @@
-"""Activations on disk: one file a view, rows by image, written by whoever computes a row first."""
+"""Activations on disk: one file per view, one row per image, written by the process that computes it first."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from pathlib import Path
 import numpy as np
 
 BLOCK = 512
-"""Images that one process computes at a time while others compute other blocks: many chunks of the prefix."""
+"""Images in a block, which one process computes while others compute other blocks; many chunks of the prefix."""
 
 WAIT = 0.02
 _PRESENT = 1 << 32
 
 
 class StoredView:
-    """Rows of equal size, one an image, of which any may be missing.
+    """Rows of equal size, one per image, any of which may be missing.
 
-    Beside the rows stands a file of checks: for each row 0 while it is missing, else its CRC-32 and a mark. A row
-    counts as present once its check fits, which each process looks at once; what a crash or a bad disk left behind is
-    computed again.
+    A second file holds a check value for each row: 0 while the row is missing, else its CRC-32 and a presence bit. A
+    row counts as present if its check value matches, which each process verifies once. Rows that a crash or a bad disk
+    has damaged are computed again.
 
     Args:
-        path: of the rows; the checks and the locks stand beside it.
+        path: file of the rows; the files of check values and locks are beside it.
         images: number of rows.
-        row_bytes: bytes of one.
+        row_bytes: size of one row in bytes.
 
     Raises:
-        OSError: the files cannot be made or opened.
+        OSError: the files cannot be created or opened.
     """
 
     def __init__(self, path: Path, images: int, row_bytes: int) -> None:
@@ -50,7 +50,7 @@ class StoredView:
                 os.close(getattr(self, name))
 
     def missing(self, rows: np.ndarray) -> np.ndarray:
-        """Those of `rows` that have to be computed."""
+        """The subset of `rows` that have yet to be computed."""
         fresh = rows[~self._verified[rows]]
         for row in fresh[self._checked[fresh] != 0]:
             if int(self._checked[row]) == _PRESENT | zlib.crc32(self.data[row]):
@@ -60,7 +60,7 @@ class StoredView:
         return rows[~self._verified[rows]]
 
     def write(self, rows: np.ndarray, data: np.ndarray) -> None:
-        """Keep uint8 (len(rows), row_bytes): first the rows, then the checks that make them count.
+        """Write uint8 (len(rows), row_bytes): first the rows, then the check values that mark them as present.
 
         Raises:
             OSError: the disk is full.
@@ -72,10 +72,10 @@ class StoredView:
         self._verified[rows] = True
 
     def fill(self, rows: np.ndarray, compute: Callable[[np.ndarray], np.ndarray]) -> None:
-        """Have all of `rows` present: compute what is missing, together with other processes that want the same.
+        """Make all `rows` present: compute the missing ones, sharing the work with other processes that need them.
 
-        Each takes a block of rows that nobody works at, and waits at the end for the blocks of others. The kernel
-        frees the lock of a process that dies, so its block is taken over.
+        Each process claims blocks of rows that no other process is computing, and at the end waits for the blocks of
+        the others. The kernel releases the lock of a process that dies, so that another takes over its block.
 
         Args:
             rows: image numbers.
@@ -99,7 +99,7 @@ class StoredView:
 
     @contextmanager
     def _claim(self, block: int) -> Iterator[bool]:
-        """Whether this process alone may compute a block; a lock on one byte of the lock file stands for it."""
+        """Try to lock a block, which is one byte of the lock file; yields whether this process may compute it."""
         try:
             fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, block)
         except (BlockingIOError, PermissionError):
@@ -112,7 +112,7 @@ class StoredView:
 
 
 def _open(path: Path, size: int) -> int:
-    """A file of at least `size` bytes, those beyond its content holes that take no space. Returns its descriptor."""
+    """Open a file, sparsely extended to at least `size` bytes, and created if needed. Returns its descriptor."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     if os.fstat(descriptor).st_size < size:
         os.truncate(descriptor, size)
@@ -120,7 +120,7 @@ def _open(path: Path, size: int) -> int:
 
 
 def _write_all(descriptor: int, data: bytes, offset: int) -> None:
-    # Written, not mapped: a full disk is then an error that can be handled and not the end of the process.
+    # Written, not memory-mapped: a full disk then raises an error that can be handled, and does not kill the process.
     while data:
         written = os.pwrite(descriptor, data, offset)
         data, offset = data[written:], offset + written

@@ -1,7 +1,7 @@
-"""Checkpoint files: tensors in safetensors, everything else as JSON in the header. Nothing in them is unpickled.
+"""Checkpoint files: tensors in safetensors format, everything else as JSON in the header. Nothing is unpickled.
 
-``last`` holds all that the next epoch depends on, ``best`` the trained weights of the best epoch and its logits on the
-validation images. Frozen weights are in neither: they come from the pretrained weights.
+``last`` holds everything that the next epoch depends on, ``best`` the trained weights of the best epoch and its logits
+on the validation images. Neither holds frozen weights, which come from the pretrained weights.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor
 from thaw.spaces import ConfigError, TrialConfig
 
 FORMAT = 1
-"""Raised whenever what the files hold changes; a file of another format counts as damaged."""
+"""Increased whenever the content of the files changes; a file of another format counts as damaged."""
 
 HEADER = "thaw"
 LOGITS, ROWS = "validation.logits", "validation.rows"
@@ -36,8 +36,8 @@ class BestCheckpoint:
     Args:
         epoch: from 1.
         config: the trial's hyperparameters.
-        metrics: of that epoch, by column (``val_map`` …).
-        state: what ``Network.load_trained_state`` takes.
+        metrics: metrics of that epoch, by column (``val_map`` …).
+        state: state dict for ``Network.load_trained_state``.
         logits: float32 (validation images, labels).
         rows: int64 (validation images,), the image of each row of the logits.
     """
@@ -69,15 +69,15 @@ def read_best(file: Path) -> BestCheckpoint:
 
 
 def write(file: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write a checkpoint whole or not at all.
+    """Write a checkpoint atomically.
 
     Args:
-        file: its folder is made if need be.
-        tensors: of any layout and device; none shares memory with another.
+        file: its folder is created if needed.
+        tensors: tensors of any layout, on any device; no two may share memory.
         facts: JSON values.
 
     Raises:
-        OSError: the file cannot be written; a former one stays as it is.
+        OSError: the file cannot be written; an existing one is left unchanged.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = json.dumps({"format": FORMAT, "checksum": _checksum(plain), **facts})
@@ -92,7 +92,7 @@ def write(file: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -
 
 
 def read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and facts that :func:`write` was given.
+    """Read the tensors and facts that :func:`write` has written.
 
     Raises:
         ConfigError: naming the file, if it is absent or damaged.
@@ -103,16 +103,16 @@ def read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(file, framework="pt") as content:
             facts = json.loads((content.metadata() or {})[HEADER])
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - it is no dict
-        sound = facts["format"] == FORMAT and facts["checksum"] == _checksum(tensors)
+        intact = facts["format"] == FORMAT and facts["checksum"] == _checksum(tensors)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"not a checkpoint of Thaw, or a damaged one ({error})", file=file) from None
-    if not sound:
-        raise ConfigError("a damaged checkpoint, or one of another version of Thaw", file=file)
+    if not intact:
+        raise ConfigError("a damaged checkpoint, or one written by another version of Thaw", file=file)
     return tensors, facts
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> int:
-    """CRC-32 over all values, in the order of the names."""
+    """CRC-32 over all values, in sorted order of the names."""
     checksum = 0
     for name in sorted(tensors):
         checksum = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, checksum)

@@ -1,8 +1,9 @@
-"""How a trial goes on where it was: its worker writes ``last`` after every epoch and reads it when it takes a trial up.
+"""Resuming a trial: its worker writes ``last`` after every epoch and reads it when it takes on a trial.
 
-A checkpoint is written before its epoch is reported. So the log never knows an epoch that has no checkpoint, and a
-checkpoint is at most one epoch ahead of the log: its row stands in it and is then reported without training. The epoch
-by which a trial finishes has none: nothing follows. Should its row be lost, it is trained again from the one before.
+A checkpoint is written before its epoch is reported. So the log never holds an epoch without a checkpoint, and a
+checkpoint is at most one epoch ahead of the log; the row of that epoch is in the checkpoint and is reported without
+training. A trial's final epoch has no such checkpoint, as nothing follows. If its row is lost, the epoch is trained
+again from the checkpoint before it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ class Continuation:
     """One trial's checkpoints.
 
     Args:
-        folder: None writes and reads nothing.
-        number: the trial's.
+        folder: folder of the checkpoints; None to write and read nothing.
+        number: number of the trial.
 
     Attributes:
-        warning: what the user should know, or empty.
+        warning: a warning for the user, or empty.
     """
 
     def __init__(self, folder: CheckpointFolder | None, number: int) -> None:
@@ -32,11 +33,11 @@ class Continuation:
         self.warning = ""
 
     def save(self, training: Training, row: EpochRow) -> None:
-        """Keep the state after the epoch of `row`. A full disk is a warning; the training goes on without."""
+        """Write the state after the epoch of `row`. If the disk is full, warn, and train on without checkpoints."""
         if self.folder is None:
             return
         try:
-            # The best first: once `last` knows of an epoch, the best so far is on the disk.
+            # `best` first: once `last` includes an epoch, the best one so far is on disk.
             if training.best_so_far:
                 write_best(self.folder.best_file(self.number), best_checkpoint(training, row))
             if not row.finished:
@@ -47,14 +48,14 @@ class Continuation:
             self.folder = None
 
     def restore(self, training: Training, logged: int) -> EpochRow | None:
-        """Bring a new training to where its trial was, if it was somewhere.
+        """Bring a new training to the state of its trial's checkpoint, if there is one.
 
         Args:
-            training: just begun.
+            training: a training that has completed no epoch.
             logged: the last epoch in the event log, 0 for none.
 
         Returns:
-            The row of an epoch that was trained and never logged, or None.
+            The row of an epoch that was trained but never logged, or None.
         """
         if self.folder is None or not (logged or self.folder.last_file(self.number).exists()):
             return None
@@ -62,7 +63,7 @@ class Continuation:
         try:
             tensors, facts = read(file)
             progress = Progress(**facts["progress"])
-            # A hyperparameter that did not exist then had its default.
+            # A hyperparameter that did not exist at the time had its default.
             facts["config"] = TrialConfig().model_dump() | facts["config"]
             if any(facts[name] != value for name, value in _origin(training).items()):
                 raise ConfigError("belongs to another configuration", file=file)
@@ -76,12 +77,12 @@ class Continuation:
 
 
 def _origin(training: Training) -> dict[str, object]:
-    """What must be equal for a checkpoint to be this trial's."""
+    """What must match for a checkpoint to belong to this trial."""
     return {"config": training.config.model_dump(), "seed": training.context.seed}
 
 
 def best_checkpoint(training: Training, row: EpochRow) -> BestCheckpoint:
-    """A training as it is after the epoch of `row`."""
+    """The state of a training after the epoch of `row`."""
     return BestCheckpoint(
         epoch=row.epoch,
         config=training.config,

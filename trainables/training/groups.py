@@ -1,4 +1,4 @@
-"""Which weights learn how fast, and which decay: the groups that an optimiser works on."""
+"""Parameter groups of the optimiser: learning rate and weight decay of each weight."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from thaw.trainables.networks.freezing import Network
 from thaw.trainables.networks.tuning import blocks
 
 TRANSFORMER_CLIP = 1.0
-"""Largest norm of a transformer's gradients where the configuration does not say; usual in fine-tuning them."""
+"""Default norm to which a transformer's gradients are clipped; usual in fine-tuning transformers."""
 
 
 def parameter_groups(config: TrialConfig, network: Network, transformer: bool) -> list[dict[str, Any]]:
-    """The head at the full learning rate, the thawed part at its own share of it.
+    """The head at the full learning rate, the thawed part at a fraction of it.
 
-    With ``layer_decay`` d a block's share is ``backbone_lr_scale * d^k``, k blocks below the head (Howard & Ruder,
-    "Universal language model fine-tuning", ACL 2018, section 3.2; Clark et al., "ELECTRA", ICLR 2020, appendix).
+    With ``layer_decay`` d the fraction of a block is ``backbone_lr_scale * d^k``, k blocks below the head (Howard &
+    Ruder, "Universal language model fine-tuning", ACL 2018, section 3.2; Clark et al., "ELECTRA", ICLR 2020, appendix).
 
     Args:
-        config: gives ``backbone_lr_scale``, ``layer_decay``, ``weight_decay`` and ``decay``.
-        network: of the configuration.
-        transformer: whether it is one, see ``Cost.transformer``.
+        config: ``backbone_lr_scale``, ``layer_decay`` and ``decay`` are used.
+        network: the network of this configuration.
+        transformer: whether it is a transformer, see ``Cost.transformer``.
 
     Returns:
-        For an optimiser: ``params, lr_scale``, and ``weight_decay`` where it is not the optimiser's.
+        Groups for an optimiser: ``params, lr_scale``, and ``weight_decay`` where it differs from the optimiser's.
     """
     groups: list[dict[str, Any]] = [{"params": network.head_parameters(), "lr_scale": 1.0}]
     if config.layer_decay == 1.0:
@@ -40,22 +40,22 @@ def parameter_groups(config: TrialConfig, network: Network, transformer: bool) -
     if config.decay == "all" or (config.decay == "auto" and not transformer):
         return groups
     decaying = {id(weight) for name, weight in network.tail.named_parameters() if decays(name, weight)}
-    return [part for group in groups for part in _parted(group, decaying)]
+    return [part for group in groups for part in _split_by_decay(group, decaying)]
 
 
-def _parted(group: dict[str, Any], decaying: set[int]) -> list[dict[str, Any]]:
-    stay = {**group, "params": [weight for weight in group["params"] if id(weight) in decaying]}
-    free = {**group, "params": [weight for weight in group["params"] if id(weight) not in decaying]}
-    return [stay, {**free, "weight_decay": 0.0}]
+def _split_by_decay(group: dict[str, Any], decaying: set[int]) -> list[dict[str, Any]]:
+    with_decay = {**group, "params": [weight for weight in group["params"] if id(weight) in decaying]}
+    without = {**group, "params": [weight for weight in group["params"] if id(weight) not in decaying]}
+    return [with_decay, {**without, "weight_decay": 0.0}]
 
 
 def decays(name: str, weight: nn.Parameter) -> bool:
-    """Whether weight decay makes sense: for matrices and kernels, not for norms, biases, tokens and embeddings."""
+    """Whether a weight should decay: matrices and kernels do; norms, biases, tokens and embeddings do not."""
     return weight.ndim > 1 and name.rpartition(".")[2] in ("weight", "down", "up")
 
 
 def largest_norm(config: TrialConfig, transformer: bool) -> float:
-    """The norm to which a step's gradients are cut; 0 where they are not."""
+    """The norm to which the gradients of a step are clipped; 0 for no clipping."""
     if config.clip_norm is not None:
         return config.clip_norm
     return TRANSFORMER_CLIP if transformer else 0.0

@@ -1,4 +1,4 @@
-"""The training loop of one trial, readable from top to bottom and without Ray."""
+"""The training loop of one trial, readable from top to bottom, without Ray."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from thaw.trainables.training.losses import build_loss, probabilities
 from thaw.trainables.training.optim import load_optimizer_tensors, optimizer_over, optimizer_tensors, set_learning_rate
 
 EVALUATION_BATCH = 128
-"""Validation images at a time, where it is no matter of a processor's caches."""
+"""Validation images per batch where a CPU's caches do not limit it."""
 
 OPTIMIZER = "optimizer."
-"""Before the names of the optimiser's tensors, among those of the network."""
+"""Prefix of the names of the optimiser's tensors, which are stored with those of the network."""
 
 ADVICE = "try a smaller learning_rate or a warmup"
 
 
 @dataclass
 class Progress:
-    """How far a trial has come.
+    """Progress of a trial.
 
     Args:
-        completed: epochs.
-        best_loss, best_loss_epoch: the least ``val_loss`` and its epoch, for patience.
-        best_value, best_epoch: the best value of the search's metric and its epoch, the first of equals.
+        completed: number of completed epochs.
+        best_loss, best_loss_epoch: the lowest ``val_loss`` and its epoch, for patience.
+        best_value, best_epoch: the best value of the search's metric and its epoch, the earliest one in a tie.
     """
 
     completed: int = 0
@@ -53,7 +53,7 @@ class Progress:
     best_epoch: int = 0
 
     def add(self, metrics: Mapping[str, float], column: str) -> None:
-        """One more epoch with these metrics; `column` is the search's."""
+        """Record an epoch with these metrics; `column` is that of the search's metric."""
         self.completed += 1
         if metrics["val_loss"] < self.best_loss:
             self.best_loss, self.best_loss_epoch = metrics["val_loss"], self.completed
@@ -62,16 +62,16 @@ class Progress:
 
 
 class Training:
-    """One trial in training.
+    """Training of one trial.
 
-    Initialisation, order of the images and dropout are seeded by (search seed, configuration, epoch): equal
-    configurations give equal numbers whatever ran before them in this process.
+    Initialisation, image order and dropout are seeded by (search seed, configuration, epoch): equal configurations give
+    equal results, whatever ran before them in this process.
 
     Args:
         config: the trial's hyperparameters.
         context: what all trials of the run share.
         images: the decoded images.
-        device: where to compute.
+        device: device to compute on.
 
     Attributes:
         validation_logits: float32 (validation images, labels) after the last epoch, on the device.
@@ -101,13 +101,13 @@ class Training:
     def tensors(self) -> dict[str, Tensor]:
         """All tensors that the next epoch depends on: trained weights and buffers, and the optimiser's state.
 
-        Generators have none: their seeds follow from the epoch.
+        The state of random generators is not needed, as their seeds are derived from the epoch.
         """
         state = {f"{OPTIMIZER}{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
         return self.network.trained_state() | state
 
     def load(self, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
-        """Go on where another training of the same configuration was, with its :meth:`tensors`."""
+        """Continue from the progress and :meth:`tensors` of another training of the same configuration."""
         own = {name: value for name, value in tensors.items() if not name.startswith(OPTIMIZER)}
         self.network.load_trained_state(own)
         state = {name.removeprefix(OPTIMIZER): value for name, value in tensors.items() if name not in own}
@@ -116,7 +116,7 @@ class Training:
 
     @property
     def best_so_far(self) -> bool:
-        """Whether the last epoch is the trial's best yet. On a fold the final epoch is, whatever its value."""
+        """Whether the last epoch is the trial's best so far. On a fold the final epoch is, whatever its value."""
         epoch = self.progress.completed
         return epoch == (self.length if self.context.fold is not None else self.progress.best_epoch)
 
@@ -124,8 +124,8 @@ class Training:
         return derive_seed(self.context.training_seed, self.config.canonical(), purpose, epoch)
 
     def _seed_torch(self, purpose: str, epoch: int = 0) -> None:
-        # torch.manual_seed alone would note a call for each kind of accelerator that is not there, with a trace of the
-        # stack, and never forget it: a millisecond each time.
+        # torch.manual_seed would also queue a call, with its stack trace, for each kind of accelerator that is absent,
+        # and keep it for ever: a millisecond each time.
         generators = torch if self.device.type == "cuda" else torch.default_generator
         generators.manual_seed(self._seed(purpose, epoch))
 
@@ -190,7 +190,7 @@ class Training:
             loss = self.loss(batch_logits, targets[first : first + len(rows)])
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            # Kept on the device and looked at once an epoch: a look at each step would wait for the device each time.
+            # Kept on the device and read once an epoch: reading it at each step would wait for the device each time.
             norms.append(torch.nn.utils.get_total_norm([p.grad for p in self.trained if p.grad is not None]))
             if self.largest_norm:
                 torch.nn.utils.clip_grads_with_norm_(self.trained, self.largest_norm, norms[-1])
@@ -223,7 +223,7 @@ class Training:
         size = self.config.batch_size
         for start in range(0, len(order), size):
             rows = order[start : start + size]
-            # Batch norm has no variance of a single image: such a left-over waits for another epoch's order.
+            # Batch norm has no variance of a single image: a last batch of one is left out of this epoch.
             if len(rows) > 1 or len(order) == 1:
                 yield rows
 
@@ -246,7 +246,7 @@ def _costs(config: TrialConfig, context: RunContext) -> dict[str, float]:
 
 
 def train(training: Training) -> Iterator[EpochRow | Failure]:
-    """Train to the end, in this process; yields each epoch's row, last a Failure if it fails."""
+    """Train to the end, in this process. Yields the row of each epoch, and a Failure last if training fails."""
     while True:
         row = training.epoch()
         yield row

@@ -27,19 +27,19 @@ def build_optimizer(
     """The configuration's optimiser over two groups of parameters: the head, and the thawed part of the backbone.
 
     Args:
-        config: gives optimiser, learning rates, weight decay and momentum.
-        head: trained at ``learning_rate``.
-        backbone: trained at ``learning_rate * backbone_lr_scale``; may be empty.
+        config: optimiser, learning rates, weight decay and momentum are used.
+        head: parameters trained at ``learning_rate``.
+        backbone: parameters trained at ``learning_rate * backbone_lr_scale``; may be empty.
     """
-    two = [{"params": list(head), "lr_scale": 1.0}, {"params": list(backbone), "lr_scale": config.backbone_lr_scale}]
-    return optimizer_over(config, two)
+    groups = [{"params": list(head), "lr_scale": 1.0}, {"params": list(backbone), "lr_scale": config.backbone_lr_scale}]
+    return optimizer_over(config, groups)
 
 
 def optimizer_over(config: TrialConfig, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
-    """The configuration's optimiser over groups such as ``training/groups.py`` makes.
+    """The configuration's optimiser over parameter groups such as those of ``training/groups.py``.
 
-    The fused kernels (1.3 to 2 times as fast a step) take the memory of parameters and state as it lies. A state that
-    is saved and loaded again has to have its parameter's strides; otherwise training goes wrong.
+    The fused kernels (a step is 1.3 to 2 times as fast) ignore the strides of parameters and state. So a state that is
+    saved and loaded again must have the strides of its parameter; otherwise training goes wrong.
     """
     for group in groups:
         group["lr"] = config.learning_rate * group["lr_scale"]
@@ -50,7 +50,7 @@ def optimizer_over(config: TrialConfig, groups: Sequence[dict[str, Any]]) -> tor
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The state as tensors named ``parameter.entry``, parameters counted over all groups; none before a step."""
+    """The state as tensors named ``parameter.entry``, parameters numbered over all groups; empty before any step."""
     return {
         f"{parameter}.{entry}": value
         for parameter, entries in optimizer.state_dict()["state"].items()
@@ -60,24 +60,24 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Take up what :func:`optimizer_tensors` gave, whatever the strides of the given tensors."""
+    """Load the state that :func:`optimizer_tensors` returned, whatever the strides of its tensors."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         number, _, entry = name.partition(".")
         parameter = parameters[int(number)]
-        as_it_lies = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
-        state.setdefault(int(number), {})[entry] = as_it_lies
+        restrided = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+        state.setdefault(int(number), {})[entry] = restrided
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _cosine(start: float, end: float, progress: float) -> float:
-    """From `start` to `end` along half a cosine wave while `progress` goes from 0 to 1."""
+    """From `start` to `end` along half a cosine wave as `progress` goes from 0 to 1."""
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
 def _one_cycle(progress: float, rise: float = 0.3, start: float = 1 / 25, end: float = 1e-4) -> float:
-    """Up to 1 over the first 30 %, then down to almost 0 (Smith & Topin 2017, with cosines for its straight lines)."""
+    """Up to 1 over the first 30 %, then down to almost 0 (Smith & Topin 2017, with cosines, not straight lines)."""
     if progress < rise:
         return _cosine(start, 1.0, progress / rise)
     return _cosine(1.0, end, (progress - rise) / (1 - rise))
@@ -88,18 +88,18 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "cosine": lambda progress: _cosine(1.0, 0.0, progress),
     "one_cycle": _one_cycle,
 }
-"""Share of the training that is done, in [0, 1] → share of the peak learning rate."""
+"""Schedules by name: fraction of the training done, in [0, 1] → fraction of the peak learning rate."""
 
 
 def learning_rate_factor(config: TrialConfig, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of one step as a share of its peak: the schedule over all epochs, times the warm-up.
+    """The learning rate of one step as a fraction of the peak: the schedule over all epochs, times the warm-up.
 
-    It depends on nothing but the step, so that a trial which is stopped and continued goes on exactly.
+    It depends on the step alone, so that a trial that is stopped and resumed continues exactly.
 
     Args:
-        config: gives schedule, epochs and warm-up. The warm-up rises by the same amount with each step, from one such
+        config: schedule, epochs and warm-up are used. The warm-up rises by the same amount at each step, from one such
             amount at the first step to the full rate at its last.
-        step: steps already taken; 0 is the first of the training.
+        step: number of steps already taken; 0 for the first step of the training.
         steps_per_epoch: at least 1.
 
     Returns:
@@ -111,7 +111,7 @@ def learning_rate_factor(config: TrialConfig, step: int, steps_per_epoch: int) -
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, config: TrialConfig, step: int, steps_per_epoch: int) -> float:
-    """Prepare an optimiser of :func:`build_optimizer` for `step`; returns the head's learning rate."""
+    """Set the learning rates of an optimiser of :func:`build_optimizer` for `step`; returns the head's."""
     rate = config.learning_rate * learning_rate_factor(config, step, steps_per_epoch)
     for group in optimizer.param_groups:
         group["lr"] = rate * group["lr_scale"]

@@ -1,4 +1,4 @@
-"""One trial's life in a worker: it takes up its assignment where it was left, and reports epoch by epoch."""
+"""One trial in a worker: it resumes its assignment where it was left, and reports after each epoch."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from thaw.trainables.training.loop import Training
 
 
 class Trial:
-    """A trial in training, whoever runs it.
+    """A trial in training, on any backend.
 
     Args:
-        assignment: from the search.
+        assignment: what the search has assigned.
         context: what all trials of the run share.
         images: the decoded images.
-        device: where to compute.
+        device: device to compute on.
     """
 
     def __init__(self, assignment: Assignment, context: RunContext, images: ImageStore, device: torch.device) -> None:
@@ -27,7 +27,7 @@ class Trial:
         self._unlogged = self.continuation.restore(self.training, assignment.logged)
 
     def step(self) -> Report:
-        """Train for one more epoch, unless a checkpoint holds one that never reached the log."""
+        """Train for one more epoch, unless the checkpoint holds one that never reached the log."""
         outcome: EpochRow | Failure
         if self._unlogged is not None:
             outcome, self._unlogged = self._unlogged, None

@@ -85,8 +85,8 @@ def test_one_view_for_training_and_validation_is_moved_once(
 ) -> None:
     monkeypatch.setattr(resident, "_room", lambda device, taken: float("inf"))
     moved: list[int] = []
-    original = resident._moved
-    monkeypatch.setattr(resident, "_moved", lambda s, rows, d: moved.append(len(rows)) or original(s, rows, d))
+    original = resident._copy_rows
+    monkeypatch.setattr(resident, "_copy_rows", lambda s, rows, d: moved.append(len(rows)) or original(s, rows, d))
     monkeypatch.setattr(resident, "SLICE", 5 * 2048)  # five images at a time
     plain = replace(context, augment=AUGMENTS["none"])
     ours = metrics(plain, device)
@@ -120,7 +120,7 @@ def test_memory_that_runs_out_while_a_view_is_moved_leaves_it_in_the_file(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(resident, "_room", lambda device, taken: float("inf"))
-    monkeypatch.setattr(resident, "_moved", crowded)
+    monkeypatch.setattr(resident, "_copy_rows", crowded)
     assert_same(metrics(context, device), metrics(live(context), device), device)
 
 
