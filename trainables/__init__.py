@@ -1,1 +1,1 @@
-"""One trial: data, networks, training; and the model that comes out of it."""
+"""One trial: data, networks, training; and the resulting model."""

@@ -1,4 +1,4 @@
-"""What all trials of a run share: the images and the conditions. It travels to the workers once."""
+"""What all trials of a run share: the images and the training conditions. Sent to each worker once."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class ImageSource:
     """Where the images are, and how they become square arrays of one size.
 
     Args:
-        root, files: image folder and the names below it; row i of everything is ``files[i]``.
-        square: how they become squares.
+        root, files: image folder, and file names relative to it; row i of every array belongs to ``files[i]``.
+        square: how images become squares.
         directory: node-local folder of decoded images.
-        timeout: seconds for reading one file.
-        white: of grey images of more than 8 bits, see :mod:`thaw.trainables.data.grey`.
-        source: gives the images, where they do not come from files.
+        timeout: seconds allowed for reading one file.
+        white: white of grey images of more than 8 bits, see :mod:`thaw.trainables.data.grey`.
+        source: provides the images if they do not come from files.
     """
 
     root: Path
@@ -44,11 +44,11 @@ class ImageSource:
 
     @property
     def size(self) -> int:
-        """Side of the squares, pixels."""
+        """Side of the squares in pixels."""
         return self.square.size
 
     def open(self, progress: Callable[[int, int], None] | None = None) -> ImageStore:
-        """The decoded images on this node; decoded now if no process has done so before."""
+        """The decoded images on this node; decoded now unless a process has done so before."""
         return open_store(
             self.root,
             self.files,
@@ -63,12 +63,12 @@ class ImageSource:
 
 @dataclass(frozen=True)
 class CacheOptions:
-    """Where activations are stored on each node, and how much of them.
+    """Where activations are stored on each node, and how many.
 
     Args:
         activations: ``auto`` (where it pays, in the precision of the run), ``fp16`` (half the space), or ``off``.
-        directory: node-local.
-        budget: bytes that stored activations of all runs may take together.
+        directory: node-local folder.
+        budget: bytes that the stored activations of all runs may take together.
     """
 
     activations: str
@@ -77,7 +77,7 @@ class CacheOptions:
 
 
 class CheckpointFolder(Protocol):
-    """Knows where a trial's checkpoints lie."""
+    """Paths of a trial's checkpoints."""
 
     def last_file(self, trial: int) -> Path: ...
     def best_file(self, trial: int) -> Path: ...
@@ -85,19 +85,19 @@ class CheckpointFolder(Protocol):
 
 @dataclass(frozen=True)
 class RunContext:
-    """The data and the conditions under which every configuration is tried.
+    """The data and the conditions under which every configuration is trained.
 
     Args:
         images: the image files.
         labels: bool (images, labels).
         split: rows for training, validation and test.
-        augment: random changes of training images.
+        augment: random augmentation of training images.
         views: epoch e (from 0) uses view ``e mod views``; None for a fresh view every epoch.
         weights: as in the search file.
         seed: the search's seed.
-        precision: fp32, tf32 or bf16, for all architectures or for each by name.
-        threshold: probability from which a label counts as predicted.
-        cache: what is stored of the frozen part's output.
+        precision: fp32, tf32 or bf16: one for all architectures, or one for each by name.
+        threshold: a label counts as predicted from this probability on.
+        cache: whether and where the output of the frozen part is stored.
         metric: the objective's column, such as ``val_map``.
         single_label: whether every training image has exactly one label, so that accuracies are measured.
         deterministic: whether a GPU, too, gives the same bits each time.
@@ -130,20 +130,20 @@ class RunContext:
     networks: tuple[Architecture, ...] = ()
 
     def on(self, fold: Fold | None) -> RunContext:
-        """The conditions of a trial on one of the `folds`; of a trial of a search where it is None."""
+        """The context of a trial on one of the `folds`; None for a trial of a search."""
         return self if fold is None else replace(self, split=self.folds[fold.seed][fold.number], fold=fold)
 
     @property
     def training_seed(self) -> int:
-        """What initialisation, order of the images and dropout are drawn from; a first repetition draws as a search."""
+        """Seed of initialisation, image order and dropout; the first repetition uses the same seed as a search."""
         repetition = self.fold.seed if self.fold else 0
         return derive_seed(self.seed, "repetition", repetition) if repetition else self.seed
 
     def open_images(self) -> ImageStore:
-        """The decoded images on this node, checked to hold every image of the split.
+        """The decoded images on this node, checked to include every training and validation image.
 
         Raises:
-            ConfigError: an image that the driver could read cannot be read here; its zeros would be trained on.
+            ConfigError: an image that the driver could read cannot be read here; zeros would be trained on instead.
         """
         store = self.images.open()
         rows = np.concatenate([self.split.train, self.split.validation])
@@ -156,5 +156,5 @@ class RunContext:
         return store
 
     def precision_of(self, architecture: str) -> str:
-        """A key of :data:`thaw.trainables.device.ARITHMETIC`."""
+        """Precision of an architecture, a key of :data:`thaw.trainables.device.ARITHMETIC`."""
         return self.precision if isinstance(self.precision, str) else self.precision[architecture]

@@ -1,4 +1,4 @@
-"""Where to compute, and how exactly."""
+"""Device and precision of the computation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """How convolutions and matrix products compute. A processor knows no TF32 and computes in float32 instead.
+    """Arithmetic of convolutions and matrix products. A CPU has no TF32 and computes in float32 instead.
 
     Args:
-        bf16: in bfloat16, by autocast.
-        tf32_convolutions, tf32_products: the factors rounded to 10 bits, the sums in float32.
+        bf16: compute in bfloat16, by autocast.
+        tf32_convolutions, tf32_products: round the factors to 10 bits of mantissa, and accumulate in float32.
     """
 
     bf16: bool = False
@@ -28,23 +28,23 @@ ARITHMETIC = {
     "bf16": Arithmetic(bf16=True, tf32_convolutions=True),
     "fp32 of 0.1.0": Arithmetic(tf32_convolutions=True),
 }
-"""Precision → what it means. The last is what torch does by itself, as runs of Thaw 0.1.0 did on a GPU; such a run goes
-on in it, and nobody else can choose it."""
+"""Arithmetic by precision. The last row is torch's default, which runs of Thaw 0.1.0 used on a GPU. Such a run
+continues in it; it cannot be chosen otherwise."""
 
 
 def default_device(gpu: float = 1.0) -> torch.device:
-    """The GPU if this process sees one and a share of it is taken, else the processor."""
+    """The GPU if this process sees one and a trial takes a share of it, else the CPU."""
     return torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
 
 
 def default_precision(gpu: float) -> str:
-    """``tf32`` where trials take a GPU that has it, else ``fp32``; a driver that sees none assumes it of its nodes."""
+    """``tf32`` if trials use a GPU that supports it, else ``fp32``. A driver without a GPU assumes that nodes do."""
     seen = torch.cuda.is_available()
     return "tf32" if gpu and (not seen or torch.cuda.is_tf32_supported()) else "fp32"
 
 
 def precisions(device: torch.device) -> list[str]:
-    """Those that differ on a device, the most exact first."""
+    """The precisions that differ on a device, the most exact first."""
     tf32 = device.type == "cuda" and torch.cuda.is_tf32_supported()
     return ["fp32", "tf32", "bf16"] if tf32 else ["fp32", "bf16"]
 
@@ -68,5 +68,5 @@ def compute_in(precision: str, deterministic: bool = False) -> None:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Within, convolutions and products are in bfloat16 if the precision says so."""
+    """Context in which convolutions and products are in bfloat16, if that is the precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=ARITHMETIC[precision].bf16)

@@ -1,4 +1,4 @@
-"""A GPU's memory, which trials and other processes share."""
+"""GPU memory, which trials and other processes share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gc
 import torch
 
 CONTEXT_BYTES = 0.6e9
-"""What a process takes of a GPU before its first tensor: kernels and libraries."""
+"""GPU memory that a process takes before its first tensor, for kernels and libraries."""
 
 
 def usable_memory(share: float) -> float:
@@ -27,7 +27,7 @@ def limit_memory(share: float) -> None:
 
 
 def memory_left(device: torch.device) -> float:
-    """Bytes that this process can still take of a GPU: of its share, and of what its neighbours have left."""
+    """Bytes of GPU memory that this process can still allocate, within its share and what its neighbours have left."""
     free, total = torch.cuda.mem_get_info(device)
     allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
     own = torch.cuda.get_per_process_memory_fraction(device) * total - allocated
@@ -35,7 +35,7 @@ def memory_left(device: torch.device) -> float:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give a GPU's memory that nothing refers to back to it, where other processes may need it."""
+    """Return unreferenced memory to the GPU, where other processes may need it."""
     if device.type == "cuda":
         gc.collect()
         torch.cuda.empty_cache()

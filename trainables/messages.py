@@ -1,6 +1,6 @@
-"""What the search and its workers say to each other: an assignment goes out, a report an epoch comes back.
+"""Messages between the search and its workers: an assignment goes out, a report per epoch comes back.
 
-Both are plain values without torch, so that the search's side stays light and any backend can carry them.
+Both are plain values without torch, so that the search stays light and any backend can transport them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class Fold:
     """One fold of one repetition of a confirmation.
 
     Args:
-        seed: number of the repetition, from 0. Another one deals out other folds, and draws other initial weights,
-            orders and dropout; the views of the images stay.
-        number: of the fold that validates, from 0.
-        epochs: after so many the trial ends, and what it is then is its outcome. Nothing about it, not even when to
-            stop, is chosen by the images that validate it.
+        seed: number of the repetition, from 0. Each repetition has its own folds, initial weights, image orders and
+            dropout; the views of the images stay the same.
+        number: number of the validation fold, from 0.
+        epochs: number of epochs after which the trial ends; its state then is its outcome. Nothing about it, not even
+            when to stop, is chosen on the validation images.
     """
 
     seed: int
@@ -33,13 +33,13 @@ class Fold:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A trial to run, from the beginning or from where it was.
+    """A trial to run, from the beginning or from where it stopped.
 
     Args:
-        trial: its number.
-        config: its whole configuration.
-        logged: the last of its epochs in the event log, 0 for none.
-        fold: what it validates on in a confirmation; None in a search.
+        trial: number of the trial.
+        config: its full configuration.
+        logged: its last epoch in the event log, 0 for none.
+        fold: its validation fold in a confirmation; None in a search.
     """
 
     trial: int
@@ -48,12 +48,12 @@ class Assignment:
     fold: Fold | None = None
 
     def to_json(self) -> str:
-        """A text that :meth:`from_json` takes; it travels faster than nested dictionaries."""
+        """JSON for :meth:`from_json`; it is sent faster than nested dictionaries."""
         return json.dumps({**asdict(self), "config": self.config.model_dump()})
 
     @staticmethod
     def from_json(text: str) -> Assignment:
-        """What :meth:`to_json` was called on."""
+        """The assignment that :meth:`to_json` was called on."""
         fields: dict[str, Any] = json.loads(text)
         fold = Fold(**fields["fold"]) if fields["fold"] else None
         return Assignment(fields["trial"], TrialConfig(**fields["config"]), fields["logged"], fold)
@@ -61,17 +61,17 @@ class Assignment:
 
 @dataclass(frozen=True)
 class EpochRow:
-    """What one epoch gave.
+    """Results of one epoch.
 
     Args:
         epoch: from 1.
-        metrics: ``val_…`` after the epoch, ``train_…`` over the training batches as they passed; one that has no value,
-            such as ``train_map`` where no image had a label, is left out.
-        label_ap: average precision of each label on validation data; None where a label has no positive there.
-        learning_rate: of the head at the last step.
+        metrics: ``val_…`` after the epoch, ``train_…`` over the training batches during the epoch; a metric without a
+            value, such as ``train_map`` if no image has a label, is left out.
+        label_ap: average precision of each label on the validation images; None for a label without positives there.
+        learning_rate: learning rate of the head at the last step.
         gradient_norm: L2 norm of all gradients, averaged over the steps.
         seconds: wall time by phase.
-        parameters: number of trained weights.
+        parameters: number of trained parameters.
         finished: ``max_epochs`` or ``patience`` if this was the last epoch, else empty.
         costs: what the whole network costs at inference, of the costs that are objectives.
     """
@@ -89,7 +89,7 @@ class EpochRow:
 
 @dataclass(frozen=True)
 class Failure:
-    """The trial cannot go on: no exception, but an outcome like any other."""
+    """The trial cannot continue. This is an outcome like any other, not an exception."""
 
     epoch: int
     reason: str
@@ -97,12 +97,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Report:
-    """What a trial says after an epoch.
+    """Report of a trial after an epoch.
 
     Args:
         outcome: the epoch's row, or why there is none.
-        worker: the process, as ``host:pid``.
-        warning: what the user should know, or empty.
+        worker: the process that ran it, as ``host:pid``.
+        warning: a warning for the user, or empty.
     """
 
     outcome: EpochRow | Failure
@@ -111,10 +111,10 @@ class Report:
 
     @property
     def last(self) -> bool:
-        """Whether the trial is at its end by its own account, whatever the search decides."""
+        """Whether the trial has ended by itself, whatever the search decides."""
         return isinstance(self.outcome, Failure) or bool(self.outcome.finished)
 
 
 def this_worker() -> str:
-    """The name of this process in reports."""
+    """Name of this process in reports."""
     return f"{socket.gethostname()}:{os.getpid()}"

@@ -1,4 +1,4 @@
-"""Seeds that follow from what they are for, not from what ran before."""
+"""Seeds derived from their purpose, not from what ran before."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy as np
 def derive_seed(*parts: object) -> int:
     """A seed for one purpose, e.g. ``derive_seed(search_seed, config.canonical(), "shuffle", epoch)``.
 
-    Equal parts give equal seeds in every process, on every machine and in every Python version; other parts give
+    Equal parts give equal seeds in every process, on every machine and in every Python version; different parts give
     unrelated ones. The parts are hashed (BLAKE2b) as JSON, so ``("ab", "c")`` differs from ``("a", "bc")`` and ``1``
-    from ``"1"``; NumPy's scalars count as the plain numbers they hold.
+    from ``"1"``. NumPy scalars are treated as plain numbers.
 
     Args:
-        parts: numbers, texts, booleans, None, or lists and dictionaries of these.
+        parts: numbers, strings, booleans, None, or lists and dictionaries of these.
 
     Returns:
         An integer in [0, 2^63), which Python, NumPy and torch all accept as a seed.
 
     Raises:
-        TypeError: a part has no canonical text.
+        TypeError: a part cannot be written as JSON.
     """
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=_plain)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
@@ -32,4 +32,4 @@ def derive_seed(*parts: object) -> int:
 def _plain(value: object) -> Any:
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"a seed is derived from numbers and texts, got {type(value).__name__}")
+    raise TypeError(f"a seed is derived from numbers and strings, got {type(value).__name__}")

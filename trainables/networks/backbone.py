@@ -1,4 +1,4 @@
-"""A backbone: a network and the weights that it starts from, for images of one size, resolved once."""
+"""Backbones: a network with its initial weights, for images of one size, resolved once."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from thaw.trainables.networks.weights import Loaded, chosen_weights, load_pretra
 
 
 class Backbone:
-    """All of a network but the head. Weights are read when they are asked for.
+    """A network without its head. Weights are read on first use.
 
-    Get one by :func:`resolve`, which makes each only once a process.
+    Get one from :func:`resolve`, which creates each backbone only once per process.
 
     Args:
         name: the architecture, as in the search file.
-        weights: what it starts from: ``imagenet``, ``none`` or a path.
-        image_size: side of the square images, pixels.
+        weights: initial weights: ``imagenet``, ``none`` or a path.
+        image_size: side of the square images in pixels.
 
     Example:
         >>> backbone = resolve("mobilenet_v2", "none", 64)
@@ -51,34 +51,34 @@ class Backbone:
 
     @property
     def features(self) -> int:
-        """Width of what the head gets to see."""
+        """Number of features that the head receives."""
         return self.cost.features
 
     @property
     def digest(self) -> str:
-        """Names the weights, ``random`` where there are none; for a network of the user's own also its code."""
+        """Identifies the weights, ``random`` if there are none; for a user-defined network also its code."""
         code = self.architecture.code
         return self._loaded.digest if code is None else f"{self._loaded.digest}, code {code.digest}"
 
     @property
     def note(self) -> str:
-        """How many tensors of the weights file were matched and left, a sentence; empty where there is none."""
+        """How many tensors of the weights file were matched and how many unused; empty if there is no file."""
         return self._loaded.note
 
     @cached_property
     def layers(self) -> Layers:
-        """``stage1``, ``stage2`` … and ``pool`` with the pretrained weights. They are shared: copy what is trained."""
+        """``stage1``, ``stage2`` … and ``pool`` with pretrained weights. They are shared: copy what you train."""
         assert self._loaded.state is not None
         network, _, _ = restore(self._build, self._loaded.state)
         network.to(memory_format=torch.channels_last).requires_grad_(False).eval()
         return self._cut(network)
 
     def random_layers(self) -> Layers:
-        """As :attr:`layers`, made anew and drawn by torch's seed."""
+        """Like :attr:`layers`, newly built with random weights from torch's generator."""
         return self._cut(self._build())
 
     def empty_layers(self) -> Layers:
-        """As :attr:`layers`, to be loaded with a state dict of theirs; many are on the device ``meta``."""
+        """Like :attr:`layers`, ready to load their state dict; many are on the device ``meta``."""
         return self._cut(empty(self._build))
 
     def published_names(self) -> dict[str, str]:
@@ -92,15 +92,15 @@ class Backbone:
         return {name: names[id(tensor)] for name, tensor in layers.items() if id(tensor) in names}
 
     def check(self) -> None:
-        """Whether all can be had: the network, cut for this image size, and its weights.
+        """Check that the network can be cut for this image size and that its weights are available.
 
         Raises:
-            ConfigError: it cannot, and why.
+            ConfigError: one of these fails; says why.
         """
         assert self.cost and (self.layers if self.pretrained else self.digest)
 
     def head(self, classes: int, units: int, dropout: float) -> nn.Module:
-        """A head for it, drawn by torch's seed; see :func:`thaw.trainables.networks.heads.build_head`."""
+        """A head with random weights from torch's generator; see :func:`thaw.trainables.networks.heads.build_head`."""
         return self.architecture.head(self.features, classes, units, dropout)
 
     @cached_property
@@ -119,10 +119,10 @@ class Backbone:
 
 
 def resolve(name: str, weights: str | Mapping[str, str], image_size: int) -> Backbone:
-    """The backbone of a search file's `weights`; the same object until a weights file changes, or what a name means.
+    """The backbone for a search file's `weights`: the same object until a weights file, or what a name means, changes.
 
     Raises:
-        ConfigError: there is no such network, or `weights` names none such.
+        ConfigError: there is no such network, or an entry of `weights` names none.
     """
     choice = chosen_weights(name, weights)
     return _resolve(architecture(name), choice, image_size, _stamp(choice))
@@ -134,6 +134,6 @@ def _resolve(row: Architecture, choice: str, image_size: int, _: tuple[int, int]
 
 
 def _stamp(choice: str) -> tuple[int, int]:
-    """Changes when a weights file does."""
+    """A value that changes when a weights file does."""
     path = Path(choice)
     return (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else (0, 0)

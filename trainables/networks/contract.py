@@ -1,4 +1,4 @@
-"""What a backbone promises, tried on the network itself."""
+"""The contract of a backbone, checked on the network itself."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from torch import nn
 
 from thaw.spaces import STAGES
 from thaw.trainables.networks.backbone import Backbone
-from thaw.trainables.networks.freezing import Frozen, Network, parted
+from thaw.trainables.networks.freezing import Frozen, Network, split_at_depth
 
 IMAGES, LABELS, HALFWAY = 2, 3, 3
 
 
 def check_contract(backbone: Backbone) -> None:
-    """Try a backbone with random weights.
+    """Check the contract of a backbone, with random weights.
 
-    That its pieces give what the whole network gives is checked whenever one is made. Beyond that: its state dict is
-    strict and restores it by way of ``meta``; at every depth prefix and tail give what the whole gives, to the bit;
-    gradients reach the tail alone, and all of it.
+    That the stages give the output of the whole network is checked whenever a network is cut. This checks the rest: the
+    state dict loads strictly and restores the backbone via ``meta``; at every freeze depth, prefix and tail give the
+    output of the whole, to the bit; gradients reach every weight of the tail and none of the prefix.
 
     Raises:
-        ConfigError: it cannot be built or cut.
-        ValueError: which promise is broken.
+        ConfigError: the network cannot be built or cut.
+        ValueError: the contract is broken; says where.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -36,18 +36,18 @@ def check_contract(backbone: Backbone) -> None:
     features = [images]
     for layer in layers.values():
         features.append(layer(features[-1].clone(memory_format=torch.preserve_format)))
-    # Without gradients in both: attention takes other kernels where there are some.
+    # Both without gradients: with them, attention uses other kernels.
     expected = restored.eval().requires_grad_(False)(images)
     for depth in range(1, STAGES + 1):
-        frozen, rest = parted(layers, depth)
+        frozen, rest = split_at_depth(layers, depth)
         if not torch.equal(
             nn.Sequential(*rest.values())(features[len(frozen)].clone(memory_format=torch.preserve_format)), expected
         ):
-            raise ValueError(f"at freeze depth {depth} prefix and tail give other features than the whole")
-    frozen, rest = parted(layers, HALFWAY)
+            raise ValueError(f"at freeze depth {depth} prefix and tail give other features than the whole network")
+    frozen, rest = split_at_depth(layers, HALFWAY)
     network = Network(Frozen(frozen), {**rest, "head": head}, "")
     network(images).square().sum().backward()
     if any(weight.grad is not None for weight in network.prefix.parameters()):
         raise ValueError("gradients reach the frozen part")
-    if idle := [name for name, weight in network.tail.named_parameters() if weight.grad is None]:
-        raise ValueError(f"no gradient reaches {', '.join(idle[:3])}")
+    if unreached := [name for name, weight in network.tail.named_parameters() if weight.grad is None]:
+        raise ValueError(f"no gradient reaches {', '.join(unreached[:3])}")

@@ -10,8 +10,8 @@ WIDTHS = (32, 64)
 def convnet() -> nn.Sequential:
     """Two stacks from (N, 3, H, W) to (N, 64, H/4, W/4); flattening and the dense layers are the head's.
 
-    A stack is two 3 × 3 convolutions, each with batch norm and ReLU, then dropout, then max-pooling. The paper gives
-    neither widths nor kernel size: those here are the usual ones. The share dropped is 0 until a trial sets it.
+    A stack is two 3 × 3 convolutions, each with batch norm and ReLU, then dropout, then max-pooling. The paper states
+    neither widths nor kernel size; those used here are common. The dropout rate is 0 until a trial sets it.
     """
     return nn.Sequential(*(_stack(*channels) for channels in zip((3, *WIDTHS), WIDTHS, strict=False)))
 
@@ -26,6 +26,6 @@ def _stack(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 def _convolution(channels_in: int, channels_out: int) -> list[nn.Module]:
-    # Batch norm has its own shift, so the convolution needs none.
+    # Batch norm has its own bias, so the convolution needs none.
     convolution = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
     return [convolution, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True)]

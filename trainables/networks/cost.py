@@ -1,4 +1,4 @@
-"""What a network costs, stage by stage; nothing is computed, only counted."""
+"""Cost of a network, stage by stage: counted, without computing anything."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from thaw.trainables.networks.layout import channels_first
 
 @dataclass(frozen=True)
 class StageCost:
-    """What one stage is and costs, for one image.
+    """Output and cost of one stage, for one image.
 
     Args:
-        shape: of what it gives, without the batch: feature maps (C, H, W) or (H, W, C), or tokens (T, C).
-        parameters: number of weights; with the last stage's count what is frozen with it.
-        macs: multiply-accumulate operations of convolutions and dense layers, forward.
-        kept: numbers that its parts give, which training keeps for the backward pass; an estimate, as what happens
-            between parts is not seen, and not everything has to be kept.
+        shape: shape of its output without the batch: feature maps (C, H, W) or (H, W, C), or tokens (T, C).
+        parameters: number of weights; for the last stage it includes those of the pool, which is frozen with it.
+        macs: multiply-accumulate operations of convolutions and dense layers in the forward pass.
+        kept: number of output elements of its modules, which training keeps for the backward pass; an estimate, as
+            operations between modules are not counted, and not every output has to be kept.
     """
 
     shape: tuple[int, ...]
@@ -34,11 +34,11 @@ class StageCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a backbone costs, for one image.
+    """Cost of a backbone, for one image.
 
     Args:
-        stages: in the order of the data.
-        features: width of what the head gets to see.
+        stages: the stages in forward order.
+        features: number of features that the head receives.
     """
 
     stages: tuple[StageCost, ...]
@@ -46,28 +46,28 @@ class Cost:
 
     @property
     def transformer(self) -> bool:
-        """Whether features are tokens or maps with the channels last, as in transformers and their like."""
+        """Whether features are tokens or channels-last feature maps, as in transformers and similar networks."""
         return any(not channels_first(stage.shape) for stage in self.stages)
 
     def shape(self, freeze_depth: int) -> tuple[int, ...]:
-        """Of what leaves a prefix of 1 to all stages; the pool goes with the last."""
+        """Output shape of a prefix of 1 to all stages; the last stage includes the pool."""
         return (self.features,) if freeze_depth == len(self.stages) else self.stages[freeze_depth - 1].shape
 
     def size(self, freeze_depth: int) -> int:
-        """Numbers that leave a prefix; times the bytes of one is what storing takes."""
+        """Number of output elements of a prefix; times bytes per element it is the size in storage."""
         return math.prod(self.shape(freeze_depth))
 
 
 def measure_cost(layers: Mapping[str, nn.Module], name: str, image_size: int) -> Cost:
-    """Count what the layers of a backbone do with a square image.
+    """Count the operations of a backbone's layers on a square image.
 
     Args:
         layers: stages and pool, on ``meta``.
-        name: of the architecture, for errors.
-        image_size: pixels.
+        name: name of the architecture, for error messages.
+        image_size: side of the image in pixels.
 
     Raises:
-        ConfigError: the network is too deep for so small images.
+        ConfigError: the network is too deep for images this small.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -78,7 +78,9 @@ def measure_cost(layers: Mapping[str, nn.Module], name: str, image_size: int) ->
             features = _run(stage, features, f"stage {number} of {name}", image_size)
         modules = [stage, pool] if stage is stages[-1] else [stage]
         parameters = sum(p.numel() for module in modules for p in module.parameters())
-        rows.append(StageCost(tuple(features.shape[1:]), parameters, counter.get_total_flops() // 2, _numbers(outputs)))
+        rows.append(
+            StageCost(tuple(features.shape[1:]), parameters, counter.get_total_flops() // 2, _elements(outputs))
+        )
     pooled = _run(pool, features, f"the pool of {name}", image_size)
     if pooled.ndim != 2:
         raise ConfigError(f"the pool of {name} must give (images, features), got {tuple(pooled.shape)}; give another")
@@ -100,10 +102,10 @@ def inference_cost(cost: Cost, head: nn.Module) -> dict[str, float]:
 
 @contextmanager
 def _counted_outputs(stage: nn.Module) -> Iterator[list[Tensor]]:
-    """What the innermost modules give while the stage runs."""
+    """Collect the outputs of the innermost modules while the stage runs."""
     outputs: list[Tensor] = []
     leaves = [module for module in stage.modules() if next(module.children(), None) is None]
-    handles = [leaf.register_forward_hook(lambda _, __, given: outputs.append(given)) for leaf in leaves]
+    handles = [leaf.register_forward_hook(lambda _, __, output: outputs.append(output)) for leaf in leaves]
     try:
         yield outputs
     finally:
@@ -111,21 +113,21 @@ def _counted_outputs(stage: nn.Module) -> Iterator[list[Tensor]]:
             handle.remove()
 
 
-def _numbers(outputs: list[Tensor]) -> int:
-    """How many different numbers; a module that works in place gives the same memory again."""
-    tensors = [given for given in outputs if isinstance(given, Tensor)]
+def _elements(outputs: list[Tensor]) -> int:
+    """Number of elements; memory that a module returns again, as it works in place, is counted once."""
+    tensors = [output for output in outputs if isinstance(output, Tensor)]
     return sum({tensor.untyped_storage()._cdata: tensor.numel() for tensor in tensors}.values())
 
 
 @torch.no_grad()
 def _run(module: nn.Module, features: Tensor, part: str, image_size: int) -> Tensor:
     try:
-        given = module(features)
+        output = module(features)
     except RuntimeError as error:
         raise ConfigError(f"{part} needs larger images than {image_size} pixels a side: {error}") from error
-    except Exception as error:  # code of others
+    except Exception as error:  # third-party code
         raise ConfigError(f"{part} fails on images of {image_size} pixels: {type(error).__name__}: {error}") from error
-    if not isinstance(given, Tensor):
-        what = f"{len(given)} of them" if isinstance(given, tuple | list) else type(given).__name__
-        raise ConfigError(f"{part} must give one tensor, got {what}; divide the network where a single one goes on")
-    return given
+    if not isinstance(output, Tensor):
+        what = f"{len(output)} of them" if isinstance(output, tuple | list) else type(output).__name__
+        raise ConfigError(f"{part} must return one tensor, got {what}; cut the network where it passes on only one")
+    return output

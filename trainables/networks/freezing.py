@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 
 class Frozen(nn.Sequential):
-    """Layers that stay as they are: in eval mode whatever is asked, without gradients, with stored batch statistics."""
+    """Layers that never change: always in eval mode, without gradients, with stored batch statistics."""
 
     def __init__(self, layers: Mapping[str, nn.Module]) -> None:
         super().__init__(OrderedDict(layers))
@@ -41,12 +41,12 @@ class Network(nn.Module):
     """Images (N, 3, H, W), normalised, to logits (N, classes).
 
     Args:
-        prefix: the frozen layers, by names such as ``stage1``; none at depth 0.
-        rest: the other layers, by name, in the order of the data; the last one is the head.
-        weights_digest: names the weights that the layers start from.
+        prefix: the frozen layers, by names such as ``stage1``; empty at depth 0.
+        rest: the other layers by name, in forward order; the last one is the head.
+        weights_digest: identifies the initial weights.
 
     Attributes:
-        prefix: the frozen part; as :func:`build_network` makes it with batch norm folded away (:func:`fold`).
+        prefix: the frozen part; in networks of :func:`build_network` its batch norm is folded (:func:`fold`).
         tail: the rest, which is trained.
     """
 
@@ -67,15 +67,15 @@ class Network(nn.Module):
         return [weight for weight in self.tail[:-1].parameters() if weight.requires_grad]
 
     def trained_state(self) -> dict[str, Tensor]:
-        """A copy of all that training changes: parameters and buffers of the tail, by names such as ``stage5.…``."""
+        """A copy of everything that training changes: parameters and buffers of the tail, such as ``stage5.…``."""
         return {name: tensor.detach().clone() for name, tensor in self.tail.state_dict().items()}
 
     def merged_state(self) -> dict[str, Tensor]:
-        """As :meth:`trained_state`, under the names of the plain network: low-rank changes are added to its weights."""
+        """Like :meth:`trained_state`, with the names of the plain network: low-rank updates are merged into weights."""
         return {name: tensor.detach().clone() for name, tensor in merged(self.tail).items()}
 
     def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what :meth:`trained_state` gave, of a network of the same configuration."""
+        """Load the :meth:`trained_state` of a network of the same configuration."""
         self.tail.load_state_dict(state)
 
 
@@ -89,69 +89,68 @@ def build_network(
 ) -> Network:
     """The network of one trial, on `device`, in training mode.
 
-    What is random depends on torch's seed alone, which the caller sets; the head comes first, so it is the same
-    whatever the groups of layers need. Dropout layers within thawed groups (``convnet`` has some) take the trial's
-    share.
+    Random values depend on torch's seed alone, which the caller sets. The head is drawn first, so it is the same
+    whatever the stages draw. Dropout layers within thawed stages (``convnet`` has some) use the trial's dropout.
 
     Args:
         config: architecture, freeze_depth, tune, head_units and dropout are used.
         classes: number of labels.
         image_size: side in pixels.
         weights: as in the search file.
-        device: where its parts come to lie; values are drawn on the CPU, so that they are the same everywhere.
-        precision: in which it will run; with bf16 its frozen layers need :func:`thaw.trainables.device.autocast`.
+        device: device of the network; values are drawn on the CPU, so that they are the same on all devices.
+        precision: precision to run in; with bf16 its frozen layers need :func:`thaw.trainables.device.autocast`.
 
     Raises:
-        ConfigError: layers without pretrained weights would be frozen, or the weights cannot be had.
+        ConfigError: layers without pretrained weights would be frozen, or the weights are not available.
     """
     name, depth = config.architecture, config.freeze_depth
     backbone = resolve(name, weights, image_size)
     if depth and not backbone.pretrained:
-        rule = f"must be 0 for {name} without pretrained weights, which only training can make useful"
+        rule = f"must be 0 for {name} without pretrained weights, since random weights must be trained"
         raise ConfigError(f"{rule}, got {depth}", "freeze_depth")
     head = backbone.head(classes, config.head_units, config.dropout)
     if backbone.pretrained:
-        # What is frozen never changes, so all trials of a process share it; what is trained is the trial's own.
-        rest = copy.deepcopy(parted(backbone.layers, depth)[1])
+        # Frozen layers never change, so all trials of a process share them; trained layers are copied for each trial.
+        rest = copy.deepcopy(split_at_depth(backbone.layers, depth)[1])
         prefix = _frozen(backbone, device, ARITHMETIC[precision].bf16, depth) if depth else Frozen({})
     else:
         prefix, rest = Frozen({}), backbone.random_layers()
     digest = backbone.digest
-    built = Network(prefix, {**rest, "head": head}, digest)
-    tune_only(built.tail[:-1], config.tune)
-    built.tail.to(device).to(memory_format=torch.channels_last)
-    for module in built.tail[:-1].modules():
+    network = Network(prefix, {**rest, "head": head}, digest)
+    tune_only(network.tail[:-1], config.tune)
+    network.tail.to(device).to(memory_format=torch.channels_last)
+    for module in network.tail[:-1].modules():
         if isinstance(module, nn.Dropout):
             module.p = config.dropout
-    return built
+    return network
 
 
-def parted(layers: Mapping[str, nn.Module], depth: int) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
-    """The layers up to a freeze depth, and the rest. What joins the groups to the head goes with the last group."""
+def split_at_depth(layers: Mapping[str, nn.Module], depth: int) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
+    """The layers up to a freeze depth, and the rest. The pool is frozen with the last stage."""
     items, frozen = list(layers.items()), depth + (depth == STAGES)
     return dict(items[:frozen]), dict(items[frozen:])
 
 
 def whole_state(config: TrialConfig, trained: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
-    """All parameters and buffers of a trial's network: what training changed, and the frozen ones.
+    """All parameters and buffers of a trial's network, trained and frozen.
 
     Args:
-        config: the trial's.
-        trained: as :meth:`Network.trained_state` gives it.
-        backbone: the trial's.
+        config: configuration of the trial.
+        trained: the trial's :meth:`Network.trained_state`.
+        backbone: backbone of the trial.
 
     Returns:
-        Name such as ``stage1.…`` → tensor; not copied.
+        Tensors by names such as ``stage1.…``; not copied.
     """
     if not config.freeze_depth:
         return dict(trained)
-    frozen, _ = parted(backbone.layers, config.freeze_depth)
+    frozen, _ = split_at_depth(backbone.layers, config.freeze_depth)
     return {**nn.Sequential(OrderedDict(frozen)).state_dict(), **trained}
 
 
 @lru_cache(maxsize=8)
 def _folded(backbone: Backbone, device: torch.device, bf16: bool) -> dict[str, nn.Module]:
-    """The layers as they run where they are frozen."""
+    """The layers in the form in which they run if they are frozen."""
     folded = fold(backbone.layers, backbone.image_size)
     if device == CPU and not bf16:
         return folded
@@ -163,10 +162,10 @@ def _folded(backbone: Backbone, device: torch.device, bf16: bool) -> dict[str, n
 
 
 def _cast_products(layer: nn.Module) -> None:
-    """Cast to bfloat16 what autocast would cast at each call, as it keeps only the casts of what is trained.
+    """Cast to bfloat16 what autocast would cast at each call, as it caches casts only of weights that are trained.
 
-    The numbers are the same. Classes derived from these two may look at their weights before a product, so they are
-    left alone.
+    The results are the same. Subclasses of these two classes may read their weights before a product, so they are not
+    cast.
     """
     for module in layer.modules():
         if type(module) in (nn.Conv2d, nn.Linear):
@@ -175,21 +174,21 @@ def _cast_products(layer: nn.Module) -> None:
 
 @lru_cache(maxsize=32)
 def _frozen(backbone: Backbone, device: torch.device, bf16: bool, depth: int) -> Frozen:
-    return Frozen(parted(_folded(backbone, device, bf16), depth)[0])
+    return Frozen(split_at_depth(_folded(backbone, device, bf16), depth)[0])
 
 
 def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:
-    """The frozen part applied in chunks of one size (:func:`chunk_size`), the last one filled up with its last image.
+    """Apply the frozen part in chunks of one size (:func:`chunk_size`), the last one padded with its last image.
 
     Libraries choose their kernels by the size and layout of a batch, and kernels differ in the last bits. With both
-    fixed, an image's activations do not depend on which images came with it (exactly so in float32 on a CPU).
+    fixed, an image's activations do not depend on the other images of its batch (exactly so in float32 on a CPU).
 
     Args:
-        prefix: in eval mode; without modules it is skipped and the images are returned.
+        prefix: in eval mode; if it has no modules, the images are returned.
         images: (N, 3, H, W), N ≥ 1.
 
     Returns:
-        (N, …): what the last frozen stage gives, or (N, features) where all are frozen; as :func:`laid_out`.
+        (N, …): output of the last frozen stage, or (N, features) if all are frozen; in the layout of :func:`laid_out`.
     """
     if next(prefix.children(), None) is None:
         return images

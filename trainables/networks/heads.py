@@ -1,4 +1,4 @@
-"""What stands on top of a network: features in, one logit a label out."""
+"""Heads of networks: features in, one logit per label out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def build_head(features: int, classes: int, units: int, dropout: float) -> nn.Se
         features: width of the pooled features, (N, features).
         classes: number of labels.
         units: width of the hidden dense layer; 0 leaves it out: dropout → logits.
-        dropout: share of activations dropped before each dense layer, in [0, 1).
+        dropout: fraction of activations dropped before each dense layer, in [0, 1).
 
     Returns:
         A module from (N, features) to logits (N, classes).

@@ -1,4 +1,4 @@
-"""Networks of the user's own, registered from Python."""
+"""User-defined networks, registered from Python."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ def register_backbone(
     std: RGB = IMAGENET_STD,
     version: str | None = None,
 ) -> None:
-    """Make a network known to search files, as ``architecture: NAME``.
+    """Register a network for use in search files, as ``architecture: NAME``.
 
-    The command line runs the file that calls this where ``--import FILE.py`` names it. Registering a name again
-    replaces what it meant.
+    On the command line, ``--import FILE.py`` runs the file that calls this function. Registering a name again replaces
+    its network.
 
     Args:
-        name: none of Thaw's own.
-        build: makes the whole network with random weights. Its argument ``image_size``, if it has one, is the side of
-            the square images in pixels. A classifier may be part of the network and is not used.
-        stages: five, in the order of the data: each the dotted name of a submodule, or of several that run one after
-            another; or a function from the network to five modules. Each takes and gives one tensor, the first takes
+        name: any name that is not one of Thaw's own.
+        build: builds the whole network with random weights. Its argument ``image_size``, if it has one, is the side of
+            the square images in pixels. The network may include a classifier, which is not used.
+        stages: five stages in forward order, each the dotted name of a submodule, or of several that run in sequence;
+            or a function from the network to five modules. Each stage maps one tensor to one tensor; the first takes
             images (N, 3, S, S).
-        pool: from what the last stage gives to (N, features): name of a submodule, or a function from the network to a
-            module; unless given, the mean over the places of feature maps (N, C, H, W).
-        mean, std: of each channel, for pixels in [0, 1]; unless given, those of ImageNet.
-        version: names the code. Unless given, the content of the file that defines `build` does, so that any change of
-            it makes another network: what was stored for the old one is not used, and its runs are not resumed.
+        pool: from the output of the last stage to (N, features): name of a submodule, or a function from the network
+            to a module. Default: the mean over the positions of feature maps (N, C, H, W).
+        mean, std: of each channel, for pixels in [0, 1]. Default: those of ImageNet.
+        version: identifies the code. Default: a hash of the file that defines `build`, so that any change to the file
+            makes it another network: activations stored for the old one are not used, and its runs are not resumed.
 
     Raises:
-        ConfigError: the name is taken, there are not five stages, or the code cannot be read and `version` is absent.
+        ConfigError: the name is taken, there are not five stages, or the code cannot be read and `version` is missing.
 
     Example:
         ```python
@@ -67,10 +67,10 @@ def register_backbone(
         ```
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name in NAMES:
-        rule = "is Thaw's own" if name in NAMES else "must be letters, digits, dots, lines and underscores"
+        rule = "is Thaw's own" if name in NAMES else "must consist of letters, digits, dots, hyphens and underscores"
         raise ConfigError(f"the name {name!r} {rule}; choose another", "register_backbone")
     if not callable(stages) and len(stages) != STAGES:
-        raise ConfigError(f"{name} needs {STAGES} stages, got {len(stages)}; divide it otherwise", "register_backbone")
+        raise ConfigError(f"{name} needs {STAGES} stages, got {len(stages)}; cut it differently", "register_backbone")
     takes_size = "image_size" in inspect.signature(build).parameters
 
     def build_own(image_size: int) -> nn.Module:
@@ -82,40 +82,40 @@ def register_backbone(
     def cut_own(network: nn.Module, _: nn.Module, __: int) -> Layers:
         parts = list(stages(network)) if callable(stages) else [_sequence(name, network, group) for group in stages]
         if len(parts) != STAGES:
-            raise ConfigError(f"{name} needs {STAGES} stages, got {len(parts)}; divide it otherwise")
-        last = global_pool() if pool is None else pool(network) if callable(pool) else _sequence(name, network, pool)
+            raise ConfigError(f"{name} needs {STAGES} stages, got {len(parts)}; cut it differently")
+        pooling = global_pool() if pool is None else pool(network) if callable(pool) else _sequence(name, network, pool)
         try:
-            check_weights([*parts, last])
+            check_weights([*parts, pooling])
         except ValueError as error:
-            raise ConfigError(f"{name} cannot be cut: {error}; divide it otherwise") from None
-        return named_layers(parts, last)
+            raise ConfigError(f"{name} cannot be cut: {error}; cut it differently") from None
+        return named_layers(parts, pooling)
 
     preprocessing = Preprocessing((*map(float, mean),), (*map(float, std),))  # type: ignore[arg-type]
     OWN[name] = Architecture(name, build_own, cut_own, preprocessing, None, code=_code(name, build, version))
 
 
 def _sequence(name: str, network: nn.Module, group: str | Sequence[str]) -> nn.Module:
-    """The submodule of that name, or several in turn."""
+    """The submodule of that name, or several in sequence."""
     names = [group] if isinstance(group, str) else list(group)
     try:
         parts = [network.get_submodule(part) for part in names]
     except AttributeError as error:
         known = ", ".join(child for child, _ in network.named_children())
-        raise ConfigError(f"a stage of {name} is a submodule: {error}; it has {known}") from None
+        raise ConfigError(f"a stage of {name} must be a submodule: {error}; it has {known}") from None
     return parts[0] if len(parts) == 1 else nn.Sequential(*parts)
 
 
 def _code(name: str, build: Callable[..., nn.Module], version: str | None) -> Code:
-    """Where a network comes from, and what names its code."""
+    """Where a network is defined, and what identifies its code."""
     while isinstance(build, functools.partial):
         build = build.func
-    thing = build if inspect.isfunction(build) or inspect.isclass(build) else type(build)
+    definition = build if inspect.isfunction(build) or inspect.isclass(build) else type(build)
     try:
-        file = Path(inspect.getsourcefile(thing) or "")
-        content = file.read_bytes() if file.is_file() else inspect.getsource(thing).encode()
+        file = Path(inspect.getsourcefile(definition) or "")
+        content = file.read_bytes() if file.is_file() else inspect.getsource(definition).encode()
     except (OSError, TypeError) as error:
         if version is None:
             rule = f"the code of {name} cannot be read ({error}), so it needs a version"
             raise ConfigError(f"{rule}; give one, such as version='1'", "register_backbone") from None
-        file, content = Path(thing.__module__), b""
-    return Code(thing.__module__, file.name, version or hashlib.blake2b(content, digest_size=16).hexdigest())
+        file, content = Path(definition.__module__), b""
+    return Code(definition.__module__, file.name, version or hashlib.blake2b(content, digest_size=16).hexdigest())

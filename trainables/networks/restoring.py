@@ -1,4 +1,4 @@
-"""Networks into which weights are put, with nothing initialised in vain."""
+"""Networks that load given weights, without a needless initialisation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 def skeleton(build: Callable[[], nn.Module]) -> nn.Module:
     """The network on the device ``meta``, in evaluation mode: shapes without values.
 
-    One that reads values while it is built, such as a row of dropout rates, is built with all of them first.
+    A network that reads values while it is built, such as a list of dropout rates, is built with values first.
     """
     try:
         with torch.device("meta"):
@@ -22,10 +22,10 @@ def skeleton(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 def empty(build: Callable[[], nn.Module]) -> nn.Module:
-    """A network that waits for its state dict.
+    """A network that is ready to load its state dict.
 
-    On ``meta`` where the state dict holds all of its tensors; otherwise, as with the tables of relative positions of
-    Swin, it is built with all values, since those tensors have to be real.
+    It is on ``meta`` if the state dict holds all of its tensors. Otherwise it is built with values, since the tensors
+    outside the state dict, such as Swin's tables of relative positions, need them.
     """
     network = skeleton(build)
     saved = network.state_dict().keys()
@@ -38,13 +38,13 @@ def empty(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 def restore(build: Callable[[], nn.Module], state: Mapping[str, Tensor]) -> tuple[nn.Module, list[str], list[str]]:
-    """A network whose weights are the tensors of `state` themselves.
+    """A network whose weights are the tensors of `state` themselves, not copies.
 
     Returns:
-        The network, the names that `state` lacks, and those that it has beyond the network's.
+        The network, the names missing from `state`, and the names in `state` that the network does not have.
 
     Raises:
-        RuntimeError: a tensor has another shape than the network's; from torch, with the names.
+        RuntimeError: the shape of a tensor differs from the network's; raised by torch, with the names.
     """
     network = empty(build)
     missing, unexpected = network.load_state_dict(state, strict=False, assign=True)

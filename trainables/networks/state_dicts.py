@@ -1,4 +1,4 @@
-"""Weights files of others: read without running code, and brought to the names that a network uses."""
+"""Third-party weights files: read without running code, and mapped to the names that a network uses."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ WRAPPERS = (
     "network",
     "weights",
 )
-"""Keys under which training scripts keep a state dict among other things, the averaged weights first, as timm does."""
+"""Keys under which training scripts store a state dict among other things; averaged weights first, as in timm."""
 
 PREFIXES = re.compile(r"^(module|model|backbone|encoder|network|net|_orig_mod)\.")
-"""What wrappers put before every name: data parallelism, Lightning, detection frameworks, ``torch.compile``."""
+"""What wrappers add before every name: data parallelism, Lightning, detection frameworks, ``torch.compile``."""
 
-DEEPEST = 4
-"""Prefixes that may stand one after another."""
+MAX_PREFIXES = 4
+"""Most prefixes in a row that are removed from a name."""
 
 SUFFIXES = (".safetensors", ".bin", ".pth", ".pt")
-"""Of the files in a folder that may hold weights, in the order in which they are looked for."""
+"""Suffixes of weights files in a folder, in the order in which they are looked for."""
 
 SAVE = "save it by torch.save(model.state_dict(), path)"
 
 COUNTER = "num_batches_tracked"
-"""A counter of batch norm that nothing is computed from; old files lack it."""
+"""A counter of batch norm that no computation uses; old files lack it."""
 
 
 def read_state(path: Path, key: str) -> State:
-    """The tensors of a file, or of the one weights file in a folder, by name.
+    """The tensors of a file, or of the only weights file in a folder, by name.
 
-    Nothing but tensors, numbers and text is ever made from a pickle, so no file can run code.
+    Only tensors, numbers and text are ever unpickled, so no file can run code.
 
     Raises:
-        ConfigError: the file is absent, damaged, or holds something else.
+        ConfigError: the file is missing, damaged, or holds something else.
     """
     path = _file(path, key)
     rule = f"{path} must hold tensors by name and nothing else"
@@ -61,7 +61,7 @@ def read_state(path: Path, key: str) -> State:
             return safetensors.torch.load_file(path)
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle fails in any way, as KeyError or struct.error among others
+    except Exception as error:  # a damaged pickle may raise anything, KeyError and struct.error among others
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"{rule}, got: {reason}; {SAVE}", key) from error
     state = _unwrapped(content)
@@ -87,7 +87,7 @@ def _file(path: Path, key: str) -> Path:
 
 
 def _unwrapped(content: Any) -> State | None:
-    """The state dict in what a file holds; None where there is none."""
+    """The state dict within the content of a file; None if there is none."""
     if not isinstance(content, Mapping):
         return None
     if content and all(isinstance(value, Tensor) for value in content.values()):
@@ -98,53 +98,54 @@ def _unwrapped(content: Any) -> State | None:
 
 @dataclass(frozen=True)
 class Fit:
-    """A file's tensors beside those that a network uses.
+    """A file's tensors, matched with those that a network uses.
 
     Args:
-        state: those that fit, under the network's names; the classifier may be among them.
-        used: how many tensors the network uses.
+        state: the tensors that fit, under the network's names; may include the classifier.
+        used: number of tensors that the network uses.
         missing: names that the network uses and the file lacks.
-        unlike: names of another shape in the file, with both shapes.
-        left: the file's names that the network has no use for, such as those of a classifier.
+        mismatched: names whose shape in the file differs, with both shapes.
+        unused: names in the file that the network does not use, such as those of a classifier.
     """
 
     state: State
     used: int
     missing: list[str]
-    unlike: list[str]
-    left: list[str]
+    mismatched: list[str]
+    unused: list[str]
 
     @property
-    def whole(self) -> bool:
-        return not self.missing and not self.unlike
+    def complete(self) -> bool:
+        return not self.missing and not self.mismatched
 
     def __str__(self) -> str:
-        """Such as «154 of 156 tensors matched, 2 missing (first: bn.weight), 4 left (first: fc.weight)»."""
-        matched = self.used - len(self.missing) - len(self.unlike)
+        """Such as "154 of 156 tensors matched, 2 missing (first: bn.weight), 4 unused (first: fc.weight)"."""
+        matched = self.used - len(self.missing) - len(self.mismatched)
         parts = [f"{matched} of {self.used} tensors matched"]
-        kinds = {"missing": self.missing, "of another shape": self.unlike, "left": self.left}
+        kinds = {"missing": self.missing, "of another shape": self.mismatched, "unused": self.unused}
         parts += [f"{len(names)} {kind} (first: {names[0]})" for kind, names in kinds.items() if names]
         return ", ".join(parts)
 
 
 def fit_state(state: State, network: nn.Module, used: Collection[str], twin: Mapping[str, str]) -> Fit:
-    """The best that can be made of a file's tensors for a network.
+    """The best match of a file's tensors with those of a network.
 
-    Tried in turn until all that is used is there: the names as they are; without prefixes of wrappers; the names of
-    the same network elsewhere; what timm knows of the formats in which its networks were published.
+    These are tried in turn until the match is complete: the names as they are; the names without prefixes of wrappers;
+    the names of the same network in another package; timm's conversions of the formats in which its networks were
+    published.
 
     Args:
-        state: of the file.
+        state: tensors of the file.
         network: on any device, such as ``meta``.
-        used: names in the network's state dict that have to be there: all but the classifier.
-        twin: names of the same network in another package → the network's own.
+        used: names in the network's state dict that must be present: all but the classifier's.
+        twin: names of the same network in another package → the network's own names.
     """
     best, own = None, network.state_dict()
     for candidate in _candidates(state, network, twin):
         fit = _compare(candidate, own, used)
-        if best is None or len(fit.missing) + len(fit.unlike) < len(best.missing) + len(best.unlike):
+        if best is None or len(fit.missing) + len(fit.mismatched) < len(best.missing) + len(best.mismatched):
             best = fit
-        if best.whole:
+        if best.complete:
             break
     assert best is not None
     return best
@@ -152,7 +153,7 @@ def fit_state(state: State, network: nn.Module, used: Collection[str], twin: Map
 
 def _candidates(state: State, network: nn.Module, twin: Mapping[str, str]) -> Iterator[State]:
     stripped = [state]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_PREFIXES):
         shorter = {PREFIXES.sub("", name): tensor for name, tensor in stripped[-1].items()}
         if shorter.keys() == stripped[-1].keys():
             break
@@ -165,30 +166,29 @@ def _candidates(state: State, network: nn.Module, twin: Mapping[str, str]) -> It
         for names in stripped:
             try:
                 yield dict(adapt(dict(names), network))
-            except Exception:  # it takes the names of known formats for granted
+            except Exception:  # it expects the names of known formats
                 continue
 
 
 def _compare(state: State, own: Mapping[str, Tensor], used: Collection[str]) -> Fit:
     fitting: State = {}
-    missing, unlike = [], []
-    for name, like in own.items():
+    missing, mismatched = [], []
+    for name, expected in own.items():
         tensor = state.get(name)
-        if tensor is not None and _without_ones(tensor) == _without_ones(like):
-            fitting[name] = tensor.reshape(like.shape)
+        if tensor is not None and _without_ones(tensor) == _without_ones(expected):
+            fitting[name] = tensor.reshape(expected.shape)
         elif name not in used:
             continue
         elif tensor is not None:
-            unlike.append(f"{name} {tuple(tensor.shape)}, not {tuple(like.shape)}")
+            mismatched.append(f"{name} {tuple(tensor.shape)}, not {tuple(expected.shape)}")
         elif name.endswith(COUNTER):
             fitting[name] = torch.zeros((), dtype=torch.int64)
         else:
             missing.append(name)
-    return Fit(
-        fitting, len(used), missing, unlike, [name for name in state if name not in fitting and name not in used]
-    )
+    unused = [name for name in state if name not in fitting and name not in used]
+    return Fit(fitting, len(used), missing, mismatched, unused)
 
 
 def _without_ones(tensor: Tensor) -> list[int]:
-    """A dense layer and a convolution of one pixel are the same thing."""
+    """Shape without lengths of 1, as a dense layer and a 1 × 1 convolution are equivalent."""
     return [length for length in tensor.shape if length != 1]

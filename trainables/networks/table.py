@@ -1,4 +1,4 @@
-"""The networks: one row an architecture."""
+"""The table of networks: one row per architecture."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Groups = tuple[tuple[str, ...], ...]
 def by_names(
     groups: Groups, pool: Callable[[nn.Module], nn.Module] = lambda _: global_pool()
 ) -> Callable[[nn.Module, nn.Module, int], Layers]:
-    """Cuts a network into sequences of submodules.
+    """A function that cuts a network into sequences of submodules.
 
     Args:
-        groups: dotted names of the submodules of each stage, in the order of the data: the convolutions between the
-            output strides 2, 4, 8, 16 and 32, without pooling and classifier.
-        pool: makes what joins the stages to the head; it is frozen with the last stage.
+        groups: dotted names of the submodules of each stage, in forward order: the convolutions between the output
+            strides 2, 4, 8, 16 and 32, without pooling and classifier.
+        pool: builds the layer between the stages and the head; it is frozen with the last stage.
     """
 
     def cut_by_names(network: nn.Module, _: nn.Module, __: int) -> Layers:
@@ -50,22 +50,22 @@ def slices(parent: str, *ends: int) -> Groups:
 
 
 def convnext_pool(network: nn.Module) -> nn.Module:
-    """ConvNeXt normalises after pooling: a pretrained layer, which torchvision keeps in the classifier."""
+    """ConvNeXt normalises after pooling, with a pretrained layer that torchvision keeps in the classifier."""
     return nn.Sequential(*map(network.get_submodule, ("avgpool", "classifier.0")), nn.Flatten())
 
 
 def _torchvision(
     name: str, groups: Groups, pool: Callable[[nn.Module], nn.Module] = lambda _: global_pool()
 ) -> Architecture:
-    # Of torchvision's weights the first version throughout: the recipe that papers compare with.
+    # Always the first version of torchvision's weights: papers compare with its training recipe.
     weights = models.get_model_weights(name)["IMAGENET1K_V1"]
-    given, published, build = (
+    transforms, published, build = (
         weights.transforms(),
         Published("url", weights.url, "BSD-3-Clause"),
         models.get_model_builder(name),
     )
-    interpolation, crop_pct = given.interpolation.value, given.crop_size[0] / given.resize_size[0]
-    preprocessing = Preprocessing(tuple(given.mean), tuple(given.std), interpolation, round(crop_pct, 3))
+    interpolation, crop_pct = transforms.interpolation.value, transforms.crop_size[0] / transforms.resize_size[0]
+    preprocessing = Preprocessing(tuple(transforms.mean), tuple(transforms.std), interpolation, round(crop_pct, 3))
     return Architecture(name, lambda _: build(), by_names(groups, pool), preprocessing, published)
 
 
@@ -110,7 +110,7 @@ FROM_TIMM = {
     "vit_base": "vit_base_patch16_224.augreg2_in21k_ft_in1k",
     "dinov2_small": "vit_small_patch14_dinov2.lvd142m",
     "dinov2_base": "vit_base_patch14_dinov2.lvd142m",
-    # The weights come under Meta's own DINOv3 licence, which has to be accepted.
+    # The weights are under Meta's own DINOv3 licence, which must be accepted.
     "dinov3_small": "vit_small_patch16_dinov3.lvd1689m",
     "dinov3_base": "vit_base_patch16_dinov3.lvd1689m",
     "siglip2_base": "vit_base_patch16_siglip_224.v2_webli",
@@ -123,21 +123,21 @@ FROM_TIMM = {
     "efficientnetv2_s": "tf_efficientnetv2_s.in21k_ft_in1k",
     "mobilenet_v1": "mobilenetv1_100.ra4_e3600_r224_in1k",
 }
-"""Networks of timm that people ask for by name, each with the weights meant; they end in their own pooling."""
+"""Popular networks of timm by a short name, each with its weights; they use their own pooling."""
 
 NAMES = (*ARCHITECTURES, *FROM_TIMM)
 
 OWN: dict[str, Architecture] = {}
-"""Networks of the user's own, see :func:`thaw.trainables.networks.own.register_backbone`."""
+"""User-defined networks, see :func:`thaw.trainables.networks.own.register_backbone`."""
 
 
 def known_names() -> tuple[str, ...]:
-    """Of all networks but those of timm."""
+    """Names of all networks except those selected by ``timm:NAME``."""
     return (*NAMES, *OWN)
 
 
 def architecture(name: str) -> Architecture:
-    """The row called `name`, or the network NAME of timm for ``timm:NAME``.
+    """The architecture called `name`; for ``timm:NAME`` the network NAME of timm.
 
     Raises:
         ConfigError: there is no such network.
@@ -154,6 +154,6 @@ def architecture(name: str) -> Architecture:
 
 
 def unknown(name: str) -> ConfigError:
-    """That there is no network of this name."""
-    others = "timm:NAME takes a network of the package timm, --import FILE.py one of your own"
+    """The error that there is no network of this name."""
+    others = "timm:NAME selects a network of the package timm, --import FILE.py adds one of your own"
     return ConfigError(f"unknown architecture {name!r}{did_you_mean(name, known_names())} ({others})")

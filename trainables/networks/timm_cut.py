@@ -1,4 +1,4 @@
-"""Networks of timm: cut into five stages where one tensor alone goes on from part to part, whatever its shape."""
+"""Networks of timm, cut into five stages at points where only one tensor is passed on, whatever its shape."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from thaw.spaces import STAGES
 from thaw.trainables.networks.tracing import BATCHES, Trace
 
 PROBE = 64
-"""Side in pixels of the images on which a network that takes any size is traced."""
+"""Side in pixels of the images with which a network that takes any size is traced."""
 
 
 @dataclass(frozen=True)
 class Atom:
-    """What runs between two neighbouring cuts.
+    """The parts of a network between two neighbouring cuts.
 
     Args:
-        end: the step behind which it ends.
-        parts: names of its parts, in the order in which they run.
+        end: the step after which it ends.
+        parts: names of its parts, in forward order.
         kind: class of its last part.
-        stride: side of the image over side of the feature maps, for tokens of the grid that they form; a power of 2.
-        weights: how many it has.
+        stride: side of the image over side of the feature maps, or of the grid that tokens form; a power of 2.
+        weights: number of its weights.
     """
 
     end: int
@@ -39,38 +39,38 @@ class Atom:
 
 
 def cut(network: Any, shadow: Any, image_size: int, own_pool: bool) -> tuple[list[nn.Module], nn.Module | None]:
-    """Five stages in the order of the data, and the pool that the network has itself.
+    """Five stages in forward order, and the network's own pool.
 
-    Where the parts run one after another and nothing happens between them, a stage is an ``nn.Sequential`` of them.
-    Otherwise it is a graph that does what the network does between them too, such as adding a position embedding.
+    If the parts run in sequence with nothing between them, a stage is an ``nn.Sequential`` of them. Otherwise it is a
+    graph that includes the operations between them, such as adding a position embedding.
 
     Args:
-        network: of timm; its classifier is taken off where `own_pool` is wanted.
-        shadow: the same on ``meta``.
-        image_size: of the square images that it is to take, pixels.
-        own_pool: take the network's own pooling (``forward_head`` without the classifier) in any case; otherwise only
-            where its stages do not give feature maps (N, C, H, W) of a sequence of parts.
+        network: a network of timm; its classifier is removed if its own pooling is used.
+        shadow: the same network on ``meta``.
+        image_size: side in pixels of the square images that it is to take.
+        own_pool: always use the network's own pooling (``forward_head`` without the classifier); otherwise it is used
+            only where the stages are not sequences of parts, or do not give feature maps (N, C, H, W).
 
     Returns:
-        The stages; the pool, None for global average pooling.
+        The stages, and the pool, or None for global average pooling.
 
     Raises:
-        ValueError: why the network cannot be cut.
+        ValueError: the network cannot be cut; says why.
     """
     network.eval()
     side = image_size if network.pretrained_cfg.get("fixed_input_size") else PROBE
     try:
         trace = trace_features(network, shadow, side)
-    except RuntimeError:  # too small
+    except RuntimeError:  # the image is too small
         side = image_size
         trace = trace_features(network, shadow, side)
     atoms = _atoms(trace, side)
     groups = group(atoms)
-    cuts = [atoms_of[-1].end for atoms_of in groups[:-1]]
+    cuts = [run[-1].end for run in groups[:-1]]
     stages = trace.pieces(cuts)
     chained = all(isinstance(stage, nn.Sequential) for stage in stages)
     if not chained and side != image_size:
-        # Sizes may be constants of the graph.
+        # The graph may hold image sizes as constants.
         trace = trace_features(network, shadow, image_size)
         stages = trace.pieces(cuts)
     pool = None
@@ -90,7 +90,7 @@ def trace_features(network: nn.Module, shadow: nn.Module, side: int) -> Trace:
 
 @torch.no_grad()
 def _check_same(network: Any, stages: Sequence[nn.Module], pool: nn.Module | None, side: int) -> None:
-    """The pieces one after another give what the whole gives, to the bit."""
+    """Check that the stages in sequence give the output of the whole network, to the bit."""
     images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     features, expected = images.clone(), network.forward_features(images)
     for stage in stages:
@@ -98,7 +98,7 @@ def _check_same(network: Any, stages: Sequence[nn.Module], pool: nn.Module | Non
     if pool is not None:
         features, expected = pool(features), network.forward_head(expected, pre_logits=True).flatten(1)
     if not torch.equal(features, expected):
-        raise ValueError("its parts run one after another give other features than the whole")
+        raise ValueError("its stages run in sequence give other features than the whole network")
 
 
 def _own_pool(network: Any, shadow: Any, features: tuple[Tensor, Tensor]) -> nn.Module:
@@ -112,7 +112,7 @@ def _own_pool(network: Any, shadow: Any, features: tuple[Tensor, Tensor]) -> nn.
     if rank == 1:
         return pool
     if rank != 3 or max(trace.shape(trace.end)[1:]) > 1:
-        raise ValueError(f"its pooling gives {trace.shape(trace.end)} for an image, not a row")
+        raise ValueError(f"its pooling gives {trace.shape(trace.end)} for an image, not a vector")
     return nn.Sequential(pool, nn.Flatten())
 
 
@@ -121,20 +121,20 @@ def _atoms(trace: Trace, side: int) -> list[Atom]:
     atoms: list[Atom] = []
     for start, end in pairwise(bounds):
         parts = tuple(trace.parts(start, end))
-        if not parts:  # what is done behind the last part
+        if not parts:  # operations after the last part
             atoms[-1] = Atom(end, *(getattr(atoms[-1], name) for name in ("parts", "kind", "stride", "weights")))
             continue
         modules = [trace.network.get_submodule(name) for name in parts]
         weights = sum(p.numel() for module in modules for p in module.parameters())
-        _, places = _grid(trace.shape(end))
-        # What precedes the first halving belongs to the first stage.
-        stride = max(2, 2 ** round(math.log2(side / math.sqrt(places))))
+        _, positions = _grid(trace.shape(end))
+        # Parts before the first downsampling belong to the first stage.
+        stride = max(2, 2 ** round(math.log2(side / math.sqrt(positions))))
         atoms.append(Atom(end, parts, type(modules[-1]), stride, weights))
     return atoms
 
 
 def _grid(shape: Sequence[int]) -> tuple[bool, int]:
-    """Whether the channels come last, and the number of places, of one image's features."""
+    """Whether the channels come last in one image's features, and the number of positions."""
     match tuple(shape):
         case (_, height, width) if height == width:
             return False, height * width
@@ -146,19 +146,19 @@ def _grid(shape: Sequence[int]) -> tuple[bool, int]:
 
 
 def group(atoms: Sequence[Atom]) -> list[list[Atom]]:
-    """The atoms in five runs: by output stride where it changes, by the number of blocks where it does not.
+    """Group the atoms into five runs: by output stride where it changes, by the number of blocks where it does not.
 
     Raises:
-        ValueError: there are too few.
+        ValueError: there are too few atoms.
     """
     if sum(atom.weights > 0 for atom in atoms) < STAGES:
-        raise ValueError(f"it has {len(atoms)} parts between which a single tensor goes on, which is too few")
+        raise ValueError(f"it has {len(atoms)} parts that pass on a single tensor, which is too few")
     runs = [list(run) for _, run in groupby(atoms, key=lambda atom: atom.stride)]
     strides = [run[0].stride for run in runs]
-    if len(runs) == 1 and (dealt := _deal_blocks(atoms)):
-        return dealt
+    if len(runs) == 1 and (by_blocks := _split_by_blocks(atoms)):
+        return by_blocks
     if strides == [4, 8, 16, 32]:
-        # As ConvNeXt has it: a stem of stride 4, which is the first stage, and four stages.
+        # As in ConvNeXt: a stem of stride 4, which becomes the first stage, and four stages.
         top = [atom.parts[0].split(".")[0] for atom in runs[0]]
         stem = next((i for i, name in enumerate(top) if name != top[0]), 0)
         if _weights(runs[0][:stem]) and _weights(runs[0][stem:]):
@@ -174,10 +174,11 @@ def group(atoms: Sequence[Atom]) -> list[list[Atom]]:
     return runs
 
 
-def _deal_blocks(atoms: Sequence[Atom]) -> list[list[Atom]]:
-    """The stem and the first blocks, three runs of blocks, the last blocks and what follows them.
+def _split_by_blocks(atoms: Sequence[Atom]) -> list[list[Atom]]:
+    """The stem with the first blocks, three runs of blocks, and the last blocks with what follows them.
 
-    What is left over by a division by five goes to the runs after the first, which has the stem already.
+    If the number of blocks is not divisible by five, the remainder goes to the runs after the first, which has the
+    stem already.
     """
     kind = Counter(atom.kind for atom in atoms if atom.weights).most_common(1)[0][0]
     blocks = [i for i, atom in enumerate(atoms) if atom.kind is kind]
@@ -192,7 +193,7 @@ def _deal_blocks(atoms: Sequence[Atom]) -> list[list[Atom]]:
 
 
 def _weighted(runs: Sequence[list[Atom]]) -> list[list[Atom]]:
-    """Runs without weights, such as a pooling alone, join the next one, the last the one before."""
+    """Merge runs without weights, such as a pooling layer, into the next run; at the end into the one before."""
     joined: list[list[Atom]] = []
     waiting: list[Atom] = []
     for run in runs:
@@ -209,10 +210,10 @@ def _weights(run: Sequence[Atom]) -> int:
 
 
 def check_weights(pieces: Sequence[nn.Module]) -> None:
-    """No weight belongs to two pieces: frozen in one, it would be trained in the other.
+    """Check that no weight belongs to two stages: frozen in one, it would be trained in the other.
 
     Raises:
-        ValueError: one does, counting from stage 1.
+        ValueError: a weight belongs to two; stages are counted from 1.
     """
     owner: dict[int, int] = {}
     for number, piece in enumerate(pieces, 1):

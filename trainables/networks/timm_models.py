@@ -1,4 +1,4 @@
-"""Networks of the package timm, whatever their family, and the image sizes that they take."""
+"""Networks of the package timm, of any family, and the image sizes that they take."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from thaw.trainables.networks.restoring import skeleton
 from thaw.trainables.networks.timm_cut import cut, trace_features
 
 FAULTS = (ValueError, RuntimeError, AssertionError, AttributeError, TypeError, IndexError, KeyError)
-"""What code of others raises on images or settings that it cannot take."""
+"""Exceptions that third-party code raises for images or settings that it does not support."""
 
 SIZES = range(32, 1025, 32)
-"""Image sizes among which the nearest one is looked for; nearly every network takes some of them."""
+"""Image sizes that are tried to find the nearest supported one; nearly every network takes some of them."""
 
 SMALLEST, LARGEST = SIZES[0], SIZES[-1]
 
 TRIES = 4
-"""Sizes that are tried on either side."""
+"""Number of sizes that are tried in each direction."""
 
 
 @cache
@@ -39,7 +39,7 @@ def timm_architecture(name: str, model: str, own_pool: bool = False) -> Architec
 
     Args:
         name: as in the search file.
-        model: as timm calls it.
+        model: name of the model in timm.
         own_pool: as for :func:`thaw.trainables.networks.timm_cut.cut`.
 
     Raises:
@@ -59,7 +59,7 @@ def timm_architecture(name: str, model: str, own_pool: bool = False) -> Architec
         except FAULTS as error:
             raise _refused_size(name, model, image_size, error) from error
         if image_size % (patch := _patch(network)):
-            reason = f"the side must be a multiple of its patch of {patch} pixels"
+            reason = f"the side must be a multiple of its patch size, {patch} pixels"
             whole = [size for size in range(patch, LARGEST + 1, patch) if size >= SMALLEST]
             raise _refused(name, image_size, reason, sorted(sorted(whole, key=lambda size: abs(size - image_size))[:2]))
         return network
@@ -70,7 +70,7 @@ def timm_architecture(name: str, model: str, own_pool: bool = False) -> Architec
         except FAULTS as error:
             if config.fixed_input_size and image_size != config.input_size[-1] and not _takes(model, image_size):
                 raise _refused_size(name, model, image_size, error) from error
-            rule = f"cannot be cut into {STAGES} stages: a single tensor must go on from each to the next, but"
+            rule = f"cannot be cut into {STAGES} stages: each must pass a single tensor to the next, but"
             raise ConfigError(f"{name} {rule} {error}; choose another") from error
         return named_layers(stages, global_pool() if pool is None else pool)
 
@@ -86,19 +86,19 @@ def timm_architecture(name: str, model: str, own_pool: bool = False) -> Architec
 
 
 def timm_build(model: str, image_size: int, **options: Any) -> nn.Module:
-    """A network of timm for images of one size, to which position embeddings fit.
+    """A network of timm for images of one size, with position embeddings to match.
 
     Args:
-        options: more for ``timm.create_model``.
+        options: further arguments of ``timm.create_model``.
     """
-    import timm  # half a second that other architectures need not wait for
+    import timm  # takes half a second, which other architectures need not wait for
 
     config = _config(model)
     if not config.fixed_input_size:
         return timm.create_model(model, **options)
     try:
         return timm.create_model(model, img_size=image_size, **options)
-    except TypeError:  # no such argument
+    except TypeError:  # it has no argument img_size
         if image_size != config.input_size[-1]:
             raise
         return timm.create_model(model, **options)
@@ -111,7 +111,7 @@ def _config(model: str) -> Any:
 
 
 def _patch(network: nn.Module) -> int:
-    """Side in pixels of the patches whose number is a whole one; 1 for a network without."""
+    """Side in pixels of the patches that an image must consist of; 1 for a network without patches."""
     size = getattr(getattr(network, "patch_embed", None), "patch_size", 1)
     return int(size[0] if isinstance(size, tuple | list) else size)
 

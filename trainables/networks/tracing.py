@@ -1,4 +1,4 @@
-"""How the parts of a network feed each other: its forward pass as a graph, which can be cut into stages."""
+"""The forward pass of a network as a graph of its parts, which can be cut into stages."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import Tensor, fx, nn
 from torch.fx._symbolic_trace import _maybe_revert_all_patches
 
 BATCHES = (2, 3)
-"""Numbers of images with which a network is traced. A number that is the same for both is a constant; one that differs
+"""Batch sizes with which a network is traced. A number that is the same for both is a constant; one that differs
 depends on the batch and stays part of the graph."""
 
 VALUES = "values"
-"""Key of a node's meta data: what it gives for each of `BATCHES`, tensors on ``meta``."""
+"""Metadata key of a node: its output for each of `BATCHES`, tensors on ``meta``."""
 
 PLAIN = (int, bool, float, str, type(None))
 
 
 class Symbol(fx.Proxy):
-    """What a step gives while a forward pass is traced. Unlike fx's own proxies it knows its shape."""
+    """Output of a step while a forward pass is traced. Unlike fx's own proxies it knows its shape."""
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -41,15 +41,15 @@ class Symbol(fx.Proxy):
 
 
 class Tracer(fx.Tracer):
-    """Follows one method of a network; what happens inside a part is the part's own affair.
+    """Traces one method of a network, without looking inside its parts.
 
-    A part is a child of the network, or a child of such a child where that is an ``nn.Sequential``.
+    A part is a child of the network, or a child of such a child if that is an ``nn.Sequential``.
 
     Args:
-        shadow: the same network on the device ``meta``, which says what shapes come out.
-        method: such as ``forward_features``.
+        shadow: the same network on the device ``meta``, which gives the shapes of outputs.
+        method: name of the method, such as ``forward_features``.
         inputs: the method's argument for each of :data:`BATCHES`, on ``meta``.
-        options: its other arguments.
+        options: other arguments of the method.
     """
 
     def __init__(self, shadow: nn.Module, method: str, inputs: tuple[Tensor, Tensor], options: dict[str, Any]) -> None:
@@ -88,7 +88,7 @@ class Tracer(fx.Tracer):
                 return argument.node.meta[VALUES][batch]
             return argument.to("meta") if isinstance(argument, Tensor) else argument
 
-        positional, named = (_plain_lists(fx.node.map_aggregate(given, known)) for given in (args, kwargs))
+        positional, named = (_plain_lists(fx.node.map_aggregate(values, known)) for values in (args, kwargs))
         if kind == "call_module":
             return self.shadow.get_submodule(target)(*positional, **named)
         if kind == "get_attr":
@@ -99,7 +99,7 @@ class Tracer(fx.Tracer):
 
 
 def _plain_lists(values: Any) -> Any:
-    """Arguments as a forward pass gets them: it may change a list, which those of fx forbid."""
+    """Arguments with plain lists: a forward pass may modify a list, which fx's own lists forbid."""
     if isinstance(values, dict):
         return {name: _plain_lists(value) for name, value in values.items()}
     if isinstance(values, list):
@@ -121,13 +121,13 @@ class Trace:
     """A traced method, and where it can be cut.
 
     Args:
-        network: to be cut.
-        shadow: the same on ``meta``.
+        network: the network to be cut.
+        shadow: the same network on ``meta``.
         method, inputs, options: as for :class:`Tracer`.
 
     Attributes:
-        steps: all that depends on the input, in order; the first is the input itself.
-        cuts: positions of the steps behind which a single tensor goes on: at most one between two parts.
+        steps: everything that depends on the input, in order; the first is the input itself.
+        cuts: positions of the steps after which only one tensor is passed on; at most one between two parts.
     """
 
     def __init__(
@@ -140,10 +140,10 @@ class Trace:
             if node.op == "placeholder" or (node.op != "output" and any(a in steps for a in node.all_input_nodes)):
                 steps[node] = len(steps)
         self.steps = list(steps)
-        given = next(iter(reversed(graph.nodes))).args[0]
-        if not isinstance(given, fx.Node):
-            raise ValueError(f"its {method} gives {type(given).__name__}, not one tensor")
-        self.end = steps[given]
+        output = next(iter(reversed(graph.nodes))).args[0]
+        if not isinstance(output, fx.Node):
+            raise ValueError(f"its {method} returns {type(output).__name__}, not one tensor")
+        self.end = steps[output]
         last_use = {node: max((steps.get(user, len(steps)) for user in node.users), default=0) for node in steps}
         free = [
             position
@@ -156,7 +156,7 @@ class Trace:
         self.cuts = [p for p in first if p is not None]
 
     def _crossing(self, position: int, last_use: dict[fx.Node, int]) -> list[fx.Node]:
-        """What is used behind a step, except the number of images, which every tensor knows."""
+        """Nodes that are used after a step, except the batch size, which every tensor knows."""
         crossing = [node for node in self.steps[: position + 1] if last_use[node] > position]
         return [node for node in crossing if not _is_batch_size(node)]
 
@@ -165,11 +165,11 @@ class Trace:
         return [str(node.target) for node in self.steps[start + 1 : stop + 1] if node.op == "call_module"]
 
     def shape(self, position: int) -> tuple[int, ...]:
-        """What a step gives for one image."""
+        """Output shape of a step for one image."""
         return tuple(self.steps[position].meta[VALUES][0].shape[1:])
 
     def pieces(self, cuts: Sequence[int]) -> list[nn.Module]:
-        """The method as modules that run one after another and share the network's weights."""
+        """The method as modules that run in sequence and share the network's weights."""
         bounds = [0, *cuts, self.end]
         return [self._piece(start, stop) for start, stop in pairwise(bounds)]
 
@@ -186,7 +186,7 @@ class Trace:
                 if node in self.steps[:start] and _is_batch_size(node):
                     copies[node] = graph.call_method("size", (copies[self.steps[start]], 0))
                 else:
-                    # Made of constants and weights alone, or a step of this piece.
+                    # Computed from constants and weights alone, or a step of this piece.
                     copies[node] = graph.node_copy(node, copy)
             return copies[node]
 

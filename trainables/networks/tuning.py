@@ -1,4 +1,4 @@
-"""Which weights above the freeze depth are trained: all, a few kinds, or low-rank changes of dense layers."""
+"""Which weights above the freeze depth are trained: all, some kinds, or low-rank updates of dense layers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
 RANK, SCALE = 8, 2.0
-"""Of the low-rank changes: their rank, and what they are multiplied with (alpha over rank)."""
+"""Rank of the low-rank updates, and the factor that they are multiplied by (alpha over rank)."""
 
 
 class LowRank(nn.Module):
-    """A matrix plus a trained one of low rank, at first zero.
+    """Adds a trained low-rank update, initially zero, to a matrix.
 
     Source: Hu et al., "LoRA: Low-rank adaptation of large language models", ICLR 2022, section 4.1.
     """
@@ -30,7 +30,7 @@ class LowRank(nn.Module):
 
 
 def _norms(layers: nn.Module) -> list[nn.Parameter]:
-    # By name, as timm has many kinds of its own.
+    # By class name, as timm has many norm layers of its own.
     return [p for m in layers.modules() if "Norm" in type(m).__name__ for p in m.parameters(recurse=False)]
 
 
@@ -39,15 +39,15 @@ def _biases(layers: nn.Module) -> list[nn.Parameter]:
 
 
 def dense_layers(layers: nn.Module) -> list[nn.Linear]:
-    """Attention's projections and the layers between: what low-rank changes are put on."""
+    """The dense layers that low-rank updates apply to: attention projections and the layers between."""
     return [module for module in layers.modules() if isinstance(module, nn.Linear)]
 
 
 def _low_rank(layers: nn.Module) -> list[nn.Parameter]:
     added = [(layer, LowRank(*layer.weight.shape)) for layer in dense_layers(layers)]
-    for layer, change in added:
-        parametrize.register_parametrization(layer, "weight", change)
-    return [p for _, change in added for p in change.parameters()]
+    for layer, update in added:
+        parametrize.register_parametrization(layer, "weight", update)
+    return [p for _, update in added for p in update.parameters()]
 
 
 TUNED: dict[str, Callable[[nn.Module], list[nn.Parameter]]] = {
@@ -63,11 +63,11 @@ NEEDS: dict[str, Callable[[nn.Module], bool]] = {
     "bias": lambda layers: bool(_biases(layers)),
     "lora": lambda layers: bool(dense_layers(layers)),
 }
-"""``tune`` → whether a network has anything of the kind; nothing is changed."""
+"""``tune`` → whether a network has such weights; nothing is changed."""
 
 
 def tune_only(layers: nn.Module, tune: str) -> None:
-    """Have only these weights of some layers trained; `tune` is a key of :data:`TUNED`."""
+    """Make only some weights of the layers trainable; `tune` is a key of :data:`TUNED`."""
     chosen = TUNED[tune](layers)
     layers.requires_grad_(False)
     for weight in chosen:
@@ -75,7 +75,7 @@ def tune_only(layers: nn.Module, tune: str) -> None:
 
 
 def merged(layers: nn.Module) -> dict[str, Tensor]:
-    """The state dict with low-rank changes added to the matrices that they change. Not copied where there are none."""
+    """The state dict with low-rank updates merged into their matrices. Not copied if there are none."""
     state = layers.state_dict()
     for path, module in layers.named_modules():
         if parametrize.is_parametrized(module, "weight"):
@@ -85,10 +85,10 @@ def merged(layers: nn.Module) -> dict[str, Tensor]:
 
 
 def blocks(layers: Iterable[nn.Module]) -> list[list[nn.Parameter]]:
-    """The trained weights by block, in the order of the data: the parts that stages and pool consist of.
+    """The trained weights by block, in forward order. A block is a part of a stage or of the pool.
 
-    A part that has vectors alone, such as a norm, belongs to the block before it; what belongs to no part, such as a
-    position embedding, to the first block of its stage.
+    A part with vectors only, such as a norm, belongs to the block before it. A weight outside all parts, such as a
+    position embedding, belongs to the first block of its stage.
     """
     found: list[list[nn.Parameter]] = []
     for layer in layers:

@@ -27,9 +27,9 @@ LEAVES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"
 
 
 def twin_names(name: str, network: nn.Module, used: Sequence[str]) -> dict[str, str]:
-    """Names of the same tensors in the other package → the network's own; none where there is no such network.
+    """Names of the same tensors in the other package → the network's own names; empty if it has no such network.
 
-    Both define the same layers in the same order, so the names are matched by position, if kinds and shapes agree.
+    Both packages define the same layers in the same order, so names are matched by position if kinds and shapes agree.
 
     Args:
         name: the architecture.

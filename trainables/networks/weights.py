@@ -1,4 +1,4 @@
-"""Pretrained weights: found, read, checked against the architecture, and named by a digest."""
+"""Pretrained weights: located, read, checked against the architecture, and identified by a digest."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from thaw.trainables.networks.table import architecture, known_names, unknown
 from thaw.trainables.networks.twins import twin_names
 
 PATIENCE = 20.0
-"""Seconds without an answer after which a download is given up."""
+"""Seconds without a response after which a download is given up."""
 
 HUB_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Weights to start from.
+    """Initial weights.
 
     Args:
         state: float32 tensors by their names in ``architecture(name).build(image_size)``: all that are used, and the
-            classifier's where they fit; None for random initialisation.
-        digest: of names and bytes, see :func:`digest`; ``random`` where there are none.
-        note: how many tensors of the file were matched and left; empty where there are none.
+            classifier's if they fit; None for random initialisation.
+        digest: hash of names and bytes, see :func:`digest`; ``random`` if there are none.
+        note: how many tensors of the file were matched and how many unused; empty if there is no file.
     """
 
     state: State | None
@@ -48,14 +48,14 @@ class Loaded:
 
 
 def chosen_weights(name: str, weights: str | Mapping[str, str]) -> str:
-    """What the search file's ``weights`` says about one architecture: ``imagenet``, ``none`` or a path.
+    """The search file's ``weights`` for one architecture: ``imagenet``, ``none`` or a path.
 
     Args:
         name: the architecture.
-        weights: one of these for all, or one for each architecture by name; those not named use ``imagenet``.
+        weights: one of these for all architectures, or one for each by name; those not named use ``imagenet``.
 
     Raises:
-        ConfigError: an entry belongs to no architecture, or to one that is trained from scratch.
+        ConfigError: an entry names no architecture, or one that is trained from scratch.
     """
     if isinstance(weights, str):
         return "none" if name in FROM_SCRATCH else weights
@@ -68,18 +68,19 @@ def chosen_weights(name: str, weights: str | Mapping[str, str]) -> str:
 
 
 def is_pretrained(name: str, weights: str | Mapping[str, str]) -> bool:
-    """Whether an architecture starts from pretrained weights; told without loading anything."""
+    """Whether an architecture starts from pretrained weights; nothing is loaded."""
     return chosen_weights(name, weights) != "none"
 
 
 def load_pretrained(name: str, weights: str | Mapping[str, str], image_size: int) -> Loaded:
-    """The weights that an architecture starts from, for images of `image_size` pixels.
+    """The initial weights of an architecture, for images of `image_size` pixels.
 
-    Published weights are fetched once a machine, into the cache of torch or of Hugging Face; a file of that name that
-    lies there already is used without any look at the network.
+    Published weights are downloaded once per machine, into the cache of torch or Hugging Face. A file of that name that
+    is already there is used without network access.
 
     Raises:
-        ConfigError: the file is absent, cannot be fetched, holds more than tensors, or does not fit the architecture.
+        ConfigError: the file is missing, cannot be downloaded, holds more than tensors, or does not fit the
+            architecture.
     """
     choice = chosen_weights(name, weights)
     if choice == "none":
@@ -97,21 +98,21 @@ def load_pretrained(name: str, weights: str | Mapping[str, str], image_size: int
 
 
 def is_on_this_machine(name: str) -> bool:
-    """Whether the published weights of an architecture are here already; nothing is read."""
+    """Whether the published weights of an architecture are already on this machine; nothing is read."""
     published = architecture(name).published
     return published is not None and SOURCES[published.kind].path(published.place).is_file()
 
 
 def download_url(name: str) -> str:
-    """Where the published weights of an architecture are fetched from; empty where nothing is downloaded."""
+    """URL of the published weights of an architecture; empty if nothing is downloaded."""
     published = architecture(name).published
     return SOURCES[published.kind].url(published.place) if published else ""
 
 
 def answers(url: str, seconds: float) -> bool:
-    """Whether a place answers within so many seconds; nothing is downloaded.
+    """Whether a URL responds within so many seconds; nothing is downloaded.
 
-    The request runs in a thread, as looking up an address has no time limit of its own.
+    The request runs in a thread, as address lookup has no timeout of its own.
     """
     found: list[bool] = []
 
@@ -127,7 +128,7 @@ def answers(url: str, seconds: float) -> bool:
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
-    """BLAKE2b over names, types, shapes and bytes, in the order of the names: 32 hexadecimal digits."""
+    """BLAKE2b over names, types, shapes and bytes, in sorted order of the names: 32 hexadecimal digits."""
     total = hashlib.blake2b(digest_size=16)
     for entry, tensor in sorted(state.items()):
         total.update(f"{entry} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -139,7 +140,7 @@ def _fit(name: str, image_size: int, state: State, origin: str, key: str) -> Fit
     """The tensors under the names that the architecture uses.
 
     Raises:
-        ConfigError: one that is used is not there.
+        ConfigError: a tensor that is used is missing or has another shape.
     """
     row = architecture(name)
     network = skeleton(lambda: row.build(image_size))
@@ -147,22 +148,22 @@ def _fit(name: str, image_size: int, state: State, origin: str, key: str) -> Fit
     inside = {id(t) for layer in layers.values() for t in layer.state_dict(keep_vars=True).values()}
     used = [entry for entry, tensor in network.state_dict(keep_vars=True).items() if id(tensor) in inside]
     fit = fit_state(state, network, used, twin_names(name, network, used))
-    if not fit.whole:
+    if not fit.complete:
         raise ConfigError(
-            f"{origin} does not fit {name}: {fit}; give weights of this network, all but the classifier's", key
+            f"{origin} does not fit {name}: {fit}; give all weights of this network, except the classifier's", key
         )
     return fit
 
 
 @dataclass(frozen=True)
 class Source:
-    """A kind of place where weights are published: what to do with the `place` of a ``Published``.
+    """A kind of place where weights are published: functions of the `place` of a ``Published``.
 
     Args:
-        url: what a download asks for; empty where nothing is downloaded.
-        path: where its file lies on this machine, or will.
-        fetch: brings the file there; returns its path.
-        adapt: the tensors of an architecture's file, under the names of its state dict for one image size.
+        url: URL of the download; empty if nothing is downloaded.
+        path: where the file is on this machine, or will be.
+        fetch: downloads the file to there; returns its path.
+        adapt: (architecture, image size, tensors of its file) → tensors under the names of its state dict.
     """
 
     url: Callable[[str], str]
@@ -205,7 +206,7 @@ def _hub_path(repository: str) -> Path:
 def _fetch_from_hub(repository: str) -> Path:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download
 
-    # Asked once first: without a network, hf_hub_download alone tries again for most of a minute.
+    # One request first: without a network, hf_hub_download alone would retry for most of a minute.
     get_hf_file_metadata(_hub_url(repository), timeout=PATIENCE)
     return Path(hf_hub_download(repository, HUB_FILE))
 
@@ -234,24 +235,24 @@ SOURCES: dict[str, Source] = {
 
 
 def _own_file(name: str, choice: str) -> Path:
-    """Where the weights are that the user names, fetched if they are a repository of Hugging Face."""
+    """Path of the weights that the user names, downloaded if they are a repository of Hugging Face."""
     if not choice.startswith(HUB):
         return Path(choice)
     repository = choice.removeprefix(HUB)
     path = _hub_path(repository)
     try:
         return path if path.is_file() else _fetch_from_hub(repository)
-    except Exception as error:  # whatever the transport raises: the user's way out is the same
+    except Exception as error:  # whatever the transport raises, the user's way out is the same
         raise ConfigError(
-            f"cannot get {HUB_FILE} of {repository}, to be kept as {path}: {error}; put it there, or give a file",
+            f"cannot get {HUB_FILE} of {repository}, to be stored as {path}: {error}; put it there, or give a file",
             f"weights.{name}",
         ) from error
 
 
 def _published(name: str) -> tuple[Path, Source]:
-    """The file with an architecture's published weights, fetched if need be."""
+    """The file with an architecture's published weights, downloaded if needed."""
     published = architecture(name).published
-    by_hand = f"give a file, e.g. `weights: {{{name}: path/to/state_dict.pth}}`, or start anew, `weights: none`"
+    by_hand = f"give a file, e.g. `weights: {{{name}: path/to/state_dict.pth}}`, or train from scratch, `weights: none`"
     if published is None:
         raise ConfigError(f"no ImageNet weights of {name} are published; {by_hand}", "weights")
     source = SOURCES[published.kind]
@@ -260,6 +261,6 @@ def _published(name: str) -> tuple[Path, Source]:
         return path, source
     try:
         return source.fetch(published.place), source
-    except Exception as error:  # whatever the transport of the place raises: the user's way out is the same
-        failed = f"cannot get {published.place}, the weights of {name}, to be kept as {path}"
+    except Exception as error:  # whatever the transport raises, the user's way out is the same
+        failed = f"cannot get {published.place}, the weights of {name}, to be stored as {path}"
         raise ConfigError(f"{failed}: {error}; {by_hand}", "weights") from error

@@ -19,8 +19,8 @@ from thaw.trainables.networks.freezing import (
     Frozen,
     Network,
     build_network,
-    parted,
     run_prefix,
+    split_at_depth,
     whole_state,
 )
 from thaw.trainables.networks.heads import build_flat_head, build_head
@@ -51,7 +51,7 @@ def cut(case: tuple[str, nn.Module], depth: int) -> Network:
     network.zero_grad()
     torch.manual_seed(1)
     head = resolve(name, "none", SIDE).head(LABELS, 8, 0.2)
-    frozen, rest = parted(layers_of(name, network, SIDE), depth)
+    frozen, rest = split_at_depth(layers_of(name, network, SIDE), depth)
     built = Network(Frozen(frozen), {**rest, "head": head}, "")
     return built.to(memory_format=torch.channels_last)
 
@@ -88,7 +88,7 @@ def test_only_the_tail_has_gradients_and_only_it_changes(case: tuple[str, nn.Mod
 
 @pytest.mark.parametrize("depth", [2, 5])
 def test_frozen_activations_do_not_depend_on_the_batch(case: tuple[str, nn.Module], depth: int) -> None:
-    frozen, _ = parted(fold(dict(cut(case, 5).prefix.named_children()), SIDE), depth)
+    frozen, _ = split_at_depth(fold(dict(cut(case, 5).prefix.named_children()), SIDE), depth)
     prefix = Frozen(frozen)
     batch = images(CHUNK + 3)
     whole = run_prefix(prefix, batch)

@@ -104,9 +104,9 @@ def test_functions_cut_what_names_cannot() -> None:
     [
         ({"stages": NAMES[:3]}, "mine needs 5 stages, got 3"),
         ({"stages": lambda network: [network]}, "mine needs 5 stages, got 1"),
-        ({"stages": [*NAMES[:4], "parts.9"]}, "a stage of mine is a submodule.*it has parts"),
+        ({"stages": [*NAMES[:4], "parts.9"]}, "a stage of mine must be a submodule.*it has parts"),
         ({"build": lambda: 3}, "must return a torch module"),
-        ({"build": lambda: Parts(nn.Identity(), Two())}, "stage 2 of mine must give one tensor, got 2 of them"),
+        ({"build": lambda: Parts(nn.Identity(), Two())}, "stage 2 of mine must return one tensor, got 2 of them"),
         (
             {"build": lambda: Parts(Raising())},
             "stage 1 of mine fails on images of 64 pixels: KeyError",

@@ -13,7 +13,7 @@ from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.convnet import convnet
 from thaw.trainables.networks.cost import StageCost
-from thaw.trainables.networks.freezing import parted
+from thaw.trainables.networks.freezing import split_at_depth
 from thaw.trainables.networks.restoring import restore, skeleton
 from thaw.trainables.networks.table import ARCHITECTURES, architecture
 
@@ -118,7 +118,7 @@ def test_prefix_then_tail_is_the_published_network_at_every_depth(case: tuple[st
     layers, images = layers_of(name, network), torch.randn(2, 3, SIDE, SIDE)
     depths = range(1 if name in FROM_SCRATCH else STAGES + 1)
     with torch.no_grad():
-        parts = [map(nn.Sequential, map(OrderedDict, parted(layers, depth))) for depth in depths]
+        parts = [map(nn.Sequential, map(OrderedDict, split_at_depth(layers, depth))) for depth in depths]
         features = [tail.eval()(prefix.eval()(images)) for prefix, tail in parts]
         published = published_features(name, network, images)
     assert published.shape == (2, resolve(name, "none", SIDE).features) and published.std() > 1e-3
@@ -216,7 +216,7 @@ def test_restoring_shares_tensors_and_reports_what_does_not_fit() -> None:
     [
         (
             100,
-            "does not take images of 100 pixels: .*patch of 16 pixels; the nearest sizes that it takes are 96 and 112",
+            "does not take images of 100 pixels: .*patch size, 16 pixels; the nearest sizes that it takes are 96 and 112",
         ),
         (40, "the nearest sizes that it takes are 32 and 48"),
     ],

@@ -220,7 +220,7 @@ def test_weights_that_cannot_be_fetched_are_named_quickly(no_network: Path, name
     assert time.perf_counter() - started < 10
     message = str(caught.value)
     assert (
-        message.startswith("weights: cannot get ") and f"the weights of {name}, to be kept as {no_network}" in message
+        message.startswith("weights: cannot get ") and f"the weights of {name}, to be stored as {no_network}" in message
     )
     assert f"{file}: " in message
     example = message.split("`")[1]
