@@ -41,7 +41,7 @@ BENEATH: dict[str, tuple[str, ...]] = {
     "analysis.records": ("spaces",),
     "analysis.earlier": ("analysis.records", "analysis.words"),
     "analysis.objectives": ("analysis.records",),
-    "analysis.flattery": ("spaces",),
+    "analysis.optimism": ("spaces",),
     "analysis.cost": ("analysis.records",),
     "analysis.tables": ("analysis.cost",),
     "analysis.run_data": (
@@ -76,7 +76,7 @@ BENEATH: dict[str, tuple[str, ...]] = {
     ),
     "search.backends": ("search.observers", "search.prepare", "trainables.trainable"),
     "search.sessions": ("search.backends", "analysis.run", "analysis.report"),
-    "search.confirmation": ("search.sessions", "analysis.flattery"),
+    "search.confirmation": ("search.sessions", "analysis.optimism"),
     "search.delivery": ("search.confirmation", "trainables.bundles"),
     "search.commands": ("search.delivery", "analysis.report"),
     "search.cli": ("search.commands",),

@@ -84,8 +84,8 @@ def _renamed(facts: ClassifierFacts, state: Mapping[str, Tensor]) -> dict[str, T
     place = _classifier(network, head["weight"])
     used = [one for one in network.state_dict() if one.rpartition(".")[0] != place]
     fit = fit_state(body, network, used, twin_names(f"timm:{model}", network, used))
-    if not place or not fit.whole or fit.left:
-        found = "the last layer is another" if fit.whole and not fit.left else fit
+    if not place or not fit.complete or fit.unused:
+        found = "the last layer is another" if fit.complete and not fit.unused else fit
         raise ConfigError(
             f"timm's {model} is not quite the {facts.architecture} of this bundle ({found}); export a bundle instead",
             KEY,

@@ -216,7 +216,7 @@ def test_restoring_shares_tensors_and_reports_what_does_not_fit() -> None:
     [
         (
             100,
-            "does not take images of 100 pixels: .*patch size, 16 pixels; the nearest sizes that it takes are 96 and 112",
+            "does not take images of 100 pixels: .*patch size, 16 pixels; the nearest sizes .* are 96 and 112",
         ),
         (40, "the nearest sizes that it takes are 32 and 48"),
     ],
