@@ -12,11 +12,13 @@ from rich.table import Table
 
 from thaw.analysis.words import duration
 from thaw.spaces import ConfigError, printable
-from thaw.trainables.activations.filling import ABOUT
-from thaw.trainables.data.in_use import last_use, remove_unused
+from thaw.trainables.data.in_use import ABOUT, last_use, remove_unused
 
-IMAGES, ACTIVATIONS = "images", "activations"
-"""Folders within the cache, see :mod:`thaw.search.prepare.preflight`."""
+IMAGES, ACTIVATIONS, COPIES = "images", "activations", "copies"
+"""Folders within the cache, see :mod:`thaw.search.prepare.preflight` and :mod:`thaw.search.prepare.data_set`."""
+
+CONTENTS = {IMAGES: "decoded images", ACTIVATIONS: "activations of {}", COPIES: "copies of images in {}"}
+"""Folder → what its folders hold."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,14 @@ def stored(directory: Path) -> list[Stored]:
 
 
 def _folders(directory: Path) -> Iterator[Stored]:
-    for kind, pattern in ((IMAGES, "images-*/"), (ACTIVATIONS, "*/")):
+    for kind, pattern in ((IMAGES, "images-*/"), (ACTIVATIONS, "*/"), (COPIES, "copy-*/")):
         for folder in (directory / kind).glob(pattern):
             try:
                 # Blocks, not lengths: rows not computed yet are holes.
-                size = sum(file.stat().st_blocks * 512 for file in folder.iterdir())
+                size = sum(file.stat().st_blocks * 512 for file in folder.rglob("*"))
                 about = folder / ABOUT
                 content = about.read_text(encoding="utf-8") if about.exists() else ""
-                text = "decoded images" if kind == IMAGES else f"activations of {content or 'an unnamed network'}"
-                yield Stored(folder, text, size, last_use(folder))
+                yield Stored(folder, CONTENTS[kind].format(content or "an unnamed network"), size, last_use(folder))
             except OSError:
                 continue
 
@@ -96,12 +97,12 @@ def _reduced(found: list[Stored], keep: int, console: Console) -> list[Stored]:
 def summary_line(directory: Path) -> str:
     """A line on what all searches have stored in a cache, for the end of a search; empty if nothing is stored."""
     found = stored(directory)
-    by_kind = {kind: sum(one.size for one in found if one.folder.parent.name == kind) for kind in (IMAGES, ACTIVATIONS)}
+    by_kind = {kind: sum(one.size for one in found if one.folder.parent.name == kind) for kind in CONTENTS}
     if not found:
         return ""
-    images, activations = map(readable, by_kind.values())
+    images, activations = readable(by_kind[IMAGES] + by_kind[COPIES]), readable(by_kind[ACTIVATIONS])
     return (
-        f"Stored for all searches: {images} of decoded images and {activations} of activations in {directory}; "
+        f"Stored for all searches: {images} of images and {activations} of activations in {directory}; "
         "`thaw cache` shows and clears them"
     )
 

@@ -14,6 +14,7 @@ from thaw.trainables.data.augment import Augment
 from thaw.trainables.data.decoding import Square
 from thaw.trainables.data.grey import White
 from thaw.trainables.data.image_store import ImageStore, open_store
+from thaw.trainables.data.remote import RemoteFolder
 from thaw.trainables.data.source import DataSource
 from thaw.trainables.data.splits import Split
 from thaw.trainables.messages import Fold
@@ -32,6 +33,7 @@ class ImageSource:
         timeout: seconds allowed for reading one file.
         white: white of grey images of more than 8 bits, see :mod:`thaw.trainables.data.grey`.
         source: provides the images if they do not come from files.
+        remote: the folder that `root` is the copy of, if the images lie elsewhere.
     """
 
     root: Path
@@ -41,14 +43,21 @@ class ImageSource:
     timeout: float
     white: White = None
     source: DataSource | None = None
+    remote: RemoteFolder | None = None
 
     @property
     def size(self) -> int:
         """Side of the squares in pixels."""
         return self.square.size
 
+    def copy(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Copy images that lie elsewhere to this node, if no process has done so before."""
+        if self.remote is not None:
+            self.remote.fetch(self.files, progress)
+
     def open(self, progress: Callable[[int, int], None] | None = None) -> ImageStore:
         """The decoded images on this node; decoded now unless a process has done so before."""
+        self.copy()
         return open_store(
             self.root,
             self.files,

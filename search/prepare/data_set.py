@@ -1,12 +1,12 @@
 """The data set that a search file names, and its facts, which are shown before anything starts.
 
-Light: neither torch nor Ray is loaded, and no image is opened.
+Light: neither torch nor Ray is loaded, and no image is opened; of a folder elsewhere only the names are read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ import numpy as np
 from thaw.search.prepare.notes import group_notes
 from thaw.search.settings.schema import DataConfig, SearchConfig
 from thaw.spaces import ConfigError, printable
-from thaw.trainables.data.dataset import Dataset, read_dataset, read_source
+from thaw.trainables.data.dataset import Dataset, read_dataset, read_saved, read_source
 from thaw.trainables.data.digits import BUILTIN
 from thaw.trainables.data.parts import PART_WORDS
 from thaw.trainables.data.reading import Reading
+from thaw.trainables.data.remote import RemoteFolder, is_remote
+from thaw.trainables.data.saved_dataset import is_saved_dataset
 from thaw.trainables.data.splits import Split, given_places, split_dataset
 
 NAMED = 10
@@ -55,7 +57,13 @@ def load_dataset(config: SearchConfig) -> Dataset:
             reserved=frozenset(name for name in (split.column, split.group) if name),
         )
         written, classes = (Path(path) if path else None for path in (data.labels, data.classes))
-        return read_dataset(Path(data.images), written, data.format, classes, reading)
+        if is_remote(data.images):
+            remote = RemoteFolder(data.images, cache_directory(config) / "copies").listed()
+            return replace(read_dataset(remote.root, written, data.format, classes, reading), remote=remote)
+        images = Path(data.images)
+        if written is None and is_saved_dataset(images):
+            return read_saved(images, reading)
+        return read_dataset(images, written, data.format, classes, reading)
     except ConfigError as error:
         raise error if error.file else error.within("data") from None
 

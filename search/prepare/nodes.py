@@ -12,6 +12,7 @@ from thaw.search.prepare.resources import node_name
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import ConfigError
 from thaw.spaces.trial import is_local
+from thaw.trainables.data.remote import is_remote
 
 ANSWER_SECONDS = 300.0
 """Seconds that a node may take to start a worker and import torch."""
@@ -56,7 +57,8 @@ def check_nodes(config: SearchConfig) -> None:
 
 def _inputs(config: SearchConfig) -> dict[str, str]:
     """Key → path of everything that all nodes read."""
-    images = {"data.images": config.data.images} if config.data.images else {}
+    place = config.data.images
+    images = {"data.images": place} if place and not is_remote(place) else {}
     weights = config.weights if isinstance(config.weights, dict) else {}
     files = {f"weights.{name}": path for name, path in weights.items() if is_local(path)}
     return {**images, **files}

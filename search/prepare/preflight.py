@@ -122,12 +122,16 @@ def prepare(
         data.timeout,
         data.white,
         dataset.source,
+        dataset.remote,
     )
     measuring = precision is None and config.precision == "auto"
     timing = latency is None and "latency" in config.search.costs
     if not measuring and not timing:
         assert config.search.concurrency is not None
         beside(config.search.concurrency)
+    if dataset.remote is not None:
+        with stages("copying images") as step:
+            source.copy(step)
     try:
         with stages("reading images") as step:
             store = source.open(step)

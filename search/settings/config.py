@@ -18,6 +18,7 @@ from thaw.search.settings.start_with import read_start_with
 from thaw.search.settings.yaml_file import parse_yaml, read_mapping
 from thaw.spaces import ConfigError, TrialConfig, did_you_mean
 from thaw.spaces.trial import is_local
+from thaw.trainables.data.remote import is_remote
 
 _PRESETS = resources.files("thaw.spaces") / "presets"
 
@@ -224,8 +225,8 @@ def _absolute_paths(raw: dict[str, Any], folder: Path) -> None:
 
 
 def _absolute(path: Any, folder: Path) -> Any:
-    """A path that starts from `folder` where it is relative; anything but a text stays, and is refused later."""
-    if isinstance(path, str):
+    """A path that starts from `folder` where it is relative; anything but a path stays: a URL, or what is refused."""
+    if isinstance(path, str) and not is_remote(path):
         # What cannot be expanded stays, and is refused as a path.
         with contextlib.suppress(RuntimeError):
             return str(folder / Path(path).expanduser())

@@ -66,7 +66,11 @@ class DataConfig(_Section):
         description="a data set that Python code has registered (`thaw.register_data_source`, `--import FILE.py`), "
         "instead of `images` and `labels`",
     )
-    images: PathText | None = Field(None, description="folder of the images")
+    images: PathText | None = Field(
+        None,
+        description="folder of the images; one elsewhere (`s3://…`, `gs://…`, `https://…`, by fsspec) is copied once "
+        "to each machine; or a data set that Hugging Face's `datasets` has saved to disk, labels included",
+    )
     labels: PathText | None = Field(
         None, description="label file, or the folder of VOC files; none if `images` holds a folder per label"
     )

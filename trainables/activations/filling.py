@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-ABOUT = "about.txt"
-"""File in a key's folder that tells people what the folder holds."""
+from thaw.trainables.data.in_use import ABOUT
 
 FRESH = 5.0
 """A file counts as being filled for this many seconds after its last row."""

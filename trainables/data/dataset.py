@@ -8,7 +8,7 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,9 @@ from thaw.trainables.data.label_files import Rows, looks_like_image
 from thaw.trainables.data.label_matrix import check_order, label_matrix, sorted_labels
 from thaw.trainables.data.names import listing, match_names
 from thaw.trainables.data.reading import Reading, Source
+from thaw.trainables.data.remote import RemoteFolder
 from thaw.trainables.data.rows_by_image import CONTRADICTING, join_rows
+from thaw.trainables.data.saved_dataset import SavedDataset
 from thaw.trainables.data.source import DataSource, data_source, decode_from
 
 __all__ = ["READERS", "Dataset", "read_dataset"]
@@ -47,6 +49,7 @@ class Dataset:
         parts: int8 (images,), where each image belongs (``parts.TRAIN`` …), where folders say it; else None.
         by_folder: each label is a folder, so one without any usable image is a fault.
         source: gives the images, where they do not come from files; `files` are then their numbers.
+        remote: what `root` is the copy of, where images lie elsewhere.
     """
 
     root: Path
@@ -61,6 +64,7 @@ class Dataset:
     parts: np.ndarray | None = None
     by_folder: bool = False
     source: DataSource | None = None
+    remote: RemoteFolder | None = None
 
     @property
     def on_disk(self) -> tuple[str, ...]:
@@ -75,6 +79,8 @@ class Dataset:
         """
         if self.source is not None:
             return decode_from(self.source, row, square)
+        if self.remote is not None:
+            self.remote.fetch([self.files[row]])
         return decode_image(self.root / self.files[row], square, scales)
 
     @property
@@ -118,7 +124,7 @@ class Dataset:
         Only these are opened; they are few. What is called like an image is seen when it is decoded.
         """
         found = []
-        for file in self.on_disk:
+        for file in self.on_disk if self.remote is None else ():
             if not looks_like_image(file) and (self.root / file).is_file():
                 try:
                     decode_image(self.root / file, Square(8))
@@ -222,20 +228,41 @@ def read_dataset(
 
 
 def read_source(name: str) -> Dataset:
-    """The data set that was registered as `name`; labels are sorted as those of label files.
+    """The data set that was registered as `name`, see :func:`dataset_of`.
 
     Raises:
         ConfigError: there is none, its parts do not fit together, or it has fewer than two labels.
     """
-    source = data_source(name)
+    try:
+        return dataset_of(name, data_source(name))
+    except ConfigError as error:
+        raise error if error.key else error.within("source") from None
+
+
+def read_saved(folder: Path, reading: Reading) -> Dataset:
+    """The data set that Hugging Face's package ``datasets`` has saved in a folder.
+
+    Raises:
+        ConfigError: the package is not installed, it cannot be read, or it has fewer than two labels.
+    """
+    source = SavedDataset(folder, reading.image, reading.labels)
+    return replace(dataset_of(str(folder), source), parts=source.parts)
+
+
+def dataset_of(name: str, source: DataSource) -> Dataset:
+    """The data set of a source; labels are sorted as those of label files.
+
+    Raises:
+        ConfigError: its parts do not fit together, or it has fewer than two labels.
+    """
     # A text alone is one label.
     labels = [frozenset([one] if isinstance(one, str) else one) for one in source.labels]
     columns = pd.DataFrame(dict(getattr(source, "columns", {})), index=range(len(labels)), dtype=str)
     if not len(source) == len(labels) > 0:
-        raise ConfigError(f"{name}: needs labels for each image, got {len(labels)} for {len(source)} images", "source")
+        raise ConfigError(f"{name}: needs labels for each image, got {len(labels)} for {len(source)} images")
     order = sorted_labels({label for one in labels for label in one})
     if len(order) < 2:
-        raise ConfigError(f"{name}: needs two labels or more, got {', '.join(order) or 'none'}", "source")
+        raise ConfigError(f"{name}: needs two labels or more, got {', '.join(order) or 'none'}")
     check_order(order, len(labels), Path(name))
     files = tuple(map(str, range(len(labels))))
     return Dataset(Path(name), files, label_matrix(labels, order), tuple(order), tuple(order), columns, source=source)

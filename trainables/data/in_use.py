@@ -10,6 +10,9 @@ from pathlib import Path
 IN_USE = "in-use"
 """The file in such a folder that its users lock, and whose time says when it was used last."""
 
+ABOUT = "about.txt"
+"""The file in such a folder that says what it is of, for people."""
+
 _HELD: dict[tuple[Path, int], int] = {}
 
 

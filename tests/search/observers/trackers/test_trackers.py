@@ -294,7 +294,7 @@ def test_wandb_offline_keeps_a_run_a_trial_and_the_artefacts(
     load_saved_run(run.folder.path).export(tmp_path / "bundle", progress=False)
     resume_search(run.folder.path, ["search.trials=5"], Console(file=out, width=300), backend="inline")
     assert "warning" not in out.getvalue() and out.getvalue().count("sending the report to wandb") == 2
-    kept = [folder.name.rpartition("-")[2] for folder in (tmp_path / "wandb").glob("offline-run-*")]
+    kept = [folder.name.split("-")[3] for folder in (tmp_path / "wandb").glob("offline-run-*")]
     # The parent: two sessions, the report after each, the model. By their ids, `wandb sync` joins them.
     assert sorted(Counter(kept).values()) == [1, 1, 1, 1, 1, 5]
 
