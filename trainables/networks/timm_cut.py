@@ -61,7 +61,7 @@ def cut(network: Any, shadow: Any, image_size: int, own_pool: bool) -> tuple[lis
     side = image_size if network.pretrained_cfg.get("fixed_input_size") else PROBE
     try:
         trace = trace_features(network, shadow, side)
-    except RuntimeError:  # the image is too small
+    except (RuntimeError, AssertionError):  # too small, or no multiple of what its parts need
         side = image_size
         trace = trace_features(network, shadow, side)
     atoms = _atoms(trace, side)

@@ -29,6 +29,8 @@ SIZES = range(32, 1025, 32)
 
 SMALLEST, LARGEST = SIZES[0], SIZES[-1]
 
+UNFIT = "one of its parts does not fit them"
+
 TRIES = 4
 """Number of sizes that are tried in each direction."""
 
@@ -68,10 +70,11 @@ def timm_architecture(name: str, model: str, own_pool: bool = False) -> Architec
         try:
             stages, pool = cut(network, shadow, image_size, own_pool)
         except FAULTS as error:
-            if config.fixed_input_size and image_size != config.input_size[-1] and not _takes(model, image_size):
+            native = config.input_size[-1]
+            if image_size != native and not _takes(model, image_size) and _takes(model, native):
                 raise _refused_size(name, model, image_size, error) from error
             rule = f"cannot be cut into {STAGES} stages: each must pass a single tensor to the next, but"
-            raise ConfigError(f"{name} {rule} {error}; choose another") from error
+            raise ConfigError(f"{name} {rule} {str(error) or repr(error)}; choose another") from error
         return named_layers(stages, global_pool() if pool is None else pool)
 
     preprocessing = Preprocessing(
@@ -124,14 +127,18 @@ def _takes(model: str, image_size: int) -> bool:
         return False
 
 
+def _reason(error: Exception) -> str:
+    """Why a size does not fit: the network's own words, but not those of a tensor operation deep inside."""
+    return UNFIT if isinstance(error, RuntimeError) or not str(error) else str(error).splitlines()[0]
+
+
 def _refused_size(name: str, model: str, image_size: int, error: Exception) -> ConfigError:
     native = _config(model).input_size[-1]
     sizes = {*SIZES, native}
     below = sorted((size for size in sizes if size < image_size), reverse=True)[:TRIES]
     above = sorted(size for size in sizes if size > image_size)[:TRIES]
     taken = (next((size for size in side if _takes(model, size)), None) for side in (below, above))
-    reason = str(error).splitlines()[0] if str(error) else repr(error)
-    return _refused(name, image_size, reason, [size for size in taken if size] or [native])
+    return _refused(name, image_size, _reason(error), [size for size in taken if size] or [native])
 
 
 def _refused(name: str, image_size: int, reason: str, nearest: Sequence[int]) -> ConfigError:

@@ -79,6 +79,8 @@ class Tracer(fx.Tracer):
                 values = tuple(self._value(kind, target, args, kwargs, batch) for batch in range(len(BATCHES)))
             step.node.meta[VALUES] = values
             if _is_plain(values) and values[0] == values[1]:
+                # A constant from here on; a step that nobody uses would only tie its neighbours together.
+                step.node.graph.erase_node(step.node)
                 return values[0]
         return step
 
@@ -142,7 +144,8 @@ class Trace:
         self.steps = list(steps)
         output = next(iter(reversed(graph.nodes))).args[0]
         if not isinstance(output, fx.Node):
-            raise ValueError(f"its {method} returns {type(output).__name__}, not one tensor")
+            what = f"{len(output)} tensors" if isinstance(output, tuple | list) else type(output).__name__
+            raise ValueError(f"its {method} returns {what}, not one")
         self.end = steps[output]
         last_use = {node: max((steps.get(user, len(steps)) for user in node.users), default=0) for node in steps}
         free = [

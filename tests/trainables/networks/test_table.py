@@ -160,7 +160,7 @@ def test_preprocessing_travels_with_the_weights() -> None:
     [
         ("resnet5", "did you mean resnet50?"),
         ("timm:resnt18", "timm has no model 'resnt18'; did you mean resnet18?"),
-        ("timm:crossvit_tiny_240", "cannot be cut into 5 stages: .* not one tensor"),
+        ("timm:crossvit_tiny_240", "cannot be cut into 5 stages: .* returns 2 tensors, not one"),
         ("timm:hf-hub:someone/something", "timm has no model"),
     ],
 )
@@ -212,15 +212,32 @@ def test_restoring_shares_tensors_and_reports_what_does_not_fit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("side", "words"),
+    ("model", "side", "words"),
     [
         (
+            "vit_tiny_patch16_224",
             100,
             "does not take images of 100 pixels: .*patch size, 16 pixels; the nearest sizes .* are 96 and 112",
         ),
-        (40, "the nearest sizes that it takes are 32 and 48"),
+        ("vit_tiny_patch16_224", 40, "the nearest sizes that it takes are 32 and 48"),
+        ("swin_tiny_patch4_window7_224", 230, "patch of 4 pixels; the nearest sizes that it takes are 228 and 232"),
+        (
+            "maxvit_tiny_tf_224",
+            230,
+            r"must be divisible by window \(7\); the nearest sizes that it takes are 224 and 256",
+        ),
+        pytest.param(
+            *("halonet26t", 96, "one of its parts does not fit them; the nearest size that it takes is 256"),
+            marks=pytest.mark.slow,  # many sizes are tried
+        ),
     ],
 )
-def test_image_sizes_that_a_network_cannot_take_are_refused_with_the_nearest(side: int, words: str) -> None:
+def test_image_sizes_that_a_network_cannot_take_are_refused_with_the_nearest(model: str, side: int, words: str) -> None:
     with pytest.raises(ConfigError, match=f"data.image_size: .*{words}"):
-        resolve("timm:vit_tiny_patch16_224", "none", side).check()
+        resolve(f"timm:{model}", "none", side).check()
+
+
+def test_parts_may_hand_on_the_size_of_their_grid() -> None:
+    """MViT's stages give tokens and (height, width), which is a constant for one image size."""
+    stages = resolve("timm:mvitv2_tiny", "none", 64).cost.stages
+    assert [stage.shape for stage in stages] == [(256, 96), (256, 96), (64, 192), (16, 384), (4, 768)]
