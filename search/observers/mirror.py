@@ -11,7 +11,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState
 
 from thaw.analysis.run_folder import RunFolder
@@ -19,18 +19,31 @@ from thaw.analysis.tables import TrialRecord
 from thaw.search.engine.observers import Observer
 from thaw.search.engine.study import Study
 
+REPEATED = {"distributions", "params", "user_attrs", "system_attrs", "intermediate_values"}
+"""Of a trial that is written whole: what Optuna's storage would keep a second time, and nobody asks it for."""
 
-class _Journal(JournalFileBackend):
-    """A journal with a single writer: no lock, and no wait for the disk at each trial, as it can be rebuilt."""
+
+class _Journal(BaseJournalBackend):
+    """A journal with a single writer: no lock, and no wait for the disk at each trial, as it can be rebuilt.
+
+    Args:
+        file: written from its beginning; it may be renamed in between.
+    """
 
     def __init__(self, file: Path) -> None:
-        super().__init__(str(file))
-        self._file = file
+        self.file = file
+        self._unread: list[dict[str, Any]] = []
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
-        with self._file.open("a", encoding="utf-8") as journal:
+        with self.file.open("a", encoding="utf-8") as journal:
             journal.write("".join(lines))
+        self._unread += logs
+
+    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
+        """What was written since the storage has asked last, which it does after each line."""
+        logs, self._unread = self._unread, []
+        return [{name: value for name, value in log.items() if name not in REPEATED} for log in logs]
 
 
 class StudyMirror(Observer):
@@ -52,23 +65,17 @@ class StudyMirror(Observer):
             left_over.unlink()
         temporary = file.with_name(f".{file.name}")
         self.records, self._places = records, []
-        self._open(temporary)
-        self._add_to(max((number for number, record in records.items() if record.ended), default=-1))
-        temporary.replace(file)
-        self._open(file)
-
-    def _open(self, file: Path) -> None:
-        self._storage = JournalStorage(_Journal(file))
-        study = optuna.create_study(
-            study_name=file.parent.name,
-            storage=self._storage,
-            directions=self.study.study.directions,
-            load_if_exists=True,
-        )
+        journal = _Journal(temporary)
+        self._storage = JournalStorage(journal)
+        directions = self.study.study.directions
+        study = optuna.create_study(study_name=file.parent.name, storage=self._storage, directions=directions)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names([*self.study.objectives])
         self._study = study._study_id
+        self._add_to(max((number for number, record in records.items() if record.ended), default=-1))
+        temporary.replace(file)
+        journal.file = file
 
     def ended(self, record: TrialRecord) -> None:
         if record.number >= len(self._places):
