@@ -2,9 +2,10 @@
 
 Early stopping favours trials that learn fast. Frozen networks do: after one epoch the head has converged, while a
 thawed network has only just started. So the value of a stopped trial is never compared with the final value of a trial
-that was trained to the end. It is a lower bound on what the trial would have reached. The largest gain that a trial of
-the same group made from that epoch on estimates what it *could* have reached. If no trial of a group was trained to the
-end, nothing is known.
+that was trained to the end. It is a lower bound on what the trial would have reached. What it *could* have reached is
+estimated from trials of the same group that were trained to the end and were no further at that epoch: the largest gain
+that one of them made from there on. Trials that were ahead are no guide, because a trial that starts low has more to
+gain. If a group has no trial to estimate it from, nothing is known.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Standing:
         best: the best observed value.
         trial, epoch: the trial with that value, and its number of epochs (at most `horizon`).
         could: the best value that the group could hold: equal to `best` if none of its stopped trials could have done
-            better, infinite (minus infinity for a loss) if no trial was trained to the end.
+            better, infinite (minus infinity for a loss) if that is not known of one of them.
         trials: number of trials.
         whole: number of trials trained to the horizon, or ended by patience.
         stopped_by: the last epoch that any other trial reached; 0 if all are whole.
@@ -135,10 +136,11 @@ def _standing(key: Hashable, curves: Sequence[_Curve], horizon: int, sign: float
     best = max(curves, key=lambda curve: (curve.after(horizon), -curve.trial))
     whole = [curve for curve in curves if curve.whole]
     stopped = [curve for curve in curves if not curve.whole]
-    could = best.after(horizon) if whole else math.inf
-    for curve in stopped if whole else []:
+    could = best.after(horizon)
+    for curve in stopped:
         epoch = len(curve.best_so_far)
-        gain = max(other.after(horizon) - other.after(epoch) for other in whole)
+        alike = [other for other in whole if other.after(epoch) <= curve.after(epoch)]
+        gain = max((other.after(horizon) - other.after(epoch) for other in alike), default=math.inf)
         could = max(could, curve.after(epoch) + gain)
     return Standing(
         key=key if isinstance(key, tuple) else (key,),

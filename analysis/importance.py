@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 MIN_TRIALS = 12
 """With fewer trials, a hyperparameter without any effect easily ranks first."""
 
+MIN_LATER = 4
+"""With fewer trials that went on after the first ones were stopped, what comes later is a guess."""
+
 FORESTS, TREES = 10, 12
 SAMPLE = 160
 """The number of configurations to average over, for the whole space and for each architecture."""
@@ -52,8 +55,9 @@ def importance(run: RunData) -> pd.DataFrame:
     Returns:
         Rows architecture (``all`` first, then by name), hyperparameter, importance (at least 0, sums to 1 within an
         architecture, descending), low and high (the middle 80 % of the forests), trials (the number of trials behind
-        it). There are no rows if fewer than 12 trials have an epoch, or if nothing explains more than chance. A
-        hyperparameter that is inactive because of others, such as momentum without sgd, enters with its default.
+        it). There are no rows if fewer than 12 trials have an epoch, if fewer than 4 went on after the epoch at which
+        the first ones were stopped, or if nothing explains more than chance. A hyperparameter that is inactive because
+        of others, such as momentum without sgd, enters with its default.
     """
     trials = run.trials[run.trials["last_epoch"].notna() & (run.trials["status"] != "failed")]
     names = [name for name in run.space.parameters if trials[name].nunique() > 1]
@@ -63,6 +67,9 @@ def importance(run: RunData) -> pd.DataFrame:
     curves = {number: curve for number, curve in curves.items() if len(curve)}
     points = {number: _point(run.space, names, run.records[number].config) for number in curves}
     horizon = max(len(curve) for curve in curves.values())
+    stopped = [len(curve) for number, curve in curves.items() if run.records[number].status == "pruned"]
+    if stopped and sum(len(curve) > min(stopped) for curve in curves.values()) < MIN_LATER:
+        return pd.DataFrame(columns=COLUMNS)
     parts = {ALL: _sampled(run.space, names)}
     architectures = trials["architecture"].value_counts().sort_index()
     if len(architectures) > 1 and "architecture" in names:

@@ -12,7 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from thaw.analysis.importance import ALL, MIN_TRIALS, importance
+from thaw.analysis.importance import ALL, MIN_LATER, MIN_TRIALS, importance
 from thaw.analysis.plots.kinds import MARKERS, Kinds
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
@@ -37,7 +37,8 @@ def compute(run: RunData) -> Importance:
     rows = importance(run)
     if rows.empty:
         few = f"fewer than {MIN_TRIALS} trials have an epoch"
-        raise NotEnough(f"{few}, or no hyperparameter explains more than chance")
+        later = f"fewer than {MIN_LATER} went on after the first were stopped"
+        raise NotEnough(f"{few}, {later}, or no hyperparameter explains more than chance")
     apart = rows[rows["architecture"] != ALL].sort_values("trials", ascending=False, kind="stable")
     return Importance(rows, Kinds.of(apart["architecture"]))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thaw.analysis.earlier import earlier_words
-from thaw.analysis.importance import MIN_TRIALS, importance
+from thaw.analysis.importance import MIN_LATER, MIN_TRIALS, importance
 from thaw.analysis.objectives import outcome
 from thaw.analysis.plots import NotEnough, slices
 from thaw.analysis.records import TrialRecord
@@ -121,8 +121,11 @@ def _comparison(run: RunData, table: Beside) -> list[str]:
 def _mattered(run: RunData) -> list[str]:
     shares = importance(run)
     if shares.empty:
-        few = f"fewer than {MIN_TRIALS} comparable trials, or from trials this similar"
-        return [f"The importance of hyperparameters cannot be estimated from {few}."]
+        few = f"fewer than {MIN_TRIALS} comparable trials"
+        later = f"fewer than {MIN_LATER} that went on after the first were stopped"
+        return [
+            f"The importance of hyperparameters cannot be estimated from {few}, {later}, or from trials this similar."
+        ]
     several = run.trials["architecture"].nunique() > 1
     sentences = []
     for architecture, rows in shares.groupby("architecture", sort=False):
@@ -170,7 +173,9 @@ def _optimism(run: RunData) -> list[str]:
     if tried + earlier < 2:
         return []
     ours = f"{tried:,} values" + (f", after {earlier:,} of earlier runs," if earlier else "")
-    return [f"The best of {ours} on the same validation images is partly luck: expect a little less on new images."]
+    return [
+        f"The best of {ours} on the same validation images is partly luck: expect slightly worse results on new images."
+    ]
 
 
 def _not_beaten(table: Beside) -> list[str]:

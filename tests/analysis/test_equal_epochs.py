@@ -81,6 +81,16 @@ def test_one_poor_trial_to_the_end_does_not_speak_for_those_stopped(tmp_path: Pa
     assert finding("frozen_tuned", calm).startswith("Fine-tuning beats the frozen network for 0 of 1 architectures")
 
 
+def test_a_trial_that_was_ahead_does_not_speak_for_those_that_started_lower(tmp_path: Path) -> None:
+    """Of photos: the head that looked best after one epoch had a high learning rate and hardly gained from there on."""
+    quick, slow = [0.21, 0.22, 0.22], [0.16, 0.24, 0.28]
+    tuned = trial(2, [0.20, 0.25, 0.27])
+    hidden = write_run(tmp_path / "hidden", [trial(5, quick), trial(5, slow[:1], "pruned"), tuned])
+    assert "unknown" in finding("frozen_tuned", hidden) and "unknown" in finding("freeze_depth", hidden)
+    known = write_run(tmp_path / "known", [trial(5, quick), trial(5, slow), tuned])
+    assert finding("frozen_tuned", known).startswith("Fine-tuning beats the frozen network for 0 of 1 architectures")
+
+
 def test_a_stopped_trial_that_is_ahead_already_is_ahead(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [trial(5, HEAD), trial(2, [0.50, 0.70], "pruned")])
     assert finding("frozen_tuned", run).startswith("Fine-tuning beats the frozen network for 1 of 1 architectures")

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.synthetic_runs import synthetic_run
-from thaw.analysis.importance import MIN_TRIALS, importance
+from thaw.analysis.importance import MIN_LATER, MIN_TRIALS, importance
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.tables import TrialRecord
 from thaw.search.engine.rules import RULES
@@ -127,6 +127,16 @@ def test_a_hyperparameter_without_effect_has_none(tmp_path: Path) -> None:
 def test_few_trials_say_nothing(tmp_path: Path) -> None:
     assert importance(search(tmp_path / "few", MIN_TRIALS - 1)).empty
     assert not importance(search(tmp_path / "enough", MIN_TRIALS)).empty
+
+
+@pytest.mark.parametrize("later", [MIN_LATER - 1, MIN_LATER])
+def test_few_trials_that_went_on_say_nothing(tmp_path: Path, later: int) -> None:
+    """All others are stopped after one epoch, which says little of the last one."""
+    run = search(tmp_path / "run", 24, scheduler="none")
+    for number in range(later, 24):
+        run.records[number].epochs = {1: run.records[number].epochs[1]}
+        run.records[number].status = "pruned"
+    assert importance(run).empty == (later < MIN_LATER)
 
 
 @pytest.mark.parametrize("trials", [0, 1, 300])

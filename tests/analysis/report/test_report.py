@@ -107,8 +107,8 @@ def test_the_first_screen_by_hand(tmp_path: Path) -> None:
     assert found.facts == [
         "The best predictor that never looks at an image (most frequent label) has val_map 0.2.",
         "The first configuration tried, trial 0, reached 0.3.",
-        "The importance of hyperparameters cannot be estimated from fewer than 12 comparable trials, or from trials "
-        "this similar.",
+        "The importance of hyperparameters cannot be estimated from fewer than 12 comparable trials, fewer than 4 that "
+        "went on after the first were stopped, or from trials this similar.",
         "3 trials: 1 stopped by patience, 1 pruned and 1 failed.",
         "3 epochs took 12 s of training and validation; the search took 1 min 40 s.",
         # 9 and 8 epochs at 4 seconds each.
