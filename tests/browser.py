@@ -52,8 +52,15 @@ class Browser:
 
     def errors(self) -> list[str]:
         """What the console complained about since it was asked last; remarks of the graphics driver are none."""
-        log = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
-        return [entry["message"] for entry in log if "WebGL" not in entry["message"]]
+        return [entry["message"] for entry in self._log() if "WebGL" not in entry["message"]]
+
+    def severe(self) -> list[str]:
+        """Its errors alone, without remarks such as on what is going to change."""
+        return [entry["message"] for entry in self._log() if entry["level"] == "SEVERE"]
+
+    def _log(self) -> list[dict[str, Any]]:
+        log: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return log
 
     def requests(self) -> set[str]:
         """Addresses of everything that files asked for since this was asked last; not what the empty window did."""

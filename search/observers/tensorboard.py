@@ -16,7 +16,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams
 
-from thaw.analysis.records import TrialRecord
+from thaw.analysis.records import ENDED, TrialRecord
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.engine.observers import Observer
 from thaw.spaces import METRICS, SearchSpace, best_epoch
@@ -67,6 +67,8 @@ class TensorBoard(Observer):
 
     def __init__(self, folder: RunFolder, metric: str, space: SearchSpace) -> None:
         self.folder, self.metric, self.searched = folder, metric, list(space.parameters)
+        # TensorBoard filters by the texts that there may be.
+        self._texts = {name: [text for text in space.options(name) if isinstance(text, str)] for name in self.searched}
         self._files: dict[int, EventFile] = {}
 
     def open(self, records: Mapping[int, TrialRecord]) -> None:
@@ -107,7 +109,9 @@ class TensorBoard(Observer):
         # A hyperparameter that is switched off, or that an earlier version did not have, is an empty cell.
         given = {name: record.config.get(name) for name in self.searched}
         hyperparameters = {name: _one_type(value) for name, value in given.items() if value is not None}
-        for summary in hparams({**hyperparameters, "status": record.status}, shown):
+        texts = {name: self._texts[name] for name, value in hyperparameters.items() if isinstance(value, str)}
+        domains = {**texts, "status": list(ENDED)}
+        for summary in hparams({**hyperparameters, "status": record.status}, shown, domains):
             file.summary(summary, record.ended_at)
         file.scalars(shown, best, record.ended_at)
         self._files.pop(record.number).close()

@@ -77,6 +77,7 @@ class DataFacts:
         labels: label → images that have it, in the order of the classes.
         labels_per_image: number of labels → number of images with that many.
         split: part → images, if the data define the split.
+        shares: part → share of the images it is given, if the split is drawn at random.
         rejected: images that cannot be used, as far as can be seen without opening them.
         notes: what was guessed, what was left out, and what looks wrong, one sentence each.
     """
@@ -85,6 +86,7 @@ class DataFacts:
     labels: dict[str, int]
     labels_per_image: dict[int, int]
     split: dict[str, int] | None
+    shares: dict[str, float] | None
     rejected: int
     notes: tuple[str, ...]
 
@@ -98,9 +100,10 @@ class DataFacts:
         counts = ", ".join(f"{images} with {number}" for number, images in self.labels_per_image.items())
         rejected = f", {self.rejected} of them cannot be used" if self.rejected else ""
         split = ", ".join(f"{count} {part}" for part, count in (self.split or {}).items())
+        drawn = ", ".join(f"{share:.0%} {part}" for part, share in (self.shares or {}).items())
         return [
             f"{self.images} images{rejected}; {len(self.labels)} labels: {names}{more}",
-            f"labels per image: {counts}; split: {split or 'at random, stratified over the labels'}",
+            f"labels per image: {counts}; split: {split or f'{drawn}, at random, stratified over the labels'}",
             *map(printable, self.notes),
         ]
 
@@ -129,11 +132,14 @@ def data_facts(config: SearchConfig, dataset: Dataset, notes: Sequence[str] = ()
         said += group_notes(dataset, config.data.split.group)
     except ConfigError as error:
         raise error.within("data.split") from None
+    chosen = config.data.split
+    drawn = dict(zip(PART_WORDS, (1 - chosen.validation - chosen.test, chosen.validation, chosen.test), strict=True))
     return DataFacts(
         images=len(dataset.files) + len(unusable),
         labels=dict(zip(dataset.classes, dataset.labels.sum(axis=0).tolist(), strict=True)),
         labels_per_image={number: int(images) for number, images in enumerate(per_image) if images},
         split=None if places is None else {name: int((places == part).sum()) for part, name in enumerate(PART_WORDS)},
+        shares={name: round(share, 6) for name, share in drawn.items()} if places is None else None,
         rejected=len(dataset.rejected) + len(absent) + len(unreadable),
         notes=(*said, *notes),
     )

@@ -137,16 +137,17 @@ def prepare(
             store = source.open(step)
     except ConfigError as error:
         raise error.within("cache") from None
-    rejected = [*dataset.rejected, *store.rejected]
-    _check_rejected(data, len(dataset.files) + len(dataset.rejected), rejected)
-    _check_folders(dataset, store)
-    alike = equal_images(store.digests, store.usable)
-    together = data.split.duplicates == "together"
-    split = _split(data, dataset, store.usable, alike if together else None)
-    notes = split_notes(dataset, split, data.split.column, data.split.group) + equal_notes(alike, split)
-    notes += [*weights_notes(config), *preprocessing]
-    single_label = bool((dataset.labels[split.train].sum(axis=1) == 1).all())
-    _check_metric(config, single_label, len(dataset.classes))
+    with stages("splitting images"):
+        rejected = [*dataset.rejected, *store.rejected]
+        _check_rejected(data, len(dataset.files) + len(dataset.rejected), rejected)
+        _check_folders(dataset, store)
+        alike = equal_images(store.digests, store.usable)
+        together = data.split.duplicates == "together"
+        split = _split(data, dataset, store.usable, alike if together else None)
+        notes = split_notes(dataset, split, data.split.column, data.split.group) + equal_notes(alike, split)
+        notes += [*weights_notes(config), *preprocessing]
+        single_label = bool((dataset.labels[split.train].sum(axis=1) == 1).all())
+        _check_metric(config, single_label, len(dataset.classes))
     context = RunContext(
         images=source,
         labels=dataset.labels,
@@ -175,8 +176,9 @@ def prepare(
             latency = measure_latency(config, context)
     if latency is not None:
         context = replace(context, latency=latency)
-    train, validation = dataset.labels[split.train], dataset.labels[split.validation]
-    trivial = trivial_metrics(train, validation, config.threshold, single_label)
+    with stages("scoring trivial predictors"):
+        train, validation = dataset.labels[split.train], dataset.labels[split.validation]
+        trivial = trivial_metrics(train, validation, config.threshold, single_label)
     return Prepared(
         config,
         dataset,

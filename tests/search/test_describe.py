@@ -62,6 +62,7 @@ def test_the_squares(tmp_path: Path, squares: Path, cache: Path) -> None:
     dataset = load_dataset(config)
     text = shown(lambda console: describe_data(data_facts(config, dataset), dataset, console))
     assert "120 images; 3 labels" in text and "absent" not in text and "cannot be used" not in text
+    assert "split: 70% train, 20% validation, 10% test, at random, stratified over the labels" in " ".join(text.split())
     written = (squares / "labels.csv").read_text()
     for colour in ("red", "green", "blue"):
         count = written.count(colour)
