@@ -114,7 +114,7 @@ def test_hugging_face_reads_the_card(made: tuple[Bundle, Path]) -> None:
     found = {result.metric_type: result.metric_value for result in card.data.eval_results}
     expected = {name: one["value"] for name, one in bundle.facts["test"]["metrics"].items()}
     assert found == pytest.approx(expected, abs=1e-4)
-    assert "timm.create_model" in card.text and "thaw predict" not in card.text
+    assert "timm.create_model" in card.text and "thaw predict FOLDER" not in card.text
 
 
 @pytest.mark.parametrize(
