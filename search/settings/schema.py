@@ -243,7 +243,9 @@ class AlgorithmConfig(_Section):
     @model_validator(mode="after")
     def _startable(self) -> AlgorithmConfig:
         if self.algorithm == "grid" and self.start_with:
-            raise ValueError("start_with does not go with algorithm: grid, which tries every cell anyway; remove one")
+            raise ValueError(
+                "start_with cannot be used with algorithm: grid, which tries every cell anyway; remove one"
+            )
         if self.learn_from and self.algorithm not in LEARNING:
             raise ValueError(
                 f"learn_from (--from) goes with an algorithm that learns from trials ({', '.join(LEARNING)}), not with "
