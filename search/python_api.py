@@ -55,12 +55,13 @@ class SearchRun(Run):
             to: a folder that does not exist.
             trial: number of another trial.
             progress: print progress.
-            options: options of :func:`thaw.search.delivery.export.export_run`, such as ``onnx=True``.
+            options: options of :func:`thaw.search.delivery.export.export_run` for a bundle, such as ``onnx=True``;
+                :func:`thaw.search.delivery.timm_folder.bundle_to_timm` makes a folder for timm of one.
         """
         from thaw.search.delivery.export import export_run
         from thaw.trainables.bundles.bundle import load_bundle
 
-        export_run(self, Path(to), _console(progress), trial=trial, **options)
+        export_run(self, Path(to), _console(progress), trial=trial, format="bundle", **options)
         return load_bundle(to)
 
 

@@ -86,7 +86,10 @@ class SavedDataset:
 
     @cached_property
     def _pictures(self) -> Any:
-        return self._data.select_columns([self._image])
+        import datasets
+
+        # It may have been saved as bytes that are not to be decoded.
+        return self._data.select_columns([self._image]).cast_column(self._image, datasets.Image())
 
     @property
     def _prints(self) -> list[str]:

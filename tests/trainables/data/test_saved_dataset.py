@@ -57,6 +57,13 @@ def test_numbers_get_their_names_and_other_columns_group(tmp_path: Path) -> None
     assert picture.shape == (32, 32, 3) and picture[16, 16].tolist() == [0, 254, 0]
 
 
+def test_images_that_were_kept_as_bytes_are_decoded(tmp_path: Path) -> None:
+    columns = {"image": pictures(2), "label": ["a", "b"]}
+    features = datasets.Features({"image": datasets.Image(decode=False), "label": datasets.Value("string")})
+    datasets.Dataset.from_dict(columns, features=features).save_to_disk(str(tmp_path / "d"))
+    assert np.asarray(SavedDataset(tmp_path / "d").decode(0))[16, 16].tolist() == [255, 0, 0]
+
+
 def test_several_labels_an_image(tmp_path: Path) -> None:
     several = datasets.List(datasets.ClassLabel(names=NAMES))
     assert sets(read_saved(saved(tmp_path / "d", several, [[0, 1], [], [2]]), Reading())) == [
