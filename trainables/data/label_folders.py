@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,16 +11,17 @@ import pandas as pd
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.csv_labels import read_csv
 from thaw.trainables.data.encodings import Unreadable, decode_text
-from thaw.trainables.data.label_files import Rows, bytes_of, looks_like_image
-from thaw.trainables.data.own_results import holds_own_results
-from thaw.trainables.data.parts import (
-    PART_WORDS,
-    called_split,
-    part_of,
-    part_within,
-    parts_of_folders,
-    without_part,
+from thaw.trainables.data.folder import Folder
+from thaw.trainables.data.folder_names import (
+    NO_LABELS,
+    check_labels,
+    check_no_part,
+    no_labels_within,
+    parts_within_labels,
 )
+from thaw.trainables.data.label_files import Rows, bytes_of
+from thaw.trainables.data.own_results import holds_own_results
+from thaw.trainables.data.parts import PART_WORDS, part_of, parts_of_folders
 from thaw.trainables.data.reading import Source
 
 NO_IMAGES = (
@@ -30,12 +30,6 @@ NO_IMAGES = (
     *(".txt", ".url", ".xls", ".xlsx", ".xml", ".yaml", ".yml", ".zip"),
 )
 """Endings of files among images that are not images. Any other ending may be an image that cannot be read here."""
-
-NO_LABELS = (
-    *("images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "labels", "annotations", "imagesets"),
-    *("masks", "mask", "segmentationclass", "segmentationobject", "groundtruth", "ground_truth", "gt"),
-)
-"""Folders of a data set that are no labels if there are no others, in upper or lower case."""
 
 METADATA = tuple(f"metadata.{ending}" for ending in ("csv", "jsonl", "parquet"))
 """Names of the table that the `imagefolder` format of Hugging Face puts beside the images."""
@@ -98,21 +92,21 @@ def read_folders(source: Source) -> Rows:
         raise ConfigError(
             f"format folders takes its labels from data.images, got {source.labels}; remove it", key="labels"
         )
-    root = _Folder(images)
+    root = Folder(images)
     walk = _Walk(source)
     walk.add_loose(root, "")
     tops = [name for name in root.folders if not walk.leaves_out(name)]
     named = parts_of_folders(tops)
     split = bool(named) and (len(named) == len(tops) or len(set(named.values())) > 1)
     labels: list[tuple[str, str, int | None]] = [(name, name, None) for name in tops]
-    if len(named) == 1 == len(tops) and not _Folder(images / tops[0]).folders:
+    if len(named) == 1 == len(tops) and not Folder(images / tops[0]).folders:
         split = False
     if not split:
-        _check_labels(images, tops)
-        _check_no_part(images, tops, named, walk.notes)
-        labels = _parts_within_labels(images, tops, walk.notes) or labels
-    elif not any(_Folder(images / name).folders for name in named):
-        raise _no_labels_within(images, named)
+        check_labels(images, tops)
+        check_no_part(images, tops, named, walk.notes)
+        labels = parts_within_labels(images, tops, walk.notes) or labels
+    elif not any(Folder(images / name).folders for name in named):
+        raise no_labels_within(images, named)
     else:
         labels = []
         for name in tops:
@@ -123,94 +117,10 @@ def read_folders(source: Source) -> Rows:
                 walk.rejected.append((name, f"folder beside {' and '.join(sorted(named))}"))
         words = ", ".join(f"{name} ({PART_WORDS[part]})" for name, part in named.items())
         walk.notes.append(f"the folders {words} are the split")
-    _check_labels(images, {label for _, label, _ in labels})
+    check_labels(images, {label for _, label, _ in labels})
     for folder, label, part in labels:
         walk.add_label(folder, walk.name_of(label), part, root.identity)
     return walk.rows()
-
-
-LABEL_WORDS = ("train", "training", "valid", "dev", "development", "devel", "eval")
-"""Words for parts that may as well be labels (a train beside a bus, valid beside invalid)."""
-
-
-UNLABELLED = ("unlabeled", "unlabelled", "unsup", "unsupervised")
-"""Folders of images without labels."""
-
-
-def _check_labels(images: Path, names: Collection[str]) -> None:
-    """Raises a ConfigError where folders are those of a data set (images, masks) or numbered folds, and no labels."""
-    if len(names) > 1 and all(without_part(name) in (*NO_LABELS, "") for name in names):
-        raise ConfigError(
-            f"{images}: the folders {', '.join(sorted(names))} are no labels; give each label a folder of its own, or "
-            "name the folder of images by data.images and a label file by data.labels",
-            key="images",
-        )
-    if len(names) > 1 and all(called_split(name) for name in names):
-        raise ConfigError(
-            f"{images}: the folders {', '.join(sorted(names))} are called like folds of a split and no labels; put the "
-            "images of a label into one folder, or name a label file by data.labels, with a column for "
-            "data.split.column or data.split.group",
-            key="images",
-        )
-
-
-def _no_labels_within(images: Path, parts: Iterable[str]) -> ConfigError:
-    return ConfigError(
-        f"{images}: {', '.join(parts)} are parts of a split and hold no folder for each label; put one for "
-        "each label into each of them, or name a label file by data.labels",
-        key="images",
-    )
-
-
-def _check_no_part(images: Path, tops: list[str], named: dict[str, int], notes: list[str]) -> None:
-    """A folder that is called like a part is hardly a label beside others.
-
-    Raises:
-        ConfigError: naming it.
-    """
-    for name in named:
-        inside = _Folder(images / name)
-        other = next((top for top in tops if top not in named), None)
-        if other is None:
-            continue
-        if len(inside.folders) > 1 and not inside.files:
-            raise ConfigError(
-                f"{images}: {name} holds only folders, like one part of a split, but {other} beside it is not a part; "
-                "move or rename one of them",
-                key="images",
-            )
-        if name.casefold() not in LABEL_WORDS:
-            raise ConfigError(
-                f"{images}: {name} is called like a part of a split, and {other} beside it like a label; move it "
-                "elsewhere, or put the labels into a folder for each part",
-                key="images",
-            )
-        notes.append(f"the folder {name} is read as a label")
-    bare = next((name for name in tops if name.casefold() in UNLABELLED), None)
-    if bare is not None and len(tops) > 1:
-        raise ConfigError(
-            f"{images}: the folder {bare} is hardly a label; move it elsewhere, or rename it", key="images"
-        )
-    within = {name: part_within(name) for name in tops}
-    if len(tops) > 1 and None not in within.values():
-        if len(set(within.values())) > 1:
-            raise _no_labels_within(images, tops)
-        notes.append(f"the names of all folders speak of one part of a split; they are read as labels ({tops[0]}, …)")
-
-
-def _parts_within_labels(images: Path, tops: list[str], notes: list[str]) -> list[tuple[str, str, int | None]]:
-    """Folders (folder, label, part) where each label holds folders for train, validation or test and nothing else."""
-    found: list[tuple[str, str, int | None]] = []
-    for label in tops:
-        inside = _Folder(images / label)
-        parts = [(name, part_of(name)) for name in inside.folders]
-        if inside.files or not parts or any(part is None for _, part in parts):
-            return []
-        found += [(f"{label}/{name}", label, part) for name, part in parts]
-    if len({part for _, _, part in found}) < 2:
-        return []
-    notes.append(f"the folders within the labels are the split ({found[0][0]}, …)")
-    return found
 
 
 @dataclass
@@ -239,24 +149,24 @@ class _Walk:
         """Whether Thaw wrote this folder, or it is a system's own (``__MACOSX``) and holds no image."""
         path = self.source.images / name
         reason = "written by Thaw" if holds_own_results(path) else ""
-        if not reason and name.startswith(("__", "@")) and not _Folder(path).files:
+        if not reason and name.startswith(("__", "@")) and not Folder(path).files:
             reason = "a folder of the system"
         if reason:
             self.ignored.append((name, reason))
         return bool(reason)
 
-    def add_loose(self, folder: _Folder, prefix: str) -> None:
+    def add_loose(self, folder: Folder, prefix: str) -> None:
         self.rejected += [(prefix + file, "not in the folder of a label") for file in folder.files]
         self.ignored += [(prefix + file, "no image in the folder of a label") for file in folder.others]
         self.rejected += folder.faults(prefix)
 
-    def labels_below(self, part: str) -> tuple[str, _Folder]:
+    def labels_below(self, part: str) -> tuple[str, Folder]:
         """The folder in which the label folders of a part lie."""
-        name, folder = part, _Folder(self.source.images / part)
+        name, folder = part, Folder(self.source.images / part)
         self.add_loose(folder, f"{name}/")
         while len(folder.folders) == 1 and not folder.files:
             [only] = folder.folders
-            inner = _Folder(self.source.images / name / only)
+            inner = Folder(self.source.images / name / only)
             if not inner.folders or (only != os.path.basename(name) and only.lower() not in NO_LABELS):
                 break
             name, folder = f"{name}/{only}", inner
@@ -268,7 +178,7 @@ class _Walk:
         seen, waiting = {root}, [top]
         while waiting:
             name = waiting.pop()
-            folder = _Folder(self.source.images / name)
+            folder = Folder(self.source.images / name)
             if folder.identity in seen:
                 self.rejected.append((name, "link to a folder that is read already"))
                 continue
@@ -307,37 +217,3 @@ class _Walk:
             ignored=tuple(self.ignored),
             parts=parts or None,
         )
-
-
-class _Folder:
-    """What a folder holds, by name: folders, images, other files, and links that lead nowhere; no hidden ones."""
-
-    def __init__(self, path: Path) -> None:
-        self.folders: list[str] = []
-        self.files: list[str] = []
-        self.others: list[str] = []
-        self.broken: list[str] = []
-        try:
-            status = os.stat(path)
-            self.identity = (status.st_dev, status.st_ino)
-            with os.scandir(path) as entries:
-                for entry in sorted(entries, key=lambda entry: entry.name):
-                    if not entry.name.startswith("."):
-                        self._add(entry)
-        except OSError as error:
-            rule = f"{path} is not a readable folder ({error.strerror}), so its images would be missed"
-            raise ConfigError(f"{rule}; correct the path or its permissions", key="images") from error
-
-    def _add(self, entry: os.DirEntry[str]) -> None:
-        link = entry.is_symlink()
-        if link and not os.path.exists(entry):
-            self.broken.append(entry.name)
-        elif os.path.isdir(entry) if link else entry.is_dir():
-            self.folders.append(entry.name)
-        elif looks_like_image(entry.name):
-            self.files.append(entry.name)
-        else:
-            self.others.append(entry.name)
-
-    def faults(self, place: str) -> list[tuple[str, str]]:
-        return [(place + name, "link that leads nowhere") for name in self.broken]

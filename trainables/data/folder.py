@@ -1,0 +1,43 @@
+"""What a folder of images holds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from thaw.spaces.errors import ConfigError
+from thaw.trainables.data.label_files import looks_like_image
+
+
+class Folder:
+    """What a folder holds, by name: folders, images, other files, and links that lead nowhere; no hidden ones."""
+
+    def __init__(self, path: Path) -> None:
+        self.folders: list[str] = []
+        self.files: list[str] = []
+        self.others: list[str] = []
+        self.broken: list[str] = []
+        try:
+            status = os.stat(path)
+            self.identity = (status.st_dev, status.st_ino)
+            with os.scandir(path) as entries:
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    if not entry.name.startswith("."):
+                        self._add(entry)
+        except OSError as error:
+            rule = f"{path} is not a readable folder ({error.strerror}), so its images would be missed"
+            raise ConfigError(f"{rule}; correct the path or its permissions", key="images") from error
+
+    def _add(self, entry: os.DirEntry[str]) -> None:
+        link = entry.is_symlink()
+        if link and not os.path.exists(entry):
+            self.broken.append(entry.name)
+        elif os.path.isdir(entry) if link else entry.is_dir():
+            self.folders.append(entry.name)
+        elif looks_like_image(entry.name):
+            self.files.append(entry.name)
+        else:
+            self.others.append(entry.name)
+
+    def faults(self, place: str) -> list[tuple[str, str]]:
+        return [(place + name, "link that leads nowhere") for name in self.broken]
