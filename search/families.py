@@ -12,10 +12,8 @@ from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.contract import check_contract
 from thaw.trainables.networks.table import architecture, known_names
 
-SIZE = 96
-"""Side in pixels of the images for networks that take any size; :data:`LARGER` where that is too small."""
-
-LARGER = 224
+SIZES = (96, 224, 256)
+"""Sides in pixels of the images for networks that take any size; the first that fits is used."""
 
 
 def describe_all(file: Path, console: Console) -> int:
@@ -48,12 +46,12 @@ def describe_all(file: Path, console: Console) -> int:
 def _outcome(name: str) -> str:
     try:
         fixed = architecture(name).preprocessing.input_size
-        for size in (fixed,) if fixed else (SIZE, LARGER):
+        for size in (fixed,) if fixed else SIZES:
             try:
                 backbone = resolve(name, "none", size)
                 check_contract(backbone)
             except ConfigError:
-                if size in (fixed, LARGER):
+                if size in (fixed, SIZES[-1]):
                     raise
             else:
                 shapes = " | ".join("×".join(map(str, stage.shape)) for stage in backbone.cost.stages)
