@@ -125,22 +125,22 @@ class Auto(StudyProposer):
     def _learnt_from(self) -> list[tuple[TrialRecord, float]]:
         """Trials and their actual or estimated final values; more is better.
 
-        A trial that was stopped or still runs is credited with the median gain of the trials of its freeze depth after
-        the epoch that it has reached: heads converge in one epoch, thawed networks have only begun then.
+        A trial that was stopped or still runs is credited with the median gain of the finished trials of its freeze
+        depth after the epoch that it has reached: heads converge in one epoch, thawed networks have only begun then. A
+        depth without finished trials is credited with the largest gain of another, so that it is not given up unseen.
         """
         values = {n: self._best_so_far(record) for n, record in self._records.items() if record.status != "failed"}
         whole: dict[Any, list[list[float]]] = defaultdict(list)
         for number, series in values.items():
             if series and self._records[number].status == "completed":
                 whole[self._records[number].config["freeze_depth"]].append(series)
-        every = [series for same in whole.values() for series in same]
         known = []
         for number, series in values.items():
             if series:
-                record = self._records[number]
-                alike = whole.get(record.config["freeze_depth"], every)
-                gains = [other[-1] - other[len(series) - 1] for other in alike if len(other) >= len(series)]
-                gain = float(np.median(gains)) if gains and record.status not in ("completed", "early_stopped") else 0.0
+                record, gain = self._records[number], 0.0
+                if record.status not in ("completed", "early_stopped"):
+                    gains = _median_gains(whole, len(series))
+                    gain = gains.get(record.config["freeze_depth"], max(gains.values(), default=0.0))
                 known.append((record, series[-1] + gain))
         if len(known) <= MOST:
             return known
@@ -155,3 +155,12 @@ class Auto(StudyProposer):
                 break
             series.append(max(self._sign * value, *series[-1:]) if series else self._sign * value)
         return series
+
+
+def _median_gains(whole: Mapping[Any, list[list[float]]], epoch: int) -> dict[Any, float]:
+    """Freeze depth → the median of what its finished trials gained after an epoch."""
+    gains = {
+        depth: [series[-1] - series[epoch - 1] for series in trials if len(series) >= epoch]
+        for depth, trials in whole.items()
+    }
+    return {depth: float(np.median(found)) for depth, found in gains.items() if found}

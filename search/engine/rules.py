@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from thaw.analysis.tables import TrialRecord
-from thaw.spaces import Metric
+from thaw.spaces import STAGES, Metric
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,9 @@ class AshaPromotion(Ladder):
 class MedianRule(Rule):
     """Stop a trial whose best value so far is worse than the median of the others' running averages at the same epoch.
 
-    It needs three other trials that have reached the epoch.
-    Source: Golovin et al., "Google Vizier", KDD 2017, section 3.2.
+    It needs three other trials of its kind that have reached the epoch: heads, or networks that are partly thawed.
+    Heads converge in an epoch, so among heads alone the first thawed networks would look poor and be stopped.
+    Source: Golovin et al., "Google Vizier", KDD 2017, section 3.2, which does not tell kinds apart.
     """
 
     NEEDED = 3
@@ -169,16 +170,18 @@ class MedianRule(Rule):
     def __init__(self, metric: Metric, max_epochs: int, grace_period: int, reduction_factor: int) -> None:
         self.metric, self.grace_period = metric, grace_period
         self.values: dict[int, dict[int, float]] = {}
+        self._heads: set[int] = set()
 
     def decide(self, trial: TrialRecord, epoch: int, value: float) -> Decision:
-        others = [
-            statistics.fmean(v for e, v in series.items() if e <= epoch)
+        others = {
+            number: statistics.fmean(v for e, v in series.items() if e <= epoch)
             for number, series in self.values.items()
             if number != trial.number and epoch in series
-        ]
-        if epoch < self.grace_period or len(others) < self.NEEDED:
+        }
+        alike = [number for number in others if (number in self._heads) == is_head(trial)]
+        if epoch < self.grace_period or len(alike) < self.NEEDED:
             return CONTINUE
-        median = statistics.median(others)
+        median = statistics.median(others.values())
         own = [*self.values.get(trial.number, {}).values(), value]
         best = max(own) if self.metric.maximize else min(own)
         if not self.metric.better(median, best):
@@ -188,6 +191,13 @@ class MedianRule(Rule):
 
     def note(self, trial: TrialRecord, epoch: int, value: float, verdict: str) -> None:
         self.values.setdefault(trial.number, {})[epoch] = value
+        if is_head(trial):
+            self._heads.add(trial.number)
+
+
+def is_head(trial: TrialRecord) -> bool:
+    """Whether nothing but the head is trained."""
+    return bool(trial.config.get("freeze_depth") == STAGES)
 
 
 RULES: dict[str, Callable[[Metric, int, int, int], Rule]] = {

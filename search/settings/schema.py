@@ -171,7 +171,7 @@ _VALIDATION = tuple(f"val_{name}" for name in METRICS)
 class AlgorithmConfig(_Section):
     """What is tried, how often, and what "best" means."""
 
-    algorithm: Annotated[str, OneOf(ALGORITHMS)] = Field("tpe", description="how configurations are proposed")
+    algorithm: Annotated[str, OneOf(ALGORITHMS)] = Field("auto", description="how configurations are proposed")
     metric: Annotated[str, OneOf(_VALIDATION)] = Field(
         "val_map", description="validation metric of a trial's best epoch; its direction follows from the metric"
     )

@@ -102,7 +102,7 @@ def test_a_stopped_trial_is_worth_what_its_depth_would_have_gained() -> None:
     trial(5, 3, "failed", 0.9)
     trial(6, 3, "pruned", math.nan)
     found = {record.number: value for record, value in proposer._learnt_from()}
-    assert found == pytest.approx({0: 0.52, 1: 0.7, 2: 0.8, 3: 0.42, 4: 0.1 + (0.02 + 0.5) / 2})
+    assert found == pytest.approx({0: 0.52, 1: 0.7, 2: 0.8, 3: 0.42, 4: 0.1 + 0.5})
     for number in range(10, 400):
         trial(number, 3, "completed", number / 1000)
     numbers = [record.number for record, _ in proposer._learnt_from()]

@@ -117,13 +117,21 @@ class Workers:
         return EpochRow(epoch, metrics, [], 0.01, 1.0, {"train": 1.0}, 10, finished)
 
 
-RULES = ["asha", "asha_promotion", "median", "none"]
+ARMS = [("tpe", "asha"), ("tpe", "asha_promotion"), ("auto", "median"), ("auto", "none")]
 
 
-@pytest.mark.parametrize("rule", RULES)
+def arm(algorithm: str, rule: str) -> dict[str, Any]:
+    """Sections of a search that proposes and stops in this way."""
+    return {
+        "search": {"algorithm": algorithm, "trials": 12, "start_with": [{"learning_rate": 0.001}]},
+        "scheduler": {"type": rule, "reduction_factor": 2},
+    }
+
+
+@pytest.mark.parametrize(("algorithm", "rule"), ARMS)
 @pytest.mark.parametrize("seed", range(2))
-def test_any_prefix_gives_the_live_state(rule: str, seed: int, tmp_path: Path) -> None:
-    settings = config(tmp_path, scheduler={"type": rule, "reduction_factor": 2})
+def test_any_prefix_gives_the_live_state(algorithm: str, rule: str, seed: int, tmp_path: Path) -> None:
+    settings = config(tmp_path, **arm(algorithm, rule))
     (tmp_path / "run").mkdir()
     state = state_of(settings, folder := RunFolder(tmp_path / "run"))
     snapshots: list[dict[str, Any]] = []
@@ -149,10 +157,10 @@ def test_any_prefix_gives_the_live_state(rule: str, seed: int, tmp_path: Path) -
         rebuilt.events.close()
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_a_search_killed_anywhere_ends_as_it_should(rule: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("algorithm", "rule"), ARMS)
+def test_a_search_killed_anywhere_ends_as_it_should(algorithm: str, rule: str, tmp_path: Path) -> None:
     """Sessions of a few steps, each ended as by kill -9, at times with a torn line or with the last event lost."""
-    settings = config(tmp_path, scheduler={"type": rule, "reduction_factor": 2})
+    settings = config(tmp_path, **arm(algorithm, rule))
     rng = random.Random(0)
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()

@@ -70,6 +70,20 @@ def test_median_rule_compares_the_best_with_running_averages() -> None:
     assert goes_on(rule, 4, 2, 0.5)
 
 
+def test_the_median_rule_stops_no_thawed_network_before_three_others_of_its_kind() -> None:
+    rule = RULES["median"](metric("val_map"), 20, 1, 3)
+
+    def stopped(number: int, depth: int, value: float) -> bool:
+        trial = TrialRecord(number, config={"freeze_depth": depth})
+        decision = rule.decide(trial, 1, value)
+        rule.note(trial, 1, value, decision.verdict)
+        return decision.verdict == "stop"
+
+    assert [stopped(number, 5, 0.8) for number in range(4)] == [False] * 4
+    assert [stopped(4 + depth, depth, 0.3) for depth in (4, 3, 0)] == [False] * 3
+    assert stopped(20, 4, 0.3) and stopped(21, 5, 0.3) and not stopped(22, 2, 0.9)
+
+
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("column", ["val_map", "val_loss"])
 def test_contract_of_every_rule(name: str, column: str) -> None:

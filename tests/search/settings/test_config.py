@@ -25,7 +25,7 @@ def load(folder: Path, text: str, *overrides: str) -> SearchConfig:
 
 def test_defaults_and_the_way_people_write_numbers(tmp_path: Path) -> None:
     config = load(tmp_path, MINIMAL + "space: {learning_rate: {log: [1e-5, 1e-2]}}\nsearch: {time_budget: 1h30m}\n")
-    assert config.search.algorithm == "tpe" and config.search.metric == "val_map" and config.trials == 32
+    assert config.search.algorithm == "auto" and config.search.metric == "val_map" and config.trials == 32
     assert config.search.time_budget == 5400
     assert config.space["learning_rate"]["log"] == [1e-5, 1e-2]
     assert config.data.split.validation == 0.2 and config.scheduler.type == "median"
