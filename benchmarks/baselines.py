@@ -24,7 +24,7 @@ from thaw.trainables.context import RunContext
 from thaw.trainables.data.views import render, view_parameters
 from thaw.trainables.evaluation.metrics import average_precision
 from thaw.trainables.networks.backbone import resolve
-from thaw.trainables.networks.freezing import Frozen, Network, parted
+from thaw.trainables.networks.freezing import Frozen, Network, split_at_depth
 from thaw.trainables.networks.table import architecture
 from thaw.trainables.seeding import derive_seed
 from thaw.trainables.training.losses import build_loss, probabilities
@@ -48,7 +48,7 @@ class Seeds:
         config = self.config
         backbone = resolve(config.architecture, self.context.weights, self.context.images.size)
         head = backbone.head(self.context.labels.shape[1], config.head_units, config.dropout)
-        frozen, rest = parted(copy.deepcopy(backbone.layers), config.freeze_depth)
+        frozen, rest = split_at_depth(copy.deepcopy(backbone.layers), config.freeze_depth)
         return Network(Frozen(frozen), {**rest, "head": head}, "")
 
     def batches(self, epoch: int) -> list[np.ndarray]:

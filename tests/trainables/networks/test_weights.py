@@ -177,7 +177,7 @@ def test_own_checkpoints_are_taken_in_all_their_forms(state: dict[str, Tensor], 
         loaded = load_pretrained(NAME, {NAME: str(file)}, 64)
         assert loaded.state is not None and "240 of 240 tensors matched" in loaded.note, form
         assert all(torch.equal(loaded.state[entry], state[entry]) for entry in used), form
-    assert "left (first: decoder.weight)" in load_pretrained(NAME, {NAME: str(tmp_path / "5.pth")}, 64).note
+    assert "unused (first: decoder.weight)" in load_pretrained(NAME, {NAME: str(tmp_path / "5.pth")}, 64).note
 
 
 def test_a_snapshot_folder_holds_its_weights(state: dict[str, Tensor], tmp_path: Path) -> None:
