@@ -1,8 +1,8 @@
-"""Cells of CSV files that no spreadsheet takes for a formula, and the way back.
+"""Escaping of CSV cells that spreadsheets would run as formulas.
 
-A cell that begins with ``=``, ``+``, ``-`` or ``@`` is run by spreadsheets, and names of files and labels may come from
-anybody. So the CSV files that Thaw writes put an apostrophe before such text, which spreadsheets read as "this is
-text". Thaw's readers take it away again.
+Spreadsheets run a cell that begins with ``=``, ``+``, ``-`` or ``@``, and names of files and labels may come from
+untrusted sources. So the CSV files that Thaw writes put an apostrophe before such text, which marks it as text for
+spreadsheets. Thaw's readers remove it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 
 
 def guarded(text: str) -> str:
-    """`text` as a cell that is not run; numbers stay as they are.
+    """`text` as a cell that spreadsheets do not run; numbers are unchanged.
 
     Example:
         >>> guarded("=SUM(A1).jpg"), guarded("-0.5"), guarded("dog")
@@ -24,5 +24,5 @@ def guarded(text: str) -> str:
 
 
 def unguarded(cell: str) -> str:
-    """The text that :func:`guarded` was given."""
+    """The original text of a cell that :func:`guarded` returned."""
     return cell[1:] if cell.startswith("'") and _RUN.match(cell) else cell

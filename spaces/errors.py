@@ -10,8 +10,9 @@ from pathlib import Path
 class ConfigError(ValueError):
     """The user's input breaks a rule.
 
-    Whoever finds the fault states the rule, the value received and the fix; callers that know more about the place
-    add it with :meth:`within`. The final text reads ``search.yaml: space.learning_rate.log: low must be > 0, got 0``.
+    The code that finds the fault states the rule, the value received and the fix. Callers that know more about its
+    location add it with :meth:`within`. The final text reads
+    ``search.yaml: space.learning_rate.log: low must be > 0, got 0``.
 
     Args:
         message: rule, value received and fix, in one sentence.
@@ -24,7 +25,7 @@ class ConfigError(ValueError):
         self.message, self.key, self.file = message, key, str(file)
 
     def within(self, key: str = "", file: str | Path = "") -> ConfigError:
-        """The same error, seen from one level further out."""
+        """The same error, with an outer key and a file added."""
         path = ".".join(part for part in (key, self.key) if part)
         return ConfigError(self.message, path, self.file or file)
 
@@ -33,14 +34,14 @@ class ConfigError(ValueError):
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """``; did you mean X?`` where a known word resembles `word`, else the list of known words."""
+    """``; did you mean X?`` if a known word resembles `word`, else the list of known words."""
     known = list(known)
     close = difflib.get_close_matches(str(word), known, n=1)
     return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
 
 
 def printable(text: str) -> str:
-    """`text` for a terminal: what would control it, or is no valid text, as an escape such as ``\\x1b``."""
+    """`text` for a terminal, with control characters and invalid text as escapes such as ``\\x1b``."""
     return "".join(
         character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
         for character in text

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and never over another's."""
+"""Files and folders that are written atomically, and never overwrite others unasked."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from thaw.spaces.errors import ConfigError
 from thaw.spaces.locks import locked, locked_if_free
 
 TEMPORARY = ".thaw-tmp"
-"""How unfinished files and folders end. Whoever writes one holds a lock on it, which dies with the process."""
+"""Suffix of unfinished files and folders. The writing process holds a lock on them, which ends with the process."""
 
 
 def check_new(path: Path, option: str = "--to", size: int = 0) -> None:
-    """Look whether a file or folder can be made here, without making it.
+    """Check that a file or folder can be created, without creating it.
 
     Args:
-        option: what names another place, for the message.
-        size: bytes that there must be room for.
+        option: the option that chooses another path, for the message.
+        size: bytes that must be free.
 
     Raises:
-        ConfigError: something of that name exists (nothing is ever overwritten), or the place cannot be written to.
+        ConfigError: the path exists (nothing is ever overwritten), or cannot be written to.
     """
     if os.path.lexists(path):
         raise ConfigError(f"exists already and is never overwritten; choose another {option}, or remove it", file=path)
@@ -35,7 +35,7 @@ def check_new(path: Path, option: str = "--to", size: int = 0) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Look whether a folder takes another file.
+    """Check that a file can be created in a folder.
 
     Raises:
         ConfigError: it is read-only or full.
@@ -46,7 +46,7 @@ def check_writable(folder: Path) -> None:
 
 
 def _unwritable(folder: Path, size: int = 0) -> str:
-    """Why a folder does not take another file of so many bytes, found by writing one without a name; else empty."""
+    """Why no file of `size` bytes can be created in a folder, tested with an unnamed file; empty if one can."""
     try:
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             file.write(bytes(4096))
@@ -58,7 +58,7 @@ def _unwritable(folder: Path, size: int = 0) -> str:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """An empty folder to fill, which takes the name `path` when the block ends well, and is gone if it does not."""
+    """An empty folder to fill, which is renamed to `path` if the block succeeds, and removed if it fails."""
     check_new(path)
     with _temporary(path, folder=True) as temporary:
         yield temporary
@@ -68,7 +68,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A file to write, which takes the name `path` when the block ends well, and is gone if it does not."""
+    """A file to write, which is renamed to `path` if the block succeeds, and removed if it fails."""
     check_new(path)
     with replaced_file(path) as temporary:
         yield temporary
@@ -77,7 +77,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
-    """The same, but in place of the file that has this name, if there is one."""
+    """Like :func:`new_file`, but replaces an existing file."""
     with _temporary(path, folder=False) as temporary:
         yield temporary
         temporary.replace(path)
@@ -85,7 +85,7 @@ def replaced_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _temporary(path: Path, folder: bool) -> Iterator[Path]:
-    """An empty file or folder beside `path`, which is locked; removed at the end if it still has this name."""
+    """An empty, locked file or folder beside `path`; removed at the end unless it was renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
@@ -99,7 +99,7 @@ def _temporary(path: Path, folder: bool) -> Iterator[Path]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what processes left behind that were killed: nobody holds its lock."""
+    """Remove unfinished files of killed processes, which no process has locked."""
     for leftover in folder.glob(f".*{TEMPORARY}"):
         with suppress(OSError), locked_if_free(leftover) as abandoned:
             if abandoned:

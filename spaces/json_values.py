@@ -1,4 +1,4 @@
-"""Values as JSON holds them, which has no numbers that are not finite."""
+"""Values for JSON, which has no infinite numbers and no NaN."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def finite(value: Any) -> Any:
-    """`value` with None in place of every float that is NaN or infinite, within dictionaries and lists, too.
+    """`value` with None in place of every float that is NaN or infinite, also within dictionaries and lists.
 
-    Equal keys become one text in memory: of rows that came from elsewhere each would bring its own.
+    Equal keys share one string in memory, as rows from elsewhere would each bring their own.
     """
     if isinstance(value, dict):
         return {intern(key): finite(item) for key, item in value.items()}

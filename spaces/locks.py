@@ -1,4 +1,4 @@
-"""Locks on files and folders, which the kernel frees when their process ends, however it ends."""
+"""Locks on files and folders, which the kernel releases when their process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Within, this process alone has the lock of an existing file or folder; waits for it."""
+    """Hold the exclusive lock of an existing file or folder; waits for it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -22,7 +22,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_if_free(path: Path) -> Iterator[bool]:
-    """The same without waiting; gives whether this process has the lock."""
+    """Like :func:`locked` without waiting; yields whether this process has the lock."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         try:

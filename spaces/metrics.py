@@ -1,7 +1,7 @@
 """Metrics: name, direction, range and meaning.
 
-Columns and options carry a prefix: ``val_map`` is measured on the validation split after the epoch, ``train_map`` over
-the training batches as they passed. The formulas are in :mod:`thaw.trainables.evaluation.metrics`.
+Columns and options have a prefix: ``val_map`` is measured on the validation split after the epoch, ``train_map`` over
+the training batches during the epoch. The formulas are in :mod:`thaw.trainables.evaluation.metrics`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class Metric:
     """One row of the table.
 
     Args:
-        maximize: whether more is better.
+        maximize: whether larger is better.
         low, high: the range of possible values.
         meaning: one line for tables and help.
-        single_label: whether it is measured only where every training image has exactly one label.
-        labels: measured from so many labels on.
+        single_label: whether it is measured only if every training image has exactly one label.
+        labels: smallest number of labels for which it is measured.
     """
 
     maximize: bool
@@ -38,7 +38,7 @@ class Metric:
         return "maximize" if self.maximize else "minimize"
 
     def better(self, a: float, b: float) -> bool:
-        """Whether `a` is strictly better than `b`; any number is better than nan."""
+        """Whether `a` is strictly better than `b`; any number is better than NaN."""
         if math.isnan(a) or math.isnan(b):
             return math.isnan(b) and not math.isnan(a)
         return a > b if self.maximize else a < b
@@ -82,11 +82,11 @@ PREFIXES = ("val_", "train_")
 
 
 def measured(single_label: bool, labels: int) -> tuple[str, ...]:
-    """The metrics that a data set has, in the order of the table.
+    """The metrics that apply to a data set, in the order of the table.
 
     Args:
         single_label: whether every training image has exactly one label.
-        labels: their number.
+        labels: number of labels.
 
     Example:
         >>> [name for name in measured(True, 3) if METRICS[name].single_label]
@@ -101,7 +101,7 @@ def metric(column: str) -> Metric:
     """The metric behind a column such as ``val_map``.
 
     Raises:
-        ConfigError: the column is no ``val_`` or ``train_`` metric.
+        ConfigError: the column is not a ``val_`` or ``train_`` metric.
     """
     for prefix in PREFIXES:
         if column.startswith(prefix) and column.removeprefix(prefix) in METRICS:
@@ -111,7 +111,7 @@ def metric(column: str) -> Metric:
 
 
 def best_epoch(values: Mapping[int, float], column: str) -> int:
-    """The epoch with the best value, the earlier one of equals.
+    """The epoch with the best value, the earliest one in a tie.
 
     This is what "best" means everywhere in Thaw: a trial's objective is the value of its best epoch.
 

@@ -1,4 +1,4 @@
-"""What one searched hyperparameter can be: Float, Int or Choice."""
+"""Types of searched hyperparameters: Float, Int and Choice."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from thaw.spaces.errors import ConfigError
 Value = float | int | str | bool
 
 MAX_STEPS = 100_000
-"""Values that a range with a step may hold."""
+"""Largest number of values of a range with a step."""
 
 
 class Suggests(Protocol):
-    """The part of ``optuna.Trial`` that a space needs."""
+    """The part of ``optuna.Trial`` that a search space needs."""
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -52,7 +52,7 @@ class Float:
         return abs(steps - round(steps)) < 1e-8
 
     def listed(self) -> Iterator[float] | None:
-        """All values, ascending; None where they are continuous."""
+        """All values, ascending; None if the range is continuous."""
         return None if self.step is None else self.grid()
 
     def grid(self) -> Iterator[float]:
@@ -117,7 +117,7 @@ class Int:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a list of values without order."""
+    """One of an unordered list of values."""
 
     values: tuple[Value, ...]
 
@@ -132,7 +132,7 @@ class Choice:
         return value in self.values
 
     def listed(self) -> Iterator[Value] | None:
-        """All values, in their order."""
+        """All values, in the order listed."""
         return self.grid()
 
     def grid(self) -> Iterator[Value]:

@@ -1,4 +1,4 @@
-"""SearchSpace: what varies, what is fixed, and which hyperparameters are active only together with others."""
+"""SearchSpace: searched, fixed and conditional hyperparameters."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ CONDITIONS: dict[str, Condition] = {
     "layer_decay": {"freeze_depth": tuple(range(STAGES))},
     "tune": {"freeze_depth": tuple(range(STAGES))},
 }
-"""Conditions that follow from what the hyperparameters mean. An inactive one is not searched and keeps its default."""
+"""Conditions implied by the meaning of the hyperparameters. Inactive hyperparameters are not searched and keep their
+defaults."""
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The space of one search.
+    """The search space of one search.
 
     Args:
         parameters: searched hyperparameters by name.
-        constants: fixed hyperparameters; the others have TrialConfig's defaults.
-        conditions: as :data:`CONDITIONS`, with the user's ``when`` clauses.
-        order: all of TrialConfig's fields, those that others depend on first.
+        constants: fixed hyperparameters; all others have TrialConfig's defaults.
+        conditions: :data:`CONDITIONS` with the user's ``when`` clauses.
+        order: all fields of TrialConfig, each after those that it depends on.
     """
 
     parameters: dict[str, Parameter]
@@ -47,12 +48,12 @@ class SearchSpace:
         constants: Mapping[str, Any],
         pretrained: Callable[[str], bool] = lambda name: name not in FROM_SCRATCH,
     ) -> SearchSpace:
-        """The space written in a search file.
+        """The search space of a search file.
 
         Args:
             space: name → list of values, one value, or ``{int|float|log|choice: …, step: …, when: {…}}``.
             constants: name → value.
-            pretrained: whether an architecture has pretrained weights; ``freeze_depth`` is switched off where not.
+            pretrained: whether an architecture has pretrained weights; ``freeze_depth`` is inactive without them.
 
         Raises:
             ConfigError: with the key path below ``space`` or ``training``.
@@ -86,7 +87,7 @@ class SearchSpace:
         return SearchSpace(parameters, fixed, conditions, _parents_first(conditions))
 
     def options(self, name: str) -> tuple[Value, ...]:
-        """The values that `name` can take: a list of choices, the bounds of a range, or the one fixed value."""
+        """The values of `name`: a list of choices, the bounds of a range, or the one fixed value."""
         parameter = self.parameters.get(name)
         if isinstance(parameter, Choice):
             return parameter.values
@@ -95,7 +96,7 @@ class SearchSpace:
         return (self.constants.get(name, default(name)),)
 
     def active(self, name: str, values: Mapping[str, Value]) -> bool:
-        """Whether `name` is active given the searched `values`, which hold at least those that it depends on."""
+        """Whether `name` is active given the searched `values`, which include at least those that it depends on."""
         return all(self._value(parent, values) in allowed for parent, allowed in self.conditions.get(name, {}).items())
 
     def idle(self) -> list[str]:
@@ -116,11 +117,11 @@ class SearchSpace:
         return values.get(name, self.constants.get(name, default(name)))
 
     def config(self, values: Mapping[str, Value]) -> TrialConfig:
-        """The whole configuration of the searched `values`; inactive hyperparameters have their defaults."""
+        """The full configuration of the searched `values`; inactive hyperparameters have their defaults."""
         return TrialConfig.model_validate({name: self._value(name, values) for name in FIELDS})
 
     def completed(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """The searched hyperparameters of :meth:`config`, unchecked: for many configurations at a time."""
+        """The searched hyperparameters of :meth:`config`, not validated: for many configurations at a time."""
         return {name: self._value(name, values) for name in self.parameters}
 
     def suggest(self, trial: Suggests) -> dict[str, Value]:
@@ -161,7 +162,7 @@ class SearchSpace:
         return cells
 
     def cells(self, limit: int) -> list[dict[str, Value]] | None:
-        """Every valid cell once; None where there are more than `limit`, or a parameter is continuous."""
+        """Every valid cell once; None if there are more than `limit`, or a parameter is continuous."""
         cells: list[dict[str, Value]] = [{}]
         for name in self.order:
             if name not in self.parameters or not any(self.active(name, cell) for cell in cells):
@@ -178,7 +179,7 @@ class SearchSpace:
     def _crossed(
         self, cells: Sequence[dict[str, Value]], name: str, values: Sequence[Value]
     ) -> Iterator[dict[str, Value]]:
-        """The cells with each value of one more parameter, where it has a meaning."""
+        """The cells combined with each value of one more parameter, where it is active."""
         for cell in cells:
             if self.active(name, cell):
                 yield from ({**cell, name: value} for value in values)
@@ -206,7 +207,7 @@ class SearchSpace:
         return values, outside, other
 
     def validate(self, values: Mapping[str, Any]) -> None:
-        """Check a configuration to be tried, which may be partial, and holds searched hyperparameters alone.
+        """Check a configuration to be tried, which may be partial and holds searched hyperparameters only.
 
         Raises:
             ConfigError: a name is not searched, or its value is outside the space.
@@ -219,12 +220,12 @@ class SearchSpace:
                 raise ConfigError(f"must be in the space ({self.parameters[name]}), got {value!r}", name)
 
     def searched(self, values: Mapping[str, Any]) -> dict[str, Value]:
-        """What is searched of a configuration to be tried (``start_with``), which may be partial or whole.
+        """The searched part of a configuration to be tried (``start_with``), which may be partial or full.
 
-        A hyperparameter that is fixed, or inactive beside the others, is left out where it has just that value.
+        A hyperparameter that is fixed, or inactive given the others, is left out if it has its fixed or default value.
 
         Raises:
-            ConfigError: it has another one, or a searched one is outside the space.
+            ConfigError: it has another value, or a searched one is outside the space.
         """
         kept: dict[str, Value] = {}
         for name, value in values.items():
@@ -245,7 +246,7 @@ class SearchSpace:
         return kept
 
     def _excluded(self, name: str, values: Mapping[str, Any]) -> bool:
-        """Whether what is known of a partial configuration makes `name` inactive."""
+        """Whether a partial configuration already makes `name` inactive."""
         return any(
             (parent in values or parent not in self.parameters) and self._value(parent, values) not in allowed
             for parent, allowed in self.conditions.get(name, {}).items()
@@ -253,12 +254,12 @@ class SearchSpace:
 
 
 def _parents_first(conditions: Mapping[str, Condition]) -> tuple[str, ...]:
-    """All fields, each after those that its condition names."""
+    """All fields, each after those in its condition."""
     order: list[str] = []
     while len(order) < len(FIELDS):
         ready = [name for name in FIELDS if name not in order and all(p in order for p in conditions.get(name, {}))]
         if not ready:
-            circle = ", ".join(name for name in FIELDS if name not in order)
-            raise ConfigError(f"conditions must not form a cycle: {circle}; remove one `when`", "space")
+            cycle = ", ".join(name for name in FIELDS if name not in order)
+            raise ConfigError(f"conditions must not form a cycle: {cycle}; remove one `when`", "space")
         order.append(ready[0])
     return tuple(order)

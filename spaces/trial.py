@@ -10,27 +10,27 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 STAGES = 5
-"""Groups of layers a network is cut into; see ``docs/architecture.md``."""
+"""Number of groups of layers that a network is cut into; see ``docs/architecture.md``."""
 
 FROM_SCRATCH = ("convnet",)
-"""Architectures for which no pretrained weights exist, so that nothing can be frozen: rows of the table of networks
-whose `published` is None, named here so that a search space needs no torch."""
+"""Architectures without pretrained weights, of which nothing can be frozen: rows of the table of networks whose
+`published` is None, listed here so that a search space needs no torch."""
 
 
 ADDED = ("layer_decay", "tune", "clip_norm", "decay")
-"""Hyperparameters that came after 0.1.0."""
+"""Hyperparameters added after 0.1.0."""
 
 HUB = "hf-hub:"
-"""Before the name of a repository of Hugging Face, as timm writes it."""
+"""Prefix of the name of a Hugging Face repository, as in timm."""
 
 
 def is_local(weights: object) -> bool:
-    """Whether a choice of weights names a file or a folder; not so the words and a repository."""
+    """Whether a choice of weights is a file or a folder, not ``imagenet``, ``none`` or a repository."""
     return isinstance(weights, str) and weights not in ("imagenet", "none") and not weights.startswith(HUB)
 
 
 def pretrained(architecture: str, weights: str | Mapping[str, str]) -> bool:
-    """Whether `architecture` starts from pretrained weights, where the search file says `weights`."""
+    """Whether `architecture` starts from pretrained weights, given the search file's `weights`."""
     chosen = weights if isinstance(weights, str) else weights.get(architecture, "imagenet")
     return architecture not in FROM_SCRATCH and chosen != "none"
 
@@ -53,7 +53,7 @@ class TrialConfig(BaseModel):
     )
     warmup: float = Field(0.0, ge=0, description="epochs of linear warm-up from zero")
     optimizer: Literal["adamw", "adam", "sgd"] = Field(
-        "adamw", description="adamw: decoupled weight decay; adam: L2, as the paper words it; sgd: Nesterov momentum"
+        "adamw", description="adamw: decoupled weight decay; adam: L2, as in the paper; sgd: Nesterov momentum"
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay of every trained weight")
@@ -66,13 +66,13 @@ class TrialConfig(BaseModel):
         1.0,
         gt=0,
         le=1000,
-        description="weight of present labels in the loss, that of absent ones being 1 (not softmax)",
+        description="weight of present labels in the loss, relative to absent ones (not for softmax)",
     )
     label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="share of each target that is replaced by uncertainty (1/2; softmax: 1/labels)"
+        0.0, ge=0, lt=1, description="share of each target that is replaced by a uniform one (1/2; softmax: 1/labels)"
     )
     batch_size: int = Field(32, ge=2, le=65536, description="images per step")
-    epochs: int = Field(10, ge=1, le=100_000, description="largest number of epochs")
+    epochs: int = Field(10, ge=1, le=100_000, description="maximum number of epochs")
     patience: int = Field(
         3, ge=0, le=100_000, description="epochs without a better val_loss after which the trial stops; 0: never"
     )
@@ -80,28 +80,28 @@ class TrialConfig(BaseModel):
         1.0,
         ge=0.5,
         le=1,
-        description="factor on the learning rate from a block to the one below it; usual for transformers: 0.65 to 0.9",
+        description="learning rate of a block relative to the block above it; usual for transformers: 0.65 to 0.9",
     )
     tune: Literal["all", "norm", "bias", "lora"] = Field(
         "all",
-        description="what is trained of the thawed stages: all weights, those of norms, biases, or low-rank changes of "
+        description="what is trained in the thawed stages: all weights, those of norms, biases, or low-rank updates of "
         "attention and dense layers",
     )
     clip_norm: float | None = Field(
         None,
         ge=0,
-        description="largest norm of a step's gradients; 0 never clips; unless given, 1 for transformers, 0 for others",
+        description="norm to which a step's gradients are clipped; 0: never; default: 1 for transformers, 0 for others",
     )
     decay: Literal["auto", "all", "matrices"] = Field(
         "auto",
-        description="which weights decay: all, or matrices and kernels but no norms, biases and embeddings; `auto`: "
+        description="weights that decay: all, or only matrices and kernels, not norms, biases and embeddings; `auto`: "
         "matrices for transformers, all for others",
     )
 
     def canonical(self) -> str:
         """The configuration as text, the same for equal configurations; seeds are derived from it.
 
-        A hyperparameter that came after 0.1.0 enters where it differs from its default, so that seeds stay.
+        A hyperparameter added after 0.1.0 is included only if it differs from its default, so that seeds stay the same.
         """
         values = self.model_dump()
         for name in ADDED:

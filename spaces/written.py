@@ -1,4 +1,4 @@
-"""Hyperparameters as a search file writes them: values, lists, ranges and ``when`` clauses."""
+"""Hyperparameters as written in a search file: values, lists, ranges and ``when`` clauses."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Condition = dict[str, tuple[Value, ...]]
 
 
 def check_name(name: object, section: str) -> None:
-    """Refuse what is no hyperparameter, under the key ``section.name``."""
+    """Raise an error, with the key ``section.name``, if `name` is not a hyperparameter."""
     if name not in FIELDS:
         raise ConfigError(f"unknown key{did_you_mean(name, FIELDS)}", f"{section}.{name}")
 
 
 def check_value(name: str, value: Any, section: str = "") -> Value:
-    """One hyperparameter's value, checked by TrialConfig's own rules."""
+    """The value of one hyperparameter, validated by TrialConfig."""
     try:
         return getattr(TrialConfig.model_validate({name: value}), name)
     except ValidationError as error:
@@ -33,7 +33,7 @@ def check_value(name: str, value: Any, section: str = "") -> Value:
 
 
 def parse_parameter(name: str, written: Any) -> Parameter | Value:
-    """A searched hyperparameter, or the one value that it has: a list, a value, or a range with its options.
+    """A searched hyperparameter or a fixed value, parsed from a list, a value, or a range with its options.
 
     Raises:
         ConfigError: with the key below the hyperparameter's.

@@ -1,1 +1,1 @@
-"""An exported model: its network, its files, its predictions."""
+"""Exported models: network, files, predictions."""

@@ -1,4 +1,4 @@
-"""The bundle: a folder with a trained model and all that is needed to use it, without Ray and without its run."""
+"""Bundles: a folder with a trained model and everything needed to use it, without Ray and without its run."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from thaw.trainables.evaluation.label_sets import LabelRule
 from thaw.trainables.networks.table import OWN
 
 FORMAT = 2
-"""Of ``bundle.json``; raised whenever an older Thaw could no longer read a bundle. 2: with ``model.grey``."""
+"""Format of ``bundle.json``, increased whenever an older Thaw cannot read new bundles. 2: with ``model.grey``."""
 
 FACTS, MODEL, CONFIG, CARD, ONNX = "bundle.json", "model.safetensors", "config.yaml", "MODEL_CARD.md", "model.onnx"
 CHECKED = (MODEL, CONFIG, ONNX)
-"""What is compared with its digest. The card is for people, who may add to it."""
+"""Files that are compared with their digests. The card is for people, who may edit it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +41,12 @@ class Bundle:
     Args:
         path: its folder.
         facts: the content of ``bundle.json``; see ``docs/architecture.md``.
-        classes: names of the labels, in the order of everything else.
-        ids: what the label file of the training data calls them.
-        model: what the network is.
-        rule: from its logits to label sets.
-        classifier: the network, on `device`, for predicting only: batch norm is folded away. Weights as they were
-            trained are in ``model.safetensors``.
+        classes: names of the labels, in the order of all arrays.
+        ids: names of the labels in the label file of the training data.
+        model: description of the network.
+        rule: turns its logits into label sets.
+        classifier: the network, on `device`, for prediction only: its batch norm is folded. The weights as trained are
+            in ``model.safetensors``.
     """
 
     path: Path
@@ -59,35 +59,35 @@ class Bundle:
     device: torch.device
 
     def stream(self, pictures: Iterable[Picture], batch: int | None = None) -> Iterator[Prediction]:
-        """One prediction a picture, in their order, as they are done; memory does not grow with the number of files.
+        """Yield one prediction per picture, in order, as soon as it is ready; memory does not grow with their number.
 
         Args:
             pictures: as for :meth:`predict`, without folders.
-            batch: images that the network takes at a time; by default as many as are fastest. Another number may change
-                the last bits of the probabilities.
+            batch: images per forward pass; by default the fastest number. Another number may change the last bits of
+                the probabilities.
         """
         return predict_files(self.classifier, self.model, self.rule, self.classes, list(pictures), self.device, batch)
 
     def predict(self, pictures: Picture | Iterable[Picture]) -> list[Prediction]:
-        """One prediction an image, in their order. An image that cannot be used has a reason in ``rejected``.
+        """One prediction per image, in order. For an image that cannot be used, ``rejected`` states the reason.
 
         Args:
             pictures: one or several of: an image file, its content as bytes, a folder (all images in it and its
-                folders), an image of Pillow's, uint8 pixels (height, width[, 3 or 4]). An array of four dimensions is
+                subfolders), a Pillow image, uint8 pixels (height, width[, 3 or 4]). An array with four dimensions is
                 several images.
 
         Raises:
-            ConfigError: there is no image in a folder.
+            ConfigError: a folder contains no image.
 
         ```python
         load_bundle("my-model").predict("holiday.jpg")[0].labels
         ```
         """
-        return list(self.stream(each for picture in _several(pictures) for each in _in_folder(picture)))
+        return list(self.stream(each for picture in _as_list(pictures) for each in _in_folder(picture)))
 
 
-def _several(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
-    """One string is one path, and no list of letters; bytes are one file's."""
+def _as_list(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
+    """One or several pictures as several. A string is one path, not a sequence of letters; bytes are one file."""
     if isinstance(pictures, str | os.PathLike | bytes | Image.Image):
         return [pictures]
     if isinstance(pictures, np.ndarray):
@@ -103,14 +103,14 @@ def _in_folder(picture: Picture) -> Iterable[Picture]:
 
 
 def load_bundle(path: str | Path, device: str | None = None) -> Bundle:
-    """Read a bundle and check that it is whole.
+    """Read a bundle and check that it is complete and undamaged.
 
     Args:
         path: the folder that ``thaw export`` or ``thaw train`` made.
-        device: where to compute, such as ``cpu``; the GPU by default, if there is one.
+        device: device to compute on, such as ``cpu``. Default: the GPU, if there is one.
 
     Raises:
-        ConfigError: it is no bundle, or a damaged one. Nothing in it is unpickled or run.
+        ConfigError: it is not a bundle, or a damaged one. Nothing in it is unpickled or run.
     """
     path = Path(path)
     facts = _read_facts(path)
@@ -147,7 +147,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
 
 
 def _check_files(path: Path, digests: Mapping[str, str]) -> None:
-    """Every file is there and is the one that the bundle was made with."""
+    """Check that every file exists and is the one that the bundle was made with."""
     for name in (MODEL, CONFIG):
         if name not in digests:
             raise ConfigError(f"lists no {name}; export the model again", "files")
@@ -166,7 +166,7 @@ def _check_files(path: Path, digests: Mapping[str, str]) -> None:
 
 
 def _check_code(architecture: str, code: Mapping[str, str] | None) -> None:
-    """A network of the user's own is there, and warn where its code is no longer that of the bundle."""
+    """Check that a user-defined network is registered, and warn if its code differs from that of the bundle."""
     if code is None:
         return
     if architecture not in OWN:
@@ -175,11 +175,11 @@ def _check_code(architecture: str, code: Mapping[str, str] | None) -> None:
             f"loaded: thaw predict --import {code['file']}",
             "model.architecture",
         )
-    now = OWN[architecture].code
-    if now is not None and now.digest != code["digest"]:
+    current = OWN[architecture].code
+    if current is not None and current.digest != code["digest"]:
         warnings.warn(
-            f"the code of {architecture!r} is not that which the bundle was made with ({now.digest}, then "
-            f"{code['digest']}); its predictions may be others",
+            f"the code of {architecture!r} is not the code that the bundle was made with (now {current.digest}, then "
+            f"{code['digest']}); its predictions may differ",
             stacklevel=3,
         )
 
@@ -209,14 +209,14 @@ def file_digest(file: Path) -> str:
 
 
 def write_model(folder: Path, state: Mapping[str, Tensor]) -> None:
-    """Write all weights of a network, as :func:`thaw.trainables.bundles.classifier.build_classifier` takes them."""
+    """Write all weights of a network for :func:`thaw.trainables.bundles.classifier.build_classifier`."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    # Not by `save_file`, which would let nobody else read the file.
+    # Not by `save_file`, which makes a file that other users cannot read.
     (folder / MODEL).write_bytes(save(plain))
 
 
 def seal(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write ``bundle.json``, with the digests of all other files, which are there already."""
+    """Write ``bundle.json``, with the digests of all other files, which must exist already."""
     digests = {file.name: file_digest(file) for file in sorted(folder.iterdir())}
     content = {"format": FORMAT, **facts, "files": digests}
     (folder / FACTS).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The network as it leaves Thaw: decoded images in, logits out, with its preprocessing inside."""
+"""The exported network: decoded images in, logits out, with its preprocessing included."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.folding import fold
 
 BOUNDS = {"classes": (1, 1_000_000), "head_units": (0, 1_000_000), "image_size": (32, 1024)}
-"""Within these a description is believed before anything is built of it."""
+"""Valid ranges, which are checked before a network is built."""
 
 
 @dataclass(frozen=True)
 class ClassifierFacts:
-    """All that is needed, beside its weights, to build a classifier and to feed it.
+    """Everything that is needed, beside its weights, to build a classifier and to prepare its inputs.
 
     Args:
         architecture: as in the search file.
         classes: number of labels.
         head_units: width of the hidden dense layer; 0 for none.
-        image_size: side of the square images, pixels.
+        image_size: side of the square images in pixels.
         resize: how images become squares, a key of ``thaw.trainables.data.decoding.RESIZE``.
-        mean, std: of each channel, on the scale from 0 to 1.
-        grey: scales of grey images of more than 8 bits; None for models of Thaw 0.1.0, which scaled each by itself.
-        interpolation, crop_pct: as in :class:`~thaw.trainables.data.decoding.Square`; those of Thaw 0.1.0 by default.
+        mean, std: of each channel, for pixels in [0, 1].
+        grey: scales of grey images of more than 8 bits; None for models of Thaw 0.1.0, which scaled each image by
+            itself.
+        interpolation, crop_pct: as in :class:`~thaw.trainables.data.decoding.Square`. Default: those of Thaw 0.1.0.
     """
 
     architecture: str
@@ -60,10 +61,10 @@ class ClassifierFacts:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ClassifierFacts:
-        """What :meth:`to_dict` has written.
+        """The facts that :meth:`to_dict` has written.
 
         Raises:
-            ConfigError: a value is missing, unknown or of another kind; whoever knows the file adds it.
+            ConfigError: a value is missing, unknown or invalid; the caller adds the file name.
         """
         try:
             mean, std = (tuple(float(value) for value in values[name]) for name in ("mean", "std"))
@@ -86,7 +87,7 @@ class ClassifierFacts:
 class Classifier(nn.Sequential):
     """The layers of a trained network, always in evaluation mode.
 
-    Its weights are called ``stage1.…`` to ``stage5.…``, ``pool.…`` and ``head.…``, whatever was frozen in training.
+    Its weights are named ``stage1.…`` to ``stage5.…``, ``pool.…`` and ``head.…``, whatever was frozen in training.
     """
 
     def __init__(self, layers: Mapping[str, nn.Module], mean: RGB, std: RGB) -> None:
@@ -96,11 +97,11 @@ class Classifier(nn.Sequential):
         self.eval()
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits, float32 (N, L), of decoded images, uint8 RGB (N, S, S, 3)."""
+        """Logits, float32 (N, L), for decoded images, uint8 RGB (N, S, S, 3)."""
         return super().forward(render(pixels, None, self.mean, self.std))
 
     def folded(self, image_size: int) -> Classifier:
-        """The same by fewer passes over the features, see :func:`fold`; for predicting only, its weights are others."""
+        """The same with fewer passes over the features, see :func:`fold`; for prediction only: its weights differ."""
         return Classifier(fold(dict(self.named_children()), image_size), self.mean, self.std)
 
 
@@ -118,14 +119,14 @@ def build_classifier(facts: ClassifierFacts, state: Mapping[str, Tensor]) -> Cla
     try:
         classifier.load_state_dict(state, assign=True)
     except RuntimeError as error:
-        fault = str(error).splitlines()[-1].strip()
+        reason = str(error).splitlines()[-1].strip()
         kind = f"{facts.architecture} with {facts.classes} labels at {facts.image_size} pixels"
-        raise ConfigError(f"the weights are not those of {kind}: {fault}") from None
+        raise ConfigError(f"the weights are not those of {kind}: {reason}") from None
     return classifier.requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def model_size(facts: ClassifierFacts) -> int:
-    """Bytes that the weights take; nothing is loaded."""
+    """Size of the weights in bytes; nothing is loaded."""
     state = empty_classifier(facts).state_dict()
     return sum(tensor.numel() * tensor.element_size() for tensor in state.values())
 

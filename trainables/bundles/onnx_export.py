@@ -21,15 +21,15 @@ from thaw.trainables.evaluation.label_sets import LabelRule
 PACKAGES = ("onnx", "onnxruntime")
 INPUT, OUTPUT, BATCH_AXIS = "pixels", "probabilities", "images"
 OPSET = 17
-"""Of the ONNX standard: released in 2022, which nearly all that runs ONNX understands."""
+"""Version of the ONNX operator set: released in 2022, supported by nearly every runtime."""
 
 EXCLUDED = -1e9
-"""In place of the logit that a sum of exponentials leaves out; smaller than any logit, and finite, as not every
-runtime can take minus infinity."""
+"""Replaces the logit that is left out of a sum of exponentials: smaller than any logit, and finite, as not every
+runtime supports minus infinity."""
 
 
 class _Deployed(nn.Module):
-    """A classifier and the probabilities of its label rule in one, float32 throughout."""
+    """A classifier followed by the probabilities of its label rule, float32 throughout."""
 
     def __init__(self, classifier: Classifier, rule: LabelRule) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class _Deployed(nn.Module):
 
 
 def require_onnx() -> None:
-    """Look whether an ONNX file can be made here.
+    """Check that ONNX files can be written here.
 
     Raises:
         ConfigError: a package is missing.
@@ -62,12 +62,13 @@ def require_onnx() -> None:
 def export_onnx(file: Path, classifier: Classifier, rule: LabelRule, classes: Sequence[str], square: Square) -> None:
     """Write the model as an ONNX file.
 
-    Input ``pixels``: uint8 RGB (images, S, S, 3), decoded and resized as the model wants it. Output ``probabilities``:
-    float32 (images, L), calibrated. The number of images is free. The file's metadata hold, as JSON, the names of the
-    classes and their thresholds, the policy that makes label sets of them, and how photos become squares.
+    Input ``pixels``: uint8 RGB (images, S, S, 3), decoded and resized as the model expects. Output ``probabilities``:
+    float32 (images, L), calibrated. The number of images is dynamic. The file's metadata hold, as JSON, the names of
+    the classes and their thresholds, the policy that turns probabilities into label sets, and how photos become
+    squares.
 
-    torch's older exporter is used: it manages all architectures in seconds, where the newer one takes a minute for
-    some, with the same figures, and needs another package.
+    torch's older exporter is used: it exports every architecture in seconds. The newer one takes a minute for some,
+    gives the same values, and needs another package.
 
     Args:
         classifier: on the CPU.
@@ -102,7 +103,7 @@ def export_onnx(file: Path, classifier: Classifier, rule: LabelRule, classes: Se
 
 
 def onnx_probabilities(file: Path, pixels: np.ndarray) -> np.ndarray:
-    """What the file gives for decoded images, uint8 (N, S, S, 3), by onnxruntime on the CPU: float32 (N, L)."""
+    """Output of the file for decoded images, uint8 (N, S, S, 3), by onnxruntime on the CPU: float32 (N, L)."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])

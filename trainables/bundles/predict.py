@@ -1,4 +1,4 @@
-"""Prediction over any number of image files: threads decode while the network runs, and memory stays the same."""
+"""Prediction for any number of image files: threads decode while the network runs, and memory use is constant."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from thaw.trainables.evaluation.label_sets import LabelRule
 from thaw.trainables.networks.chunks import chunk_size
 
 TIMEOUT = 60.0
-"""Seconds for reading one file."""
+"""Seconds allowed for reading one file."""
 
 T = TypeVar("T")
 
 Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
-"""An image file's path or content, an image of Pillow's, or uint8 pixels (height, width[, 3 or 4])."""
+"""Path or content of an image file, a Pillow image, or uint8 pixels (height, width[, 3 or 4])."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one image.
+    """A model's prediction for one image.
 
     Args:
-        image: the image's path as it was given; ``image 0`` and so on for what has no path.
-        labels: the labels that the image is given, in the order of the classes; may be none.
-        probabilities: label → calibrated probability; empty where the image cannot be used.
+        image: path of the image as it was given; ``image 0`` and so on for an image without a path.
+        labels: the predicted labels, in the order of the classes; may be none.
+        probabilities: label → calibrated probability; empty if the image cannot be used.
         rejected: why the image cannot be used, else empty.
     """
 
@@ -46,7 +46,7 @@ class Prediction:
 
 
 def processors() -> int:
-    """How many this process may use; as many threads decode."""
+    """Number of CPUs that this process may use, which is also the number of decoding threads."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -59,19 +59,19 @@ def predict_files(
     device: torch.device,
     batch: int | None = None,
 ) -> Iterator[Prediction]:
-    """One prediction a picture, in their order, as they are done.
+    """Yield one prediction per picture, in order, as soon as it is ready.
 
-    Files are decoded as for training. One that cannot be used gives a prediction that says why and ends nothing; one
-    that hangs is given up after a minute, and the others go on meanwhile.
+    Files are decoded as in training. A file that cannot be used gives a prediction that states the reason, and stops
+    nothing. A file that hangs is given up after a minute, while the others continue.
 
     Args:
-        classifier: on `device`.
-        model: size and shape of its images.
-        rule: from its logits to label sets.
+        classifier: the network, on `device`.
+        model: how its images are decoded and resized.
+        rule: turns its logits into label sets.
         classes: names of its labels.
-        pictures: image files, or what is decoded already.
-        device: where to compute.
-        batch: images at a time; None for as many as are fastest.
+        pictures: image files, or decoded images.
+        device: device to compute on.
+        batch: images per forward pass; None for the fastest number.
     """
     size = batch or chunk_size(device.type, model.image_size)
     for i, outcome in enumerate(_in_order(_logits(classifier, model, pictures, device, size))):
@@ -90,7 +90,8 @@ def _logits(
 ) -> Iterator[tuple[int, np.ndarray | Rejected]]:
     """(i, logits (L,) of picture i), nearly in order.
 
-    Images wait for a batch as they come, and only their few logits for their turn, so that a slow file holds up nobody.
+    Images join a batch as soon as they are decoded, and only their few logits wait for their turn, so that a slow file
+    does not delay the others.
     """
 
     def decode(i: int) -> np.ndarray:
@@ -128,7 +129,7 @@ def _run(classifier: Classifier, images: Sequence[np.ndarray], device: torch.dev
 
 
 def _in_order(results: Iterable[tuple[int, T]]) -> Iterator[T]:
-    """The results by their numbers, which run from 0 without gaps."""
+    """The results in the order of their numbers, which run from 0 without gaps."""
     waiting: dict[int, T] = {}
     turn = 0
     for i, result in results:
@@ -139,12 +140,12 @@ def _in_order(results: Iterable[tuple[int, T]]) -> Iterator[T]:
 
 
 def store_logits(classifier: Classifier, pixels: np.ndarray, rows: np.ndarray, device: torch.device) -> np.ndarray:
-    """Logits, float32 (len(rows), L), of decoded images.
+    """Logits, float32 (len(rows), L), for decoded images.
 
     Args:
-        classifier: on `device`.
+        classifier: the network, on `device`.
         pixels: uint8 RGB (images, S, S, 3), such as ``ImageStore.pixels``.
-        rows: which of them.
+        rows: image numbers.
     """
     size = chunk_size(device.type, pixels.shape[1])
     chunks = [rows[start : start + size] for start in range(0, len(rows), size)]

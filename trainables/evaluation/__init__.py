@@ -1,1 +1,1 @@
-"""From logits to figures: metrics, intervals, calibration, thresholds, label sets."""
+"""From logits to results: metrics, confidence intervals, calibration, thresholds, label sets."""

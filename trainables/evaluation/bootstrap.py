@@ -1,4 +1,4 @@
-"""How far a measured value may be from the true one: bootstrap intervals of every metric, over the images."""
+"""Bootstrap confidence intervals of every metric, resampled over the images."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from thaw.spaces import METRICS, measured
-from thaw.trainables.evaluation.label_set_metrics import among_first, f1, included
+from thaw.trainables.evaluation.label_set_metrics import f1, in_top_k, included
 from thaw.trainables.evaluation.trivial import EPSILON
 
 CHUNK = 4_000_000
-"""Resampled images that are held in memory at once."""
+"""Number of resampled images held in memory at once."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its interval; all three are NaN where the metric has no value (``map`` without a positive)."""
+    """A value and its interval; all three are NaN if the metric has no value (``map`` without a positive)."""
 
     value: float
     low: float
@@ -37,19 +37,19 @@ def bootstrap(
 ) -> dict[str, Estimate]:
     """Metrics of :mod:`thaw.spaces.metrics`, each with a basic bootstrap interval.
 
-    The images are drawn anew, with replacement, `resamples` times. With v the value on the images as they are, and
-    [a, b] the central share `confidence` of the values that the metric takes on the resamples, the interval is
-    [2v - b, 2v - a], within the metric's range. It says how the value would vary with other images of the same kind.
-    It does not say how another training run, or a choice among many models, would change it.
+    The images are resampled with replacement `resamples` times. With v the value on the original images, and [a, b]
+    the central `confidence` interval of the values on the resamples, the result is [2v - b, 2v - a], clipped to the
+    metric's range. It covers the variation with other images of the same kind. It does not cover the effect of another
+    training run, or of a choice among many models.
     Source: Davison and Hinkley, "Bootstrap methods and their application", 1997, section 5.2.
 
-    Not the more common percentile interval [a, b]: a resample repeats images, and of a rare label average precision is
-    then too high. In simulations with 400 images and 18 labels of 1 % to 70 %, nominal 95 % intervals of ``map`` held
-    the true value 54 % of the time, these 89 %; for the other metrics the two are alike.
+    The more common percentile interval [a, b] is not used: a resample repeats images, which makes the average precision
+    of a rare label too high. In simulations with 400 images and 18 labels of 1 % to 70 %, nominal 95 % percentile
+    intervals of ``map`` contained the true value 54 % of the time, these 89 %; for the other metrics both are similar.
 
-    The formulas are those of :func:`~.metrics.epoch_metrics`, except that predicted sets are given instead of
-    a threshold, and that ``loss`` is the binary cross-entropy of the probabilities in nats, averaged over images and
-    labels, as for the trivial predictors, whatever the model was trained with.
+    The formulas are those of :func:`~.metrics.epoch_metrics`, except that predicted sets replace the threshold, and
+    that ``loss`` is the binary cross-entropy of the probabilities in nats, averaged over images and labels, as for the
+    trivial predictors, whatever loss the model was trained with.
 
     Args:
         probabilities: (N, L) in [0, 1], N >= 1.
@@ -59,8 +59,8 @@ def bootstrap(
         confidence: in (0, 1).
         seed: equal seeds give equal intervals.
         names: the metrics, see :func:`thaw.spaces.measured`; ``map`` takes most of the time.
-        images: (N,), which image each row is of, where some come several times (repeated cross-validation); all rows of
-            an image are drawn together. None: each row is an image of its own.
+        images: (N,), the image of each row, if images occur several times (repeated cross-validation); all rows of an
+            image are drawn together. None: each row is an image of its own.
 
     Returns:
         Metric name → estimate.
@@ -79,7 +79,7 @@ def bootstrap(
     estimates = {}
     for name, value in measure(np.ones((1, len(rows)))).items():
         values = np.concatenate(drawn[name])
-        # A resample may miss every positive; where the data themselves have none, there is no value at all.
+        # A resample may miss every positive; if the data themselves have none, there is no value at all.
         low, high = np.nanquantile(values, tails) if np.isfinite(value[0]) else (np.nan, np.nan)
         low, high = np.clip(2 * value[0] - np.array([high, low]), METRICS[name].low, METRICS[name].high)
         estimates[name] = Estimate(float(value[0]), float(low), float(high))
@@ -87,7 +87,7 @@ def bootstrap(
 
 
 class _Measure:
-    """All metrics as functions of how often each image counts: (R, N) → name → (R,)."""
+    """All metrics as functions of the weight of each image: (R, N) → name → (R,)."""
 
     def __init__(
         self, probabilities: np.ndarray, label_sets: np.ndarray, targets: np.ndarray, names: Collection[str]
@@ -104,19 +104,19 @@ class _Measure:
             "hamming_accuracy": (self.predicted == self.truth).mean(axis=1),
             "inclusion_accuracy": included(self.predicted, self.truth),
             "top1_accuracy": (top & self.truth).sum(axis=1) / top.sum(axis=1),
-            "accuracy": among_first(self.probabilities, self.truth, 1),
-            "top5_accuracy": among_first(self.probabilities, self.truth, 5),
+            "accuracy": in_top_k(self.probabilities, self.truth, 1),
+            "top5_accuracy": in_top_k(self.probabilities, self.truth, 5),
         }
         self.hits = (self.predicted & self.truth).astype(np.float64)
         # 2 TP + FP + FN of an image and label.
-        self.marked = self.predicted.astype(np.float64) + self.truth
+        self.denominators = self.predicted.astype(np.float64) + self.truth
 
     def __call__(self, counts: np.ndarray) -> dict[str, np.ndarray]:
         images = counts.sum(axis=1)
         values = {name: counts @ per_image / images for name, per_image in self.averages.items()}
-        hits, marked = counts @ self.hits, counts @ self.marked
-        values["f1_macro"] = f1(hits, marked).mean(axis=1)
-        values["f1_micro"] = f1(hits.sum(axis=1), marked.sum(axis=1))
+        hits, denominators = counts @ self.hits, counts @ self.denominators
+        values["f1_macro"] = f1(hits, denominators).mean(axis=1)
+        values["f1_micro"] = f1(hits.sum(axis=1), denominators.sum(axis=1))
         if "balanced_accuracy" in self.names:
             values["balanced_accuracy"] = self._balanced_accuracy(counts)
         if "map" in self.names:
@@ -134,7 +134,7 @@ class _Measure:
         for scores, truth in zip(self.probabilities.T, self.truth.T, strict=True):
             order = np.argsort(-scores, kind="stable")
             ranked = counts[:, order]
-            # Images of equal probability are taken together: looked at only after the last of them.
+            # Images of equal probability are taken together: precision is measured after the last of them.
             ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
             seen = np.cumsum(ranked, axis=1)[:, ends]
             found = np.cumsum(ranked * truth[order], axis=1)[:, ends]

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: Platt scaling, label by label."""
+"""Calibration of probabilities: Platt scaling of each label."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
 Activation = Literal["sigmoid", "softmax"]
-"""How a network's logits become probabilities: each label for itself, or one distribution over all labels."""
+"""How logits become probabilities: each label independently, or one distribution over all labels."""
 
 PRIOR = 10.0
-"""Strength of the pull towards identity, in images with the label; see :func:`fit_calibration`."""
+"""Strength of the prior around identity, in images with the label; see :func:`fit_calibration`."""
 
 MIN_SLOPE = 0.05
-"""Calibration never turns the order of the images round, nor flattens it."""
+"""Smallest slope, so that calibration neither reverses nor flattens the order of the images."""
 
 
 def log_odds(logits: np.ndarray, activation: Activation) -> np.ndarray:
     """``log(p / (1 - p))`` of the probabilities that the network predicts.
 
-    Under a sigmoid these are the logits; under a softmax each logit less the log-sum-exp of the others. Calibration
-    works on them, so that it is the same thing for every loss.
+    For a sigmoid these are the logits; for a softmax each logit minus the log-sum-exp of the others. Calibration works
+    on log-odds, so that it is the same for every loss.
 
     Args:
         logits: (N, L).
@@ -39,18 +39,19 @@ def log_odds(logits: np.ndarray, activation: Activation) -> np.ndarray:
 
 
 def fit_calibration(odds: np.ndarray, targets: np.ndarray, prior: float = PRIOR) -> np.ndarray:
-    """Slope a and intercept b of each label such that ``sigmoid(a · log-odds + b)`` is its share of positives.
+    """Slope a and intercept b of each label such that ``sigmoid(a · log-odds + b)`` is its fraction of positives.
 
-    The most probable a and b under a normal prior around identity (a = 1, b = 0), of variance ``1 / prior`` each::
+    They are the maximum a posteriori estimate under a normal prior around identity (a = 1, b = 0), with variance
+    ``1 / prior`` each::
 
         minimise  Σ_images cross-entropy(a · x + b)  +  prior / 2 · ((a - 1)² + b²),     a >= MIN_SLOPE
 
-    A label with n positives, where positives are rare, tells about n units of information on b. So b keeps roughly the
-    share ``n / (n + prior)`` of what the data alone would say: a rare label keeps what the network predicts, since two
+    If positives are rare, n of them carry about n units of information on b. So b is roughly the fraction
+    ``n / (n + prior)`` of its estimate from the data alone: a rare label keeps the network's predictions, since two
     numbers fitted to a handful of positives would be noise.
 
-    Source: Platt, "Probabilistic outputs for support vector machines", 1999. His own guard against few positives,
-    smoothed targets, pulls towards 1/2, which for rare labels is the wrong place.
+    Source: Platt, "Probabilistic outputs for support vector machines", 1999. His own remedy for few positives, smoothed
+    targets, pulls towards 1/2, which is wrong for rare labels.
 
     Args:
         odds: (N, L), from :func:`log_odds`.

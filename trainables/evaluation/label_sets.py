@@ -19,18 +19,18 @@ POLICIES: dict[str, str] = {
     "at_most": "the k most probable of the labels whose probability reaches their threshold",
     "exactly_one": "the most probable label, whatever its probability",
 }
-"""How label sets are made, each in one line for tables and help."""
+"""Policies that make label sets, each explained in one line for tables and help."""
 
 
 @dataclass(frozen=True, eq=False)
 class LabelRule:
-    """Calibrated probabilities, and which of them count.
+    """Calibration of probabilities, and the rule that turns them into label sets.
 
     Args:
         calibration: (L, 2), slope > 0 and intercept on the log-odds of each label.
-        thresholds: (L,) in (0, 1]; a label counts from this calibrated probability on.
+        thresholds: (L,) in (0, 1]; a label passes from this calibrated probability on.
         policy: a key of `POLICIES`.
-        k: the most labels of one image, for ``at_most``; None for the others.
+        k: largest number of labels of one image, for ``at_most``; None for the other policies.
         activation: ``softmax`` for a network trained with that loss, else ``sigmoid``.
     """
 
@@ -55,14 +55,14 @@ class LabelRule:
         if self.activation not in ("sigmoid", "softmax"):
             raise ConfigError(f"must be sigmoid or softmax, got {self.activation!r}", "activation")
         if (self.policy == "at_most") != (self.k is not None) or (self.k is not None and self.k < 1):
-            raise ConfigError(f"at_most needs k >= 1, the other policies none; got {self.policy} and {self.k}", "k")
+            raise ConfigError(f"at_most needs k >= 1, other policies take no k; got {self.policy} and {self.k}", "k")
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated probabilities, float64 (N, L), of logits (N, L)."""
         return calibrated(log_odds(logits, self.activation), self.calibration)
 
     def label_sets(self, probabilities: np.ndarray) -> np.ndarray:
-        """Which labels each image is given, bool (N, L), by the rule's policy; of equals the first label is taken."""
+        """The predicted label sets, bool (N, L), by the rule's policy; in a tie the first label is taken."""
         passing = probabilities >= self.thresholds
         if self.policy == "exactly_one":
             passing[:] = False
@@ -76,7 +76,7 @@ class LabelRule:
         return passing
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; :meth:`from_dict` gives the same rule to the bit."""
+        """Plain values for JSON; :meth:`from_dict` restores the same rule to the bit."""
         return {
             "calibration": self.calibration.tolist(),
             "thresholds": self.thresholds.tolist(),
@@ -90,7 +90,7 @@ class LabelRule:
         """The rule that :meth:`to_dict` has written.
 
         Raises:
-            ConfigError: a value is missing or breaks a rule; whoever knows the file adds it.
+            ConfigError: a value is missing or invalid; the caller adds the file name.
         """
         try:
             calibration, thresholds = (np.array(values[name], np.float64) for name in ("calibration", "thresholds"))
@@ -113,14 +113,14 @@ def fit_label_rule(
 ) -> LabelRule:
     """Calibration and thresholds from predictions on images that the model was not trained on.
 
-    The thresholds are chosen as for the policy ``threshold``; the others start from its sets, but for
-    ``exactly_one``, where they play no part.
+    The thresholds are fitted for the policy ``threshold``. The other policies start from its sets, except
+    ``exactly_one``, which does not use thresholds.
 
     Args:
         logits: (N, L).
         targets: bool (N, L).
         target: ``f1_macro``, ``f1_micro``, ``inclusion_accuracy`` or ``precision``; see :mod:`~.thresholds`.
-        floor: the least precision in (0, 1], for ``precision``.
+        floor: smallest precision in (0, 1], for ``precision``.
 
     Raises:
         ConfigError: the target or the policy is unknown, the floor is out of range, or a logit is not finite.

@@ -1,6 +1,6 @@
-"""What each way from probabilities to label sets gives, single-label images apart from multi-label ones.
+"""Comparison of the policies for label sets, separately on single-label and multi-label images.
 
-The paper's open question 4: a network with one sigmoid a label gives several labels to images that have one. Which
+The paper's open question 4: a network with one sigmoid per label assigns several labels to images that have one. Which
 policy does so less often, and what does it cost on the images that do have several?
 """
 
@@ -18,20 +18,20 @@ from thaw.trainables.evaluation.label_sets import LabelRule
 METRIC_NAMES = ("exact_match", "inclusion_accuracy", "f1_micro", "f1_macro")
 
 GROUPS = {"all": "all images", "one": "images with one label", "several": "images with several labels"}
-"""Images by their true number of labels, which nobody knows beforehand: policies cannot look at it."""
+"""Images by their true number of labels. It is unknown at prediction time, so policies cannot use it."""
 
 
 @dataclass(frozen=True)
 class PolicyFigures:
-    """One policy on one group of images.
+    """Results of one policy on one group of images.
 
     Args:
-        policy: ``0.5`` (that threshold for every label, probabilities as the network gives them), a policy's name, or
+        policy: ``0.5`` (that threshold for every label, on uncalibrated probabilities), a policy's name, or
             ``at_most K``.
         group: a key of `GROUPS`.
-        images: how many there are.
-        true_labels, given_labels: labels an image, on average.
-        none, more: share of the images that are given no label, and more labels than they have.
+        images: number of images in the group.
+        true_labels, given_labels: mean number of true and of predicted labels per image.
+        none, more: share of images with no predicted label, and with more predicted labels than true ones.
         metrics: exact match, inclusion accuracy and F1, with intervals.
     """
 
@@ -49,10 +49,10 @@ def policy_figures(rule: LabelRule, logits: np.ndarray, targets: np.ndarray, see
     """Every policy with the thresholds of `rule`, on every group that has images.
 
     Args:
-        rule: its own policy plays no part.
-        logits: (N, L), of images that neither the model nor the rule has seen.
+        rule: provides calibration and thresholds; its own policy is not used.
+        logits: (N, L), of images that neither the model nor the rule was fitted on.
         targets: bool (N, L).
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
     """
     count = targets.sum(axis=1)
     members = {"all": count >= 0, "one": count == 1, "several": count > 1}

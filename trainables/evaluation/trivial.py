@@ -1,4 +1,4 @@
-"""Predictors that never look at an image. A model that is no better than they are has learned nothing."""
+"""Trivial predictors, which ignore the images. A model that is no better than they are has learned nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from thaw.trainables.evaluation.metrics import epoch_metrics
 
 EPSILON = 1e-7
-"""The loss keeps probabilities this far from 0 and 1, lest it be infinite. It is what Keras does."""
+"""The loss clips probabilities this far from 0 and 1, so that it is finite, as Keras does."""
 
 
 def _nothing(frequencies: np.ndarray) -> np.ndarray:
@@ -31,18 +31,18 @@ TRIVIAL: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "most_frequent_label": _most_frequent_label,
     "label_frequencies": _label_frequencies,
 }
-"""Each label's share of the training images (L,) → the probabilities (L,) that are predicted for every image."""
+"""Each label's share of the training images (L,) → the probabilities (L,) predicted for every image."""
 
 
 def trivial_metrics(
     train_labels: np.ndarray, validation_labels: np.ndarray, threshold: float = 0.5, single_label: bool = False
 ) -> dict[str, dict[str, float]]:
-    """What each trivial predictor, made from the training labels, scores on the validation split.
+    """Metrics of each trivial predictor, fitted on the training labels, on the validation split.
 
     Args:
         train_labels: bool (images, labels), at least one image.
         validation_labels: bool (images, labels), at least one image.
-        threshold: probability from which a label counts as predicted.
+        threshold: a label counts as predicted from this probability on.
         single_label: as for :func:`~.metrics.epoch_metrics`.
 
     Returns:
