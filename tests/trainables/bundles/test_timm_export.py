@@ -19,6 +19,9 @@ from thaw.trainables.networks.table import ARCHITECTURES, FROM_TIMM
 OTHERS = {"convnet", "vgg16", "mobilenet_v3_small", "mobilenet_v3_large"}
 """Networks that timm has not, or has with more layers before the last one."""
 
+LARGER = {"resnet50", "efficientnet_lite1", "efficientnet_lite2", "vit_base", "dinov2_base", "dinov3_base"}
+"""Larger networks of a family that is tried by its smallest."""
+
 QUICK = ("resnet18", "timm:test_vit")
 """Of the same names, and with a position embedding for other images."""
 
@@ -37,7 +40,7 @@ def weights_of(facts: ClassifierFacts) -> dict[str, Tensor]:
     [
         name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
         for name in (*ARCHITECTURES, *FROM_TIMM, "timm:test_vit", "timm:regnety_002")
-        if name not in OTHERS
+        if name not in OTHERS | LARGER
     ],
 )
 @torch.no_grad()
