@@ -42,7 +42,7 @@ LINES = (
     r"labels in 'labels' are separated by blanks",
     r"trial \d+  epoch \d+/\d+  val_map \d\.\d{4}  val_loss \d+\.\d{4}  \d+\.\d s  dropout=\S+ learning_rate=\S+",
     r"trial \d+  completed  \[\d+/2 done; best val_map \d\.\d{4} \(trial \d\)\]",
-    r"2 trials in [\d.]+ s( \([\d.]+ s of it searching\))?: 2 completed",
+    r"2 trials in [^:]+: 2 completed",
     r"(loading PyTorch|looking at networks and their weights|reading labels|reading images|splitting images|"
     r"scoring trivial predictors|starting trials) …",
 )
