@@ -22,7 +22,7 @@ from thaw.search.backends.ray.session import running_ray, set_environment
 imported = time.time()
 config = load_config(sys.argv[1])
 set_environment(config.search.concurrency)
-with running_ray():
+with running_ray(config.search.concurrency):
     started = time.time()
     thaw.search.sessions.tuner.run_search(config)
 print(imported, started)

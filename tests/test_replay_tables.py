@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from benchmarks.constructed import KINDS, constructed
 from benchmarks.replay import METRIC, Setting, Table, search_config, simulate
 from benchmarks.table import SPACE, append, done
 from tests.conftest import ROOT
@@ -59,3 +61,21 @@ def test_a_table_is_continued_by_whole_configurations(tmp_path: Path) -> None:
     append(file, [{"seed": 1, **row, "epoch": 1, METRIC: 0.4}])
     assert done(file) == {(0, "a", 5, 1.0, 1.0, 1.0), (1, "a", 5, 1.0, 1.0, 1.0)}
     assert len(file.read_text().splitlines()) == 4, "one header"
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_constructed_tables_have_the_best_where_they_say(number: int, tmp_path: Path) -> None:
+    rows = constructed(number)
+    pd.testing.assert_frame_equal(rows, constructed(number))
+    assert (
+        rows.loc[rows[METRIC].idxmax(), "freeze_depth"]
+        in {"heads": (5,), "middle": (3, 4, 5), "deep": (0, 1, 2)}[KINDS[number]]
+    )
+    rows.to_csv(tmp_path / "table.csv", index=False)
+    assert len(Table(tmp_path / "table.csv", shallowest=0)) == 220
+
+
+@pytest.mark.parametrize("name", ["photos", "photos-two-labels"])
+def test_tables_of_photos(name: str) -> None:
+    table = Table(ROOT / "benchmarks" / "tables" / f"{name}.csv")
+    assert len(table) == 30 and table.epochs == 8 and 0 < table.noise < 0.02
