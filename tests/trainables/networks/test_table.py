@@ -220,7 +220,7 @@ def test_restoring_shares_tensors_and_reports_what_does_not_fit() -> None:
             "does not take images of 100 pixels: .*patch size, 16 pixels; the nearest sizes .* are 96 and 112",
         ),
         ("vit_tiny_patch16_224", 40, "the nearest sizes that it takes are 32 and 48"),
-        ("swin_tiny_patch4_window7_224", 230, "patch of 4 pixels; the nearest sizes that it takes are 228 and 232"),
+        ("swin_tiny_patch4_window7_224", 230, "patch size, 4 pixels; the nearest sizes that it takes are 228 and 232"),
         (
             "maxvit_tiny_tf_224",
             230,
