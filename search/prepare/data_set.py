@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from thaw.search.prepare.notes import group_notes
-from thaw.search.settings.schema import DataConfig, SearchConfig
+from thaw.search.settings.data_section import DataConfig
+from thaw.search.settings.schema import SearchConfig
 from thaw.spaces import ConfigError, printable
 from thaw.trainables.data.dataset import Dataset, read_dataset, read_saved, read_source
 from thaw.trainables.data.digits import BUILTIN

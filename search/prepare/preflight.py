@@ -18,7 +18,8 @@ from thaw.search.prepare.notes import equal_notes, split_notes
 from thaw.search.prepare.preprocessing import follow_weights
 from thaw.search.prepare.resources import available, resolve_resources
 from thaw.search.prepare.stages import Stages
-from thaw.search.settings.schema import DataConfig, SearchConfig
+from thaw.search.settings.data_section import DataConfig
+from thaw.search.settings.schema import SearchConfig
 from thaw.spaces import ConfigError, measured, metric
 from thaw.trainables.context import CacheOptions, ImageSource, RunContext
 from thaw.trainables.data.augment import AUGMENTS

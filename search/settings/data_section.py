@@ -1,0 +1,160 @@
+"""The section `data` of the search file, and what all sections have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from thaw.search.settings.names import OneOf
+from thaw.search.settings.units import PathText
+from thaw.trainables.data.augment import AUGMENTS, Augment
+from thaw.trainables.data.decoding import INTERPOLATIONS, RESIZE, Square
+from thaw.trainables.data.formats import READERS
+from thaw.trainables.data.reading import REPEATED_ROWS, UNCERTAIN
+
+
+class Section(BaseModel):
+    """Unknown keys are refused, and nothing is converted in silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class SplitConfig(Section):
+    """How images are split. The test split stays locked: only `thaw export` and `thaw train` use it."""
+
+    validation: float = Field(0.2, gt=0, lt=1, description="share of the images used to compare trials")
+    test: float = Field(0.1, ge=0, lt=1, description="share of the images locked until a model is exported")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the random split, which is stratified over all labels")
+    column: str | None = Field(
+        None,
+        description="column of the label file that names each image's part (train, val, test and the like), or holds "
+        "yes and no under a heading such as `is_valid`",
+    )
+    group: str | None = Field(
+        None,
+        description="column of the label file; images with the same value go into the same part, images without a "
+        "value into any",
+    )
+    duplicates: Literal["together", "apart"] = Field(
+        "together", description="images with equal pixels: `together` in one part, or split as if they differed"
+    )
+
+
+class ColumnsConfig(Section):
+    """The columns of a table of labels. Columns not named here are recognised by headings and cells."""
+
+    image: str | None = Field(None, description="column of the file names")
+    labels: str | Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        (), description="column of the labels, or a list of columns: of 0 and 1, or of one label each"
+    )
+
+
+class DataConfig(Section):
+    """The images and their labels. Relative paths start from the search file's folder."""
+
+    builtin: Literal["digits"] | None = Field(
+        None, description="a data set included in Thaw, instead of `images` and `labels`"
+    )
+    source: str | None = Field(
+        None,
+        description="a data set that Python code has registered (`thaw.register_data_source`, `--import FILE.py`), "
+        "instead of `images` and `labels`",
+    )
+    images: PathText | None = Field(
+        None,
+        description="folder of the images; one elsewhere (`s3://…`, `gs://…`, `https://…`, by fsspec) is copied once "
+        "to each machine; or a data set that Hugging Face's `datasets` has saved to disk, labels included",
+    )
+    labels: PathText | None = Field(
+        None, description="label file, or the folder of VOC files; none if `images` holds a folder per label"
+    )
+    format: Annotated[str, OneOf(["auto", *READERS])] = Field(
+        "auto", description="format of the labels; `auto` recognises it from the file"
+    )
+    classes: PathText | None = Field(
+        None,
+        description="file that names the labels and gives their order: JSON (`{id: name}`, `{name: id}` or a list), a "
+        "table of ids and names, or a text file with one name per line",
+    )
+    encoding: str = Field(
+        "auto",
+        description="encoding of label file and class names, by Python's name for it, such as `cp932` (Japanese) or "
+        "`gb18030` (Chinese); `auto` takes UTF-8, UTF-16 with its mark, and Windows-1252 where it reads well, which is "
+        "said",
+    )
+    columns: ColumnsConfig = Field(ColumnsConfig(), description="which columns of a table of labels hold what")
+    separator: str = Field(
+        "auto",
+        min_length=1,
+        description="separator of several labels in a cell: `auto` uses `|`, `;`, a comma or blanks if the parts also "
+        "occur alone or in other combinations, `none` takes each cell as one label, any other text is the separator",
+    )
+    rows: Annotated[str, OneOf(REPEATED_ROWS)] = Field(
+        "unique",
+        description="several rows of an image: `unique` uses equal rows once and rejects an image with different ones, "
+        "`add` gives it the labels of all its rows (one row per box or label)",
+    )
+    uncertain: Annotated[str, OneOf(UNCERTAIN)] = Field(
+        "negative",
+        description="meaning of -1 next to 1, 0 and blanks: `negative`, `positive`, or `drop` to leave the image out",
+    )
+    image_size: int = Field(224, ge=32, le=1024, description="side length in pixels of the squares that networks see")
+    resize: Annotated[str, OneOf(RESIZE)] = Field(
+        "crop", description="`crop` scales the short side and crops the centre, `squash` scales both sides and distorts"
+    )
+    interpolation: Annotated[str, OneOf(["auto", *INTERPOLATIONS])] = Field(
+        "auto",
+        description="filter for scaling images; `auto`: that of the pretrained weights, `bilinear` if there are none "
+        "or the networks of a search have different ones",
+    )
+    crop_pct: Literal["auto"] | Annotated[float, Field(gt=0, le=1)] = Field(
+        "auto",
+        description="share of an image's side that is kept around the centre; `auto`: that of the pretrained weights, "
+        "1 if there are none or the networks of a search have different ones",
+    )
+    augment: Annotated[str, OneOf(AUGMENTS)] | Augment = Field(
+        "paper", description="random augmentation of training images: a name, or your own ranges"
+    )
+    views: Literal["each_epoch"] | Annotated[int, Field(ge=1)] = Field(
+        "each_epoch",
+        description="`each_epoch`: a new view in every epoch, the same for all trials; K: epoch e uses view e mod K",
+    )
+    split: SplitConfig = Field(SplitConfig(), description="training, validation and test images")
+    max_rejected: float = Field(
+        0.05, ge=0, le=1, description="largest share of unusable images; with more, the search does not start"
+    )
+    timeout: float = Field(60.0, gt=0, description="seconds after which reading a file is given up")
+    white: Annotated[float, Field(gt=0)] | Annotated[tuple[float, float], Field(strict=False)] | None = Field(
+        None,
+        description="the value that is white in grey images of more than 8 bits, such as 4095, or [black, white], "
+        "such as [-1000, 400]; without it, one scale for all is chosen from the data",
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        try:
+            "".encode("utf-8" if encoding == "auto" else encoding)
+        except (LookupError, ValueError):
+            raise ValueError("must be auto or an encoding that Python knows, such as utf-8, cp932 or gb18030") from None
+        return encoding
+
+    @field_validator("white")
+    @classmethod
+    def _ascending(cls, white: float | tuple[float, float] | None) -> float | tuple[float, float] | None:
+        if isinstance(white, tuple) and not white[0] < white[1]:
+            raise ValueError("must be [black, white] with black below white")
+        return white
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataConfig:
+        if sum(place is not None for place in (self.builtin, self.images, self.source)) != 1:
+            raise ValueError("needs one of images (a folder, with labels), builtin: digits, or source (from Python)")
+        return self
+
+    @property
+    def square(self) -> Square:
+        """How images become squares; a key that is still `auto` has its default."""
+        known = {name: value for name in ("interpolation", "crop_pct") if (value := getattr(self, name)) != "auto"}
+        return Square(self.image_size, self.resize, **known)
