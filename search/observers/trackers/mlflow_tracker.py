@@ -35,7 +35,8 @@ class MLflow(Tracker):
         self.experiment = experiment.experiment_id if experiment else self.client.create_experiment(name)
         known = self._known()
         parent = known.pop(None, None)
-        self.parent = parent.info.run_id if parent else self._create(self.folder.path.name, {})
+        began = next(self.folder.events())["time"]
+        self.parent = parent.info.run_id if parent else self._create(self.folder.path.name, began, {})
         self.runs = {number: run.info.run_id for number, run in known.items() if number is not None}
         self.finished = {number for number, run in known.items() if run.info.status in ("FINISHED", "FAILED")}
 
@@ -83,15 +84,16 @@ class MLflow(Tracker):
     def _run(self, record: TrialRecord) -> str:
         if record.number not in self.runs:
             tags = {"mlflow.parentRunId": self.parent, TRIAL: str(record.number)}
-            run = self.runs[record.number] = self._create(f"trial {record.number}", tags)
+            run = self.runs[record.number] = self._create(f"trial {record.number}", record.started, tags)
             given = {name: record.config.get(name) for name in self.searched}
             params = [Param(name, str(value)) for name, value in given.items() if value is not None]
             self.client.log_batch(run, params=params)
         return self.runs[record.number]
 
-    def _create(self, name: str, tags: dict[str, str]) -> str:
+    def _create(self, name: str, started: float, tags: dict[str, str]) -> str:
+        """The id of a new run. It has begun at `started`, in Unix seconds, which may be some time ago."""
         tags = {RUN: self.identity, "thaw.folder": str(self.folder.path.resolve()), **tags}
-        run: Any = self.client.create_run(self.experiment, tags=tags, run_name=name)
+        run: Any = self.client.create_run(self.experiment, int(1000 * started), tags, run_name=name)
         return str(run.info.run_id)
 
     def _known(self) -> dict[int | None, Any]:

@@ -1,4 +1,4 @@
-"""The pages of other tools on a run, in a real browser: Optuna's dashboard and TensorBoard's HParams."""
+"""The pages of other tools on a run, in a real browser: Optuna's dashboard, TensorBoard's HParams and MLflow's runs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 from tests.browser import LIMIT, Browser, browser
 from tests.searches import small_config
 from thaw.analysis.run import Run
+from thaw.search.observers.trackers import tracker
 from thaw.search.sessions.tuner import run_search
 
 pytestmark = pytest.mark.slow
@@ -29,6 +30,9 @@ TEXT = """
 """
 """All texts of a page in their order, those of web components too."""
 
+NO_ACCOUNTS = "/mlflow/users/current "
+"""MLflow's page asks its server who is signed in, and logs an error where there are no accounts."""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -37,17 +41,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(folder: Path, squares: Path, cache: Path) -> Run:
-    """A search of five trials."""
+    """A search of five trials that MLflow knows, too."""
     settings = {
         "space": {"learning_rate": {"log": [1e-4, 1e-2]}, "freeze_depth": [0], "dropout": {"float": [0.0, 0.5]}},
         "search": {"trials": 5},
+        "trackers": ["mlflow"],
     }
-    return run_search(small_config(folder, squares, cache, **settings), backend="inline")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_EXPERIMENT_NAME", "photos")
+        patch.chdir(folder)
+        patch.setattr(tracker, "PATIENCE", 400.0)
+        return run_search(small_config(folder, squares, cache, **settings), backend="inline")
 
 
 @pytest.fixture(scope="module")
 def chromium(folder: Path) -> Iterator[Browser]:
     with browser(folder / "profile") as started:
+        started.driver.set_window_size(1280, 800)
         yield started
 
 
@@ -91,7 +102,7 @@ def texts(chromium: Browser, *expected: str) -> list[str]:
 def page_is_sound(chromium: Browser, folder: Path, name: str) -> None:
     """Nothing failed on it; a picture of it is kept beside the run. The browser leaves it before its server ends."""
     chromium.driver.save_screenshot(str(folder / f"{name}.png"))
-    errors = chromium.severe()
+    errors = [error for error in chromium.severe() if NO_ACCOUNTS not in error]
     chromium.driver.get("about:blank")
     assert errors == []
 
@@ -118,3 +129,18 @@ def test_hparams_columns_are_what_is_searched(run: Run, chromium: Browser, folde
     for trial, value in zip(run.trials["trial"], run.trials["val_map"], strict=True):
         row = found[found.index(f"trial-{trial:04d}") :]
         assert row[4] == "completed" and float(row[5]) == pytest.approx(value, rel=1e-4)
+
+
+def test_mlflow_lists_the_trials_below_their_search(run: Run, chromium: Browser, folder: Path) -> None:
+    command = ("-m", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--host", "127.0.0.1")
+    trials = [f"trial {trial}" for trial in run.trials["trial"]]
+    last = run.trials.set_index("trial").loc[4]
+    with served(folder, *command, "--workers", "1", "--port") as address:
+        chromium.driver.get(f"{address}#/experiments/1/runs?workflowType=machine_learning")
+        texts(chromium, run.folder.path.name)
+        chromium.run("document.querySelector('[role=gridcell] button').click()")
+        found = texts(chromium, *trials)
+        assert [text for text in found if text.startswith("trial ")] == trials[::-1]
+        chromium.run("[...document.querySelectorAll('a')].find((link) => link.textContent === 'trial 4').click()")
+        texts(chromium, "trial 4", "learning_rate", str(last["learning_rate"]), "dropout", str(last["dropout"]))
+        page_is_sound(chromium, folder, "mlflow")

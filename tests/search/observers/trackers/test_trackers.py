@@ -191,6 +191,8 @@ def test_mlflow_has_a_run_a_trial_below_that_of_the_search(
         child = children[number]
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert child.info.status == ("FAILED" if record.status == "failed" else "FINISHED")
+        moments = (child.info.start_time, child.info.end_time)
+        assert moments == (int(1000 * record.started), int(1000 * record.ended_at))
         if not record.epochs:
             continue
         assert child.data.params["learning_rate"] == str(record.config["learning_rate"])
