@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import shutil
 import subprocess
 import sys
 import urllib.error
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from benchmarks.deploy import EXAMPLES, ask, onnx_example, service, web_page
@@ -20,7 +23,7 @@ from tests.conftest import ROOT, needs_photos, thaw_data
 from tests.searches import small_config
 from thaw.search.delivery.train import train_config
 from thaw.trainables.bundles.bundle import Bundle, load_bundle
-from thaw.trainables.data.decoding import decode_image
+from thaw.trainables.data.decoding import RESIZE, Square, decode_image
 
 PACKAGE = "onnxruntime-web@1.30.0"
 
@@ -63,6 +66,16 @@ def test_onnx_runtime_in_python_gives_what_the_bundle_gives(bundle: Bundle, phot
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     above = zip(bundle.classes, np.array(expected[0]) >= bundle.rule.thresholds, strict=True)
     assert set(printed.split()[1::2]) == {name for name, given in above if given}
+
+
+def test_the_example_makes_the_same_squares(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (50, 75, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(photo := tmp_path / "noise.png")
+    for resize, crop_pct in itertools.product(RESIZE, (1.0, 0.8)):
+        square = Square(32, resize, "bicubic", crop_pct)
+        np.testing.assert_array_equal(
+            onnx_example().prepare(str(photo), asdict(square)), decode_image(photo, square), f"{resize} {crop_pct}"
+        )
 
 
 @pytest.mark.slow

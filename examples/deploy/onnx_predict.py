@@ -25,8 +25,15 @@ def prepare(photo: str, square: dict) -> np.ndarray:
     filter_ = Image.Resampling[square["interpolation"].upper()]
     if square["resize"] == "crop":
         return np.asarray(ImageOps.fit(image, side, filter_, bleed=border))
-    across, down = image.width * border, image.height * border
-    return np.asarray(image.resize(side, filter_, (across, down, image.width - across, image.height - down)))
+    if square["resize"] == "squash":
+        across, down = image.width * border, image.height * border
+        return np.asarray(image.resize(side, filter_, (across, down, image.width - across, image.height - down)))
+    kept, padded = max(image.size) * square["crop_pct"], Image.new("RGB", side, "#808080")
+    across, down = (max(0, length - kept) / 2 for length in image.size)
+    inner = tuple(max(1, round(square["size"] * min(1, length / kept))) for length in image.size)
+    middle = image.resize(inner, filter_, (across, down, image.width - across, image.height - down))
+    padded.paste(middle, ((side[0] - inner[0]) // 2, (side[1] - inner[1]) // 2))
+    return np.asarray(padded)
 
 
 def main() -> None:

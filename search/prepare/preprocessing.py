@@ -6,11 +6,11 @@ from thaw.search.settings.config import SearchConfig
 from thaw.trainables.data.decoding import INTERPOLATIONS
 from thaw.trainables.networks.table import architecture
 
-KEYS = ("interpolation", "crop_pct")
+KEYS = ("resize", "interpolation", "crop_pct")
 
 
 def follow_weights(config: SearchConfig) -> tuple[SearchConfig, list[str]]:
-    """The search file with ``data.interpolation`` and ``data.crop_pct`` as all its pretrained networks expect them.
+    """The search file with ``data.resize``, ``interpolation`` and ``crop_pct`` as all its pretrained networks expect.
 
     All networks of a search see the same pixels. If they expect different ones, images are scaled and cropped as for
     networks without pretrained weights.

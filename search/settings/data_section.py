@@ -100,8 +100,11 @@ class DataConfig(Section):
         description="meaning of -1 next to 1, 0 and blanks: `negative`, `positive`, or `drop` to leave the image out",
     )
     image_size: int = Field(224, ge=32, le=1024, description="side length in pixels of the squares that networks see")
-    resize: Annotated[str, OneOf(RESIZE)] = Field(
-        "crop", description="`crop` scales the short side and crops the centre, `squash` scales both sides and distorts"
+    resize: Annotated[str, OneOf(["auto", *RESIZE])] = Field(
+        "auto",
+        description="`crop` scales the short side and crops the centre, `squash` scales both sides and distorts, `pad` "
+        "scales the long side and pads with grey; `auto`: that of the pretrained weights, `crop` if there are none or "
+        "the networks of a search have different ones",
     )
     interpolation: Annotated[str, OneOf(["auto", *INTERPOLATIONS])] = Field(
         "auto",
@@ -156,5 +159,5 @@ class DataConfig(Section):
     @property
     def square(self) -> Square:
         """How images become squares; a key that is still `auto` has its default."""
-        known = {name: value for name in ("interpolation", "crop_pct") if (value := getattr(self, name)) != "auto"}
-        return Square(self.image_size, self.resize, **known)
+        keys = ("resize", "interpolation", "crop_pct")
+        return Square(self.image_size, **{key: value for key in keys if (value := getattr(self, key)) != "auto"})

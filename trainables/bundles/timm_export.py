@@ -17,16 +17,13 @@ from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.restoring import restore, skeleton
 from thaw.trainables.networks.state_dicts import fit_state
 from thaw.trainables.networks.table import architecture
-from thaw.trainables.networks.timm_models import timm_build
+from thaw.trainables.networks.timm_models import CROP_MODE, timm_build
 from thaw.trainables.networks.twins import TWINS, twin_names
 
 TOLERANCE = 1e-5
 """How far timm's logits may be from the bundle's, in units of the largest one where that is above 1."""
 
 CHECKED_IMAGES = 4
-
-CROP_MODES = {"crop": "center", "squash": "squash"}
-"""``data.resize`` → what timm calls it."""
 
 KEY = "--format"
 
@@ -131,7 +128,7 @@ def timm_config(facts: ClassifierFacts, network: Any, classes: list[str]) -> dic
             "fixed_input_size": bool(published.get("fixed_input_size")),
             "interpolation": facts.interpolation,
             "crop_pct": facts.crop_pct,
-            "crop_mode": CROP_MODES[facts.resize],
+            "crop_mode": CROP_MODE[facts.resize],
             "mean": list(facts.mean),
             "std": list(facts.std),
             "num_classes": facts.classes,

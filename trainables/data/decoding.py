@@ -46,6 +46,9 @@ INTERPOLATIONS = {
 }
 """``data.interpolation`` → Pillow's filter, which smooths where it makes images smaller."""
 
+PADDING = (128, 128, 128)
+"""Colour of padding: the mean, 0.5, that all weights in timm with the crop mode ``border`` normalise by."""
+
 
 @dataclass(frozen=True)
 class Square:
@@ -53,10 +56,11 @@ class Square:
 
     Args:
         size: side of the square, pixels.
-        resize: ``crop`` scales the short side and crops the centre, ``squash`` scales both sides.
+        resize: ``crop`` scales the short side and crops the centre, ``squash`` scales both sides, ``pad`` scales the
+            long side and pads the short one; timm's crop modes ``center``, ``squash`` and ``border``.
         interpolation: a key of :data:`INTERPOLATIONS`.
-        crop_pct: share of the short side (``crop``) or of both sides (``squash``) that is kept around the centre, in
-            (0, 1]; what timm calls so.
+        crop_pct: share of the short side (``crop``), of both sides (``squash``) or of the long side (``pad``) that is
+            kept around the centre, in (0, 1]; what timm calls so.
     """
 
     size: int
@@ -92,7 +96,18 @@ def _squash(image: Image.Image, square: Square) -> Image.Image:
     return image.resize((square.size, square.size), INTERPOLATIONS[square.interpolation], box)
 
 
-RESIZE: dict[str, Callable[[Image.Image, Square], Image.Image]] = {"crop": _crop, "squash": _squash}
+def _pad(image: Image.Image, square: Square) -> Image.Image:
+    kept = max(image.size) * square.crop_pct
+    across, down = (max(0.0, side - kept) / 2 for side in image.size)
+    box = (across, down, image.width - across, image.height - down)
+    size = [max(1, round(square.size * min(1.0, side / kept))) for side in image.size]
+    middle = image.resize((size[0], size[1]), INTERPOLATIONS[square.interpolation], box)
+    padded = Image.new("RGB", (square.size, square.size), PADDING)
+    padded.paste(middle, ((square.size - size[0]) // 2, (square.size - size[1]) // 2))
+    return padded
+
+
+RESIZE: dict[str, Callable[[Image.Image, Square], Image.Image]] = {"crop": _crop, "squash": _squash, "pad": _pad}
 """``data.resize`` → what makes the square."""
 
 

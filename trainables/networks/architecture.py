@@ -36,6 +36,7 @@ class Preprocessing:
         mean, std: of each channel, for pixels in [0, 1].
         interpolation: method by which images are resized: ``bilinear`` or ``bicubic``.
         crop_pct: side of the central crop as a fraction of the short side of the resized image, in (0, 1].
+        resize: how images become squares, a key of ``thaw.trainables.data.decoding.RESIZE``.
         input_size: side in pixels that the network was trained with and is built for; None if it takes any size.
     """
 
@@ -43,6 +44,7 @@ class Preprocessing:
     std: RGB
     interpolation: str = "bilinear"
     crop_pct: float = 1.0
+    resize: str = "crop"
     input_size: int | None = None
 
 

@@ -24,6 +24,11 @@ from thaw.trainables.networks.timm_cut import cut, trace_features
 FAULTS = (ValueError, RuntimeError, AssertionError, AttributeError, TypeError, IndexError, KeyError)
 """Exceptions that third-party code raises for images or settings that it does not support."""
 
+CROP_MODE = {"crop": "center", "squash": "squash", "pad": "border"}
+"""``data.resize`` → what timm calls it."""
+
+RESIZE_OF = {mode: resize for resize, mode in CROP_MODE.items()}
+
 SIZES = range(32, 1025, 32)
 """Image sizes that are tried to find the nearest supported one; nearly every network takes some of them."""
 
@@ -82,6 +87,7 @@ def timm_architecture(name: str, model: str, own_pool: bool = False) -> Architec
         tuple(config.std),
         config.interpolation,
         config.crop_pct,
+        RESIZE_OF[config.crop_mode],
         input_size=config.input_size[-1] if config.fixed_input_size else None,
     )
     published = Published("hub", config.hf_hub_id, config.license or "see its page") if config.hf_hub_id else None

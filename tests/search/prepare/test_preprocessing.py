@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from timm.data import create_transform
 
 from tests.searches import small_config
 from thaw.search.prepare.preprocessing import follow_weights
@@ -15,6 +16,7 @@ from thaw.search.settings.config import load_config
 from thaw.spaces import ConfigError
 from thaw.trainables.bundles.classifier import ClassifierFacts
 from thaw.trainables.data.decoding import Square, decode_image
+from thaw.trainables.networks.timm_models import CROP_MODE
 
 
 def chosen(folder: Path, squares: Path, cache: Path, *names: str, **sections: Any) -> tuple[object, object, list[str]]:
@@ -22,6 +24,38 @@ def chosen(folder: Path, squares: Path, cache: Path, *names: str, **sections: An
     settings = {"space": space, "training": {"architecture": None}, "search": {"trials": 2}} | sections
     config, notes = follow_weights(small_config(folder, squares, cache, **settings))
     return config.data.interpolation, config.data.crop_pct, notes
+
+
+def resized(folder: Path, squares: Path, cache: Path, *names: str, **data: object) -> tuple[str, list[str]]:
+    space = {"architecture": list(names), "learning_rate": {"log": [1e-4, 1e-2]}}
+    settings = {"space": space, "training": {"architecture": None}, "search": {"trials": 2}, "data": data}
+    config, notes = follow_weights(small_config(folder, squares, cache, **settings))
+    return config.data.resize, [note for note in notes if "data.resize" in note]
+
+
+def test_the_crop_mode_of_the_weights_is_taken(tmp_path: Path, squares: Path, cache: Path) -> None:
+    squashed, padded = "timm:dm_nfnet_f0.dm_in1k", "timm:deepseek_vit_412m.deepseek_v4_1_flash"
+    assert resized(tmp_path, squares, cache, "vit_small", "resnet50") == ("crop", [])
+    assert resized(tmp_path, squares, cache, squashed) == ("squash", [])
+    assert resized(tmp_path, squares, cache, padded) == ("pad", [])
+    assert resized(tmp_path, squares, cache, squashed, resize="crop") == ("crop", [])
+    note = f"the networks expect different data.resize (vit_small crop, {squashed} squash); all get crop"
+    assert resized(tmp_path, squares, cache, "vit_small", squashed) == ("crop", [note])
+
+
+@pytest.mark.parametrize(("resize", "crop_mode"), CROP_MODE.items())
+@pytest.mark.parametrize("size", [(90, 60), (50, 75), (64, 9)])
+def test_squares_are_those_of_timm(resize: str, crop_mode: str, size: tuple[int, int]) -> None:
+    ramp = np.add.outer(np.arange(size[1]), np.arange(size[0]))[..., None] + [0, 20, 40]
+    image, half = Image.fromarray(ramp.astype(np.uint8)), (0.5, 0.5, 0.5)
+    for crop_pct in (1.0, 0.8):
+        settings = {"interpolation": "bicubic", "crop_pct": crop_pct, "crop_mode": crop_mode, "mean": half, "std": half}
+        expected = np.asarray(create_transform((3, 32, 32), **settings, normalize=False)(image)).transpose(1, 2, 0)
+        off = np.abs(np.asarray(Square(32, resize, "bicubic", crop_pct).of(image)).astype(int) - expected)
+        if resize != "crop" and crop_pct == 1.0:
+            assert not off.any()
+        else:  # timm crops whole pixels after scaling, so its centre may be half a pixel away
+            assert np.quantile(off, 0.9) <= max(2, max(size) / 32)
 
 
 def test_what_the_weights_expect_is_taken(tmp_path: Path, squares: Path, cache: Path) -> None:
