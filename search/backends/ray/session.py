@@ -32,6 +32,8 @@ ENVIRONMENT = {
     **WORKER_ENVIRONMENT,
     # No status boxes from Ray, no log files per trial besides our event log, no snapshots that nobody restores.
     "RAY_AIR_NEW_OUTPUT": "0",
+    # No workers ahead of the first trials: Tune gives its trials an environment, and Ray starts new workers for it.
+    "RAY_prestart_worker_first_driver": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     "TUNE_WARN_THRESHOLD_S": "3600",
@@ -41,9 +43,6 @@ ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 SHUTDOWN_SECONDS = 3.0
-
-TRAINABLE = "thaw.trainables.trainable"
-"""What a worker imports for its first trial, which takes seconds."""
 
 LONGEST_PLACE = 37
 """The maximum bytes in the path of Ray's session folder: a socket's path has at most 103 (107 on Linux), and Ray adds
@@ -77,14 +76,10 @@ class OwnRay(threading.Thread):
     """Ray on this machine alone, from its start to its end in one thread.
 
     The kernel ends Ray's processes with the thread that has started them, so that none outlives a killed search.
-
-    Args:
-        workers: as many are going to run trials.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self) -> None:
         super().__init__(name="thaw-ray", daemon=True)
-        self._workers = workers
         self._ready, self._over = threading.Event(), threading.Event()
         self._error: Exception | None = None
 
@@ -104,8 +99,6 @@ class OwnRay(threading.Thread):
         import ray
 
         here = this_machine()
-        # Ray starts a worker a processor at once. Where each is going to run trials, they import what trials need.
-        preload = {"preload_python_modules": [TRAINABLE]} if self._workers == here.cpus else None
         ray.init(
             # Not the cluster that RAY_ADDRESS may name: one is joined where the user says so.
             address="local",
@@ -116,7 +109,6 @@ class OwnRay(threading.Thread):
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            _system_config=preload,
         )
 
     def wait(self) -> None:
@@ -154,7 +146,7 @@ def starting_ray() -> Iterator[Callable[[int], None]]:
         set_environment(workers)
         ray = sys.modules.get("ray")
         if _own is None and not (ray and ray.is_initialized()):
-            _own = OwnRay(workers)
+            _own = OwnRay()
             _own.start()
 
     try:
