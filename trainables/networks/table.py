@@ -7,6 +7,7 @@ from functools import partial
 from itertools import pairwise
 
 from torch import nn
+from torchvision import models
 
 from thaw.spaces import ConfigError, did_you_mean
 from thaw.trainables.networks.architecture import (
@@ -20,7 +21,6 @@ from thaw.trainables.networks.architecture import (
 from thaw.trainables.networks.convnet import convnet
 from thaw.trainables.networks.heads import build_flat_head
 from thaw.trainables.networks.timm_models import timm_architecture, timm_build
-from thaw.trainables.networks.torchvision_models import models
 
 Groups = tuple[tuple[str, ...], ...]
 
