@@ -1,45 +1,113 @@
-"""Runs a search on three Ray nodes of one machine and kills the one that trains trial 0. A process of its own."""
+"""Runs a search on several Ray nodes of one machine, one of which may be killed. A process of its own.
+
+With ``--disks FOLDER`` each node has a disk of its own: its cache lies in a folder below FOLDER, mounted where the
+search file has it. That takes the right to mount.
+"""
 
 from __future__ import annotations
 
-import sys
+import argparse
+import ctypes
+import os
+import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import ray
+from ray._private.node import Node
 from ray.cluster_utils import Cluster
 
 from thaw.analysis.run_folder import RunFolder
+from thaw.search.backends.ray import sharing
 from thaw.search.backends.ray.session import set_environment
 from thaw.search.sessions.tuner import run_search
-from thaw.search.settings.config import load_config
+from thaw.search.settings.config import SearchConfig, load_config
+from thaw.trainables.activations.ledger import Ledger
+
+NEW_MOUNTS = 0x00020000
+"""CLONE_NEWNS: what this thread mounts from now on is seen by it and its children alone."""
 
 
-def main(file: Path) -> None:
-    config = load_config(file)
+class PrintingLedger(Ledger):
+    """Appends to a file how many rows a node has computed, and the seconds."""
+
+    def hold(self, node: str, view: str, images: int, rows: np.ndarray, seconds: float | None) -> None:
+        super().hold(node, view, images, rows, seconds)
+        if seconds is not None:
+            with Path(os.environ["THAW_TEST_COMPUTED"]).open("a") as file:
+                file.write(f"{node} {len(rows)} {seconds}\n")
+
+
+def own_disk(place: Path, disk: Path) -> None:
+    """Mount `disk` at `place`, for the processes that this thread starts until the next call."""
+    for folder in place, disk:
+        folder.mkdir(parents=True, exist_ok=True)
+    if ctypes.CDLL(None, use_errno=True).unshare(NEW_MOUNTS):
+        raise OSError(ctypes.get_errno(), "no right to mount")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "--bind", str(disk), str(place)], check=True)
+
+
+def nodes(cluster: Cluster, config: SearchConfig, number: int, disks: Path | None) -> Iterator[Node]:
+    for index in range(number):
+        if disks:
+            own_disk(Path(config.cache.directory), disks / str(index))
+        yield cluster.add_node(num_cpus=1)
+
+
+def node_that_trains(folder: RunFolder, started: list[Node]) -> Node | None:
+    """Not the head, and in its third epoch."""
+    for row in folder.events() if folder.events_file.exists() else ():
+        if row["event"] == "epoch" and row["epoch"] >= 2:
+            raylet = psutil.Process(int(row["worker"].rpartition(":")[2])).ppid()
+            for node in started[1:]:
+                if node.all_processes["raylet"][0].process.pid == raylet:
+                    print(f"kill {row['trial']} {time.time()}", flush=True)
+                    return node
+    return None
+
+
+def node_that_computes(disks: Path, started: list[Node]) -> Node | None:
+    """Not the head, and with some rows on its disk."""
+    for index, node in list(enumerate(started))[1:]:
+        for checks in (disks / str(index)).rglob("*.checks"):
+            if np.fromfile(checks, np.uint64).any():
+                print(f"kill {index} {time.time()}", flush=True)
+                return node
+    return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--disks", type=Path)
+    parser.add_argument("--kill", choices=("training", "computing"))
+    options = parser.parse_args()
+    config = load_config(options.file, options.set)
     set_environment(2)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    nodes = [cluster.head_node, *(cluster.add_node(num_cpus=1) for _ in range(2))]
+    sharing.Ledger = PrintingLedger  # type: ignore[misc]
+    cluster = Cluster()
+    started = list(nodes(cluster, config, options.nodes, options.disks))
     ray.init(address=cluster.address, log_to_driver=False)
     folder = RunFolder(Path(config.output) / config.name)
+    choose: dict[str, Callable[[], Node | None]] = {
+        "training": lambda: node_that_trains(folder, started),
+        "computing": lambda: node_that_computes(options.disks, started),
+    }
 
     def kill_a_node() -> None:
-        killed = False
-        while not killed:
+        while (node := choose[options.kill]()) is None:
             time.sleep(0.1)
-            rows = list(folder.events()) if folder.events_file.exists() else []
-            for row in rows:
-                if row["event"] == "epoch" and row["epoch"] >= 2 and not killed:
-                    raylet = psutil.Process(int(row["worker"].rpartition(":")[2])).ppid()
-                    for node in nodes[1:]:
-                        if node.all_processes["raylet"][0].process.pid == raylet:
-                            print(f"kill {row['trial']} {time.time()}", flush=True)
-                            cluster.remove_node(node, allow_graceful=False)
-                            killed = True
+        cluster.remove_node(node, allow_graceful=False)
 
-    threading.Thread(target=kill_a_node, daemon=True).start()
+    if options.kill:
+        threading.Thread(target=kill_a_node, daemon=True).start()
     try:
         run_search(config)
     finally:
@@ -48,4 +116,4 @@ def main(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -54,11 +54,15 @@ def ray_session() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 PNG files of noise with one or two coloured squares, and ``labels.csv`` that names the colours."""
-    folder = tmp_path_factory.mktemp("squares")
-    (folder / "images").mkdir()
+    return write_squares(tmp_path_factory.mktemp("squares"), 120)
+
+
+def write_squares(folder: Path, images: int) -> Path:
+    """Write so many PNG files, and their labels, into a folder."""
+    (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
     lines = ["filename,labels"]
-    for number in range(120):
+    for number in range(images):
         pixels = rng.integers(0, 60, (32, 32, 3), dtype=np.uint8)
         present = rng.choice(list(COLOURS), size=1 + number % 2, replace=False)
         for name in present:

@@ -17,6 +17,7 @@ from thaw.trainables.data.image_store import ImageStore, open_store
 from thaw.trainables.data.remote import RemoteFolder
 from thaw.trainables.data.source import DataSource
 from thaw.trainables.data.splits import Split
+from thaw.trainables.exchange import Exchange
 from thaw.trainables.messages import Fold
 from thaw.trainables.networks.architecture import Architecture
 from thaw.trainables.seeding import derive_seed
@@ -78,11 +79,15 @@ class CacheOptions:
         activations: ``auto`` (where it pays, in the precision of the run), ``fp16`` (half the space), or ``off``.
         directory: node-local folder.
         budget: bytes that the stored activations of all runs may take together.
+        shared: whether the nodes of a cluster compute each row once between them.
+        exchange: the other nodes, within a session that shares rows with them.
     """
 
     activations: str
     directory: Path
     budget: int
+    shared: bool = False
+    exchange: Exchange | None = None
 
 
 class CheckpointFolder(Protocol):

@@ -159,7 +159,12 @@ def prepare(
         seed=config.search.seed,
         precision="fp32",
         threshold=config.threshold,
-        cache=CacheOptions(config.cache.activations, cache_directory(config) / "activations", config.cache.budget),
+        cache=CacheOptions(
+            config.cache.activations,
+            cache_directory(config) / "activations",
+            config.cache.budget,
+            shared=config.cache.share == "cluster",
+        ),
         metric=config.search.metric,
         single_label=single_label,
         deterministic=config.deterministic,

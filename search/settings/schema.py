@@ -146,6 +146,11 @@ class CacheConfig(Section):
     )
     directory: PathText = Field("~/.cache/thaw", description="folder on each machine; may be deleted between searches")
     budget: Bytes = Field(20 * 10**9, ge=0, description="largest size of the stored activations")
+    share: Literal["node", "cluster"] = Field(
+        "node",
+        description="`node`: each machine of a cluster computes them for itself; `cluster`: each is computed by one "
+        "machine and fetched by the others, as long as that is measured to be faster",
+    )
 
 
 class CheckpointsConfig(Section):

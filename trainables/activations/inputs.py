@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from functools import cache, lru_cache
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from thaw.spaces import TrialConfig
 from thaw.trainables.activations.budget import admit
 from thaw.trainables.activations.filling import describe
 from thaw.trainables.activations.resident import RESIDENT, Resident, has_room
+from thaw.trainables.activations.shared import SharedView
 from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
@@ -168,7 +169,7 @@ class Activations:
                     "activations, which are computed live; raise it, or make room by `thaw cache --keep`"
                 )
                 return
-            stored.fill(rows, lambda todo: self._bytes(self._live(todo, view)))
+            self._fill(stored, rows, lambda todo: self._bytes(self._live(todo, view)))
             self._views[view] = stored
         except OSError as error:
             self._views.clear()
@@ -179,6 +180,22 @@ class Activations:
         resident = RESIDENT.get((str(stored.path), self.device), stored, rows, self.dtype, self.device)
         if resident is not None:
             self._on_device[view] = resident
+
+    def _fill(self, stored: StoredView, rows: np.ndarray, compute: Callable[[np.ndarray], np.ndarray]) -> None:
+        exchange = self.context.cache.exchange
+        if exchange is None:
+            stored.fill(rows, compute)
+            return
+        shared = SharedView(stored, exchange, compute)
+        shared.fill(rows)
+        if shared.error:
+            self.warning = f"activations are computed by each node for itself: {shared.error}"
+        elif shared.slow:
+            fetching, computing = (f"{1000 * seconds:.2g} s" for seconds in shared.slow)
+            self.warning = (
+                f"activations of {self.source} are computed by each node for itself: fetching 1,000 images takes "
+                f"{fetching}, computing them {computing}"
+            )
 
     def batch(self, rows: np.ndarray, view: int | None) -> Tensor:
         """Activations of the images `rows` in one view; with None, of the images without augmentation.

@@ -6,17 +6,21 @@ import fcntl
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+
+from thaw.trainables.exchange import Rows
 
 BLOCK = 512
 """Images in a block, which one process computes while others compute other blocks; many chunks of the prefix."""
 
 WAIT = 0.02
 _PRESENT = 1 << 32
+
+Supply = Callable[[np.ndarray], Iterable[tuple[np.ndarray, np.ndarray]]]
 
 
 class StoredView:
@@ -51,13 +55,24 @@ class StoredView:
 
     def missing(self, rows: np.ndarray) -> np.ndarray:
         """The subset of `rows` that have yet to be computed."""
+        self.found(rows)
+        return rows[~self._verified[rows]]
+
+    def found(self, rows: np.ndarray) -> np.ndarray:
+        """Those of `rows` that are seen to be present for the first time in this process, and not written by it."""
         fresh = rows[~self._verified[rows]]
         for row in fresh[self._checked[fresh] != 0]:
             if int(self._checked[row]) == _PRESENT | zlib.crc32(self.data[row]):
                 self._verified[row] = True
             else:
                 os.pwrite(self._checks, bytes(8), int(row) * 8)
-        return rows[~self._verified[rows]]
+        return fresh[self._verified[fresh]]
+
+    def read(self, rows: np.ndarray) -> Rows:
+        """Those of `rows` that are present."""
+        present = np.setdiff1d(rows, self.missing(rows))
+        data = self.data[present]
+        return Rows(present, data, check_values(data))
 
     def write(self, rows: np.ndarray, data: np.ndarray) -> None:
         """Write uint8 (len(rows), row_bytes): first the rows, then the check values that mark them as present.
@@ -65,9 +80,8 @@ class StoredView:
         Raises:
             OSError: the disk is full.
         """
-        for row, content in zip(rows.tolist(), data, strict=True):
+        for row, content, check in zip(rows.tolist(), data, check_values(data), strict=True):
             _write_all(self._rows, content.tobytes(), row * self.row_bytes)
-            check = np.uint64(_PRESENT | zlib.crc32(content))
             _write_all(self._checks, check.tobytes(), row * 8)
         self._verified[rows] = True
 
@@ -81,6 +95,16 @@ class StoredView:
             rows: image numbers.
             compute: image numbers → uint8 (len, row_bytes).
         """
+        self.fill_from(rows, lambda todo: [(todo, compute(todo))])
+
+    def fill_from(self, rows: np.ndarray, supply: Supply, wait: float = WAIT) -> None:
+        """As :meth:`fill`, where not all rows need to be there at once.
+
+        Args:
+            rows: image numbers.
+            supply: missing rows of one block → parts of them, with their data. It is asked again for what it omits.
+            wait: seconds before that.
+        """
         pending = dict(enumerate(np.array_split(rows, max(1, -(-len(rows) // BLOCK)))))
         while pending:
             waiting = len(pending)
@@ -91,11 +115,12 @@ class StoredView:
                 with self._claim(number) as claimed:
                     if claimed:
                         todo = self.missing(pending[number])
-                        if len(todo):
-                            self.write(todo, compute(todo))
-                        del pending[number]
+                        for part, data in supply(todo) if len(todo) else ():
+                            self.write(part, data)
+                        if not len(self.missing(todo)):
+                            del pending[number]
             if len(pending) == waiting:
-                time.sleep(WAIT)
+                time.sleep(wait)
 
     @contextmanager
     def _claim(self, block: int) -> Iterator[bool]:
@@ -109,6 +134,11 @@ class StoredView:
             yield True
         finally:
             fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, block)
+
+
+def check_values(data: np.ndarray) -> np.ndarray:
+    """The check value of each row: uint64 (len,)."""
+    return np.array([_PRESENT | zlib.crc32(row) for row in data], np.uint64)
 
 
 def _open(path: Path, size: int) -> int:

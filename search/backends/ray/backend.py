@@ -10,6 +10,7 @@ from thaw.analysis.run_folder import RunFolder
 from thaw.search.backends.ray.by_value import send_by_value
 from thaw.search.backends.ray.hooks import Driver, StateCallback, StateScheduler, StateSearcher
 from thaw.search.backends.ray.session import running_ray
+from thaw.search.backends.ray.sharing import shared_between_nodes
 from thaw.search.engine.interruption import SearchStopped, StopRequest
 from thaw.search.engine.signals import noted_signals
 from thaw.search.engine.state import SearchState
@@ -32,9 +33,9 @@ class RayBackend:
 
     def run(self, state: SearchState, slots: int, stop: StopRequest) -> None:
         # Ray's start may put handlers of its own in the place of ours.
-        with running_ray(slots), noted_signals(stop):
+        with running_ray(slots), noted_signals(stop), shared_between_nodes(self.context) as context:
             driver = Driver(state, stop)
-            stopped = self._fit(driver, slots)
+            stopped = self._fit(driver, slots, context)
             # Tune's objects hold the reservations of stopped trials, and refer to each other. They can be freed only
             # now that no exception refers to them.
             gc.collect()
@@ -43,18 +44,18 @@ class RayBackend:
             if stopped:
                 raise SearchStopped(stop.reason)
 
-    def _fit(self, driver: Driver, slots: int) -> bool:
+    def _fit(self, driver: Driver, slots: int, context: RunContext) -> bool:
         """Run Tune to its end; returns whether it ended before all trials did."""
         try:
-            self._tuner(driver, slots).fit()
+            self._tuner(driver, slots, context).fit()
         except SearchStopped:
             return True
         return False
 
-    def _tuner(self, driver: Driver, slots: int) -> tune.Tuner:
+    def _tuner(self, driver: Driver, slots: int, context: RunContext) -> tune.Tuner:
         cpu, gpu = self.resources.cpu, self.resources.gpu or 0
-        send_by_value(self.context)
-        trainable = tune.with_parameters(TrialTrainable, context=self.context, threads=cpu, gpu=gpu)
+        send_by_value(context)
+        trainable = tune.with_parameters(TrialTrainable, context=context, threads=cpu, gpu=gpu)
         return tune.Tuner(
             tune.with_resources(trainable, {"cpu": cpu, "gpu": gpu}),
             tune_config=tune.TuneConfig(

@@ -103,7 +103,7 @@ def test_ten_kills_of_the_driver(start: Any, tmp_path: Path, squares: Path, cach
 def test_a_node_is_lost(start: Any, tmp_path: Path, squares: Path, cache: Path) -> None:
     sections = {**LONG, "search": {"algorithm": "random", "trials": 4, "concurrency": 2}, "scheduler": {"type": "none"}}
     file = search_file(tmp_path, squares, cache, **{**sections, "training": {"epochs": 40, "patience": 0}})
-    process = start([sys.executable, "-m", "tests.cluster_search", str(file)])
+    process = start([sys.executable, "-m", "tests.cluster_search", str(file), "--kill", "training"])
     output, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, output
     run = check_whole(RunFolder(tmp_path / "results" / "squares"))

@@ -1,0 +1,131 @@
+"""Which node holds which stored rows, and which one computes the others: one ledger for a cluster."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from thaw.trainables.exchange import Claim
+
+NOBODY = 0
+
+UNKNOWN = 20.0
+"""Seconds that rows may take as long as nobody has computed any at that key."""
+
+LEAST = 5.0
+"""Least seconds that rows may take: below, a busy moment would count as a lost node or a slow network."""
+
+LATE = 3.0
+"""A lease ends after so many times the usual time. Whoever waits then computes the rows: its processor is idle anyway,
+and a row that is computed twice is the same twice."""
+
+FETCHES = 3
+"""Fetches before the network is judged."""
+
+
+class Lease(NamedTuple):
+    """A node's right to compute `rows` alone, since a time of the clock."""
+
+    node: int
+    rows: np.ndarray
+    since: float
+
+
+class Ledger:
+    """Leases rows to the nodes that compute them, and remembers who holds them.
+
+    The ledger is only advice: each node checks and stores what it gets, and computes everything itself without it. So a
+    node may die at any moment. Its leases end by time, and what it held is forgotten once it does not answer.
+
+    Rows are fetched as long as that is faster than computing them: the median of the last times per row is compared,
+    separately for each key (network and depth), as rows differ in size and in what they cost.
+
+    Args:
+        clock: time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._nodes = [""]
+        self._holders: dict[str, np.ndarray] = {}
+        self._leases: dict[str, list[Lease]] = defaultdict(list)
+        self._computing: dict[Path, deque[float]] = defaultdict(lambda: deque(maxlen=15))
+        self._fetching: dict[Path, deque[float]] = defaultdict(lambda: deque(maxlen=15))
+        self._slow: dict[Path, tuple[float, float]] = {}
+
+    def claim(self, node: str, view: str, images: int, rows: np.ndarray) -> Claim:
+        """What `node` should do about `rows` (ascending), which it lacks; see :class:`Exchange`."""
+        me, holders, key = self._number(node), self._holders_of(view, images), Path(view).parent
+        # It held them, and asks: they were damaged or removed.
+        holders[rows[holders[rows] == me]] = NOBODY
+        now = self._clock()
+        leases = [lease for lease in self._leases[view] if not self._has_ended(lease, key, now)]
+        # Within a node a file lock decides, so what it asks for nobody else there computes any more.
+        leases = [lease for lease in leases if lease.node != me or not np.isin(lease.rows, rows).any()]
+        slow, held = self._judge(key), holders[rows]
+        if slow or self._must_measure(key, leases):
+            compute, fetch = rows, {}
+        else:
+            leased = np.concatenate([rows[:0], *(lease.rows for lease in leases)])
+            compute = rows[(held == NOBODY) & ~np.isin(rows, leased)]
+            fetch = {self._nodes[n]: rows[held == n] for n in np.unique(held[held != NOBODY])}
+        self._leases[view] = [*leases, *([Lease(me, compute, now)] if len(compute) else [])]
+        return Claim(compute, fetch, self._usual_time(key, len(rows)), slow)
+
+    def hold(self, node: str, view: str, images: int, rows: np.ndarray, seconds: float | None) -> None:
+        """Note that `node` holds `rows`, and computed them in `seconds`."""
+        me, holders = self._number(node), self._holders_of(view, images)
+        holders[rows[holders[rows] == NOBODY]] = me
+        if seconds is not None:
+            self._computing[Path(view).parent].append(seconds / len(rows))
+            self._leases[view] = [
+                lease for lease in self._leases[view] if lease.node != me or not np.isin(lease.rows, rows).all()
+            ]
+
+    def fetched(self, node: str, view: str, rows: np.ndarray, absent: np.ndarray, seconds: float) -> None:
+        """Note what a fetch from `node` took, and that it does not hold the rows in `absent`."""
+        self._fetching[Path(view).parent].append(seconds / len(rows))
+        holders = self._holders[view]
+        holders[absent[holders[absent] == self._number(node)]] = NOBODY
+
+    def lose(self, node: str) -> None:
+        """Forget a node that does not answer: others compute what it held and what it was computing."""
+        gone = self._number(node)
+        for holders in self._holders.values():
+            holders[holders == gone] = NOBODY
+        for view, leases in self._leases.items():
+            self._leases[view] = [lease for lease in leases if lease.node != gone]
+
+    def _number(self, node: str) -> int:
+        if node not in self._nodes:
+            self._nodes.append(node)
+        return self._nodes.index(node)
+
+    def _holders_of(self, view: str, images: int) -> np.ndarray:
+        """Number of the node that holds each row, first come."""
+        return self._holders.setdefault(view, np.zeros(images, np.int16))
+
+    def _usual_time(self, key: Path, rows: int) -> float:
+        """Seconds that computing so many rows may take."""
+        times = self._computing[key]
+        return max(LEAST, rows * median(times)) if times else UNKNOWN
+
+    def _has_ended(self, lease: Lease, key: Path, now: float) -> bool:
+        return now - lease.since > LATE * self._usual_time(key, len(lease.rows))
+
+    def _must_measure(self, key: Path, leases: list[Lease]) -> bool:
+        """Whether rows should be computed that could be fetched, as nobody knows what computing takes."""
+        return bool(self._fetching[key]) and not self._computing[key] and not leases
+
+    def _judge(self, key: Path) -> tuple[float, float] | None:
+        """Seconds for fetching and for computing a row, once that has shown that fetching does not pay."""
+        fetching, computing = self._fetching[key], self._computing[key]
+        if key not in self._slow and len(fetching) >= FETCHES and computing and median(fetching) > median(computing):
+            self._slow[key] = median(fetching), median(computing)
+        return self._slow.get(key)
