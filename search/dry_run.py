@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Mapping
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from thaw.analysis.words import duration
 from thaw.search.describe import storage_table
 from thaw.search.prepare.earlier import earlier_lines, earlier_runs, earlier_trials
 from thaw.search.prepare.measure import measure_epochs
@@ -63,15 +65,27 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     console.print(_memory_table(prepared.config))
     _print_storage(prepared, console)
     space = prepared.config.search_space
-    epochs = float(np.mean([int(value) for value in space.options("epochs")]))
+    epochs = statistics.mean(int(value) for value in space.options("epochs"))
     assert search.trials is not None and search.concurrency is not None
-    # Architectures are drawn first, then depths.
-    means = [np.mean([cost for (name, _), cost in costs.items() if name == architecture]) for architecture in names]
-    # Trials come in rounds: fewer than fit at once take as long as one.
-    seconds = float(np.mean(means)) * epochs * math.ceil(search.trials / search.concurrency)
-    console.print(f"At most about {_duration(seconds)}, if every trial trains {epochs:g} epochs", highlight=False)
+    seconds = longest_time(costs, epochs, search.trials, search.concurrency)
+    console.print(f"At most about {duration(seconds)}, if every trial trains {epochs:g} epochs", highlight=False)
     if prepared.config.scheduler.type != "none":
         console.print("Early stopping makes it shorter: often a third of that or less.")
+
+
+def longest_time(costs: Mapping[tuple[str, int], float], epochs: float, trials: int, concurrency: int) -> int:
+    """Whole seconds, at least one, of a search whose trials all train for `epochs`.
+
+    Args:
+        costs: (architecture, freeze depth) → seconds of an epoch.
+    """
+    by_architecture: dict[str, list[float]] = {}
+    for (name, _), cost in costs.items():
+        by_architecture.setdefault(name, []).append(cost)
+    # Architectures are drawn first, then depths.
+    mean = statistics.mean(statistics.mean(depths) for depths in by_architecture.values())
+    # Trials come in rounds: fewer than fit at once take as long as one.
+    return math.ceil(mean * epochs * math.ceil(trials / concurrency))
 
 
 def _memory_table(config: SearchConfig) -> Table:
@@ -106,14 +120,3 @@ def _print_storage(prepared: Prepared, console: Console) -> None:
         return reading_place(row_bytes * len(context.labels), device)
 
     console.print(storage_table(names, context.images.size, units, dtype, place))
-
-
-def _duration(seconds: float) -> str:
-    minutes = seconds / 60
-    return (
-        f"{max(2, seconds):.0f} seconds"
-        if seconds < 120
-        else f"{minutes:.0f} minutes"
-        if minutes < 120
-        else f"{minutes / 60:.1f} hours"
-    )

@@ -16,9 +16,10 @@ from torchvision import models
 
 from tests.conftest import ROOT
 from tests.searches import small_config
+from thaw.analysis.words import duration
 from thaw.search.describe import describe_architecture
 from thaw.search.describe_data import describe_data
-from thaw.search.dry_run import _print_storage, dry_run
+from thaw.search.dry_run import _print_storage, dry_run, longest_time
 from thaw.search.prepare.data_set import data_facts, load_dataset
 from thaw.search.prepare.preflight import prepare
 from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
@@ -131,6 +132,22 @@ def test_a_dry_run_says_what_a_search_would_cost_and_starts_nothing(tmp_path: Pa
         assert float(cells(text, name)[1]) >= 0
     assert "if every trial trains 2 epochs" in text and "stopped early" not in text, "the scheduler is none"
     assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("epochs", "trials", "concurrency", "text"),
+    [
+        (1, 1, 1_000_000, "1 s"),
+        (2, 3, 64, "1 s"),
+        (100, 50, 4, "1 min 57 s"),
+        (100, 1_000_000, 1, "104 d 4 h"),
+        (1_000_000, 1_000_000, 64, "16,276 d 1 h"),
+    ],
+)
+def test_a_dry_run_says_a_time_that_can_be(epochs: int, trials: int, concurrency: int, text: str) -> None:
+    """Also of a huge space, and of one trial among many processors: never 0 seconds."""
+    costs = {("convnet", 0): 0.09, ("resnet18", 0): 0.12, ("resnet18", 5): 0.06}
+    assert duration(longest_time(costs, epochs, trials, concurrency)) == text
 
 
 def test_a_dry_run_judges_stored_activations_by_the_gpu_where_they_fit_there(
