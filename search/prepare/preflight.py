@@ -10,7 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.prepare.data_set import DataFacts, cache_directory, data_facts, load_dataset, split_of
+from thaw.search.prepare.data_checks import (
+    check_absent,
+    check_folders,
+    check_labels,
+    check_metric,
+    check_rejected,
+    checked_split,
+)
+from thaw.search.prepare.data_set import DataFacts, cache_directory, data_facts, load_dataset
 from thaw.search.prepare.measure import choose_precision, measure_latency
 from thaw.search.prepare.memory import check_memory
 from thaw.search.prepare.nodes import check_nodes
@@ -18,21 +26,18 @@ from thaw.search.prepare.notes import equal_notes, split_notes
 from thaw.search.prepare.preprocessing import follow_weights
 from thaw.search.prepare.resources import available, resolve_resources
 from thaw.search.prepare.stages import Stages
-from thaw.search.settings.data_section import DataConfig
 from thaw.search.settings.schema import SearchConfig
-from thaw.spaces import ConfigError, measured, metric
+from thaw.spaces import ConfigError
 from thaw.trainables.context import CacheOptions, ImageSource, RunContext
 from thaw.trainables.data.augment import AUGMENTS
 from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.image_store import ImageStore
-from thaw.trainables.data.splits import Split, equal_images
+from thaw.trainables.data.splits import equal_images
 from thaw.trainables.evaluation.trivial import trivial_metrics
 from thaw.trainables.networks.backbone import Backbone, resolve
 from thaw.trainables.networks.table import OWN
 from thaw.trainables.networks.tuning import NEEDS
 from thaw.trainables.networks.weights import chosen_weights
-
-MIN_TRAINING = 2
 
 
 @dataclass(frozen=True)
@@ -112,8 +117,8 @@ def prepare(
         config, preprocessing = follow_weights(config)
     with stages("reading labels"):
         dataset = load_dataset(config)
-    _check_labels(config, dataset)
-    _check_absent(config.data, dataset)
+    check_labels(config, dataset)
+    check_absent(config.data, dataset)
     data = config.data
     source = ImageSource(
         dataset.root,
@@ -140,15 +145,15 @@ def prepare(
         raise error.within("cache") from None
     with stages("splitting images"):
         rejected = [*dataset.rejected, *store.rejected]
-        _check_rejected(data, len(dataset.files) + len(dataset.rejected), rejected)
-        _check_folders(dataset, store)
+        check_rejected(data, len(dataset.files) + len(dataset.rejected), rejected)
+        check_folders(dataset, store)
         alike = equal_images(store.digests, store.usable)
         together = data.split.duplicates == "together"
-        split = _split(data, dataset, store.usable, alike if together else None)
+        split = checked_split(data, dataset, store.usable, alike if together else None)
         notes = split_notes(dataset, split, data.split.column, data.split.group) + equal_notes(alike, split)
         notes += [*weights_notes(config), *preprocessing]
         single_label = bool((dataset.labels[split.train].sum(axis=1) == 1).all())
-        _check_metric(config, single_label, len(dataset.classes))
+        check_metric(config, single_label, len(dataset.classes))
     context = RunContext(
         images=source,
         labels=dataset.labels,
@@ -235,73 +240,6 @@ def _check_tune(config: SearchConfig, backbone: Backbone) -> None:
                 f"{backbone.name} has no weights that {tune!r} trains; take all, or another network",
                 f"{'space' if 'tune' in config.space else 'training'}.tune",
             )
-
-
-def _check_folders(dataset: Dataset, store: ImageStore) -> None:
-    """Check that each label has a usable image if folders are the labels."""
-    bare = ~dataset.labels[store.usable].any(axis=0)
-    if dataset.by_folder and bare.any():
-        label = dataset.classes[int(bare.argmax())]
-        lost = dict(store.rejected)
-        reason = next(lost[dataset.files[i]] for i in np.flatnonzero(dataset.labels[:, bare.argmax()]))
-        raise ConfigError(
-            f"no image in the folder of {label!r} can be used ({reason}); repair its images, or remove the folder",
-            "data.images",
-        )
-
-
-def _split(data: DataConfig, dataset: Dataset, usable: np.ndarray, alike: np.ndarray | None) -> Split:
-    split = split_of(data, dataset, usable, alike)
-    if len(split.train) < MIN_TRAINING:
-        raise ConfigError(
-            f"training needs {MIN_TRAINING} images or more, got {len(split.train)}; add images", "data.split"
-        )
-    for name, rows in (("training", split.train), ("validation", split.validation)):
-        if not dataset.labels[rows].any():
-            raise ConfigError(f"no {name} image has a label; label more images or change the shares", "data.split")
-    return split
-
-
-def _check_labels(config: SearchConfig, dataset: Dataset) -> None:
-    if "softmax" in config.search_space.options("loss") and not dataset.single_label:
-        counts = dataset.labels.sum(axis=1)
-        others = int((counts != 1).sum())
-        raise ConfigError(
-            f"softmax needs exactly one label an image, {others} of {len(counts)} images have none or several; use bce",
-            "space.loss" if "loss" in config.space else "training.loss",
-        )
-
-
-def _check_metric(config: SearchConfig, single_label: bool, labels: int) -> None:
-    names = measured(single_label, labels)
-    if config.search.metric.removeprefix("val_") not in names:
-        row = metric(config.search.metric)
-        need = f"{row.labels} labels or more" if single_label else "exactly one label on every training image"
-        known = ", ".join(f"val_{name}" for name in names)
-        raise ConfigError(
-            f"{config.search.metric} needs {need}, which these data do not have; choose one of {known}", "search.metric"
-        )
-
-
-def _check_absent(data: DataConfig, dataset: Dataset) -> None:
-    absent = dataset.absent()
-    if len(absent) > data.max_rejected * len(dataset.files):
-        first = ", ".join(absent[:3])
-        raise ConfigError(
-            f"the label file names {len(absent)} images that {dataset.root} does not hold (of {len(dataset.files)}; "
-            f"first: {first}); correct data.images, or raise data.max_rejected to continue without them",
-            "data.images",
-        )
-
-
-def _check_rejected(data: DataConfig, images: int, rejected: list[tuple[str, str]]) -> None:
-    if len(rejected) > data.max_rejected * images:
-        first = "; ".join(f"{file}: {reason}" for file, reason in rejected[:3])
-        raise ConfigError(
-            f"at most {data.max_rejected:.0%} of the images may be unusable, {len(rejected)} of {images} are "
-            f"({first}); repair or remove them, or raise this limit",
-            "data.max_rejected",
-        )
 
 
 def _fingerprint(dataset: Dataset, store: ImageStore) -> str:
