@@ -51,6 +51,17 @@ def ray_session() -> Iterator[None]:
             yield
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Torch with one thread: on tensors as small as those of tests, threads mostly wait for each other."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 PNG files of noise with one or two coloured squares, and ``labels.csv`` that names the colours."""

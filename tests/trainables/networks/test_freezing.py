@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,17 +26,10 @@ from thaw.trainables.networks.heads import build_flat_head, build_head
 from thaw.trainables.networks.table import ARCHITECTURES
 from thaw.trainables.networks.weights import digest
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LABELS, SIDE, SMALL = 3, 32, "mobilenet_v3_small"
 CHUNK = chunk_size("cpu", SIDE)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads for so small maps wait for each other most of the time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=[name for name in ARCHITECTURES if name not in FROM_SCRATCH])

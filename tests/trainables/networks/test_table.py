@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -16,6 +15,8 @@ from thaw.trainables.networks.cost import StageCost
 from thaw.trainables.networks.freezing import split_at_depth
 from thaw.trainables.networks.restoring import restore, skeleton
 from thaw.trainables.networks.table import ARCHITECTURES, architecture
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 TIMM = ("timm:mobilenetv1_100", "timm:resnet18", "timm:tf_efficientnet_lite0", "timm:convnext_atto")
 STRIDES = {"convnet": [2, 4], "convnext_tiny": [4, 4, 8, 16, 32], "timm:convnext_atto": [4, 4, 8, 16, 32]}
@@ -70,15 +71,6 @@ def published_features(name: str, network: nn.Module, images: Tensor) -> Tensor:
         network.classifier = nn.Identity()
     features: Tensor = network(images)
     return features.flatten(1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads for so small maps wait for each other most of the time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=[*ARCHITECTURES, *TIMM])

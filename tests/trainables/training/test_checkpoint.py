@@ -29,6 +29,8 @@ from thaw.trainables.training.checkpoint import BestCheckpoint, read, read_best,
 from thaw.trainables.training.continuation import Continuation
 from thaw.trainables.training.loop import Training
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 CONFIGS = {
     "adamw, all trained": {"architecture": "convnet", "optimizer": "adamw", "schedule": "one_cycle", "warmup": 1.0},
@@ -36,11 +38,6 @@ CONFIGS = {
     "sgd": {"architecture": "convnet", "optimizer": "sgd"},
     "sgd without momentum": {"architecture": "convnet", "optimizer": "sgd", "momentum": 0.0},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
