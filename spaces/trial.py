@@ -60,7 +60,7 @@ class TrialConfig(BaseModel):
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped before each dense layer")
     head_units: int = Field(512, ge=0, le=16384, description="width of the hidden dense layer; 0 for none")
     loss: Literal["bce", "focal", "asymmetric", "softmax"] = Field(
-        "bce", description="bce: independent labels; softmax: exactly one label an image"
+        "bce", description="bce: independent labels; softmax: exactly one label per image"
     )
     positive_weight: float = Field(
         1.0,

@@ -32,7 +32,7 @@ class ImageSource:
         square: how images become squares.
         directory: node-local folder of decoded images.
         timeout: seconds allowed for reading one file.
-        white: white of grey images of more than 8 bits, see :mod:`thaw.trainables.data.grey`.
+        white: white of grey images with more than 8 bits, see :mod:`thaw.trainables.data.grey`.
         source: provides the images if they do not come from files.
         remote: the folder that `root` is the copy of, if the images lie elsewhere.
     """

@@ -22,7 +22,7 @@ from thaw.trainables.data.parts import PART_WORDS
 from thaw.trainables.data.reading import Reading
 from thaw.trainables.data.remote import RemoteFolder, is_remote
 from thaw.trainables.data.saved_dataset import is_saved_dataset
-from thaw.trainables.data.splits import Split, given_places, split_dataset
+from thaw.trainables.data.splits import Split, given_parts, split_dataset
 
 NAMED = 10
 """The number of labels named in one line."""
@@ -129,7 +129,7 @@ def data_facts(config: SearchConfig, dataset: Dataset, notes: Sequence[str] = ()
     if unlisted := dataset.unlisted():
         said.append(f"{len(unlisted)} more images have no row and are not used (first: {', '.join(unlisted[:3])})")
     try:
-        places = given_places(dataset, config.data.split.column)
+        places = given_parts(dataset, config.data.split.column)
         said += group_notes(dataset, config.data.split.group)
     except ConfigError as error:
         raise error.within("data.split") from None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from thaw.trainables.data.dataset import Dataset
-from thaw.trainables.data.splits import Split, blank_groups, given_places
+from thaw.trainables.data.splits import Split, blank_groups, given_parts
 
 NAMED = 5
 """The number of labels named in one note."""
@@ -20,7 +20,7 @@ def split_notes(dataset: Dataset, split: Split, column: str | None, group: str |
         column, group: as for :func:`thaw.trainables.data.splits.split_dataset`.
     """
     notes = group_notes(dataset, group)
-    places = given_places(dataset, column)
+    places = given_parts(dataset, column)
     if places is not None and not np.isin(split.validation, np.flatnonzero(places == 1)).all():
         notes.append(f"no images are given for validation, so {len(split.validation)} training images are used for it")
     train, validation = (dataset.labels[rows].any(axis=0) for rows in (split.train, split.validation))

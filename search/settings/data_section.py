@@ -130,8 +130,8 @@ class DataConfig(Section):
     timeout: float = Field(60.0, gt=0, description="seconds after which reading a file is given up")
     white: Annotated[float, Field(gt=0)] | Annotated[tuple[float, float], Field(strict=False)] | None = Field(
         None,
-        description="the value that is white in grey images of more than 8 bits, such as 4095, or [black, white], "
-        "such as [-1000, 400]; without it, one scale for all is chosen from the data",
+        description="the value of white in grey images with more than 8 bits, such as 4095, or [black, white], "
+        "such as [-1000, 400]; by default one scale for all images is determined from the data",
     )
 
     @field_validator("encoding")

@@ -130,7 +130,7 @@ def test_a_source_says_why_an_image_cannot_be_used(tmp_path: Path, squares: Path
     prepared = prepare(small_config(tmp_path, squares, cache, data=settings))
     assert prepared.dataset.classes == ("blue", "red"), "a text alone is one label"
     assert [file for file, _ in prepared.rejected] == ["3"] and "AttributeError" in prepared.rejected[0][1]
-    with pytest.raises(ConfigError, match=r"has __len__, labels, decode and digest, it lacks decode, digest"):
+    with pytest.raises(ConfigError, match=r"must have __len__, labels, decode, digest; add decode, digest"):
         register_data_source("no", type("No", (), {"labels": (), "__len__": lambda self: 0})())
 
 

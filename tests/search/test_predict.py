@@ -239,8 +239,8 @@ def test_places(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ("place", "message"),
     [
         ("absent", "does not exist; give a folder, a pattern, an image or a list of images"),
-        ("*.webp", "there is no image in"),
-        ("deep/nothing", "there is no image in"),
+        ("*.webp", "no image found in"),
+        ("deep/nothing", "no image found in"),
         ("blank.txt", "lists no images"),
         ("binary.dat", "is neither an image nor a text file"),
     ],

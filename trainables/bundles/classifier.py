@@ -34,7 +34,7 @@ class ClassifierFacts:
         image_size: side of the square images in pixels.
         resize: how images become squares, a key of ``thaw.trainables.data.decoding.RESIZE``.
         mean, std: of each channel, for pixels in [0, 1].
-        grey: scales of grey images of more than 8 bits; None for models of Thaw 0.1.0, which scaled each image by
+        grey: scales of grey images with more than 8 bits; None for models of Thaw 0.1.0, which scaled each image by
             itself.
         interpolation, crop_pct: as in :class:`~thaw.trainables.data.decoding.Square`. Default: those of Thaw 0.1.0.
     """

@@ -1,4 +1,4 @@
-"""Labels in annotations of objects: COCO and Pascal VOC."""
+"""Labels from object annotations: COCO and Pascal VOC."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from thaw.trainables.data.reading import Source
 from thaw.trainables.data.split_lists import IMAGE_SETS, image_sets
 
 SET_COLUMN = "imageset"
-"""Column that says train, validation or test, where Pascal VOC's lists say so for every annotation."""
+"""Column with train, validation or test, if Pascal VOC's lists give it for every annotation."""
 
 
 def read_coco(source: Source) -> Rows:
-    """COCO object annotations: an image carries the categories of its annotations; one without any has no label.
+    """COCO object annotations: an image has the categories of its annotations; an image without any has no label.
 
-    Categories without annotations stay labels, but for those that are the supercategory of others, or have the name of
-    one with annotations. An image that is listed twice under one id and name counts once.
+    Categories without annotations remain labels, unless they are the supercategory of others or share the name of a
+    category with annotations. An image listed twice with the same id and name counts once.
     """
     labels = source.labels
     assert labels is not None
@@ -33,7 +33,7 @@ def read_coco(source: Source) -> Rows:
 
     def wrong(message: str) -> ConfigError:
         instead = 'or a list of objects such as {"file_name": "a.jpg", "label": "cat"}'
-        return ConfigError(f"{labels}: {message}; needs COCO's object annotations, {instead}", key="labels")
+        return ConfigError(f"{labels}: {message}; must be COCO object annotations, {instead}", key="labels")
 
     def value(entry: Any, key: str, where: str) -> Any:
         if not isinstance(entry, dict) or key not in entry:
@@ -48,13 +48,13 @@ def read_coco(source: Source) -> Rows:
             values = [value(entry, key, f"{section}[{number}]") for key in keys]
             for key, one in zip(keys, values, strict=True):
                 if not isinstance(one, int | str):
-                    raise wrong(f"{section}[{number}].{key} must be a whole number or text, got {type(one).__name__}")
+                    raise wrong(f"{section}[{number}].{key} must be an integer or a string, got {type(one).__name__}")
             yield values
 
     def unique(values: Iterable[Any], what: str) -> None:
-        twice = next((value for value, times in Counter(values).items() if times > 1), None)
-        if twice is not None:
-            raise ConfigError(f"{labels}: two {what} {twice!r}; give each its own", key="labels")
+        repeated = next((value for value, count in Counter(values).items() if count > 1), None)
+        if repeated is not None:
+            raise ConfigError(f"{labels}: two {what} {repeated!r}; give each its own", key="labels")
 
     categories = [(str(id), str(name)) for id, name in entries("categories", "id", "name")]
     unique((id for id, _ in categories), "categories have the id")
@@ -65,7 +65,9 @@ def read_coco(source: Source) -> Rows:
     for image, category in entries("annotations", "image_id", "category_id"):
         for id, known, section in ((image, found, "images"), (str(category), names, "categories")):
             if id not in known:
-                message = f"an annotation refers to {id!r}, which is not in {section!r}; add it or drop the annotation"
+                message = (
+                    f"an annotation refers to {id!r}, which is not in {section!r}; add it or remove the annotation"
+                )
                 raise ConfigError(f"{labels}: {message}", key="labels")
         found[image].add(str(category))
     used = set().union(*found.values())
@@ -76,43 +78,44 @@ def read_coco(source: Source) -> Rows:
 
 
 def _drop_empty(names: dict[str, str], used: set[str], parents: Iterable[Any]) -> list[str]:
-    """Takes categories without annotations out of `names` that are no labels of their own; returns notes."""
-    above, notes = {str(parent) for parent in parents if parent}, []
-    same: dict[str, list[str]] = defaultdict(list)
+    """Removes from `names` categories without annotations that repeat or contain others; returns notes."""
+    supercategories, notes = {str(parent) for parent in parents if parent}, []
+    ids_of: dict[str, list[str]] = defaultdict(list)
     for id, name in names.items():
-        same[name].append(id)
-    for name, ids in same.items():
+        ids_of[name].append(id)
+    for name, ids in ids_of.items():
         empty = [id for id in ids if id not in used]
-        doubled = empty if len(empty) < len(ids) else empty[1:]
-        if len(ids) > 1 and doubled:
+        dropped = empty if len(empty) < len(ids) else empty[1:]
+        if len(ids) > 1 and dropped:
             notes.append(f"category {name!r} is listed {len(ids)} times; those without annotations are left out")
-        elif len(ids) == 1 and empty and name in above:
-            doubled = empty
-            notes.append(f"category {name!r} is left out: it has no annotations and is the parent of others")
-        for id in doubled:
+        elif len(ids) == 1 and empty and name in supercategories:
+            dropped = empty
+            notes.append(f"category {name!r} is left out: it has no annotations and is the supercategory of others")
+        for id in dropped:
             del names[id]
     return notes
 
 
 def read_voc(source: Source) -> Rows:
-    """A folder of Pascal VOC annotations, its own folders included: one XML file an image, with ``filename`` and
+    """A folder of Pascal VOC annotations, subfolders included: one XML file per image, with ``filename`` and
     ``object/name``.
 
-    A file name counts from the folder of its annotation, so that equal names in different folders stay apart. Lists in
-    `ImageSets/Main` become a column for ``data.split.column``.
+    A file name is relative to the folder of its annotation, so equal names in different folders are different images.
+    Lists in `ImageSets/Main` become a column for ``data.split.column``.
     """
     labels = source.labels
     assert labels is not None
     if not labels.is_dir():
-        raise ConfigError(f"{labels}: format voc needs a folder of XML files, got a file", key="labels")
+        message = "format voc needs a folder of XML files, got a file; give the folder of annotations"
+        raise ConfigError(f"{labels}: {message}", key="labels")
     files, sets, ignored = [], [], []
     for path in _visible(labels):
         folder = path.parent.relative_to(labels).as_posix()
         if path.suffix.lower() != ".xml":
-            ignored.append((path.relative_to(labels).as_posix(), "no annotation (.xml)"))
+            ignored.append((path.relative_to(labels).as_posix(), "not an annotation (.xml)"))
             continue
         raw = bytes_of(path, "labels")
-        # Annotations need no document type, and one can make megabytes of a few lines.
+        # Annotations need no document type, and its entities can expand a few lines into megabytes.
         if b"<!DOCTYPE" in raw.replace(b"\0", b""):
             raise ConfigError(f"{path}: must not declare a document type; remove <!DOCTYPE …>", key="labels")
         try:
@@ -123,13 +126,13 @@ def read_voc(source: Source) -> Rows:
         file = root.findtext("filename", "").strip()
         for key, missing in (("filename", not file), ("object/name", "" in names)):
             if missing:
-                raise ConfigError(f"{path}: has no {key!r}; needs Pascal VOC annotations", key="labels")
+                raise ConfigError(f"{path}: has no {key!r}; must be a Pascal VOC annotation", key="labels")
         files.append(file if folder == "." or source.files.exact(file) else f"{folder}/{file}")
         sets.append(frozenset(names))
     if not files:
-        others = f", but {len(ignored)} others (first: {ignored[0][0]})" if ignored else ""
+        others = f", but {len(ignored)} other files (first: {ignored[0][0]})" if ignored else ""
         raise ConfigError(
-            f"{labels}: holds no annotation (.xml){others}; a folder of labels needs Pascal VOC files, one an image",
+            f"{labels}: holds no annotation (.xml){others}; a folder of labels must hold one Pascal VOC file per image",
             key="labels",
         )
     parts, notes = image_sets(labels), []
@@ -137,15 +140,15 @@ def read_voc(source: Source) -> Rows:
     if parts:
         stems = [Path(file).stem for file in files]
         unknown = sum(stem not in parts for stem in stems)
-        use = f"but says nothing of {unknown} images" if unknown else f"data.split.column: {SET_COLUMN} uses it"
-        notes.append(f"{IMAGE_SETS}/Main says which images train, validate and test; {use}")
+        use = f"not usable, as {unknown} images are missing" if unknown else f"data.split.column: {SET_COLUMN} uses it"
+        notes.append(f"{IMAGE_SETS}/Main lists a split into train, validation and test; {use}")
         if not unknown:
             columns[SET_COLUMN] = [parts[stem] for stem in stems]
     return Rows(files, sets, columns=columns, notes=tuple(notes), ignored=tuple(ignored))
 
 
 def _visible(folder: Path) -> list[Path]:
-    """The visible files below a folder, in the order of their paths; unreadable folders are an error."""
+    """The visible files below a folder, sorted by path. An unreadable folder is an error."""
 
     def fail(error: OSError) -> None:
         raise ConfigError(f"{error.filename}: cannot be read ({error.strerror}); check the path", key="labels")

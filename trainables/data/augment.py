@@ -1,4 +1,4 @@
-"""Augmentation: how far training images may be changed. The changes themselves are drawn in ``views``."""
+"""Augmentation: how far training images may be changed. ``affine`` draws the changes, ``views`` applies them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ class Augment(BaseModel):
 
     rotate: float = Field(0.0, ge=0, le=180, description="degrees, at most, in either direction")
     shear: float = Field(0.0, ge=0, lt=90, description="degrees, at most, in either direction")
-    shift: float = Field(
-        0.0, ge=0, le=1, description="share of the side, at most, in either direction, across and up separately"
-    )
-    flip: float = Field(0.0, ge=0, le=1, description="probability of a mirror image (left and right exchanged)")
+    shift: float = Field(0.0, ge=0, le=1, description="fraction of the side, at most, drawn separately for both axes")
+    flip: float = Field(0.0, ge=0, le=1, description="probability of mirroring left and right")
 
     @property
     def is_identity(self) -> bool:
-        """Whether nothing is changed, so that all views are the clean image."""
+        """Whether nothing is changed: all views are the original image."""
         return not (self.rotate or self.shear or self.shift or self.flip)
 
 

@@ -1,4 +1,4 @@
-"""Cells of a label column → labels: list literals, separators, missing values."""
+"""From the cells of a label column to labels: list literals, separators, missing values."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from thaw.spaces.errors import ConfigError
 MISSING = frozenset(
     ("", "nan", "NaN", "NAN", "-nan", "-NaN", "None", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "null", "NULL", "NaT")
 )
-"""How tables write that there is no value. ``none`` is not among them: it may be the name of a label."""
+"""Spellings of a missing value. ``none`` is not one of them: it may be the name of a label."""
 
-SIGNS = "|;,；，、"
-"""What may separate labels, before blanks, in this order."""
+LABEL_SEPARATORS = "|;,；，、"
+"""Separators to try, in this order; blanks come last."""
 
 UNCERTAIN = 2
-"""What -1 says beside 1 and 0."""
+"""The value of -1 in a table that also has 1 and 0."""
 
 BINARY = {
     **dict.fromkeys(("0", "0.0", "false", "no", "n", "f"), 0),
     **dict.fromkeys(("1", "1.0", "true", "yes", "y", "t"), 1),
     **dict.fromkeys(("-1", "-1.0"), UNCERTAIN),
 }
-"""Cells of a column that stands for one label, in upper or lower case."""
+"""Cells of a 0/1 column, in lower case → value."""
 
-FEW = 20
-"""Images from which on it means something that nearly every one has a label of its own."""
+MIN_IMAGES = 20
+"""Fewest images at which mostly unique labels suggest that the column holds remarks."""
 
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"|([^\s,\[\]()'\"]+)")
 
 
 class CellError(ConfigError):
-    """A column cannot be labels; the text begins with the column."""
+    """A column does not hold labels. The message names the column; the caller adds the file."""
 
 
 def label_sets(
@@ -47,22 +47,22 @@ def label_sets(
 
     Args:
         column: its heading, for notes and errors.
-        known: labels known beforehand; where every cell is one of them, none is taken apart.
-        separator: ``auto``, ``none``, or the sign between labels.
-        notes: what was guessed is added.
+        known: labels from ``data.classes``; if every cell is one of them, no cell is split.
+        separator: ``auto``, ``none``, or the separator itself.
+        notes: notes on what was guessed are appended.
 
     Raises:
-        CellError: the column holds vectors, numbers that are no class, or remarks.
+        CellError: the column holds vectors, measurements or remarks.
     """
-    times = Counter(cells)
-    missing = {cell for cell in times if cell.strip() in MISSING and cell.strip() not in known}
+    counts = Counter(cells)
+    missing = {cell for cell in counts if cell.strip() in MISSING and cell.strip() not in known}
     if missing:
-        count = sum(times[cell] for cell in missing)
-        spelled = sorted({cell.strip() for cell in missing} - {""})
-        notes.append(f"{count} cells of {column!r} mean no label: {', '.join([*spelled, 'empty'])}")
+        count = sum(counts[cell] for cell in missing)
+        spellings = sorted({cell.strip() for cell in missing} - {""})
+        notes.append(f"{count} cells of {column!r} are read as no label: {', '.join([*spellings, 'empty'])}")
     sets: dict[str, list[str]] = {cell: [] for cell in missing}
     plain = []
-    for cell in times:
+    for cell in counts:
         if cell in missing:
             continue
         listed = _literal(cell.strip(), column) if separator == "auto" and cell.strip() not in known else None
@@ -71,57 +71,57 @@ def label_sets(
         else:
             sets[cell] = listed
     if separator == "auto" and plain and all(re.fullmatch(r"\[.*\]|\{.*\}", cell.strip()) for cell in plain):
-        # Lists without quotes, such as arrays of PostgreSQL: every cell is one.
+        # Lists without quotes, such as PostgreSQL arrays.
         sets |= {cell: [part.strip() for part in cell.strip()[1:-1].split(",")] for cell in plain}
         plain = []
     if len(sets) > len(missing):
         notes.append(f"cells of {column!r} are read as lists")
         _refuse_vectors([sets[cell] for cell in sets if cell not in missing], column)
     if any("\n" in cell or "\r" in cell for cell in plain):
-        raise CellError(f"labels in column {column!r} run over several lines; close the quote before them")
+        raise CellError(f"labels in column {column!r} span several lines; close the quote before them")
     stripped = {cell: cell.strip() for cell in plain}
-    sign = _separator(column, set(stripped.values()), known, separator, notes)
-    if separator == "auto" and sign is None:
-        _hint(column, set(stripped.values()), notes)
+    chosen = _choose_separator(column, set(stripped.values()), known, separator, notes)
+    if separator == "auto" and chosen is None:
+        _suggest_separator(column, set(stripped.values()), notes)
     whole = []
     for cell, text in stripped.items():
-        sets[cell] = [text] if sign is None else [part for part in _split(text, sign) if part]
-        if sign is None or len(sets[cell]) == 1:
+        sets[cell] = [text] if chosen is None else [part for part in _split(text, chosen) if part]
+        if chosen is None or len(sets[cell]) == 1:
             whole.append(cell)
-    if separator == "auto" and sign is not None and len(stripped) == len(plain) and plain:
+    if separator == "auto" and chosen is not None and len(stripped) == len(plain) and plain:
         _refuse_vectors([sets[cell] for cell in plain], column)
     labels = {label for parts in sets.values() for label in parts}
-    say_variants(labels | set(whole), notes)
-    if signs := sorted(label for label in labels - known if label.isascii() and not any(map(str.isalnum, label))):
-        notes.append(f"{', '.join(map(repr, signs[:5]))} in {column!r} are read as labels, not as missing values")
+    note_variants(labels | set(whole), notes)
+    if symbols := sorted(label for label in labels - known if label.isascii() and not any(map(str.isalnum, label))):
+        notes.append(f"{', '.join(map(repr, symbols[:5]))} in {column!r} are read as labels, not as missing values")
     if not labels <= known:
         _refuse_numbers(column, labels)
-        images = sum(times[cell] for cell in times if cell not in missing)
-        if images >= FEW and len(labels) > images / 2:
+        images = sum(counts[cell] for cell in counts if cell not in missing)
+        if images >= MIN_IMAGES and len(labels) > images / 2:
             raise CellError(
-                f"column {column!r} holds {len(labels)} different labels for {images} images; is this the column of "
-                "labels? Name it by data.columns.labels"
+                f"column {column!r} holds {len(labels)} different labels for {images} images, like remarks; name the "
+                "column of labels by data.columns.labels"
             )
-    made = {cell: frozenset(parts) for cell, parts in sets.items()}
-    return [made[cell] for cell in cells]
+    label_set = {cell: frozenset(parts) for cell, parts in sets.items()}
+    return [label_set[cell] for cell in cells]
 
 
-def _split(text: str, sign: str) -> list[str]:
-    if sign == " ":
+def _split(text: str, separator: str) -> list[str]:
+    if separator == " ":
         return text.split()
-    return [part.strip() for part in text.split(sign)]
+    return [part.strip() for part in text.split(separator)]
 
 
 def _literal(cell: str, column: str) -> list[str] | None:
-    """The labels of a cell that holds a list as Python, JSON or NumPy writes it; None for any other cell."""
+    """The labels of a cell that is a list in Python, JSON or NumPy notation; None for any other cell."""
     if not (cell[:1] + cell[-1:] in ("[]", "()", "{}") and len(cell) > 1):
         return None
     value: Any = None
-    # NumPy leaves the commas out, and Python would join ['a' 'b'] to one text.
+    # NumPy omits the commas, and Python would concatenate ['a' 'b'] into one string.
     if "," not in cell and len(cell.split()) > 1 and cell[0] == "[":
         value = [next(filter(None, groups), "") for groups in _QUOTED.findall(cell[1:-1])]
     else:
-        # Python cannot parse a bare nan, which pandas writes.
+        # pandas writes a bare nan, which Python cannot parse.
         for parse, text in ((json.loads, cell), (ast.literal_eval, re.sub(r"\bnan\b", "None", cell))):
             try:
                 value = parse(text)
@@ -129,7 +129,7 @@ def _literal(cell: str, column: str) -> list[str] | None:
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
     if isinstance(value, dict) or (isinstance(value, list | tuple | set) and any(map(_nested, value))):
-        raise CellError(f"column {column!r} holds nested values such as {cell[:60]!r}; give lists of labels")
+        raise CellError(f"column {column!r} holds nested values such as {cell[:60]!r}; give flat lists of labels")
     if not isinstance(value, list | tuple | set):
         return None
     return [str(part).strip() for part in value if part is not None and part == part]
@@ -140,7 +140,7 @@ def _nested(value: Any) -> bool:
 
 
 def _refuse_vectors(lists: list[list[str]], column: str) -> None:
-    """Lists of 0 and 1, all of one length, or of decimal numbers, are vectors and no labels."""
+    """Lists of equal length that hold 0 and 1, or decimal numbers, are vectors, not labels."""
     lengths = {len(one) for one in lists if one}
     if len(lengths) == 1 and max(lengths) > 1:
         binary = all(part.lower() in BINARY for one in lists for part in one)
@@ -151,18 +151,20 @@ def _refuse_vectors(lists: list[list[str]], column: str) -> None:
             )
 
 
-HINTS = "+/&"
-"""Signs that may separate labels but stand in names as well, so that the user has to say it."""
+AMBIGUOUS_SEPARATORS = "+/&"
+"""May separate labels, but are common in names, too; so they are suggested and never chosen."""
 
 
-def _hint(column: str, cells: set[str], notes: list[str]) -> None:
-    """A note where a part of some cells by another sign stands alone elsewhere."""
-    for sign in HINTS:
-        joined = [cell for cell in cells if sign in cell and any(part in cells for part in _split(cell, sign))]
+def _suggest_separator(column: str, cells: set[str], notes: list[str]) -> None:
+    """Adds a note if an ambiguous separator would split a cell into parts that are cells themselves."""
+    for separator in AMBIGUOUS_SEPARATORS:
+        joined = [
+            cell for cell in cells if separator in cell and any(part in cells for part in _split(cell, separator))
+        ]
         if joined:
             notes.append(
-                f"{min(joined)!r} in {column!r} is one label, though parts of it are labels, too; "
-                f"data.separator: {sign!r} would take it apart"
+                f"{min(joined)!r} in {column!r} is read as one label, although parts of it are labels, too; "
+                f"data.separator: {separator!r} would split it"
             )
             return
 
@@ -181,71 +183,75 @@ def _refuse_numbers(column: str, labels: set[str]) -> None:
         return
     example = numbers[next(filter(_decimal, sorted(numbers)))]
     raise CellError(
-        f"column {column!r} holds numbers such as {example}, which name no class; choose another by data.columns.labels"
+        f"column {column!r} holds decimal numbers such as {example}, not labels; name another by data.columns.labels"
     )
 
 
-def say_variants(labels: Iterable[str], notes: list[str]) -> None:
-    """Labels that differ in case, Unicode composition or outer blanks only are said."""
+def note_variants(labels: Iterable[str], notes: list[str]) -> None:
+    """Adds notes on labels that differ only in case, Unicode composition, invisible characters or outer blanks."""
     same: dict[str, set[str]] = defaultdict(set)
     for label in labels:
-        visible = "".join(sign for sign in label if unicodedata.category(sign) != "Cf")
+        visible = "".join(character for character in label if unicodedata.category(character) != "Cf")
         same[" ".join(unicodedata.normalize("NFKC", visible).casefold().split())].add(label)
     for variants in list(filter(lambda found: len(found) > 1, same.values()))[:5]:
         written = ", ".join(map(repr, sorted(variants)))
-        notes.append(f"labels differ in case or blanks only: {written}; outer blanks are dropped, case counts")
+        notes.append(
+            f"labels differ only in case or blanks: {written}; outer blanks are removed, case distinguishes labels"
+        )
 
 
-def _separator(column: str, cells: set[str], known: frozenset[str], separator: str, notes: list[str]) -> str | None:
-    """The sign that separates labels in these different cells; None where each is one label."""
+def _choose_separator(
+    column: str, cells: set[str], known: frozenset[str], separator: str, notes: list[str]
+) -> str | None:
+    """The separator of labels in these distinct cells; None if each cell is one label."""
     if separator != "auto":
         return None if separator == "none" else separator
     if known and cells <= known:
         return None
-    for sign in [*SIGNS, " "]:
-        parts = {cell: [part for part in _split(cell, sign) if part] for cell in cells if sign in cell}
+    for candidate in [*LABEL_SEPARATORS, " "]:
+        parts = {cell: [part for part in _split(cell, candidate) if part] for cell in cells if candidate in cell}
         if not parts:
             continue
-        shown = "blanks" if sign == " " else repr(sign)
+        shown = "blanks" if candidate == " " else repr(candidate)
         if known and all(part in known for found in parts.values() for part in found):
             listed = True
         else:
-            listed = _behave_like_lists(parts, cells, sign)
+            listed = _behave_like_lists(parts, cells, candidate)
         if listed:
             notes.append(f"labels in {column!r} are separated by {shown}")
-            return sign
+            return candidate
         notes.append(
-            f"{shown} in {column!r} are read as part of names such as {min(parts)!r}, as the parts do not recur like "
-            "those of lists; data.separator would split them"
+            f"{shown} in {column!r} {'are' if candidate == ' ' else 'is'} read as part of names such as "
+            f"{min(parts)!r}, because the parts do not recur as in lists; data.separator would split them"
         )
         return None
     return None
 
 
-def _behave_like_lists(parts: dict[str, list[str]], cells: set[str], sign: str) -> bool:
-    """Whether the parts of the cells that hold `sign` are labels of their own: they recur alone or in other company.
+def _behave_like_lists(parts: dict[str, list[str]], cells: set[str], separator: str) -> bool:
+    """Whether the parts of the cells that hold `separator` are labels: they recur alone or in other combinations.
 
-    Blanks and commas stand in names, too, and names share words (polar bear, brown bear). There one part that recurs
-    proves little: either the parts make no more labels than the cells did, or at least half of the cells hold a part
-    that stands alone elsewhere, changes its place, or recurs as all parts beside it do.
+    Names contain blanks and commas, too, and names share words (polar bear, brown bear). For these two separators one
+    recurring part proves little. Either the parts make no more labels than the cells did, or at least half of the cells
+    have a part that occurs alone elsewhere or in another position, or only parts that recur.
     """
     several = {cell: found for cell, found in parts.items() if len(found) > 1}
     if not several:
         return True
     if all(re.fullmatch(r"-?\d+", part) for found in parts.values() for part in found):
-        # 0,05 is a number with a decimal comma.
+        # 0,05 has a decimal comma.
         return not any(re.fullmatch(r"0\d+", part) for found in parts.values() for part in found[1:])
     alone = (cells - parts.keys()) | {found[0] for found in parts.values() if len(found) == 1}
-    companies = Counter(part for found in several.values() for part in set(found))
+    occurrences = Counter(part for found in several.values() for part in set(found))
 
     def recurs(part: str) -> bool:
-        return part in alone or companies[part] > 1
+        return part in alone or occurrences[part] > 1
 
-    if sign == "|":
+    if separator == "|":
         return True  # names hold no bars
     if not any(recurs(part) for found in several.values() for part in found):
         return False
-    if sign == ";":
+    if separator == ";":
         return True
     repeated = sum(len(set(found)) < len(found) for found in several.values())
     if repeated > len(several) / 10:
@@ -253,12 +259,12 @@ def _behave_like_lists(parts: dict[str, list[str]], cells: set[str], sign: str) 
     vocabulary = {part for found in several.values() for part in found} | alone
     if len(vocabulary) <= len(cells):
         return True
-    places: dict[str, set[str]] = defaultdict(set)
+    positions: dict[str, set[str]] = defaultdict(set)
     for found in several.values():
         for i, part in enumerate(found):
-            places[part].add("first" if i == 0 else "last" if i == len(found) - 1 else f"middle {i} {found[0]}")
-    explained = sum(
-        all(map(recurs, found)) or any(part in alone or len(places[part]) > 1 for part in found)
+            positions[part].add("first" if i == 0 else "last" if i == len(found) - 1 else f"middle {i} {found[0]}")
+    like_lists = sum(
+        all(map(recurs, found)) or any(part in alone or len(positions[part]) > 1 for part in found)
         for found in several.values()
     )
-    return explained >= len(several) / 2
+    return like_lists >= len(several) / 2

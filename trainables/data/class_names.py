@@ -17,25 +17,26 @@ ID_WORDS = ("id", "ids", "index", "idx", "number", "code", "key")
 """Words in the headings of a table of names and ids."""
 
 WHOLE = r"\d+(\.0)?"
-"""Numbers as label files write them; pandas writes 1.0 where a value is missing."""
+"""Pattern of an id that is a whole number; pandas writes 1.0 if the column has missing values."""
 
 
 def read_class_names(path: Path, encoding: str = "auto", notes: list[str] | None = None) -> ClassNames:
     """The labels that a file lists: JSON ``{id: name}``, ``{name: id}`` or ``[name, …]``, a table of ids and names with
-    any header or none, or a text file with a name a line.
+    or without a header, or a text file with one name per line.
 
     Raises:
-        ConfigError: it lists nothing of this kind, or one id or name twice.
+        ConfigError: the file has none of these formats, or lists an id or a name twice.
     """
     if path.suffix.lower() == ".json":
         pairs, listed = _from_json(json_of(path, "classes", encoding, notes), path)
     else:
         pairs, listed = _from_text(text_of(path, "classes", encoding, notes), path)
     for position, what in ((0, "id"), (1, "name")):
-        seen = Counter(pair[position] for pair in pairs)
-        twice = next((word for word, times in seen.items() if times > 1), None)
-        if twice is not None:
-            raise ConfigError(f"{path}: lists the {what} {twice!r} twice; every label needs its own", key="classes")
+        counts = Counter(pair[position] for pair in pairs)
+        repeated = next((word for word, count in counts.items() if count > 1), None)
+        if repeated is not None:
+            message = f"lists the {what} {repeated!r} twice; give every label its own"
+            raise ConfigError(f"{path}: {message}", key="classes")
     return ClassNames(dict(pairs), listed)
 
 
@@ -43,8 +44,8 @@ class ClassNames:
     """Labels in their listed order.
 
     Args:
-        names: id → name; equal where the file lists names alone.
-        listed: the file lists names alone, so that their places may serve as ids.
+        names: id → name; equal if the file lists only names.
+        listed: the file lists only names, so their positions may be the ids.
     """
 
     def __init__(self, names: dict[str, str], listed: bool = False) -> None:
@@ -56,28 +57,28 @@ class ClassNames:
         return frozenset(self.names) | frozenset(self.names.values())
 
     def ids_for(self, used: Iterable[str], notes: list[str]) -> dict[str, str]:
-        """Id → name for the labels of a label file: the places of listed names where it holds numbers.
+        """Id → name for the labels of a label file. If it holds numbers, the ids are positions in the list of names.
 
-        Places count from 0, unless the numbers used reach the number of names and never 0.
+        Positions count from 0, unless 0 is not used and the largest number equals the number of names.
         """
         used = set(used)
         if not self.listed or not used or not all(re.fullmatch(WHOLE, label) for label in used) or used & self.known:
             return self.names
         numbers = {int(float(label)) for label in used}
         first = 1 if 0 not in numbers and max(numbers) == len(self.names) else 0
-        notes.append(f"labels are numbers of the listed names, from {first}")
-        return {str(place): name for place, name in enumerate(self.names.values(), first)}
+        notes.append(f"numeric labels are read as positions in the list of names, counted from {first}")
+        return {str(position): name for position, name in enumerate(self.names.values(), first)}
 
 
 def _from_json(content: Any, path: Path) -> tuple[list[tuple[str, str]], bool]:
     if isinstance(content, list) and content and all(isinstance(one, dict) for one in content):
         if not all({"id", "name"} <= one.keys() for one in content):
-            raise ConfigError(f"{path}: every class needs an id and a name", key="classes")
+            raise ConfigError(f"{path}: every class must have an id and a name; add what is missing", key="classes")
         return [(str(one["id"]), str(one["name"])) for one in content], False
     if isinstance(content, list):
         return [(str(name), str(name)) for name in content], True
     if isinstance(content, dict):
-        # The configuration of a model of Hugging Face holds both ways round.
+        # A Hugging Face model configuration also holds the inverse, label2id.
         content = content.get("id2label", content)
     nested = isinstance(content, dict) and any(isinstance(name, dict | list) for name in content.values())
     if nested or not isinstance(content, dict):
@@ -96,9 +97,9 @@ def _whole(value: object) -> bool:
 def _from_text(text: str, path: Path) -> tuple[list[tuple[str, str]], bool]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
-        raise ConfigError(f"{path}: holds no names; write one a line", key="classes")
+        raise ConfigError(f"{path}: holds no names; write one per line", key="classes")
     if path.suffix.lower() in (".yaml", ".yml") or any(line.endswith("{") or line == "}" for line in lines):
-        raise ConfigError(f"{path}: is not a list of names; write one a line, or a JSON list", key="classes")
+        raise ConfigError(f"{path}: is not a list of names; write one per line, or a JSON list", key="classes")
     numbered = [re.fullmatch(r"(\d+)\s*[:=\s]\s*(.+)", line) for line in lines]
     if all(numbered):
         return [(match[1], match[2]) for match in numbered if match], False
@@ -118,7 +119,7 @@ def _rows(text: str, path: Path) -> list[list[str]]:
 
 
 def _pairs(rows: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
-    """(id, name) of each row: by the headings where there are any, else numbers are the ids, else ids come first."""
+    """(id, name) of each row. Headings decide; without any, numbers are the ids, or else the first column is."""
     columns = range(len(rows[0]))
     words = [set(heading(cell).split("_")) for cell in rows[0]]
     numbers = [i for i in columns if all(_whole(row[i]) for row in rows[1:] or rows)]

@@ -1,4 +1,4 @@
-"""Columns of text that take a byte a cell where they hold few different texts, and tables that are read into such."""
+"""Dictionary-encoded columns of text, one byte per cell, and wide tables that are read into such columns."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import overload
 
 import numpy as np
 
-WIDE = 64
-"""Columns from which on a table is worth reading row by row into bytes."""
+MIN_COLUMNS = 64
+"""Fewest columns of a table that is read into encoded columns."""
 
-LARGE = 2_000_000
-"""Cells from which on it is."""
+MIN_CELLS = 2_000_000
+"""Fewest cells of such a table."""
 
-BLOCK = 1_000
-"""Rows that are held as text at a time."""
+BLOCK_ROWS = 1_000
+"""Rows held as text at a time."""
 
-MOST = 256
-"""Different texts that a byte can tell apart."""
+MAX_VALUES = 256
+"""Most distinct values of an encoded column: a code is one byte."""
 
 
-class Coded(Sequence[str]):
-    """A column with few different texts.
+class EncodedColumn(Sequence[str]):
+    """A column with few distinct values.
 
     Args:
-        codes: uint8 (rows,), numbers of `texts`.
-        texts: what the cells say, each once.
+        codes: uint8 (rows,), index of each cell's value in `values`.
+        values: the distinct values.
     """
 
-    def __init__(self, codes: np.ndarray, texts: Sequence[str]) -> None:
-        self.codes, self.texts = codes, texts
+    def __init__(self, codes: np.ndarray, values: Sequence[str]) -> None:
+        self.codes, self.values = codes, values
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -42,52 +42,52 @@ class Coded(Sequence[str]):
     def __getitem__(self, row: slice) -> list[str]: ...
     def __getitem__(self, row: int | slice) -> str | list[str]:
         if isinstance(row, slice):
-            return [self.texts[code] for code in self.codes[row].tolist()]
-        return self.texts[int(self.codes[row])]
+            return [self.values[code] for code in self.codes[row].tolist()]
+        return self.values[int(self.codes[row])]
 
     def __iter__(self) -> Iterator[str]:
-        return map(self.texts.__getitem__, self.codes.tolist())
+        return map(self.values.__getitem__, self.codes.tolist())
 
 
-def different(cells: Sequence[str]) -> Collection[str]:
-    """The different texts of a column."""
-    return cells.texts if isinstance(cells, Coded) else set(cells)
+def distinct(cells: Sequence[str]) -> Collection[str]:
+    """The distinct values of a column."""
+    return cells.values if isinstance(cells, EncodedColumn) else set(cells)
 
 
-def values_of(cells: Sequence[str], values: Mapping[str, int]) -> np.ndarray:
-    """int8 (rows,), the value of each cell.
+def numbers_of(cells: Sequence[str], numbers: Mapping[str, int]) -> np.ndarray:
+    """int8 (rows,), the number that each cell stands for.
 
     Args:
-        values: of each different text.
+        numbers: distinct value → number.
     """
-    if isinstance(cells, Coded):
-        return np.array([values[text] for text in cells.texts], np.int8)[cells.codes]
-    return np.fromiter(map(values.__getitem__, cells), np.int8, len(cells))
+    if isinstance(cells, EncodedColumn):
+        return np.array([numbers[value] for value in cells.values], np.int8)[cells.codes]
+    return np.fromiter(map(numbers.__getitem__, cells), np.int8, len(cells))
 
 
-def wide_columns(text: str, separators: str) -> tuple[list[str], list[Sequence[str]]] | None:
+def read_wide_table(text: str, separators: str) -> tuple[list[str], list[Sequence[str]]] | None:
     """The first row and the columns below it of a large, wide table without quotes; None for any other text.
 
-    As lists, a table of 100,000 rows and 1,000 columns of 0 and 1 takes 1.6 GB; so it takes 0.1.
+    A table of 100,000 rows and 1,000 columns of 0 and 1 takes 0.1 GB this way, and 1.6 GB as lists.
     """
     lines = (found[0] for found in re.finditer(r"[^\r\n]+", text))
     first = next(lines, "")
-    sign = max(separators, key=first.count)
-    width = first.count(sign) + 1
-    if width < WIDE or text.count("\n") * width < LARGE or '"' in text or "'" in text:
+    separator = max(separators, key=first.count)
+    width = first.count(separator) + 1
+    if width < MIN_COLUMNS or text.count("\n") * width < MIN_CELLS or '"' in text or "'" in text:
         return None
-    columns = [_Growing() for _ in range(width)]
-    while block := list(islice(lines, BLOCK)):
-        rows = [line.split(sign) for line in block if line.strip()]
+    columns = [_ColumnBuilder() for _ in range(width)]
+    while block := list(islice(lines, BLOCK_ROWS)):
+        rows = [line.split(separator) for line in block if line.strip()]
         if any(len(row) != width for row in rows):
             return None
         for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
             column.add(cells)
-    return first.split(sign), [column.whole() for column in columns]
+    return first.split(separator), [column.build() for column in columns]
 
 
-class _Growing:
-    """A column in the making: bytes, until there are too many different texts."""
+class _ColumnBuilder:
+    """Collects the cells of a column: as codes, until it has too many distinct values."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
@@ -98,14 +98,14 @@ class _Growing:
         if self.cells is None:
             for cell in set(cells) - self.numbers.keys():
                 self.numbers[cell] = len(self.numbers)
-            if len(self.numbers) <= MOST:
+            if len(self.numbers) <= MAX_VALUES:
                 self.codes += bytes(map(self.numbers.__getitem__, cells))
                 return
-            self.cells = list(self._coded())
+            self.cells = list(self._encoded())
         self.cells += cells
 
-    def _coded(self) -> Coded:
-        return Coded(np.frombuffer(self.codes, np.uint8), list(self.numbers))
+    def _encoded(self) -> EncodedColumn:
+        return EncodedColumn(np.frombuffer(self.codes, np.uint8), list(self.numbers))
 
-    def whole(self) -> Sequence[str]:
-        return self._coded() if self.cells is None else self.cells
+    def build(self) -> Sequence[str]:
+        return self._encoded() if self.cells is None else self.cells

@@ -1,8 +1,8 @@
-"""Labels that are likely wrong, by predictions of networks that had not seen the image.
+"""Likely label errors, from out-of-fold predictions.
 
 Confident learning (Northcutt, Jiang & Chuang 2021, "Confident learning: estimating uncertainty in dataset labels",
-JAIR 70): a label is in doubt where another one is predicted with at least the probability that images of that other
-label get on average. With several labels an image each label is judged by itself (Thyagarajan et al. 2022,
+JAIR 70): a label is in doubt if another one is predicted with at least the probability that images of that other label
+get on average. If images have several labels, each label is judged separately (Thyagarajan et al. 2022,
 arXiv:2211.13895).
 """
 
@@ -15,13 +15,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Doubt:
-    """A label that an image is likely to have wrongly, or to lack.
+    """A label that an image probably has wrongly, or lacks.
 
     Args:
-        row: of the image in what was judged.
-        label: its column.
-        present: whether the image has the label, wrongly; else it lacks it.
-        probability: of the label, by the predictions.
+        row: row of the image in the predictions.
+        label: column of the label.
+        present: True if the image has the label, probably wrongly; False if it probably lacks it.
+        probability: predicted probability of the label.
     """
 
     row: int
@@ -31,12 +31,12 @@ class Doubt:
 
 
 def label_doubts(probabilities: np.ndarray, labels: np.ndarray, exclusive: bool) -> list[Doubt]:
-    """Likely label errors, the clearest first; of each image only the clearest.
+    """Likely label errors, the clearest first, at most one per image.
 
     Args:
-        probabilities: float (N, L), out of fold.
+        probabilities: float (N, L), predicted out of fold.
         labels: bool (N, L), as given.
-        exclusive: whether every image has exactly one label, and the probabilities sum to 1.
+        exclusive: whether every image has exactly one label, so that the probabilities sum to 1.
     """
     given, missing = labels.astype(bool), ~labels.astype(bool)
     with np.errstate(invalid="ignore"):
@@ -44,7 +44,7 @@ def label_doubts(probabilities: np.ndarray, labels: np.ndarray, exclusive: bool)
         typical_absence = np.where(missing, 1 - probabilities, 0).sum(0) / missing.sum(0)
     lacking = missing & (probabilities >= np.nan_to_num(typical, nan=np.inf))
     if exclusive:
-        # The other label has to be the most probable of those that reach their usual probability.
+        # The other label must be the most probable of those that reach their average probability.
         reached = np.where(probabilities >= np.nan_to_num(typical, nan=np.inf), probabilities, -1.0)
         lacking &= reached == reached.max(axis=1, keepdims=True)
         wrong = np.zeros_like(lacking)

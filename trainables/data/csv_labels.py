@@ -1,4 +1,4 @@
-"""Labels in a table: which column means what, and the rows that follow."""
+"""Labels in a table: the role of each column, and the rows that result."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pandas as pd
 
 from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.trainables.data.cells import BINARY, CellError, label_sets
-from thaw.trainables.data.columns import different
+from thaw.trainables.data.columns import distinct
 from thaw.trainables.data.label_files import Rows, looks_like_image, text_of
 from thaw.trainables.data.one_hot import binary_sets, first_names, is_binary, label_columns
-from thaw.trainables.data.parts import parts_of, speaks_of_split
+from thaw.trainables.data.parts import is_split_heading, parts_of
 from thaw.trainables.data.reading import Source
-from thaw.trainables.data.split_lists import check_no_split, split_beside
+from thaw.trainables.data.split_lists import refuse_split, split_beside
 from thaw.trainables.data.tables import (
     FILE_HEADINGS,
     LABEL_HEADINGS,
@@ -27,18 +27,17 @@ from thaw.trainables.data.tables import (
 )
 
 PRESENCE_HEADINGS = ("confidence", "present", "presence", "is_present")
-"""Headings of a column that may say whether the image has the label of its row."""
+"""Headings of a column that may tell whether the image has the label of its row."""
 
-
-FEW_ROWS = 0.1
-"""Largest share of rows that may name something else than an image."""
+MAX_OTHER_ROWS = 0.1
+"""Largest fraction of rows that are dropped because they name no image."""
 
 
 def read_csv(source: Source) -> Rows:
-    """A file name and, beside it, all labels in one column, or a 0/1 column for each label.
+    """A table with a column of file names, and either one column with all labels or a 0/1 column for each label.
 
-    The columns are those that ``data.columns`` names, else what headings and cells say. With ``data.classes`` the 0/1
-    columns are those it lists.
+    ``data.columns`` names the columns; otherwise they are recognised by headings and cells. If ``data.classes`` is
+    given, the 0/1 columns are those it lists.
     """
     assert source.labels is not None
     reading = source.reading
@@ -51,12 +50,13 @@ def read_paper(source: Source) -> Rows:
     assert path is not None
     notes: list[str] = []
     text = text_of(path, "labels", source.reading.encoding, notes)
-    rows, said = split_rows(text, path, "labels", separators="\t")
-    notes += said
+    rows, table_notes = split_rows(text, path, "labels", separators="\t")
+    notes += table_notes
     if len(rows[0]) != 2:
-        raise ConfigError(f"{path}: needs two columns by tab, got {len(rows[0])}; try format: csv", key="labels")
+        message = f"must have two columns separated by a tab, got {len(rows[0])}; try data.format: csv"
+        raise ConfigError(f"{path}: {message}", key="labels")
     cells = [row[1] for row in rows]
-    check_no_split(path, "labels", cells, [row[0] for row in rows], headed=False)
+    refuse_split(path, "labels", cells, [row[0] for row in rows], headed=False)
     separator = "," if source.reading.separator == "auto" and any("," in cell for cell in cells) else "auto"
     sets = label_sets("labels", cells, source.known, separator, notes)
     return Rows([row[0].strip() for row in rows], sets, notes=tuple(notes))
@@ -66,7 +66,7 @@ def rows_of(table: Table, source: Source) -> Rows:
     """The rows of a table of labels.
 
     Raises:
-        ConfigError: it does not say which column holds what, or a column of labels holds no labels.
+        ConfigError: the roles of the columns are not clear, or a column of labels holds something else.
     """
     path = source.place
     roles = _roles(table, source)
@@ -96,9 +96,9 @@ def rows_of(table: Table, source: Source) -> Rows:
             sets = each[0] if len(each) == 1 else [frozenset().union(*row) for row in zip(*each, strict=True)]
     except CellError as error:
         raise ConfigError(f"{path}: {error.message}", key="labels") from None
-    torn = next((row for row, file in enumerate(files) if "\n" in file or "\r" in file), None)
-    if torn is not None:
-        message = f"the file name in row {table.line(torn)} runs over several lines; close the quote before it"
+    broken = next((row for row, file in enumerate(files) if "\n" in file or "\r" in file), None)
+    if broken is not None:
+        message = f"the file name in row {table.line(broken)} spans several lines; close the quote before it"
         raise ConfigError(f"{path}: {message}", key="labels")
     others = {
         name: [cell.strip() for cell in cells]
@@ -109,26 +109,26 @@ def rows_of(table: Table, source: Source) -> Rows:
 
 
 def _drop_rows_without_image(table: Table, image: str, source: Source) -> list[tuple[str, str]]:
-    """Takes rows out that name no image where nearly all others do: totals, units, rules below the headings.
+    """Drops rows that name no image if nearly all others do: totals, units, rules below the headings.
 
-    Otherwise what they say in the column of labels would be a label.
+    Otherwise their cells in the column of labels would become labels.
     """
     files = [cell.strip() for cell in table.columns[image]]
-    odd = [row for row, file in enumerate(files) if re.search(r"^[^/\\]+$", file) and not looks_like_image(file)]
-    if not odd or len(odd) > FEW_ROWS * len(files):
+    others = [row for row, file in enumerate(files) if re.search(r"^[^/\\]+$", file) and not looks_like_image(file)]
+    if not others or len(others) > MAX_OTHER_ROWS * len(files):
         return []
     is_file = _is_file(source)
-    odd = [row for row in odd if not is_file(files[row])]
-    dropped = set(odd)
+    others = [row for row in others if not is_file(files[row])]
+    dropped = set(others)
     table.columns = {
         name: [cell for row, cell in enumerate(cells) if row not in dropped] for name, cells in table.columns.items()
     }
-    return [(files[row], "not called like an image") for row in odd]
+    return [(files[row], "not the name of an image") for row in others]
 
 
 @dataclass(frozen=True)
 class _Roles:
-    """Which column holds the file names, which hold labels, and whether those are 0/1 columns."""
+    """The column of file names, the columns of labels, and whether those are 0/1 columns."""
 
     image: str
     labels: tuple[str, ...]
@@ -137,21 +137,22 @@ class _Roles:
 
 
 def _is_file(source: Source) -> Callable[[str], bool]:
-    """Whether a cell names an image: by its ending, or because the image folder holds it."""
-    there = _is_there(source)
-    return lambda cell: bool(cell) and (looks_like_image(cell) or there(cell))
+    """Returns whether a cell names an image: by its extension, or because the image folder holds it."""
+    exists = _exists(source)
+    return lambda cell: bool(cell) and (looks_like_image(cell) or exists(cell))
 
 
-def _is_there(source: Source) -> Callable[[str], bool]:
-    """Whether the image folder holds what a cell names."""
+def _exists(source: Source) -> Callable[[str], bool]:
+    """Returns whether a cell names a file in the image folder."""
     prefix = f"{source.base}/" if source.base else ""
     return lambda cell: bool(cell) and (source.files.knows(cell) or bool(prefix and source.files.knows(prefix + cell)))
 
 
 def _roles(table: Table, source: Source) -> _Roles:
     reading, names = source.reading, list(table.columns)
-    for key, asked in (("columns.image", [reading.image] if reading.image else []), ("columns.labels", reading.labels)):
-        for name in asked:
+    image_names = [reading.image] if reading.image else []
+    for key, requested in (("columns.image", image_names), ("columns.labels", reading.labels)):
+        for name in requested:
             if name not in table.columns:
                 raise ConfigError(f"{source.place}: has no column {name!r}{did_you_mean(name, names)}", key=key)
     notes: list[str] = []
@@ -164,70 +165,76 @@ def _roles(table: Table, source: Source) -> _Roles:
         return _Roles(image, reading.labels, binary, notes)
     free = [name for name in others if name not in reading.reserved]
     for name in free:
-        parts = parts_of(name, map(str.strip, different(table.columns[name])))
-        if parts is not None and len(free) > 1 and (speaks_of_split(name) or len(set(parts.values())) > 1):
+        parts = parts_of(name, map(str.strip, distinct(table.columns[name])))
+        if parts is not None and len(free) > 1 and (is_split_heading(name) or len(set(parts.values())) > 1):
             notes.append(f"column {name!r} looks like a split and is not used; set data.split.column: {name} to use it")
-        elif parts is None and speaks_of_split(name):
-            notes.append(f"column {name!r} looks like a split, does not say train, validation or test, and is not used")
-    free = [name for name in free if not speaks_of_split(name)]
+        elif parts is None and is_split_heading(name):
+            notes.append(
+                f"column {name!r} looks like a split and is not used: its cells are not train, validation or test"
+            )
+    free = [name for name in free if not is_split_heading(name)]
     if not table.headed and len(others) > 1:
         raise ConfigError(
-            f"{source.place}: has {len(names)} columns without headings; name them in a first row, such as "
+            f"{source.place}: has {len(names)} columns without headings; add a first row with headings, such as "
             "filename,labels",
             key="labels",
         )
-    one = next((name for usual in LABEL_HEADINGS for name in free if heading(name) == usual), None)
-    measured = [name for name in free if not _counts_rows(table, name)]
-    if one is None and len(measured) == 1 and (not table.headed or not is_binary(table.columns[measured[0]])):
-        one = measured[0]
+    label_column = next((name for usual in LABEL_HEADINGS for name in free if heading(name) == usual), None)
+    candidates = [name for name in free if not _is_row_index(table, name)]
+    if (
+        label_column is None
+        and len(candidates) == 1
+        and (not table.headed or not is_binary(table.columns[candidates[0]]))
+    ):
+        label_column = candidates[0]
         if table.headed:
-            notes.append(f"labels are in column {one!r}")
-    if one is not None:
-        check_no_split(source.place, one, table.columns[one], table.columns[image], table.headed)
-        if table.headed and (unused := [name for name in measured if name != one]):
+            notes.append(f"labels are in column {label_column!r}")
+    if label_column is not None:
+        refuse_split(source.place, label_column, table.columns[label_column], table.columns[image], table.headed)
+        if table.headed and (unused := [name for name in candidates if name != label_column]):
             notes.append(f"columns not used as labels: {first_names(unused)}")
-        return _Roles(image, (one,), False, notes)
+        return _Roles(image, (label_column,), False, notes)
     listed = [name for name in free if name in source.known]
     binary_columns = listed or label_columns([name for name in free if is_binary(table.columns[name])], table, notes)
-    if not binary_columns and others and all(map(speaks_of_split, others)):
+    if not binary_columns and others and all(map(is_split_heading, others)):
         raise ConfigError(
-            f"{source.place}: says a split ({', '.join(others)}) and no labels; name the label file, and put "
-            "the split into a column of it for data.split.column",
+            f"{source.place}: holds a split ({', '.join(others)}) and no labels; give the label file, with the split "
+            "in a column for data.split.column",
             key="labels",
         )
     if not binary_columns:
         raise ConfigError(
-            f"{source.place}: no column of labels among {', '.join(names)}; name it labels, or under "
-            "data.columns.labels, or give a 0/1 column for each label",
+            f"{source.place}: no column of labels among {', '.join(names)}; name it by data.columns.labels, change its "
+            "heading to labels, or give a 0/1 column for each label",
             key="labels",
         )
-    if others := [name for name in measured if name not in binary_columns and not is_binary(table.columns[name])]:
+    if others := [name for name in candidates if name not in binary_columns and not is_binary(table.columns[name])]:
         notes.append(f"columns not used as labels: {first_names(others)}")
     return _Roles(image, tuple(binary_columns), True, notes)
 
 
 def _image_column(table: Table, source: Source) -> str:
-    """By its heading, if its cells name images; else the first column whose cells do; else by its heading alone."""
-    is_there = _is_there(source)
+    """The column with a usual heading whose cells name images; else the first whose cells do; else by heading alone."""
+    exists = _exists(source)
     reserved = {*source.reading.labels, *source.reading.reserved}
     names = [name for name in table.columns if name not in reserved] or list(table.columns)
     usual = [name for word in FILE_HEADINGS for name in names if table.headed and heading(name) == word]
-    ending = [name for name in names if all(looks_like_image(cell.strip()) for cell in spread(table.columns[name]))]
-    # Most, as some images may be absent. Addresses on the web end like images, too, beside the names of the files.
-    there = ending and any(_most(is_there, table.columns[name]) for name in ending)
-    known = [] if there else [name for name in names if _most(is_there, table.columns[name])]
+    named = [name for name in names if all(looks_like_image(cell.strip()) for cell in spread(table.columns[name]))]
+    # Most, not all, as some images may be absent. A column of URLs has the extensions of images, too.
+    found = named and any(_most(exists, table.columns[name]) for name in named)
+    existing = [] if found else [name for name in names if _most(exists, table.columns[name])]
     last = [name for name in names if looks_like_image(table.columns[name][-1].strip())]
-    filed = known or ending or last
-    return next(iter([name for name in usual if name in filed] + filed + usual + names))
+    images = existing or named or last
+    return next(iter([name for name in usual if name in images] + images + usual + names))
 
 
-def _most(is_file: Callable[[str], bool], cells: Sequence[str]) -> bool:
-    found = [is_file(cell.strip()) for cell in spread(cells)]
+def _most(exists: Callable[[str], bool], cells: Sequence[str]) -> bool:
+    found = [exists(cell.strip()) for cell in spread(cells)]
     return sum(found) > len(found) / 2
 
 
-def _counts_rows(table: Table, name: str) -> bool:
-    """Whether a column is pandas' index: without a heading of its own, or `Unnamed: 0`, and it counts the rows."""
+def _is_row_index(table: Table, name: str) -> bool:
+    """Whether a column is a pandas index: it counts the rows, and has no heading, or one such as `Unnamed: 0`."""
     if not (name.startswith("column ") or name.startswith("Unnamed:") or heading(name) == "index"):
         return False
     cells = table.columns[name]
@@ -235,12 +242,12 @@ def _counts_rows(table: Table, name: str) -> bool:
 
 
 def _check_present(table: Table, roles: _Roles, source: Source) -> None:
-    """A column beside the labels that says 0 for a label which the image does not have.
+    """Refuses a column that marks labels as absent by 0, as Open Images does with a confidence of 0.
 
-    Open Images lists what was looked for and not found with a confidence of 0.
+    If ``data.columns.labels`` is set, all rows are used, with a note.
 
     Raises:
-        ConfigError: there is one, and the search file does not say that all rows count.
+        ConfigError: there is such a column, and ``data.columns.labels`` is not set.
     """
     for name in table.columns:
         if heading(name) not in PRESENCE_HEADINGS or name in (roles.image, *roles.labels) or roles.binary:
@@ -248,11 +255,10 @@ def _check_present(table: Table, roles: _Roles, source: Source) -> None:
         absent = sum(BINARY.get(cell.strip().lower()) == 0 for cell in table.columns[name])
         if not absent or not is_binary(table.columns[name]):
             continue
-        message = f"column {name!r} says 0 in {absent} rows, as if their images did not have the label"
+        message = f"column {name!r} is 0 in {absent} rows, which seems to mean that their images lack the label"
         if not source.reading.labels:
             raise ConfigError(
-                f"{source.place}: {message}; remove these rows, or name the column of labels by data.columns.labels "
-                "to use all rows",
+                f"{source.place}: {message}; remove these rows, or set data.columns.labels to use all rows",
                 key="labels",
             )
         roles.notes.append(f"{message}; all rows are used")

@@ -1,4 +1,4 @@
-"""The data set of a search: which images there are and which labels each one carries."""
+"""The data set of a search: its images, and the labels of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from thaw.spaces.errors import ConfigError, did_you_mean
-from thaw.trainables.data.cells import say_variants
+from thaw.trainables.data.cells import note_variants
 from thaw.trainables.data.class_names import WHOLE, ClassNames, read_class_names
 from thaw.trainables.data.decoding import Rejected, Square, decode_image
 from thaw.trainables.data.formats import FROM_IMAGES, READERS, detect_format
@@ -34,22 +34,22 @@ __all__ = ["READERS", "Dataset", "read_dataset"]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and their labels, as the label file gives them; whether the images can be read is not asked here.
+    """Images and their labels, as the label file gives them. Whether the images can be decoded is not checked here.
 
     Args:
         root: image folder; ``root / files[i]`` is image i.
         files: unique names below `root`, with ``/``, in the order of the label file.
-        labels: bool (images, labels); a row without any label is a negative for all of them.
+        labels: bool (images, labels); an image without any label is a negative for all of them.
         classes: label names, in the order of the columns of `labels`.
-        ids: what the label file calls them, in the same order; the names themselves where no others are listed.
-        columns: the other columns of the label file as text, one row an image.
-        rejected: (file, reason) of the label rows that cannot be used.
-        notes: what was guessed, what was left out, and what looks wrong, a sentence each.
+        ids: ids of the labels in the label file, in the same order; the names themselves if there are no ids.
+        columns: the other columns of the label file as text, one row per image.
+        rejected: (file, reason) of rows that cannot be used.
+        notes: what was guessed, left out or looks wrong, one sentence each.
         ignored: (file, reason) of visible files among the images that are not images.
-        parts: int8 (images,), where each image belongs (``parts.TRAIN`` …), where folders say it; else None.
-        by_folder: each label is a folder, so one without any usable image is a fault.
-        source: gives the images, where they do not come from files; `files` are then their numbers.
-        remote: what `root` is the copy of, where images lie elsewhere.
+        parts: int8 (images,), the part of the split of each image (``parts.TRAIN`` …) if folders define it; else None.
+        by_folder: each label is a folder, so a label without a usable image is an error.
+        source: provides the images if they are not files; `files` are then their numbers.
+        remote: the remote folder that `root` is a copy of, if any.
     """
 
     root: Path
@@ -68,14 +68,14 @@ class Dataset:
 
     @property
     def on_disk(self) -> tuple[str, ...]:
-        """The files below `root`; none where a source gives the images."""
+        """The files below `root`; none if a source provides the images."""
         return self.files if self.source is None else ()
 
     def decode(self, row: int, square: Square, scales: Scales | None) -> np.ndarray:
         """An image as uint8 RGB, see :func:`thaw.trainables.data.decoding.decode_image`.
 
         Raises:
-            Rejected: it cannot be used.
+            Rejected: the image cannot be used.
         """
         if self.source is not None:
             return decode_from(self.source, row, square)
@@ -90,14 +90,14 @@ class Dataset:
 
     @property
     def names_digest(self) -> str:
-        """Hex digest of the file names in their order, so that row numbers can be understood later."""
+        """Hex digest of the file names in order, to check later that row numbers mean the same images."""
         names = "\0".join(self.files).encode(errors="surrogateescape")
         return hashlib.blake2b(names, digest_size=16).hexdigest()
 
     def absent(self) -> list[str]:
-        """The files that do not exist below `root`; every folder is listed once, no file is opened.
+        """The files that do not exist below `root`. Every folder is listed once, and no file is opened.
 
-        A folder that must not be listed counts as complete: why its files cannot be read is said when they are.
+        The files of an unreadable folder count as present; decoding reports why they cannot be read.
         """
         folders = {folder: listing(self.root / folder) for folder in set(map(posixpath.dirname, self.on_disk))}
         return [
@@ -107,7 +107,7 @@ class Dataset:
         ]
 
     def unlisted(self) -> list[str]:
-        """The visible images beside those of the label file that it does not name."""
+        """The visible images in the same folders that the label file does not name."""
         if self.by_folder:
             return []
         named = {*self.files, *(file for file, _ in self.rejected)}
@@ -119,9 +119,9 @@ class Dataset:
         return found
 
     def unreadable(self) -> list[tuple[str, str]]:
-        """(file, reason) of files without the ending of an image that cannot be read as one.
+        """(file, reason) of files without the extension of an image that cannot be decoded.
 
-        Only these are opened; they are few. What is called like an image is seen when it is decoded.
+        Only these few files are opened here; the others are checked when they are decoded.
         """
         found = []
         for file in self.on_disk if self.remote is None else ():
@@ -135,7 +135,7 @@ class Dataset:
 
 @contextlib.contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Without it, Python looks for circles among the cells of a large label file again and again: half of the time."""
+    """Pauses the garbage collector: for a large label file, its passes over all cells would take half of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -153,17 +153,17 @@ def read_dataset(
     classes: Path | None = None,
     reading: Reading | None = None,
 ) -> Dataset:
-    """Reads the labels; the images need not be there, unless the folders they lie in are the labels.
+    """Reads the labels. The images need not exist, unless their folders are the labels.
 
-    What is guessed on the way stands in the notes of the result.
+    Whatever is guessed is in the notes of the result.
 
     Args:
         images: the image folder.
-        labels: label file, or folder of annotation files; none where the image folder says it all.
+        labels: label file, or folder of annotation files; None if the image folder defines the labels.
         format: a key of `READERS`, or ``auto``.
         classes: a file that names label ids and gives the order of labels, see :mod:`class_names`. Without it, labels
-            are sorted: by number where all are whole numbers, else by letter.
-        reading: what else the search file says.
+            are sorted: numerically if all are integers, else alphabetically.
+        reading: the other settings of the search file.
 
     Raises:
         ConfigError: the labels cannot be read, a label is not among `classes`, or there are fewer than two labels.
@@ -173,7 +173,7 @@ def read_dataset(
     if format not in ("auto", *READERS):
         raise ConfigError(f"unknown format {format!r}{did_you_mean(format, ['auto', *READERS])}", key="format")
     if labels is None and format not in ("auto", *FROM_IMAGES):
-        raise ConfigError(f"format {format} needs a label file; add data.labels", key="labels")
+        raise ConfigError(f"format {format} needs a label file, got none; add data.labels", key="labels")
     reading = reading or Reading()
     notes: list[str] = []
     listed = None if classes is None else read_class_names(classes, reading.encoding, notes)
@@ -183,14 +183,18 @@ def read_dataset(
     rows = READERS[format](source)
     place, key = source.place, "labels" if labels else "images"
     if not rows.files:
-        holds = "holds no rows" if labels else "holds no image in the folder of a label"
-        raise ConfigError(f"{place}; {holds}; give one or more for every image".replace("; ", ": ", 1), key=key)
+        fault = (
+            "holds no rows; give one row per image"
+            if labels
+            else "holds no image in the folder of a label; give each label a folder with its images"
+        )
+        raise ConfigError(f"{place}: {fault}", key=key)
     notes += rows.notes
     ids, names = _named(rows, listed, classes or labels, notes)
-    meant, said = match_names(rows.files, source.files, source.base, place)
-    notes += said
-    joined = join_rows(rows.files, ids, meant, source.reading.rows)
-    del meant, source  # the label matrix needs the room
+    matches, match_notes = match_names(rows.files, source.files, source.base, place)
+    notes += match_notes
+    joined = join_rows(rows.files, ids, matches, source.reading.rows)
+    del matches, source  # frees memory for the label matrix
     notes += joined.notes
     rejected = (*rows.rejected, *joined.rejected)
     if not joined.labels:
@@ -200,16 +204,16 @@ def read_dataset(
         sorted_labels({label for one in set(joined.labels) for label in one}) if names is None else [*names.values()]
     )
     if len(order) < 2:
-        few = "for one label against the rest, label the others too (for instance with none)"
+        fix = "for one label against the rest, give the other images a label, too (such as none)"
         if any(reason == CONTRADICTING for _, reason in joined.rejected):
-            few = f"images whose rows have different labels are left out; {joined.advice}"
+            fix = f"images whose rows have different labels are left out; {joined.advice}"
         elif rows.classes and format == "csv":
-            few += f"; data.columns.labels: {order[0]} takes 0 and 1 for two labels"
+            fix += f"; with data.columns.labels: {order[0]}, 0 and 1 are two labels"
         elif format == "folders" and order:
-            few += f"; if the folders in {order[0]} are the labels, end data.images with it"
-        raise ConfigError(f"{place}: needs two labels or more, got {', '.join(order) or 'none'}; {few}", key=key)
-    if format not in ("csv", "imagefolder"):  # their cells are looked at one by one
-        say_variants(order, notes)
+            fix += f"; if the folders in {order[0]} are the labels, let data.images end with it"
+        raise ConfigError(f"{place}: needs two labels or more, got {', '.join(order) or 'none'}; {fix}", key=key)
+    if format not in ("csv", "imagefolder"):  # these have checked their cells
+        note_variants(order, notes)
     check_order(order, len(joined.labels), place)
     kept = joined.rows
     return Dataset(
@@ -231,7 +235,7 @@ def read_source(name: str) -> Dataset:
     """The data set that was registered as `name`, see :func:`dataset_of`.
 
     Raises:
-        ConfigError: there is none, its parts do not fit together, or it has fewer than two labels.
+        ConfigError: no source has this name, it is inconsistent, or it has fewer than two labels.
     """
     try:
         return dataset_of(name, data_source(name))
@@ -243,26 +247,29 @@ def read_saved(folder: Path, reading: Reading) -> Dataset:
     """The data set that Hugging Face's package ``datasets`` has saved in a folder.
 
     Raises:
-        ConfigError: the package is not installed, it cannot be read, or it has fewer than two labels.
+        ConfigError: the package is not installed, the folder cannot be read, or there are fewer than two labels.
     """
     source = SavedDataset(folder, reading.image, reading.labels)
     return replace(dataset_of(str(folder), source), parts=source.parts)
 
 
 def dataset_of(name: str, source: DataSource) -> Dataset:
-    """The data set of a source; labels are sorted as those of label files.
+    """The data set of a source. Labels are sorted like those of label files.
 
     Raises:
-        ConfigError: its parts do not fit together, or it has fewer than two labels.
+        ConfigError: the source is inconsistent, or has fewer than two labels.
     """
-    # A text alone is one label.
+    # A string is one label.
     labels = [frozenset([one] if isinstance(one, str) else one) for one in source.labels]
     columns = pd.DataFrame(dict(getattr(source, "columns", {})), index=range(len(labels)), dtype=str)
     if not len(source) == len(labels) > 0:
-        raise ConfigError(f"{name}: needs labels for each image, got {len(labels)} for {len(source)} images")
+        raise ConfigError(
+            f"{name}: labels must have one entry per image, got {len(labels)} for {len(source)} images; correct the "
+            "source"
+        )
     order = sorted_labels({label for one in labels for label in one})
     if len(order) < 2:
-        raise ConfigError(f"{name}: needs two labels or more, got {', '.join(order) or 'none'}")
+        raise ConfigError(f"{name}: needs two labels or more, got {', '.join(order) or 'none'}; add labels")
     check_order(order, len(labels), Path(name))
     files = tuple(map(str, range(len(labels))))
     return Dataset(Path(name), files, label_matrix(labels, order), tuple(order), tuple(order), columns, source=source)
@@ -281,12 +288,12 @@ def _check_there(labels: Path) -> None:
 def _named(
     rows: Rows, listed: ClassNames | None, source: Path | None, notes: list[str]
 ) -> tuple[list[frozenset[str]], dict[str, str] | None]:
-    """The labels of each row by their names, and id → name where ids are listed.
+    """The label names of each row, and id → name if ids are listed.
 
-    A label file may use the names themselves, too.
+    A label file may also use the names themselves.
     """
-    different = set(rows.labels)
-    used = {label for one in different for label in one}
+    distinct = set(rows.labels)
+    used = {label for one in distinct for label in one}
     names = listed.ids_for(used, notes) if listed else rows.classes
     if names is None:
         return rows.labels, None
@@ -296,5 +303,5 @@ def _named(
     if unknown:
         message = f"label {unknown[0]!r} is not listed in {source}; add it there, or correct the label file"
         raise ConfigError(message, key="classes")
-    translated = {one: frozenset(known[label] for label in one) for one in different}
+    translated = {one: frozenset(known[label] for label in one) for one in distinct}
     return [translated[one] for one in rows.labels], names

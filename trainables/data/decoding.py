@@ -1,4 +1,4 @@
-"""One image file: from whatever Pillow reads to upright, square, 8-bit RGB, or a reason why not."""
+"""Decodes an image file into upright, square, 8-bit RGB, or gives the reason why it cannot."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.trainables.data.grey import Extent, GreyValues, Scales, choose_scale, grey_values, scale_of_0_1
 
 Image.init()
-# More pixels than the limit are refused below, with the file's name; Pillow's own warning would only come beside it.
+# Images above the limit are rejected below, with the file's name; Pillow's warning would only repeat it.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 FORMATS = tuple(
     name
     for name in ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
     if name in Image.OPEN
 )
-"""What is taken for an image; Pillow's others start programs (EPS) or are no pictures."""
+"""The formats that are decoded. Pillow's others start programs (EPS) or are not pictures."""
 
 LATER_FORMATS: dict[tuple[bytes, ...], str] = {
     (b"ftypavif", b"ftypavis"): "AVIF needs Pillow 11.3 or newer: pip install --upgrade pillow",
@@ -36,18 +36,18 @@ LATER_FORMATS: dict[tuple[bytes, ...], str] = {
         "HEIC needs the package pillow-heif: pip install 'thaw-tune[heif]'"
     ),
 }
-"""How files begin, after four bytes, whose decoder may be missing → what the user can do. Names of files do not tell:
-phones' HEIC pictures are often called .jpg."""
+"""Signatures, from the fifth byte on, of formats whose decoder may be missing → how to get it. File names do not help:
+HEIC photos from phones are often called .jpg."""
 
 INTERPOLATIONS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-"""``data.interpolation`` → Pillow's filter, which smooths where it makes images smaller."""
+"""``data.interpolation`` → Pillow's filter, which antialiases when it scales down."""
 
 PADDING = (128, 128, 128)
-"""Colour of padding: the mean, 0.5, that all weights in timm with the crop mode ``border`` normalise by."""
+"""Colour of padding: the mean of 0.5 by which all timm weights with the crop mode ``border`` are normalised."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Square:
         resize: ``crop`` scales the short side and crops the centre, ``squash`` scales both sides, ``pad`` scales the
             long side and pads the short one; timm's crop modes ``center``, ``squash`` and ``border``.
         interpolation: a key of :data:`INTERPOLATIONS`.
-        crop_pct: share of the short side (``crop``), of both sides (``squash``) or of the long side (``pad``) that is
-            kept around the centre, in (0, 1]; what timm calls so.
+        crop_pct: fraction of the short side (``crop``), of both sides (``squash``) or of the long side (``pad``) that
+            is kept around the centre, in (0, 1]; the same as timm's.
     """
 
     size: int
@@ -80,8 +80,8 @@ class Square:
         return RESIZE[self.resize](image, self)
 
     @property
-    def enough(self) -> int:
-        """Pixels of a side from which on more would hardly be seen in the square."""
+    def useful_side(self) -> int:
+        """Side of the source image, in pixels, above which a larger one hardly changes the square."""
         return math.ceil(2 * self.size / self.crop_pct)
 
 
@@ -108,34 +108,34 @@ def _pad(image: Image.Image, square: Square) -> Image.Image:
 
 
 RESIZE: dict[str, Callable[[Image.Image, Square], Image.Image]] = {"crop": _crop, "squash": _squash, "pad": _pad}
-"""``data.resize`` → what makes the square."""
+"""``data.resize`` → function that makes the square."""
 
 
 class Rejected(Exception):
-    """An image cannot be used; the text says why.
+    """An image cannot be used; the message is the reason.
 
     Args:
-        passing: the file may be readable another time (a time-out, missing permission).
+        temporary: the file may be readable later (a time-out, missing permission).
     """
 
-    def __init__(self, reason: str, passing: bool = False) -> None:
+    def __init__(self, reason: str, temporary: bool = False) -> None:
         super().__init__(reason)
-        self.reason, self.passing = reason, passing
+        self.reason, self.temporary = reason, temporary
 
 
 def decode_image(path: Path | bytes, square: Square, scales: Scales | None = MappingProxyType({})) -> np.ndarray:
-    """One image file, or the content of one, as uint8 RGB (size, size, 3).
+    """An image file, or the content of one, as uint8 RGB (size, size, 3).
 
-    Turned upright by EXIF; transparent parts on white; the first picture of an animation. Scaled with antialiasing; of
-    a JPEG no more is decoded than twice the size needs.
+    The image is rotated as EXIF says; transparent parts become white; of an animation the first frame is used. Scaling
+    antialiases. A JPEG is decoded at a reduced size of at least twice the requested one.
 
     Args:
-        square: how it becomes one.
-        scales: of grey images of more than 8 bits. One of a kind that is not among them is scaled by its own values;
-            None scales every one as Thaw 0.1.0 did.
+        square: how the image becomes a square.
+        scales: scales of grey images with more than 8 bits. An image of a kind without a scale is scaled by its own
+            values. None scales every image as Thaw 0.1.0 did.
 
     Raises:
-        Rejected: the file is no image, is damaged, has more pixels than Pillow's limit, or cannot be read.
+        Rejected: the file is not an image, is damaged, has more pixels than Pillow's limit, or cannot be read.
     """
     with _opened(path) as (image, file):
         grey = grey_values(image, file)
@@ -143,36 +143,36 @@ def decode_image(path: Path | bytes, square: Square, scales: Scales | None = Map
 
 
 def decode_picture(picture: Image.Image | np.ndarray, square: Square) -> np.ndarray:
-    """As :func:`decode_image`, of an image that is open, or decoded already.
+    """Like :func:`decode_image`, for an image that is already open or decoded.
 
     Args:
-        picture: an image of Pillow's, or uint8 pixels (height, width), (height, width, 3) or (height, width, 4).
+        picture: a Pillow image, or uint8 pixels (height, width), (height, width, 3) or (height, width, 4).
 
     Raises:
-        Rejected: an array of another type or shape; more than 8 bits have no scale here; the image is damaged.
+        Rejected: the array has another type or shape, the image has more than 8 bits, or it is damaged.
     """
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,), (4,)):
             kind = f"{picture.dtype} {picture.shape}"
-            raise Rejected(f"an array must hold uint8 (height, width), or the same with 3 or 4 channels, got {kind}")
+            raise Rejected(f"an array must be uint8 (height, width), optionally with 3 or 4 channels, got {kind}")
         picture = Image.fromarray(picture)
     if picture.mode.startswith(("I", "F")):
         raise Rejected(f"an image of mode {picture.mode} has more than 8 bits; give its file, or scale it to 8 bits")
     try:
         return square_pixels(picture.copy(), square)
-    except Exception as error:  # Pillow decodes only here, and a decoder may raise anything
+    except Exception as error:  # Pillow decodes here, and a decoder may raise anything
         raise Rejected(f"damaged: {error or type(error).__name__}") from error
 
 
 def decode_or_measure(path: Path, square: Square) -> np.ndarray | tuple[str, Extent]:
-    """As :func:`decode_image`, but of a grey image of more than 8 bits only the kind and the extent of its values."""
+    """Like :func:`decode_image`, but of a grey image with more than 8 bits only the kind and extent of its values."""
     with _opened(path) as (image, file):
         grey = grey_values(image, file)
         return square_pixels(image, square) if grey is None else (grey.kind, _extent(grey))
 
 
 def measure(path: Path) -> tuple[str, Extent] | None:
-    """Kind and extent of the values of a grey image of more than 8 bits; None of another, which is not decoded.
+    """Kind and extent of the values of a grey image with more than 8 bits; None for any other, which is not decoded.
 
     Raises:
         Rejected: as :func:`decode_image`.
@@ -184,7 +184,7 @@ def measure(path: Path) -> tuple[str, Extent] | None:
 
 @contextmanager
 def _opened(path: Path | bytes) -> Iterator[tuple[Image.Image, BinaryIO]]:
-    """An image, not loaded yet, and its file; whatever goes wrong, here or later, is a reason to reject it."""
+    """An image, not loaded yet, and its file. Any error inside the context rejects the image."""
     try:
         with io.BytesIO(path) if isinstance(path, bytes) else path.open("rb") as file, _open(file) as image:
             limit = Image.MAX_IMAGE_PIXELS
@@ -196,17 +196,17 @@ def _opened(path: Path | bytes) -> Iterator[tuple[Image.Image, BinaryIO]]:
     except UnidentifiedImageError as error:
         raise Rejected("not an image of a known format") from error
     except OSError as error:
-        # Errors of the file system have a number, Pillow's own about damaged content do not.
+        # Errors of the file system have an errno, Pillow's errors about damaged content do not.
         if error.errno is not None:
-            raise Rejected(f"cannot be read: {error.strerror}", passing=True) from error
+            raise Rejected(f"cannot be read: {error.strerror}", temporary=True) from error
         raise Rejected(f"damaged: {error}") from error
-    except Exception as error:  # a decoder may raise anything when the file is broken, and one file must not end a run
+    except Exception as error:  # a decoder may raise anything on damaged content, and one file must not end a run
         raise Rejected(f"cannot be decoded: {error or type(error).__name__}") from error
 
 
 def square_pixels(image: Image.Image, square: Square) -> np.ndarray:
-    """An image of 8 bits, loaded or not, as :func:`decode_image` gives it."""
-    image.draft(None, (square.enough, square.enough))
+    """The result of :func:`decode_image` for an 8-bit image, loaded or not."""
+    image.draft(None, (square.useful_side, square.useful_side))
     image.load()
     upright = _upright(image)
     if upright.has_transparency_data:
@@ -229,7 +229,7 @@ def _open(file: BinaryIO) -> Image.Image:
 
 
 def _open_heif(file: BinaryIO, advice: str) -> Image.Image:
-    """Opens what only `pillow-heif` can; imported when such a file is met, as every worker would pay for it."""
+    """Opens a HEIF file with `pillow-heif`; imported only here, because the import costs time in every worker."""
     try:
         import pillow_heif
     except ImportError:
@@ -245,7 +245,7 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
     except (SyntaxError, ValueError, TypeError, KeyError, struct.error):
-        return image  # The pixels are good; only the note on how the camera was held is not.
+        return image  # Only the orientation tag is damaged, not the pixels.
 
 
 def _scaled(image: Image.Image, grey: GreyValues, scales: Scales | None) -> Image.Image:
@@ -266,7 +266,7 @@ def _extent(grey: GreyValues) -> Extent:
 
 
 def file_identity(path: Path) -> tuple[int, int] | str:
-    """(bytes, nanoseconds of the last change), or why there is nothing to decode."""
+    """(size in bytes, modification time in nanoseconds), or the reason why there is nothing to decode."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""What a folder of images holds."""
+"""The content of a folder of images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from thaw.trainables.data.label_files import looks_like_image
 
 
 class Folder:
-    """What a folder holds, by name: folders, images, other files, and links that lead nowhere; no hidden ones."""
+    """The content of a folder by name: folders, images (`files`), other files, and broken links; no hidden ones."""
 
     def __init__(self, path: Path) -> None:
         self.folders: list[str] = []
@@ -25,8 +25,8 @@ class Folder:
                     if not entry.name.startswith("."):
                         self._add(entry)
         except OSError as error:
-            rule = f"{path} is not a readable folder ({error.strerror}), so its images would be missed"
-            raise ConfigError(f"{rule}; correct the path or its permissions", key="images") from error
+            message = f"{path} is not a readable folder ({error.strerror}); correct the path or its permissions"
+            raise ConfigError(message, key="images") from error
 
     def _add(self, entry: os.DirEntry[str]) -> None:
         link = entry.is_symlink()
@@ -39,5 +39,6 @@ class Folder:
         else:
             self.others.append(entry.name)
 
-    def faults(self, place: str) -> list[tuple[str, str]]:
-        return [(place + name, "link that leads nowhere") for name in self.broken]
+    def faults(self, prefix: str) -> list[tuple[str, str]]:
+        """(file, reason) of the broken links."""
+        return [(prefix + name, "broken link") for name in self.broken]

@@ -1,4 +1,4 @@
-"""Which folders are labels by their names, which are a split, and which are neither."""
+"""Tells folders of labels from folders of a split and from others, by their names."""
 
 from __future__ import annotations
 
@@ -7,52 +7,62 @@ from pathlib import Path
 
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.folder import Folder
-from thaw.trainables.data.parts import called_split, part_of, part_within, without_part
+from thaw.trainables.data.parts import has_split_word, part_of, part_within, without_part
 
-NO_LABELS = (
+NOT_LABELS = (
     *("images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "labels", "annotations", "imagesets"),
     *("masks", "mask", "segmentationclass", "segmentationobject", "groundtruth", "ground_truth", "gt"),
 )
-"""Folders of a data set that are no labels if there are no others, in upper or lower case."""
+"""Folders that are not labels if a data set has no others, in lower case."""
 
-LABEL_WORDS = ("train", "training", "valid", "dev", "development", "devel", "eval")
-"""Words for parts that may as well be labels (a train beside a bus, valid beside invalid)."""
-
+PARTS_OR_LABELS = ("train", "training", "valid", "dev", "development", "devel", "eval")
+"""Words for parts of a split that may also be labels (a train beside a bus, valid beside invalid)."""
 
 UNLABELLED = ("unlabeled", "unlabelled", "unsup", "unsupervised")
 """Folders of images without labels."""
 
 
 def check_labels(images: Path, names: Collection[str]) -> None:
-    """Raises a ConfigError where folders are those of a data set (images, masks) or numbered folds, and no labels."""
-    if len(names) > 1 and all(without_part(name) in (*NO_LABELS, "") for name in names):
+    """Checks that folders can be labels by their names.
+
+    Raises:
+        ConfigError: they are the folders of a data set (images, masks), or numbered folds.
+    """
+    if len(names) > 1 and all(without_part(name) in (*NOT_LABELS, "") for name in names):
         raise ConfigError(
-            f"{images}: the folders {', '.join(sorted(names))} are no labels; give each label a folder of its own, or "
-            "name the folder of images by data.images and a label file by data.labels",
+            f"{images}: the folders {', '.join(sorted(names))} are not labels; give each label a folder of its own, or "
+            "set data.images to the folder of images and data.labels to a label file",
             key="images",
         )
-    if len(names) > 1 and all(called_split(name) for name in names):
+    if len(names) > 1 and all(has_split_word(name) for name in names):
         raise ConfigError(
-            f"{images}: the folders {', '.join(sorted(names))} are called like folds of a split and no labels; put the "
-            "images of a label into one folder, or name a label file by data.labels, with a column for "
+            f"{images}: the folders {', '.join(sorted(names))} are named like folds of a split, not like labels; put "
+            "all images of a label into one folder, or set data.labels to a label file with a column for "
             "data.split.column or data.split.group",
             key="images",
         )
 
 
-def no_labels_within(images: Path, parts: Iterable[str]) -> ConfigError:
+def parts_without_labels(images: Path, parts: Iterable[str]) -> ConfigError:
+    """The error for folders of a split that hold no folders of labels."""
     return ConfigError(
-        f"{images}: {', '.join(parts)} are parts of a split and hold no folder for each label; put one for "
-        "each label into each of them, or name a label file by data.labels",
+        f"{images}: {', '.join(parts)} are parts of a split without folders of labels; put a folder for each label "
+        "into each of them, or set data.labels to a label file",
         key="images",
     )
 
 
-def check_no_part(images: Path, tops: list[str], named: dict[str, int], notes: list[str]) -> None:
-    """A folder that is called like a part is hardly a label beside others.
+def check_part_names(images: Path, tops: list[str], named: dict[str, int], notes: list[str]) -> None:
+    """Checks label folders for names of parts of a split; those that may also be labels get a note.
+
+    Args:
+        images: the image folder.
+        tops: its folders.
+        named: those named like a part → part.
+        notes: notes on what was guessed are appended.
 
     Raises:
-        ConfigError: naming it.
+        ConfigError: a folder is named like a part, or like unlabelled images, and others beside it are not.
     """
     for name in named:
         inside = Folder(images / name)
@@ -61,31 +71,31 @@ def check_no_part(images: Path, tops: list[str], named: dict[str, int], notes: l
             continue
         if len(inside.folders) > 1 and not inside.files:
             raise ConfigError(
-                f"{images}: {name} holds only folders, like one part of a split, but {other} beside it is not a part; "
+                f"{images}: {name} holds only folders, like a part of a split, but {other} beside it is not a part; "
                 "move or rename one of them",
                 key="images",
             )
-        if name.casefold() not in LABEL_WORDS:
+        if name.casefold() not in PARTS_OR_LABELS:
             raise ConfigError(
-                f"{images}: {name} is called like a part of a split, and {other} beside it like a label; move it "
-                "elsewhere, or put the labels into a folder for each part",
+                f"{images}: {name} is named like a part of a split, but {other} beside it like a label; move {name} "
+                "elsewhere, or put the folders of labels into one folder per part",
                 key="images",
             )
         notes.append(f"the folder {name} is read as a label")
-    bare = next((name for name in tops if name.casefold() in UNLABELLED), None)
-    if bare is not None and len(tops) > 1:
+    unlabelled = next((name for name in tops if name.casefold() in UNLABELLED), None)
+    if unlabelled is not None and len(tops) > 1:
         raise ConfigError(
-            f"{images}: the folder {bare} is hardly a label; move it elsewhere, or rename it", key="images"
+            f"{images}: the folder {unlabelled} is probably not a label; move it elsewhere, or rename it", key="images"
         )
     within = {name: part_within(name) for name in tops}
     if len(tops) > 1 and None not in within.values():
         if len(set(within.values())) > 1:
-            raise no_labels_within(images, tops)
-        notes.append(f"the names of all folders speak of one part of a split; they are read as labels ({tops[0]}, …)")
+            raise parts_without_labels(images, tops)
+        notes.append(f"all folders are named after one part of a split; they are read as labels ({tops[0]}, …)")
 
 
 def parts_within_labels(images: Path, tops: list[str], notes: list[str]) -> list[tuple[str, str, int | None]]:
-    """Folders (folder, label, part) where each label holds folders for train, validation or test and nothing else."""
+    """(folder, label, part) of all folders if each label holds only folders for train, validation or test; else []."""
     found: list[tuple[str, str, int | None]] = []
     for label in tops:
         inside = Folder(images / label)

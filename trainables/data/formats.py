@@ -1,7 +1,7 @@
-"""The formats of label files: the table of their readers, and which one a file needs.
+"""The formats of label files: the table of their readers, and the detection of a file's format.
 
-A reader only says which file carries which labels, in the words of the label file. Names, duplicates and the label
-matrix are the business of :mod:`thaw.trainables.data.dataset`.
+A reader only returns file names and labels as written. :mod:`thaw.trainables.data.dataset` matches names, joins
+repeated rows and builds the label matrix.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from thaw.trainables.data.csv_labels import read_csv, read_paper
 from thaw.trainables.data.label_files import Rows, bytes_of, text_of
 from thaw.trainables.data.label_folders import metadata_files, read_folders, read_imagefolder
 from thaw.trainables.data.reading import Source
-from thaw.trainables.data.tables import PARQUET
+from thaw.trainables.data.records import PARQUET
 
 READERS: dict[str, Callable[[Source], Rows]] = {
     "csv": read_csv,
@@ -32,7 +32,11 @@ FROM_IMAGES = ("folders", "imagefolder")
 
 
 def detect_format(source: Source) -> str:
-    """What ``format: auto`` takes the labels for."""
+    """The format that ``format: auto`` stands for.
+
+    Raises:
+        ConfigError: the label file cannot be read, or is XML.
+    """
     labels = source.labels
     if labels is None:
         return "imagefolder" if metadata_files(source.images) else "folders"
@@ -43,8 +47,8 @@ def detect_format(source: Source) -> str:
     text = text_of(labels, "labels", source.reading.encoding).strip()
     if text.startswith("<"):
         raise ConfigError(
-            f"{labels}: is XML; only a folder of Pascal VOC files, one an image, is read; export the labels as CSV or "
-            "COCO",
+            f"{labels}: is an XML file; XML is read only from a folder of Pascal VOC files, one per image; give that "
+            "folder, or export the labels as CSV or COCO",
             key="labels",
         )
     first_line, _, more = text.partition("\n")

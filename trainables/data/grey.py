@@ -1,7 +1,7 @@
-"""Grey images of more than 8 bits: which values are black and which are white, once for a whole data set.
+"""Grey images with more than 8 bits: the values of black and white, one scale for a whole data set.
 
-A 12-bit picture in a 16-bit file is nearly black when 65,535 counts as white, and pictures that are stretched one by
-one can no longer be compared. So the scale follows from all images together, and new images are read by the same one.
+A 12-bit image in a 16-bit file is nearly black if white is 65,535, and images that are scaled one by one cannot be
+compared. So the scale is determined from all images together, and new images are read with it.
 """
 
 from __future__ import annotations
@@ -16,43 +16,43 @@ from PIL import Image
 from thaw.spaces.errors import ConfigError
 
 Scale = tuple[float, float]
-"""(black, white): the values that become 0 and 255; what lies beyond is clipped."""
+"""(black, white): the values that become 0 and 255; values outside are clipped."""
 
 Scales = Mapping[str, Scale]
 """Kind of values, as in `KINDS` → scale."""
 
 White = float | tuple[float, float] | None
-"""``data.white``: the value that is white, or (black, white); None to choose from the data."""
+"""``data.white``: the value of white, or (black, white); None to determine them from the data."""
 
 KINDS = {"I;16": "integer", "I;16L": "integer", "I;16B": "integer", "I;16N": "integer", "I": "integer", "F": "float"}
 """Pillow's modes of more than 8 bits → kind of their values."""
 
 DEPTHS = (8, 10, 12, 14, 16)
-"""Bits that cameras and scanners use."""
+"""Usual bit depths of cameras and scanners."""
 
 USUAL_WHITES = (1.0, 255.0, 65535.0)
-"""What programs that calculate in floats make white."""
+"""Usual values of white in images of floats."""
 
-LEAST_USE = 1 / 4
-"""Share of a usual scale that the largest value must reach, for the scale to be meant: as near as `DEPTHS` lie."""
+MIN_USED_SHARE = 1 / 4
+"""Fraction of a usual white that the largest value must exceed; neighbouring `DEPTHS` differ by the same factor."""
 
 _SAMPLES = {("L", 8, 2): np.int8, ("I", 32, 1): np.uint32}
-"""(mode, bits, sample format) of a TIFF whose values Pillow gives as if they had a sign, or none → what they are."""
+"""(mode, bits, sample format) of a TIFF whose values Pillow returns with the wrong signedness → their type."""
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE_VALUE, _SAMPLE_FORMAT = 258, 262, 281, 339
 _WHITE_IS_ZERO = 0
 _FULL_RANGE = ("JPEG2000", "PPM")
-"""Formats that state their largest value, which Pillow makes 65,535."""
+"""Formats that state their largest value, which Pillow scales to 65,535."""
 
 
 @dataclass(frozen=True)
 class Extent:
-    """The values that occur in one image, or in several.
+    """The range of values in one or several images.
 
     Args:
         low, high: the smallest and the largest value.
-        bits: how many the file says it uses; 0 where it does not say.
-        images: how many.
+        bits: number of bits that the file states; 0 if it does not.
+        images: number of images.
     """
 
     low: float
@@ -63,7 +63,7 @@ class Extent:
 
 @dataclass(frozen=True, eq=False)
 class GreyValues:
-    """One image of more than 8 bits, as it is stored.
+    """An image with more than 8 bits, as stored.
 
     Args:
         kind: a value of `KINDS`.
@@ -82,7 +82,7 @@ class GreyValues:
         return Extent(float(self.values.min()), float(self.values.max()), self.bits)
 
     def eight_bits(self, scale: Scale) -> np.ndarray:
-        """The values on a scale from 0 to 255, uint8."""
+        """The values scaled to 0 to 255, uint8 (height, width)."""
         black, white = scale
         levels = np.rint((self.values.astype(np.float64) - black) * (255 / ((white - black) or 1)))
         levels = np.clip(levels, 0, 255).astype(np.uint8)
@@ -90,7 +90,7 @@ class GreyValues:
 
 
 def grey_values(image: Image.Image, file: BinaryIO) -> GreyValues | None:
-    """The values of an image and its file; None, before any is decoded, where 8 bits hold it or it has colours."""
+    """The values of an image, given with its file; None, without decoding, for an 8-bit or colour image."""
     tags = getattr(image, "tag_v2", {})
     bits, sample_format = (
         _first(tags.get(tag, default)) for tag, default in ((_BITS_PER_SAMPLE, 0), (_SAMPLE_FORMAT, 1))
@@ -118,7 +118,7 @@ def _stated_bits(image: Image.Image, file: BinaryIO, bits: int) -> int:
 
 
 def _significant_bits(file: BinaryIO) -> int:
-    """What the chunk ``sBIT`` of a PNG says of its grey values; 0 where there is none."""
+    """Significant bits of grey values by the ``sBIT`` chunk of a PNG; 0 if there is none."""
     file.seek(8)
     while len(head := file.read(8)) == 8:
         length, name = int.from_bytes(head[:4], "big"), head[4:]
@@ -133,10 +133,10 @@ def _significant_bits(file: BinaryIO) -> int:
 def choose_scale(kind: str, extent: Extent, white: White = None) -> Scale:
     """Black and white for values of a kind.
 
-    Whole numbers from 0 on: white is the largest number of as many bits as the largest value needs (8, 10, 12, 14 or
-    16), or of as many as the files state. Floats from 0 on: white is 1, 255 or 65,535, where the largest value comes
-    near it. Anything else (negative numbers, more than 16 bits, other floats) has no usual scale: the smallest value
-    is black, the largest white.
+    For integers from 0 on, white is the largest number of the bit depth (8, 10, 12, 14 or 16) that the largest value
+    needs, or that the files state. For floats from 0 on, white is 1, 255 or 65,535, if the largest value is close
+    enough. More than 16 bits have no usual depth: 0 is black and the largest value white. For negative numbers and
+    other floats the smallest value is black and the largest white.
 
     Example:
         >>> choose_scale("integer", Extent(3, 3000))
@@ -149,7 +149,7 @@ def choose_scale(kind: str, extent: Extent, white: White = None) -> Scale:
     if extent.low < 0:
         return extent.low, extent.high
     if kind == "float":
-        usual = next((white for white in USUAL_WHITES if LEAST_USE * white < extent.high <= white), None)
+        usual = next((white for white in USUAL_WHITES if MIN_USED_SHARE * white < extent.high <= white), None)
         return (extent.low, extent.high) if usual is None else (0.0, usual)
     if extent.high >= 2**16:
         return 0.0, extent.high
@@ -159,12 +159,12 @@ def choose_scale(kind: str, extent: Extent, white: White = None) -> Scale:
 
 @dataclass(frozen=True)
 class Grey:
-    """How the grey images of more than 8 bits of a data set are read.
+    """How the grey images of a data set with more than 8 bits are read.
 
     Args:
-        scales: kind → (black, white); empty where there are no such images.
-        extents: kind → what occurs in them.
-        chosen: whether the scales follow from the data; else the user gave them.
+        scales: kind → (black, white); empty if there are no such images.
+        extents: kind → range of the values.
+        chosen: whether the scales are determined from the data; False if the user gave them.
     """
 
     scales: dict[str, Scale]
@@ -182,21 +182,21 @@ class Grey:
         return cls(scales, dict(sorted(joined.items())), white is None)
 
     def notes(self) -> list[str]:
-        """What the user should know, a sentence each."""
+        """Notes for the user, one sentence each."""
         return [self._note(kind, extent) for kind, extent in self.extents.items()]
 
     def _note(self, kind: str, extent: Extent) -> str:
         black, white = self.scales[kind]
-        images = f"{extent.images} grey image{'s' if extent.images > 1 else ''} of more than 8 bits"
+        images = f"{extent.images} grey image{'s' if extent.images > 1 else ''} with more than 8 bits"
         found = f"values from {extent.low:g} to {extent.high:g}"
         if not self.chosen:
-            cut = "" if black <= extent.low and extent.high <= white else ", and what lies beyond is clipped"
-            return f"{images}, {found}: {black:g} is black and {white:g} white, as data.white says{cut}"
+            cut = "" if black <= extent.low and extent.high <= white else "; values outside are clipped"
+            return f"{images}, {found}: {black:g} is black and {white:g} white, as data.white sets{cut}"
         depth = (
             f" ({int(white + 1).bit_length() - 1} bits)" if kind == "integer" and black == 0 and white < 2**16 else ""
         )
         return (
-            f"{images}, {found}: {black:g} is black and {white:g} white{depth} in all of them; data.white sets another"
+            f"{images}, {found}: {black:g} is black and {white:g} white{depth} in all of them; data.white changes this"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class Grey:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Grey:
-        """What :meth:`to_dict` has written."""
+        """The inverse of :meth:`to_dict`."""
         extents = {kind: Extent(**extent) for kind, extent in values["extents"].items()}
         return cls(scales_from(values["scales"]), extents, bool(values["chosen"]))
 
@@ -215,10 +215,10 @@ def _join(a: Extent, b: Extent) -> Extent:
 
 
 def scales_from(values: Any) -> dict[str, Scale]:
-    """Scales as they are read from JSON.
+    """Scales from a JSON value.
 
     Raises:
-        ConfigError: they are none.
+        ConfigError: the value is not a mapping from kind to (black, white).
     """
     try:
         scales = {kind: (float(black), float(white)) for kind, (black, white) in values.items()}
@@ -226,7 +226,7 @@ def scales_from(values: Any) -> dict[str, Scale]:
         scales = {"": (0.0, 0.0)}
     if not scales.keys() <= set(KINDS.values()):
         raise ConfigError(
-            f"must hold (black, white) for integer or float, got {values!r}; export the model again", "grey"
+            f"must give (black, white) for integer or float, got {values!r}; export the model again", "grey"
         )
     return scales
 
@@ -235,6 +235,6 @@ _FULL_SCALES_0_1: dict[str, tuple[float, ...]] = {"integer": (65535,), "float": 
 
 
 def scale_of_0_1(kind: str, extent: Extent) -> Scale:
-    """How Thaw 0.1.0 read each image by itself, for models trained so: by the first usual scale that holds it."""
+    """The scale of Thaw 0.1.0, for its models: chosen for each image separately, the first usual one that fits."""
     white = next((scale for scale in _FULL_SCALES_0_1[kind] if extent.low >= 0 and extent.high <= scale), None)
     return (extent.low, extent.high) if white is None else (0.0, white)

@@ -1,4 +1,4 @@
-"""Which image files are meant: a folder, a pattern, a file, or a text file that lists them."""
+"""Finds image files: in a folder, by a pattern, as a file, or in a text file that lists them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ WILDCARDS = "*?["
 
 
 def find_images(places: Sequence[str]) -> dict[str, Path]:
-    """Name → path of all image files that the places stand for, each file once, in the order of the places.
+    """Name → path of all image files in the given places, each file once, in the order of the places.
 
-    A name is relative to its place: to the folder, or to the part of a pattern that has no wildcards; a file is called
-    by its own name, an entry of a list as it stands there. Where two files would get the same name, every one is
-    called by its path.
+    A name is relative to its place: to the folder, or to the part of a pattern before its wildcards. A single file is
+    called by its name, an entry of a list as written. If two files would have the same name, all are called by path.
 
     Args:
-        places: each a folder (searched with all its folders but Thaw's own results), a pattern such as
-            ``photos/**/*.jpg``, an image file, or a text file with one path a line, relative to its own folder.
+        places: each a folder (searched recursively, without Thaw's own results), a pattern such as
+            ``photos/**/*.jpg``, an image file, or a text file with one path per line, relative to its own folder.
 
     Raises:
         ConfigError: a place does not exist, or no image is found.
@@ -50,12 +49,12 @@ def _images_of(place: str) -> list[tuple[str, Path]]:
     visible = [(name, file) for name, file in found if not any(part.startswith(".") for part in Path(name).parts)]
     images = [(name, file) for name, file in visible if looks_like_image(name) and not file.is_dir()]
     if not images:
-        raise ConfigError(f"there is no image in {place}; give another folder or pattern", "IMAGES")
+        raise ConfigError(f"no image found in {place}; give another folder or pattern", "IMAGES")
     return images
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Everything in a folder and its folders, except for what Thaw itself has written."""
+    """Everything below a folder, except what Thaw itself has written."""
     for file in folder.iterdir():
         yield file
         if file.is_dir() and not file.is_symlink() and not holds_own_results(file):
@@ -63,7 +62,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _fixed_part(pattern: Path) -> Path:
-    """The folder below which a pattern looks."""
+    """The part of a pattern before its first wildcard."""
     parts = pattern.parts
     wild = next(number for number, part in enumerate(parts) if any(sign in part for sign in WILDCARDS))
     return Path(*parts[:wild])
@@ -74,10 +73,10 @@ def _listed(file: Path) -> Iterator[tuple[str, Path]]:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{file} is neither an image nor a text file of paths, one per line: {error}", "IMAGES"
+            f"{file} must be an image or a text file with one path per line, got {error}; give another file", "IMAGES"
         ) from None
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
-        raise ConfigError(f"{file} lists no images; write one path a line", "IMAGES")
+        raise ConfigError(f"{file} lists no images; write one path per line", "IMAGES")
     for line in lines:
         yield line, Path(os.path.normpath(file.parent / Path(line).expanduser()))

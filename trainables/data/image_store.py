@@ -1,4 +1,4 @@
-"""Decode once: every image of a data set as uint8 pixels in one file that all trials of a node read."""
+"""The decoded images of a data set in one file, written once and read by all trials on a node."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from thaw.trainables.data.source import DataSource, decode_from
 from thaw.trainables.data.supervision import supervised
 
 VERSION = 2
-"""Part of every key; raise it whenever the same file would give other pixels."""
+"""Part of every key; increment it when the same file would give other pixels."""
 
 RETRY_AFTER = 3600.0
-"""Seconds for which a store is trusted that misses files which could not be read just then: long enough for the
-processes of one search to agree, short enough that a repaired file system is noticed."""
+"""Seconds before a store is rebuilt that lacks temporarily unreadable files: long enough for all processes of a search
+to use the same store, short enough to notice a repaired file system."""
 
 SAMPLE = 1000
-"""Files that are looked at where the data are only described: a tenth of a second on a local disk."""
+"""Most files opened to describe a data set: a tenth of a second on a local disk."""
 
 _DIGEST_BYTES = 16
 _CHECKED_ROWS = 256
@@ -45,15 +45,15 @@ _UNWRITABLE = (
 
 @dataclass(frozen=True, eq=False)
 class ImageStore:
-    """The decoded images of a data set. Open it in every process; pickled, it would carry all pixels along.
+    """The decoded images of a data set. Open it in every process; a pickle would contain all pixels.
 
     Args:
-        pixels: read-only memory map, uint8 RGB (images, size, size, 3); row i is file i, zeros where it was rejected.
+        pixels: read-only memory map, uint8 RGB (images, size, size, 3); row i is file i, or zeros if it was rejected.
         usable: bool (images,), whether row i holds an image.
         rejected: (file, reason) of the others.
-        digest: of the pixels of all images in their order, hexadecimal; names and dates do not enter.
-        digests: uint8 (images, 16), the same for each image; zeros where it was rejected.
-        grey: how its grey images of more than 8 bits were read.
+        digest: hex digest of the pixels of all images in order, independent of names and dates.
+        digests: uint8 (images, 16), the same for each image; zeros if it was rejected.
+        grey: how grey images with more than 8 bits were read.
     """
 
     pixels: np.ndarray
@@ -76,22 +76,22 @@ def open_store(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageStore:
-    """Opens the finished store of these files, or builds it; of several processes, one builds and the others wait.
+    """Opens the store of these files, or builds it. Of several processes, one builds and the others wait.
 
-    A store belongs to the names, sizes and dates of its files: a changed image makes a new one. A damaged store is
-    built again. Files that cannot be used are rejected with a reason. Links are followed wherever they lead, as
-    folders of links into a data store are common; what names may say is checked by :mod:`thaw.trainables.data.dataset`.
+    The key of a store contains the names, sizes and dates of its files, so a changed image makes a new store. A damaged
+    store is rebuilt. Files that cannot be used are rejected with a reason. Links are followed wherever they lead, as
+    folders of links are common; :mod:`thaw.trainables.data.names` checks that names stay inside the image folder.
 
     Args:
         root, files: ``root / files[i]`` is image i; at least one.
         square: how images become squares.
-        source: gives the images instead of files, whose names are then only names.
-        white: of grey images of more than 8 bits, see :mod:`thaw.trainables.data.grey`.
-        directory: where stores lie on this node; made if need be.
-        timeout: seconds for reading one file. A reader that takes longer is left behind, and does not keep the process
-            from ending.
-        workers: threads that decode.
-        progress: called now and then with (files done, files in all).
+        source: provides the images instead of files; `files` are then only names.
+        white: ``data.white``, for grey images with more than 8 bits, see :mod:`thaw.trainables.data.grey`.
+        directory: node-local folder of all stores; created if necessary.
+        timeout: seconds for reading one file. A thread that takes longer is abandoned, and does not keep the process
+            from exiting.
+        workers: number of decoding threads.
+        progress: called regularly with (files done, all files).
 
     Raises:
         ConfigError: there are no files, or `directory` cannot be written or is full.
@@ -118,10 +118,10 @@ def open_store(
             if error.errno not in _UNWRITABLE:
                 raise
             need = len(files) * size * size * 3 / 1e9
-            message = f"{directory}: cannot be written ({error.strerror}); needs {need:.2f} GB, choose another folder"
+            message = f"{directory}: cannot be written ({error.strerror}), needs {need:.2f} GB; choose another folder"
             raise ConfigError(message, key="directory") from error
     assert store is not None
-    # In a cache that is read-only nothing can be removed either.
+    # Fails in a read-only cache, from which nothing can be removed anyway.
     with suppress(OSError):
         hold(folder)
     return store
@@ -129,14 +129,14 @@ def open_store(
 
 @dataclass
 class _Decoder:
-    """Decodes all files; grey ones of more than 8 bits are read twice, as their common scale depends on all of them.
+    """Decodes all files; grey images with more than 8 bits twice, as their common scale depends on all of them.
 
     Args:
-        found: the files' identities, or why there is nothing to decode.
-        source: gives the images, where they do not come from files.
+        found: identity of each file, or the reason why there is nothing to decode.
+        source: provides the images if they are not files.
 
     Attributes:
-        grey: how those were read, once all rows are there.
+        grey: how the grey images were read; set once `rows` is exhausted.
     """
 
     root: Path
@@ -150,7 +150,7 @@ class _Decoder:
     grey: Grey = field(init=False)
 
     def rows(self) -> Iterator[tuple[int, np.ndarray | Rejected]]:
-        """(number, pixels) of each file once, as they are done."""
+        """(number, pixels or rejection) of each file once, in order of completion."""
         extents: dict[int, tuple[str, Extent]] = {}
         for i, outcome in supervised(self._first, len(self.files), self.workers, self.timeout):
             if isinstance(outcome, tuple):
@@ -174,13 +174,13 @@ class _Decoder:
 
 
 def sampled_grey(root: Path, files: Sequence[str], white: White = None, timeout: float = 60.0) -> Grey:
-    """What a look at `SAMPLE` files, evenly spread, says of the grey images of more than 8 bits; no other is decoded.
+    """The scales of grey images with more than 8 bits, from up to `SAMPLE` evenly spread files. Others are not decoded.
 
     Files that cannot be used are left out.
     """
     chosen = files[:: max(1, -(-len(files) // SAMPLE))]
-    looks = supervised(lambda i: measure(root / chosen[i]), len(chosen), 2, timeout)
-    return Grey.of((found for _, found in looks if isinstance(found, tuple)), white)
+    measured = supervised(lambda i: measure(root / chosen[i]), len(chosen), 2, timeout)
+    return Grey.of((found for _, found in measured if isinstance(found, tuple)), white)
 
 
 def _digest(content: object) -> str:
@@ -194,7 +194,7 @@ def _build(
     size: int,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Writes a store under another name and gives it its own when it is whole; the caller holds the lock."""
+    """Writes a store under a temporary name and renames it when it is complete. The caller holds the lock."""
     for leftover in folder.parent.glob(f"{folder.name}.*.tmp"):
         shutil.rmtree(leftover)
     row_bytes = size * size * 3
@@ -204,8 +204,8 @@ def _build(
     try:
         digests = np.zeros((count, _DIGEST_BYTES), np.uint8)
         rejected: dict[int, Rejected] = {}
-        said = time.monotonic()
-        # Written, not mapped: a full disk is then an error and not the end of the process.
+        reported = time.monotonic()
+        # Written, not mapped: on a full disk, writing raises an error, while a mapped write kills the process.
         with (temporary / "pixels.u8").open("wb") as file:
             file.truncate(count * row_bytes)
             for done, (i, outcome) in enumerate(decoder.rows(), 1):
@@ -216,8 +216,8 @@ def _build(
                     file.seek(i * row_bytes)
                     file.write(content)
                     digests[i] = np.frombuffer(hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest(), np.uint8)
-                if progress and (done == count or time.monotonic() - said > 0.5):
-                    said = time.monotonic()
+                if progress and (done == count or time.monotonic() - reported > 0.5):
+                    reported = time.monotonic()
                     progress(done, count)
             file.flush()
             os.fsync(file.fileno())
@@ -226,7 +226,7 @@ def _build(
             "rejected": [[i, rejected[i].reason] for i in sorted(rejected)],
             "digest": _digest([size, digests.tobytes().hex()]),
             "grey": decoder.grey.to_dict(),
-            "retry_after": time.time() + RETRY_AFTER if any(entry.passing for entry in rejected.values()) else None,
+            "retry_after": time.time() + RETRY_AFTER if any(entry.temporary for entry in rejected.values()) else None,
         }
         (temporary / "index.json").write_text(json.dumps(index))
         if folder.exists():
@@ -237,7 +237,7 @@ def _build(
 
 
 def _load(folder: Path, files: Sequence[str], size: int) -> ImageStore | None:
-    """The store, or None where there is none, it is damaged, or it is time to try its unreadable files again."""
+    """The store; None if there is none, it is damaged, or its unreadable files are due for another attempt."""
     shape = (len(files), size, size, 3)
     try:
         index = json.loads((folder / "index.json").read_text())
@@ -255,7 +255,7 @@ def _load(folder: Path, files: Sequence[str], size: int) -> ImageStore | None:
         return None
     usable = np.ones(len(files), bool)
     usable[list(rejected)] = False
-    # Reading everything would cost seconds in every process; evenly spaced rows show what a crash leaves behind.
+    # Checking everything would cost seconds in every process; evenly spaced rows reveal the damage of a crash.
     rows = np.flatnonzero(usable)
     for i in rows[:: max(1, len(rows) // _CHECKED_ROWS)]:
         if hashlib.blake2b(pixels[i].tobytes(), digest_size=_DIGEST_BYTES).digest() != digests[i].tobytes():

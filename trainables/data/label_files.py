@@ -1,4 +1,4 @@
-"""What all readers of label files share: the rows they give, and the bytes, text and JSON they are made of."""
+"""Shared by all readers of label files: the rows they return, and reading bytes, text and JSON."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
     *(".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
 )
-"""How names of image files end, in lower case."""
+"""Extensions of image files, in lower case."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A label file as it stands, a row for each of its rows (or images, where the format lists images).
+    """The content of a label file, one entry per row (or per image, if the format lists images).
 
     Args:
         files: file name of each row, as written.
-        labels: label ids of each row, as written; empty where the image has none.
-        classes: label id → name, in listed order, where the label file itself lists its labels.
-        columns: the other columns, one row a row.
-        rejected: (file, reason) of what the format itself cannot use.
-        notes: what was guessed, left out or looks wrong, a sentence each.
-        ignored: (file, reason) of visible files that are no images.
-        parts: the part of the split of each row, where folders say it.
+        labels: label ids of each row, as written; empty if the image has none.
+        classes: label id → name, in listed order, if the label file itself lists its labels.
+        columns: the other columns of each row.
+        rejected: (file, reason) of rows that the reader cannot use.
+        notes: what was guessed, left out or looks wrong, one sentence each.
+        ignored: (file, reason) of visible files that are not images.
+        parts: part of the split of each row, if folders define it.
     """
 
     files: list[str]
@@ -47,7 +47,7 @@ class Rows:
 
 
 def bytes_of(path: Path, key: str) -> bytes:
-    """The content of a regular file; a pipe or a device might never end."""
+    """The content of a regular file. Pipes and devices are refused, as reading them might never end."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise ConfigError(f"{path}: must be a regular file; choose another", key=key)
@@ -57,25 +57,25 @@ def bytes_of(path: Path, key: str) -> bytes:
 
 
 def text_of(path: Path, key: str, encoding: str = "auto", notes: list[str] | None = None) -> str:
-    """A text file, see :func:`thaw.trainables.data.encodings.decode_text`.
+    """The content of a text file, see :func:`thaw.trainables.data.encodings.decode_text`.
 
     Args:
-        key: of the search file, for errors.
-        encoding: ``auto``, or a name that Python knows.
-        notes: which encoding was guessed is added.
+        key: key of the search file, for errors.
+        encoding: ``auto``, or the name of a Python codec.
+        notes: a note is appended if the encoding was guessed.
 
     Raises:
-        ConfigError: it is no text file, or in another encoding.
+        ConfigError: the file cannot be read, is not text, or is in another encoding.
     """
     try:
         text, guess = decode_text(bytes_of(path, key), encoding)
     except Unreadable as error:
         raise ConfigError(f"{path}: {error}", key=key) from None
     if "\0" in text:
-        raise ConfigError(f"{path}: is not a text file, it holds zero bytes; choose another", key=key)
+        raise ConfigError(f"{path}: is not a text file (it holds zero bytes); choose another", key=key)
     if guess and notes is not None:
         notes.append(f"{path.name} {guess}")
-    # Files that were joined hold one at each joint.
+    # Concatenated files hold a byte order mark at each joint.
     return text.replace("\n\ufeff", "\n")
 
 
@@ -88,5 +88,5 @@ def json_of(path: Path, key: str, encoding: str = "auto", notes: list[str] | Non
 
 
 def looks_like_image(name: str) -> bool:
-    """Whether a file is called like an image; what it holds is seen when it is decoded."""
+    """Whether a file has the extension of an image. Its content is checked when it is decoded."""
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES

@@ -1,4 +1,4 @@
-"""A folder for each label, with folders for train, validation and test above them where there are any."""
+"""Labels from folders: one per label, possibly inside folders for train, validation and test."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from thaw.trainables.data.csv_labels import read_csv
 from thaw.trainables.data.encodings import Unreadable, decode_text
 from thaw.trainables.data.folder import Folder
 from thaw.trainables.data.folder_names import (
-    NO_LABELS,
+    NOT_LABELS,
     check_labels,
-    check_no_part,
-    no_labels_within,
+    check_part_names,
     parts_within_labels,
+    parts_without_labels,
 )
 from thaw.trainables.data.label_files import Rows, bytes_of
 from thaw.trainables.data.own_results import holds_own_results
 from thaw.trainables.data.parts import PART_WORDS, part_of, parts_of_folders
 from thaw.trainables.data.reading import Source
 
-NO_IMAGES = (
+NOT_IMAGES = (
     *(".cfg", ".csv", ".db", ".doc", ".docx", ".html", ".ini", ".ipynb", ".json", ".jsonl", ".lnk", ".log", ".md"),
     *(".npy", ".npz", ".parquet", ".pdf", ".pkl", ".pt", ".pth", ".py", ".safetensors", ".sh", ".toml", ".tsv"),
     *(".txt", ".url", ".xls", ".xlsx", ".xml", ".yaml", ".yml", ".zip"),
 )
-"""Endings of files among images that are not images. Any other ending may be an image that cannot be read here."""
+"""Extensions of files that are not images. A file with any other extension may be an image of an unknown format."""
 
 METADATA = tuple(f"metadata.{ending}" for ending in ("csv", "jsonl", "parquet"))
-"""Names of the table that the `imagefolder` format of Hugging Face puts beside the images."""
+"""Names of the table beside the images in Hugging Face's `imagefolder` format."""
 
 
 def metadata_files(images: Path) -> list[Path]:
-    """The tables of an `imagefolder`: in the image folder itself, or in its folders for train, validation and test.
+    """The tables of an `imagefolder`: in the image folder itself, and in its folders for train, validation and test.
 
-    A table of that name without ``file_name`` is about something else.
+    A table of that name without ``file_name`` is ignored, as it has another purpose.
     """
     try:
         parts = sorted(name for name in os.listdir(images) if part_of(name) is not None)
@@ -49,48 +49,50 @@ def metadata_files(images: Path) -> list[Path]:
 
 
 def read_imagefolder(source: Source) -> Rows:
-    """Images with ``metadata.csv``, ``.jsonl`` or ``.parquet`` beside them, as Hugging Face's `imagefolder` has it.
+    """Images with ``metadata.csv``, ``.jsonl`` or ``.parquet`` beside them: Hugging Face's `imagefolder` format.
 
-    ``file_name`` counts from the folder of its table. Tables in folders for train, validation and test are a split.
+    ``file_name`` is relative to the folder of its table. Tables in folders for train, validation and test are a split.
     """
-    tables = metadata_files(source.images)
-    if not tables:
-        needed = " or ".join(METADATA)
-        raise ConfigError(f"{source.images}: format imagefolder needs {needed} with file_name in it", key="images")
-    every = []
-    for path in tables:
+    paths = metadata_files(source.images)
+    if not paths:
+        required = " or ".join(METADATA)
+        message = f"format imagefolder needs {required} with a column file_name, found none; add one"
+        raise ConfigError(f"{source.images}: {message}", key="images")
+    tables = []
+    for path in paths:
         place = path.parent.relative_to(source.images).as_posix()
         prefix = "" if place == "." else f"{place}/"
         rows = read_csv(Source(source.images, path, source.known, source.reading))
         files = [prefix + file for file in rows.files]
-        every.append((Rows(files, rows.labels, rows.classes, rows.columns, rows.rejected, rows.notes), part_of(place)))
-    parts = [part for rows, part in every for _ in rows.files]
+        tables.append((Rows(files, rows.labels, rows.classes, rows.columns, rows.rejected, rows.notes), part_of(place)))
+    parts = [part for rows, part in tables for _ in rows.files]
     return Rows(
-        files=[file for rows, _ in every for file in rows.files],
-        labels=[labels for rows, _ in every for labels in rows.labels],
-        classes=every[0][0].classes,
-        columns=pd.concat([rows.columns for rows, _ in every], ignore_index=True).fillna(""),
-        rejected=tuple(row for rows, _ in every for row in rows.rejected),
-        notes=tuple(dict.fromkeys(note for rows, _ in every for note in rows.notes)),
+        files=[file for rows, _ in tables for file in rows.files],
+        labels=[labels for rows, _ in tables for labels in rows.labels],
+        classes=tables[0][0].classes,
+        columns=pd.concat([rows.columns for rows, _ in tables], ignore_index=True).fillna(""),
+        rejected=tuple(row for rows, _ in tables for row in rows.rejected),
+        notes=tuple(dict.fromkeys(note for rows, _ in tables for note in rows.notes)),
         parts=None if None in parts else [part for part in parts if part is not None],
     )
 
 
 def read_folders(source: Source) -> Rows:
-    """A folder for each label below the image folder; whatever lies deeper belongs to it.
+    """One folder per label below the image folder; images in deeper folders have that label, too.
 
-    Where the folders on top are called train, val, test or the like, they are the split, and the folders in them are
-    the labels; a folder in between that repeats the name, or is called images, is passed through. Links are followed,
-    also to folders elsewhere, and each folder is read once for a label, so that links in a circle end. Hidden files and
-    folders are left out, and so is what Thaw wrote.
+    If the top folders are named train, val, test or the like, they are the split, and the folders inside are the
+    labels; an intermediate folder that repeats the name, or is named images, is skipped. Links are followed, even out
+    of the image folder, and each folder is read once per label, so cyclic links end. Hidden files and folders and
+    Thaw's own results are left out.
 
     Raises:
-        ConfigError: a folder cannot be read, a label has no file, or the folders are no labels.
+        ConfigError: a folder cannot be read, a label has no file, or the folders are not labels.
     """
     images = source.images
     if source.labels is not None:
         raise ConfigError(
-            f"format folders takes its labels from data.images, got {source.labels}; remove it", key="labels"
+            f"format folders takes its labels from the folders in data.images, got {source.labels}; remove data.labels",
+            key="labels",
         )
     root = Folder(images)
     walk = _Walk(source)
@@ -103,10 +105,10 @@ def read_folders(source: Source) -> Rows:
         split = False
     if not split:
         check_labels(images, tops)
-        check_no_part(images, tops, named, walk.notes)
+        check_part_names(images, tops, named, walk.notes)
         labels = parts_within_labels(images, tops, walk.notes) or labels
     elif not any(Folder(images / name).folders for name in named):
-        raise no_labels_within(images, named)
+        raise parts_without_labels(images, named)
     else:
         labels = []
         for name in tops:
@@ -115,8 +117,8 @@ def read_folders(source: Source) -> Rows:
                 labels += [(f"{inner}/{label}", label, named[name]) for label in top.folders]
             else:
                 walk.rejected.append((name, f"folder beside {' and '.join(sorted(named))}"))
-        words = ", ".join(f"{name} ({PART_WORDS[part]})" for name, part in named.items())
-        walk.notes.append(f"the folders {words} are the split")
+        shown = ", ".join(f"{name} ({PART_WORDS[part]})" for name, part in named.items())
+        walk.notes.append(f"the folders {shown} are the split")
     check_labels(images, {label for _, label, _ in labels})
     for folder, label, part in labels:
         walk.add_label(folder, walk.name_of(label), part, root.identity)
@@ -125,7 +127,14 @@ def read_folders(source: Source) -> Rows:
 
 @dataclass
 class _Walk:
-    """What is found on the way through the folders."""
+    """Walks through the folders and collects what they hold.
+
+    Attributes:
+        found: (file, label, part) of each image.
+        rejected, ignored, notes: as in :class:`Rows`.
+        empty: label → its folder, for folders without files.
+        deeper: the first folder inside the folder of a label; empty if there is none.
+    """
 
     source: Source
     found: list[tuple[str, str, int | None]] = field(default_factory=list)
@@ -136,7 +145,7 @@ class _Walk:
     deeper: str = ""
 
     def name_of(self, folder: str) -> str:
-        """The label of a folder, whose name may be in another encoding than the system's."""
+        """The label of a folder. Its name may have another encoding than the file system's."""
         try:
             label, guess = decode_text(os.fsencode(folder), self.source.reading.encoding)
         except Unreadable as error:
@@ -146,28 +155,28 @@ class _Walk:
         return label
 
     def leaves_out(self, name: str) -> bool:
-        """Whether Thaw wrote this folder, or it is a system's own (``__MACOSX``) and holds no image."""
+        """Whether Thaw wrote this folder, or it belongs to the system (``__MACOSX``) and holds no image."""
         path = self.source.images / name
         reason = "written by Thaw" if holds_own_results(path) else ""
         if not reason and name.startswith(("__", "@")) and not Folder(path).files:
-            reason = "a folder of the system"
+            reason = "system folder"
         if reason:
             self.ignored.append((name, reason))
         return bool(reason)
 
     def add_loose(self, folder: Folder, prefix: str) -> None:
         self.rejected += [(prefix + file, "not in the folder of a label") for file in folder.files]
-        self.ignored += [(prefix + file, "no image in the folder of a label") for file in folder.others]
+        self.ignored += [(prefix + file, "not an image in the folder of a label") for file in folder.others]
         self.rejected += folder.faults(prefix)
 
     def labels_below(self, part: str) -> tuple[str, Folder]:
-        """The folder in which the label folders of a part lie."""
+        """The folder that holds the label folders of a part."""
         name, folder = part, Folder(self.source.images / part)
         self.add_loose(folder, f"{name}/")
         while len(folder.folders) == 1 and not folder.files:
             [only] = folder.folders
             inner = Folder(self.source.images / name / only)
-            if not inner.folders or (only != os.path.basename(name) and only.lower() not in NO_LABELS):
+            if not inner.folders or (only != os.path.basename(name) and only.lower() not in NOT_LABELS):
                 break
             name, folder = f"{name}/{only}", inner
             self.add_loose(folder, f"{name}/")
@@ -180,7 +189,7 @@ class _Walk:
             name = waiting.pop()
             folder = Folder(self.source.images / name)
             if folder.identity in seen:
-                self.rejected.append((name, "link to a folder that is read already"))
+                self.rejected.append((name, "link to a folder that was already read"))
                 continue
             seen.add(folder.identity)
             deeper = [f"{name}/{inner}" for inner in reversed(folder.folders)]
@@ -188,8 +197,8 @@ class _Walk:
             waiting += [inner for inner in deeper if not self.leaves_out(inner)]
             self.found += [(f"{name}/{file}", label, part) for file in folder.files]
             for file in folder.others:
-                if os.path.splitext(file)[1].lower() in NO_IMAGES:
-                    self.ignored.append((f"{name}/{file}", "no image"))
+                if os.path.splitext(file)[1].lower() in NOT_IMAGES:
+                    self.ignored.append((f"{name}/{file}", "not an image"))
                 else:
                     self.found.append((f"{name}/{file}", label, part))
             self.rejected += folder.faults(f"{name}/")
@@ -199,14 +208,15 @@ class _Walk:
     def rows(self) -> Rows:
         self.found.sort(key=lambda row: row[0].split("/"))
         labels = {label for _, label, _ in self.found}
-        bare = [folder for label, folder in self.empty.items() if label not in labels]
-        if bare and labels:
+        without_images = [folder for label, folder in self.empty.items() if label not in labels]
+        if without_images and labels:
             raise ConfigError(
-                f"{self.source.images}: the folder {bare[0]} holds no image; add images of this label, or remove it",
+                f"{self.source.images}: the folder {without_images[0]} holds no image; add images of this label, or "
+                "remove the folder",
                 key="images",
             )
         if self.deeper:
-            self.notes.append(f"folders within the folder of a label belong to it ({self.deeper}, …)")
+            self.notes.append(f"images in folders inside the folder of a label have that label ({self.deeper}, …)")
         sets = {label: frozenset([label]) for label in labels}
         parts = [part for _, _, part in self.found if part is not None]
         return Rows(

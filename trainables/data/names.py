@@ -1,4 +1,4 @@
-"""Names in a label file → files in the image folder: exactly, or else by a unique match that is said."""
+"""Matches names in a label file with files in the image folder: exactly, or by a unique inexact match with a note."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from thaw.trainables.data.own_results import holds_own_results
 
 
 def listing(folder: Path) -> set[str] | None:
-    """What a folder holds; None where that cannot be found out."""
+    """The names in a folder; empty if it does not exist, None if it cannot be listed."""
     try:
         return set(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
@@ -27,12 +27,12 @@ def listing(folder: Path) -> set[str] | None:
 
 
 class FileIndex:
-    """The files below an image folder, looked up by what a label file may call them.
+    """Looks up the files below an image folder by the names that a label file may use.
 
-    Folders are listed when they are needed, and each once; no file is opened.
+    Folders are listed once, when needed; no file is opened.
 
     Args:
-        root: the image folder; it may be absent, then no name is matched.
+        root: the image folder. If it does not exist, no name is matched.
     """
 
     def __init__(self, root: Path) -> None:
@@ -40,7 +40,7 @@ class FileIndex:
         self._listings: dict[str, set[str] | None] = {}
 
     def exact(self, name: str) -> bool:
-        """Whether there is a file of this very name; also where the folder must not be listed."""
+        """Whether a file has exactly this name; also true if its folder cannot be listed."""
         folder, _, base = name.rpartition("/")
         if folder not in self._listings:
             self._listings[folder] = listing(self.root / folder)
@@ -48,22 +48,24 @@ class FileIndex:
         return names is None or base in names
 
     def knows(self, name: str) -> bool:
-        """Whether `name` means a file, exactly or loosely."""
+        """Whether `name` matches a file, exactly or inexactly."""
         path = inside(name, self.root)
         return (
             path is not None and path != "." and self.root.is_dir() and (self.exact(path) or bool(self.matches(path)))
         )
 
     def matches(self, name: str) -> list[str]:
-        """The files that `name` may mean: another case, Unicode composition or folder in front, or no ending."""
+        """The files that `name` may refer to. Case, Unicode composition and leading folders may differ, and the
+        extension may be missing.
+        """
         *folders, base = (_fold(part) for part in name.split("/"))
-        stem, ending = _stem(base)
+        stem, extension = _stem(base)
         found = []
         for file in self._by_stem.get(stem, ()):
-            *above, other = (_fold(part) for part in file.split("/"))
-            common = min(len(folders), len(above))
-            same_place = not common or folders[-common:] == above[-common:]
-            if same_place and ending in ("", _stem(other)[1]):
+            *parents, other = (_fold(part) for part in file.split("/"))
+            common = min(len(folders), len(parents))
+            same_place = not common or folders[-common:] == parents[-common:]
+            if same_place and extension in ("", _stem(other)[1]):
                 found.append(file)
         return found
 
@@ -75,7 +77,7 @@ class FileIndex:
         return dict(table)
 
     def _walk(self) -> Iterator[str]:
-        """Every visible file, by its path below the root; links are followed, each folder is read once."""
+        """The path of every visible file below the root. Links are followed, and each folder is read once."""
         seen: set[tuple[int, int]] = set()
         for place, folders, files in os.walk(self.root, followlinks=True):
             status = os.stat(place)
@@ -85,8 +87,8 @@ class FileIndex:
                 continue
             seen.add(identity)
             folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-            above = os.path.relpath(place, self.root).replace(os.sep, "/")
-            prefix = "" if above == "." else f"{above}/"
+            parent = os.path.relpath(place, self.root).replace(os.sep, "/")
+            prefix = "" if parent == "." else f"{parent}/"
             yield from (prefix + file for file in sorted(files) if not file.startswith("."))
 
 
@@ -95,13 +97,13 @@ def _fold(text: str) -> str:
 
 
 def _stem(folded: str) -> tuple[str, str]:
-    """(name, ending) of a folded file name; without an image's ending all of it is the name."""
-    stem, ending = posixpath.splitext(folded)
-    return (stem, ending) if ending in IMAGE_SUFFIXES else (folded, "")
+    """(name, extension) of a folded file name. An extension that is not one of images is part of the name."""
+    stem, extension = posixpath.splitext(folded)
+    return (stem, extension) if extension in IMAGE_SUFFIXES else (folded, "")
 
 
 def inside(name: str, root: Path) -> str | None:
-    """A name below the image folder in one spelling (``./a//b.jpg``, ``a\\b.jpg`` → ``a/b.jpg``); None if outside."""
+    """A name relative to the image folder, normalised (``./a//b.jpg``, ``a\\b.jpg`` → ``a/b.jpg``); None if outside."""
     path = posixpath.normpath(name.replace("\\", "/"))
     if path.startswith("/"):
         for folder in dict.fromkeys((root.absolute(), root.resolve())):
@@ -109,25 +111,25 @@ def inside(name: str, root: Path) -> str | None:
                 return path[len(folder.as_posix()) + 1 :]
         return None
     outside = path.split("/", 1)[0] == ".." or re.match(r"[A-Za-z]:/", path)
-    # A million names need not be kept twice.
+    # Returning the same object saves memory for a million names.
     return None if outside else name if path == name else path
 
 
 def match_names(names: Iterable[str], files: FileIndex, base: str, place: Path) -> tuple[dict[str, str], list[str]]:
-    """Finds the file that each name means.
+    """Finds the file that each name refers to.
 
-    An exact match comes first; ``../images/a.jpg`` counts from the folder of the label file. Of the files that no name
-    matches exactly, one that differs only in its ending (where the name has none), case, Unicode composition, or
-    folders in front is taken if it is the only one.
+    An exact match comes first; ``../images/a.jpg`` is relative to the folder of the label file. Otherwise a file is
+    matched that differs only in its extension (if the name has none), case, Unicode composition or leading folders, if
+    it is the only one and no other name matches it exactly.
 
     Args:
         names: as the label file writes them.
         base: folder of the label file below the image folder, for names that are relative to it.
-        place: what errors name.
+        place: label file or folder, for errors.
 
     Returns:
-        name → file below the image folder, left out where the name leads outside of it; a name without a file stays
-        itself. And what was done, as notes.
+        Name → file below the image folder, without names that lead outside of it; a name without a file is kept as it
+        is. And notes on inexact matches.
 
     Raises:
         ConfigError: several files match a name, or several names a file.
@@ -135,72 +137,80 @@ def match_names(names: Iterable[str], files: FileIndex, base: str, place: Path) 
     found: dict[str, str] = {}
     missing: dict[str, str] = {}
     outside: set[str] = set()
-    there = files.root.is_dir()
-    beside = (place if place.is_dir() else place.parent).absolute().as_posix()
+    root_exists = files.root.is_dir()
+    label_folder = (place if place.is_dir() else place.parent).absolute().as_posix()
     for name in dict.fromkeys(names):
         path = inside(name, files.root)
         if path is None and name.startswith(".."):
-            path = inside(f"{beside}/{name}", files.root)
+            path = inside(f"{label_folder}/{name}", files.root)
         if path is None:
-            if there and ".." not in (parts := name.replace("\\", "/").strip("/").split("/")):
+            if root_exists and ".." not in (parts := name.replace("\\", "/").strip("/").split("/")):
                 missing[name] = "/".join(part for part in parts if part)
                 outside.add(name)
-        elif not there or path == "." or files.exact(path):
+        elif not root_exists or path == "." or files.exact(path):
             found[name] = path
         elif base and files.exact(f"{base}/{path}"):
             found[name] = f"{base}/{path}"
         else:
             missing[name] = path
     taken = set(found.values()) if missing else set()
-    meant: dict[str, str] = {}
+    name_of: dict[str, str] = {}
     for name, path in missing.items():
         candidates = [file for file in files.matches(path) if file not in taken]
         if len(candidates) > 1:
             first = ", ".join(candidates[:3])
             raise ConfigError(
-                f"{place}: {name!r} may be {len(candidates)} files in {files.root} ({first}); write it with its folder",
+                f"{place}: {name!r} matches {len(candidates)} files in {files.root} ({first}); add its folder",
                 key="labels",
             )
         if candidates:
             file = candidates[0]
-            if file in meant:
+            if file in name_of:
                 raise ConfigError(
-                    f"{place}: {meant[file]!r} and {name!r} may both be {file}; write file names as they are on disk",
+                    f"{place}: {name_of[file]!r} and {name!r} both match {file}; write file names as they are on disk",
                     key="labels",
                 )
-            meant[file] = name
+            name_of[file] = name
             found[name] = file
         elif name not in outside:
             found[name] = path
-    return found, [*_backslashes(found), *_loose(meant)]
+    return found, [*_backslash_note(found), *_match_notes(name_of)]
 
 
-def _backslashes(found: dict[str, str]) -> list[str]:
-    written = [name for name in found if "\\" in name]
-    return [f"{len(written)} file names have backslashes, read as / (first: {written[0]})"] if written else []
+def _backslash_note(found: dict[str, str]) -> list[str]:
+    names = [name for name in found if "\\" in name]
+    return [f"{len(names)} file names have backslashes, which are read as / (first: {names[0]})"] if names else []
 
 
-def _loose(meant: dict[str, str]) -> list[str]:
-    """How names without an exact match were matched, a sentence for each way."""
-    ways: Counter[str] = Counter()
+def _match_notes(name_of: dict[str, str]) -> list[str]:
+    """How names were matched inexactly, one note for each kind of difference.
+
+    Args:
+        name_of: file → the name that matched it.
+    """
+    counts: Counter[str] = Counter()
     first: dict[str, str] = {}
-    for file, name in meant.items():
-        way = _way(name.replace("\\", "/"), file)
-        ways[way] += 1
-        first.setdefault(way, f"{name} is {file}")
-    return [f"{count} file names were matched {way} (first: {first[way]})" for way, count in ways.items()]
+    for file, name in name_of.items():
+        difference = _difference(name.replace("\\", "/"), file)
+        counts[difference] += 1
+        first.setdefault(difference, f"{name} is {file}")
+    return [
+        f"{count} file names were matched {difference} (first: {first[difference]})"
+        for difference, count in counts.items()
+    ]
 
 
-def _way(name: str, file: str) -> str:
-    ways = []
+def _difference(name: str, file: str) -> str:
+    """How a name differs from the file that it matches."""
+    differences = []
     base, other = posixpath.basename(name), posixpath.basename(file)
     if not _stem(_fold(base))[1] and _stem(_fold(other))[1]:
-        ways.append("without their ending")
+        differences.append("by adding the extension")
         other = posixpath.splitext(other)[0]
     if unicodedata.normalize("NFC", base) == unicodedata.normalize("NFC", other) != base or base != other:
         composed = unicodedata.normalize("NFC", base) == unicodedata.normalize("NFC", other)
-        ways.append("in another Unicode composition" if composed else "in another case")
-    deep = name.strip("/").count("/") - file.count("/")
-    if deep:
-        ways.append("below a folder" if deep < 0 else "without the folder in front")
-    return " and ".join(ways) or "in another case"
+        differences.append("in another Unicode composition" if composed else "ignoring case")
+    extra_folders = name.strip("/").count("/") - file.count("/")
+    if extra_folders:
+        differences.append("in a subfolder" if extra_folders < 0 else "without their leading folders")
+    return " and ".join(differences) or "ignoring case"

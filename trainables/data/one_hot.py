@@ -1,4 +1,4 @@
-"""Tables with a 0/1 column for each label: which columns are such, and the labels that they give."""
+"""Tables with a 0/1 column for each label: finds these columns, and reads the labels of each row."""
 
 from __future__ import annotations
 
@@ -7,48 +7,48 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from thaw.trainables.data.cells import BINARY, MISSING, UNCERTAIN, CellError
-from thaw.trainables.data.columns import different, values_of
+from thaw.trainables.data.columns import distinct, numbers_of
 from thaw.trainables.data.tables import Table
 
-ENOUGH = 10
-"""Rows from which on it is no accident that some columns hold exactly one 1 a row."""
+MIN_ROWS = 10
+"""Fewest rows from which it is taken as a rule that some columns have exactly one 1 in each row."""
 
 
 def is_binary(cells: Sequence[str]) -> bool:
-    """Whether a column says yes and no, with blanks and -1 where it says neither."""
-    said = {cell.strip() for cell in different(cells)} - MISSING
-    return bool(said) and all(cell.lower() in BINARY for cell in said)
+    """Whether the cells of a column are yes or no, -1 or missing."""
+    values = {cell.strip() for cell in distinct(cells)} - MISSING
+    return bool(values) and all(cell.lower() in BINARY for cell in values)
 
 
 def label_columns(columns: list[str], table: Table, notes: list[str]) -> list[str]:
     """The 0/1 columns that are labels.
 
-    Where most of them, side by side, hold exactly one 1 in every row, they are the whole table of labels, and the
-    others mean something else.
+    If most of them, next to each other, have exactly one 1 in every row, they are all the labels, and the other 0/1
+    columns mean something else.
     """
-    run = _one_each(columns, table) if len(columns) > 2 and len(table) >= ENOUGH else None
-    if run:
-        rest = ", ".join(name for name in columns if name not in run)
+    exclusive = _exclusive_columns(columns, table) if len(columns) > 2 and len(table) >= MIN_ROWS else None
+    if exclusive:
+        rest = ", ".join(name for name in columns if name not in exclusive)
         notes.append(
-            f"0/1 columns left out: {rest}; {first_names(run)} already give each image one label (data.columns.labels "
-            "chooses others)"
+            f"0/1 columns not used as labels: {rest}; {first_names(exclusive)} already give each image one label "
+            "(data.columns.labels chooses others)"
         )
-        return run
+        return exclusive
     if columns:
         notes.append(f"labels are the 0/1 columns {first_names(columns)}")
     return columns
 
 
-def _one_each(columns: list[str], table: Table) -> list[str] | None:
-    """The longest run of more than half of the columns with exactly one 1 in every row; None if it is all of them."""
+def _exclusive_columns(columns: list[str], table: Table) -> list[str] | None:
+    """The most adjacent columns, over half of all, with exactly one 1 in every row; None if there are none, or all."""
     yes = {cell for cell, value in BINARY.items() if value == 1}
     ones = np.empty((len(columns), len(table)), bool)
     for number, name in enumerate(columns):
         cells = table.columns[name]
-        ones[number] = values_of(cells, {cell: cell.strip().lower() in yes for cell in different(cells)})
+        ones[number] = numbers_of(cells, {cell: cell.strip().lower() in yes for cell in distinct(cells)})
     totals = np.concatenate([[0], np.cumsum(ones.sum(axis=1))])
     for size in range(len(columns), len(columns) // 2, -1):
-        # As many 1 as rows, before row by row is asked.
+        # The total is checked first, as checking every row is slow.
         for start in np.flatnonzero(totals[size:] - totals[: len(totals) - size] == len(table)):
             if (ones[start : start + size].sum(axis=0) == 1).all():
                 return columns[start : start + size] if size < len(columns) else None
@@ -58,23 +58,23 @@ def _one_each(columns: list[str], table: Table) -> list[str] | None:
 def binary_sets(
     columns: Mapping[str, Sequence[str]], uncertain: str, line: Callable[[int], int], notes: list[str]
 ) -> tuple[list[frozenset[str]], dict[int, str]]:
-    """The labels of each row of a table with a column of yes and no for each label.
+    """The labels of each row of a table with a 0/1 column for each label.
 
-    A table of 1 and -1 alone means yes and no by them. Beside 0 or blanks, -1 is uncertain.
+    If a table holds only 1 and -1, they mean yes and no. If it also holds 0 or blanks, -1 means uncertain.
 
     Args:
         columns: label → cells.
         uncertain: a key of ``reading.UNCERTAIN``.
         line: row → its number in the file, for errors.
-        notes: what was guessed is added.
+        notes: notes on what was guessed are appended.
 
     Returns:
-        The labels, and row → label for rows to be left out because that label is uncertain.
+        The labels of each row, and row → label for rows to be left out because that label is uncertain.
 
     Raises:
-        CellError: a cell says something else.
+        CellError: a cell has another value.
     """
-    words = {name: {cell: cell.strip().lower() for cell in different(cells)} for name, cells in columns.items()}
+    words = {name: {cell: cell.strip().lower() for cell in distinct(cells)} for name, cells in columns.items()}
     seen = {word for found in words.values() for word in found.values()}
     blank = seen & {word.lower() for word in MISSING}
     values = {BINARY.get(word) for word in seen - blank}
@@ -85,21 +85,26 @@ def binary_sets(
         count = 0
         for name, cells in columns.items():
             unsure = {cell: BINARY.get(word) == UNCERTAIN for cell, word in words[name].items()}
-            count += int(values_of(cells, unsure).sum()) if any(unsure.values()) else 0
-        meaning = {"negative": "absent", "positive": "present", "drop": "a reason to leave the image out"}[uncertain]
-        notes.append(f"{count} cells are -1, uncertain: read as {meaning} (data.uncertain)")
+            count += int(numbers_of(cells, unsure).sum()) if any(unsure.values()) else 0
+        meaning = {
+            "negative": "read as absent",
+            "positive": "read as present",
+            "drop": "their images are left out",
+        }[uncertain]
+        notes.append(f"{count} cells are -1 (uncertain): {meaning} (data.uncertain)")
     if blank:
-        notes.append("blank cells of the 0/1 columns mean no label")
+        notes.append("blank cells of the 0/1 columns are read as 0")
     sets: list[list[str]] = [[] for _ in next(iter(columns.values()))]
     dropped: dict[int, str] = {}
     for name, cells in columns.items():
-        said = {}
+        numbers = {}
         for cell, word in words[name].items():
             value = 0 if word in blank else BINARY.get(word)
             if value is None:
-                raise CellError(f"column {name!r} must be 0 or 1, got {cell!r} in row {line(cells.index(cell))}")
-            said[cell] = 0 if value == UNCERTAIN and (signed or uncertain == "negative") else value
-        present = values_of(cells, said)
+                row = line(cells.index(cell))
+                raise CellError(f"column {name!r} must be 0 or 1, got {cell!r} in row {row}; correct the cell")
+            numbers[cell] = 0 if value == UNCERTAIN and (signed or uncertain == "negative") else value
+        present = numbers_of(cells, numbers)
         if uncertain == "drop":
             for row in np.flatnonzero(present == UNCERTAIN).tolist():
                 dropped.setdefault(row, name)
@@ -111,5 +116,6 @@ def binary_sets(
 
 
 def first_names(names: Sequence[str]) -> str:
+    """Up to ten of the names, and the number of the others."""
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return ", ".join(names[:10]) + more

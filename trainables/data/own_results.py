@@ -1,4 +1,4 @@
-"""What Thaw itself has written into a folder of images: its pictures are no data."""
+"""Recognises Thaw's own results inside a folder of images: their pictures are not data."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ SIGNATURES = (
     ("bundle.json", "model.safetensors"),  # an exported model
     ("index.html", "plots", "tables"),  # a report on several runs
 )
-"""Names that lie together only in a folder that Thaw has made."""
+"""Sets of names that occur together only in a folder written by Thaw."""
 
 
 def is_own(folder: Path) -> bool:
-    """Whether Thaw has made this folder: a run, an exported model or a report."""
-    # An unreadable folder is not Thaw's; whoever reads it reports the error.
+    """Whether Thaw has written this folder: a run, an exported model or a report."""
+    # An unreadable folder counts as not Thaw's; its reader reports the error.
     return any(all(os.path.exists(folder / name) for name in names) for names in SIGNATURES)
 
 
 def holds_own_results(folder: Path) -> bool:
-    """Whether a folder is Thaw's own, or the ``output`` of its searches: it holds some, and no image beside them."""
+    """Whether Thaw has written this folder, or it is the ``output`` of searches: folders of Thaw's, and no images."""
     if is_own(folder):
         return True
     try:
         with os.scandir(folder) as entries:
             found = [(entry.name, entry.is_dir()) for entry in entries]
     except OSError:
-        return False  # whoever reads the folder reports the error
+        return False  # the reader of the folder reports the error
     own = any(is_own(folder / name) for name, is_folder in found if is_folder)
     return own and not any(looks_like_image(name) for name, _ in found)

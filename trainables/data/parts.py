@@ -1,4 +1,4 @@
-"""The words for the three parts of a split, in folders and columns."""
+"""Names of the three parts of a split, in folders and columns."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from collections.abc import Iterable
 TRAIN, VALIDATION, TEST = range(3)
 
 PART_WORDS = ("train", "validation", "test")
-"""Part → its word."""
+"""Part → its name."""
 
 PART_NAMES = {
     **dict.fromkeys(("train", "training", "trn", "trainval"), TRAIN),
     **dict.fromkeys(("validation", "valid", "val", "dev", "devel", "development", "eval"), VALIDATION),
     **dict.fromkeys(("test", "testing", "tst", "holdout", "heldout"), TEST),
 }
-"""What a part is called, in upper or lower case, with or without ``-``, ``_`` or a blank (``hold-out``), and with or
-without ``set``, ``split``, ``data`` or ``images`` behind it."""
+"""Usual name → part. Case, ``-``, ``_`` and blanks are ignored (``hold-out``), and so are ``set``, ``split``, ``data``
+and ``images`` at the end."""
 
 FLAGS = {**dict.fromkeys(("1", "1.0", "true", "yes"), True), **dict.fromkeys(("0", "0.0", "false", "no"), False)}
-"""What a column such as ``is_valid`` may say, in upper or lower case."""
+"""Cells of a column such as ``is_valid``, in lower case → value."""
 
 SPLIT_WORDS = ("split", "subset", "partition", "fold", "kfold", "phase", "usage")
-"""Other words of headings that speak of a split."""
+"""Other words in headings of split columns."""
 
 
 def part_of(name: str) -> int | None:
-    """The part that a folder or cell names; None for any other text."""
+    """The part that the name of a folder or a cell stands for; None for any other text."""
     word = re.sub(r"[\s_.-]+", "", name).casefold()
     return PART_NAMES.get(word, PART_NAMES.get(re.sub(r"(set|split|data|images|imgs|img)$", "", word)))
 
@@ -39,18 +39,18 @@ def words_of(name: str) -> list[str]:
 
 
 def part_within(name: str) -> int | None:
-    """The part that one word of a name speaks of: ``train_cats`` → train; None for no such word, or several."""
+    """The part named by one word of a name: ``train_cats`` → train; None if no word or several name a part."""
     named = [PART_NAMES[word] for word in words_of(name) if word in PART_NAMES]
     return named[0] if len(named) == 1 else None
 
 
 def without_part(name: str) -> str:
-    """A name without its words for parts, in lower case: ``train_images`` → images."""
+    """A name without the words that name a part, in lower case: ``train_images`` → images."""
     return "_".join(word for word in words_of(name) if word not in PART_NAMES)
 
 
 def parts_of_folders(names: Iterable[str]) -> dict[str, int]:
-    """Folder → part, for those that their names make a part: alone, or beside others that differ in that word only.
+    """Folder → part, for folders whose name is that of a part, or that differ from each other only in such a word.
 
     Example:
         >>> parts_of_folders(["seg_train", "seg_test", "notes"])
@@ -70,39 +70,40 @@ def parts_of_folders(names: Iterable[str]) -> dict[str, int]:
 
 
 def flagged_part(heading: str) -> int | None:
-    """The part that a column of yes and no speaks of: ``is_valid`` → validation; None where its heading names none."""
+    """The part that the heading of a yes/no column names: ``is_valid`` → validation; None if it names none."""
     words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", heading).casefold())
     named = {part for word in words if (part := PART_NAMES.get(word)) is not None}
-    if len(named) != 1 or any(word not in PART_NAMES and word not in _BESIDE for word in words):
+    if len(named) != 1 or any(word not in PART_NAMES and word not in _FLAG_WORDS for word in words):
         return None
     return named.pop()
 
 
-_BESIDE = ("is", "in", "img", "image", "images", "set", "split", "data", "flag", "hold", "out", "held")
+_FLAG_WORDS = ("is", "in", "img", "image", "images", "set", "split", "data", "flag", "hold", "out", "held")
+"""Words that may accompany the name of a part in the heading of a yes/no column."""
 
 
-def speaks_of_split(heading: str) -> bool:
-    """Whether a column is about a split by its heading."""
-    return flagged_part(heading) is not None or called_split(heading)
+def is_split_heading(heading: str) -> bool:
+    """Whether the heading of a column suggests a split."""
+    return flagged_part(heading) is not None or has_split_word(heading)
 
 
-def called_split(name: str) -> bool:
-    """Whether a name says that something is a split, whatever its parts."""
+def has_split_word(name: str) -> bool:
+    """Whether a name contains a word for a split."""
     return any(word in SPLIT_WORDS for word in words_of(name))
 
 
 def parts_of(heading: str, cells: Iterable[str]) -> dict[str, int] | None:
-    """Cell → part, for a column that says where each image belongs; None where a cell says something else.
+    """Cell → part, for a column that defines a split; None if the column does not.
 
-    Either the cells name parts, or they say yes and no to the part that the heading names. What is not in the
-    validation or test part trains; what is not in the training part validates.
+    Either the cells name parts, or they are yes and no and the heading names a part. Images not in the validation or
+    test part are training images; images not in the training part are validation images.
     """
-    different = set(cells)
-    named = {cell: part for cell in different if (part := part_of(cell)) is not None}
-    if len(named) == len(different):
+    values = set(cells)
+    named = {cell: part for cell in values if (part := part_of(cell)) is not None}
+    if len(named) == len(values):
         return named
     part = flagged_part(heading)
-    if part is None or any(cell.casefold() not in FLAGS for cell in different):
+    if part is None or any(cell.casefold() not in FLAGS for cell in values):
         return None
     other = VALIDATION if part == TRAIN else TRAIN
-    return {cell: part if FLAGS[cell.casefold()] else other for cell in different}
+    return {cell: part if FLAGS[cell.casefold()] else other for cell in values}

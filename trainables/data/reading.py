@@ -1,4 +1,4 @@
-"""What a reader of labels is given: where images and labels lie, and what the search file says about them."""
+"""The input of a reader of labels: the paths of images and labels, and the settings of the search file."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from thaw.trainables.data.names import FileIndex
 
-SEPARATORS = {"auto": "recognised from the cells", "none": "a cell is one label, whatever signs it holds"}
-"""Words of ``data.separator`` → meaning; any other text is the separator itself."""
+SEPARATORS = {"auto": "recognised from the cells", "none": "each cell is one label, whatever characters it holds"}
+"""Special values of ``data.separator`` → meaning; any other text is the separator itself."""
 
 REPEATED_ROWS = {
-    "unique": "an image has one row; equal rows are used once, different ones reject the image",
-    "add": "an image has the labels of all its rows together",
+    "unique": "an image has one row; repeated equal rows count once, different rows reject the image",
+    "add": "an image has the labels of all its rows",
 }
 """``data.rows`` → meaning."""
 
@@ -27,16 +27,16 @@ UNCERTAIN = {
 
 @dataclass(frozen=True)
 class Reading:
-    """How labels are to be read, as the search file says it.
+    """The settings of the search file for reading labels.
 
     Args:
-        image: column of the file names; recognised from the cells where None.
-        labels: columns of the labels; recognised where empty.
-        separator: a key of `SEPARATORS`, or the sign between the labels of a cell.
+        image: column of file names; None to recognise it.
+        labels: columns of labels; empty to recognise them.
+        separator: a key of `SEPARATORS`, or the separator of the labels in a cell.
         rows: a key of `REPEATED_ROWS`.
         uncertain: a key of `UNCERTAIN`.
-        encoding: of label file and class names: ``auto``, or a name that Python knows.
-        reserved: columns that mean something else (split, group), so they are never labels.
+        encoding: encoding of label file and class names: ``auto``, or the name of a Python codec.
+        reserved: columns with another role (split, group), which are never labels.
     """
 
     image: str | None = None
@@ -55,13 +55,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class Source:
-    """Where images and labels lie.
+    """The paths of images and labels.
 
     Args:
         images: the image folder.
-        labels: label file, or folder of annotation files; None where the image folder says it all.
-        known: label ids and names that are known beforehand, from ``data.classes``.
-        reading: what the search file says.
+        labels: label file, or folder of annotation files; None if the image folder defines the labels.
+        known: label ids and names from ``data.classes``.
+        reading: the settings of the search file.
     """
 
     images: Path
@@ -75,12 +75,12 @@ class Source:
 
     @property
     def place(self) -> Path:
-        """What errors name: the labels, or the image folder."""
+        """The path that errors name: that of the labels, or the image folder."""
         return self.labels or self.images
 
     @property
     def base(self) -> str:
-        """Folder of the label file below the image folder, such as ``train``; empty where it lies elsewhere."""
+        """Folder of the label file relative to the image folder, such as ``train``; empty if it is not inside."""
         if self.labels is None:
             return ""
         folder = self.labels if self.labels.is_dir() else self.labels.parent

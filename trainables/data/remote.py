@@ -1,6 +1,6 @@
-"""Image folders elsewhere, such as S3, GCS or a web server: listed at once, copied when images are needed, and once.
+"""Remote image folders, such as S3, GCS or a web server: listed at the start, each file copied once when needed.
 
-Everything else sees the local copy, so names, label folders and all kinds of images are read as on a disk.
+All other code sees the local copy, so file names, label folders and images are read as on a local disk.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 WEB = ("http", "https")
 
 PACKAGES = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "http": "web", "https": "web"}
-"""Protocol → the extra that it needs."""
+"""Protocol → the extra of Thaw that it needs."""
 
 LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt")
-"""Of files beside the images that may say their labels; they are copied when the folder is listed."""
+"""Extensions of possible label files among the images; these are copied when the folder is listed."""
 
 STAMPS = ("ETag", "etag", "mtime", "LastModified", "updated", "created")
-"""What file systems call that which changes with a file, the surest first."""
+"""Keys under which file systems report what changes with a file, the most reliable first."""
 
-AT_ONCE, TRIES = 16, 3
+CONNECTIONS, ATTEMPTS = 16, 3
 
 UNFINISHED, ABANDONED = ".unfinished", 3600.0
-"""How files that are being copied end; seconds after which nobody writes one any more."""
+"""Extension of files being copied; seconds after which such a file is a leftover."""
 
 LISTING, FILES = "listing.json", "files"
-"""In the folder of a copy: what is there, and the copied files."""
+"""In the folder of a copy: the list of remote files, and the folder of copied files."""
 
 
 def is_remote(place: str) -> bool:
@@ -55,13 +55,13 @@ def is_remote(place: str) -> bool:
 
 @dataclass(frozen=True)
 class RemoteFolder:
-    """A folder elsewhere and its copy on this machine.
+    """A remote folder and its copy on this machine.
 
     Args:
-        url: as fsspec takes it: ``s3://bucket/photos``, ``gs://…``, ``https://…``. Where credentials come from is the
-            business of that file system, such as the usual variables of S3.
+        url: an fsspec URL: ``s3://bucket/photos``, ``gs://…``, ``https://…``. Credentials are those of that file
+            system, such as the usual environment variables of S3.
         directory: node-local folder of copies.
-        version: of what is there, by :meth:`listed`; another node lists for itself when it knows another one.
+        version: digest of the remote listing, from :meth:`listed`; a node with another version lists the folder itself.
     """
 
     url: str
@@ -70,18 +70,18 @@ class RemoteFolder:
 
     @property
     def folder(self) -> Path:
-        """What this machine has of it."""
+        """The folder of the copy on this machine."""
         return self.directory / f"copy-{hashlib.blake2b(self.url.encode(), digest_size=8).hexdigest()}"
 
     @property
     def root(self) -> Path:
-        """The local image folder. A file that is not copied yet is empty."""
+        """The local image folder. Files that are not copied yet are empty."""
         return self.folder / FILES
 
     def listed(self) -> RemoteFolder:
-        """Look what is there. Copies of files that have changed are given up, files of labels are copied.
+        """List the remote folder, discard copies of files that have changed, and copy label files.
 
-        A web server must show an index of the folder. It names neither size nor date of a file, so a changed image is
+        A web server must show an index of the folder. The index gives neither sizes nor dates, so changed images are
         not noticed there.
 
         Raises:
@@ -89,8 +89,8 @@ class RemoteFolder:
         """
         found = {name: stamp for name, stamp in sorted(self._find())}
         if not found:
-            index = "; a web server must show an index of the folder" if self._web else ""
-            raise ConfigError(f"{self.url} lists no files{index}; correct the address", "images")
+            index = " (a web server must show an index of the folder)" if self._web else ""
+            raise ConfigError(f"{self.url} lists no files{index}; correct the URL", "images")
         before = self._listing()
         for name, stamp in found.items():
             file = self.root / name
@@ -113,16 +113,16 @@ class RemoteFolder:
         return RemoteFolder(self.url, self.directory, _version(found))
 
     def fetch(self, names: Sequence[str], progress: Callable[[int, int], None] | None = None) -> None:
-        """Copy files that are not here yet, each whole or not at all: whoever was interrupted goes on where it was.
+        """Copy files that are not copied yet. Each copy is atomic, so an interrupted call can be repeated.
 
         Args:
-            names: below the folder.
-            progress: called with (files here, files in all).
+            names: file names below the folder.
+            progress: called with (files copied, all files).
 
         Raises:
-            ConfigError: some cannot be copied; the others have been.
+            ConfigError: some files cannot be copied; the others have been.
         """
-        if self.version and _version(self._listing()) != self.version:  # another machine than that which listed
+        if self.version and _version(self._listing()) != self.version:  # another machine has made the listing
             self.listed()
         listing = self._listing()
         missing = [name for name in names if name in listing and not _size(self.root / name)]
@@ -139,31 +139,31 @@ class RemoteFolder:
                 if progress is not None:
                     progress(done, len(names))
 
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(copy, missing))
         if failed:
             name, error = failed[0]
             raise ConfigError(
                 f"{len(failed)} of {len(names)} files of {self.url} cannot be copied (first: {name}: "
-                f"{error or type(error).__name__}); the same command goes on where it was",
+                f"{error or type(error).__name__}); run the same command again to copy the rest",
                 "images",
             )
 
     def _copy(self, name: str) -> Exception | None:
         system, root = self._open()
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, ATTEMPTS + 1):
             try:
                 place = f"{root}/{quote(name) if self._web else name}"
                 with system.open(place, "rb") as content:
                     self._write(name, content.read())
                 return None
             except Exception as error:  # each file system raises its own
-                if attempt == TRIES:
+                if attempt == ATTEMPTS:
                     return error
         return None
 
     def _write(self, name: str, content: bytes) -> None:
-        """Not by :func:`replaced_file`, which looks through the whole folder for what was left behind."""
+        """Writes a file atomically, without :func:`replaced_file`, which searches the whole folder for leftovers."""
         descriptor, temporary = tempfile.mkstemp(UNFINISHED, dir=self.folder)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -171,18 +171,21 @@ class RemoteFolder:
         os.replace(temporary, self.root / name)
 
     def _find(self) -> Iterator[tuple[str, str]]:
-        """(name, what changes with the file) of every visible file."""
+        """(name, size and stamps) of every visible file."""
         system, root = self._open()
         try:
             found: dict[str, dict[str, Any]] = system.find(root, detail=True)
         except Exception as error:  # each file system raises its own
-            raise ConfigError(f"{self.url} cannot be listed: {error or type(error).__name__}", "images") from None
+            message = (
+                f"{self.url} cannot be listed ({error or type(error).__name__}); check the URL and the credentials"
+            )
+            raise ConfigError(message, "images") from None
         for path, info in found.items():
             name = path.removeprefix(f"{root}/")
             if self._web:
                 name = unquote(name.partition("?")[0].partition("#")[0])
             parts = name.split("/")
-            # What is listed elsewhere names a file below the copy, and nothing else.
+            # The listing is not trusted: a name must stay below the copy.
             if (
                 name == path
                 or posixpath.isabs(name)
@@ -194,7 +197,7 @@ class RemoteFolder:
             yield name, " ".join(str(info[key]) for key in ("size", *STAMPS) if info.get(key) is not None)
 
     def _open(self) -> tuple[Any, str]:
-        """The file system, and the folder as it calls it."""
+        """The file system, and the path of the folder in it."""
         protocol = self.url.partition(":")[0].lower()
         try:
             import fsspec

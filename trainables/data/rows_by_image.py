@@ -1,4 +1,4 @@
-"""From rows of a label file to one entry an image."""
+"""Joins the rows of a label file into one entry per image."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CONTRADICTING = "rows with contradicting labels"
-"""Why an image with several rows is rejected."""
+"""Reason for rejecting an image with several rows."""
 
 
 @dataclass(frozen=True)
 class Joined:
-    """One entry for each file that can be used: its labels, and the first of its rows; what could not; and notes."""
+    """The usable files.
+
+    Args:
+        files: their names, unique.
+        labels: labels of each file.
+        rows: number of the first row of each file.
+        rejected: (file, reason) of the others.
+        notes: notes on repeated rows, one sentence each.
+        advice: how to make rejected images usable.
+    """
 
     files: tuple[str, ...]
     labels: list[frozenset[str]]
@@ -22,40 +31,42 @@ class Joined:
     advice: str
 
 
-def join_rows(files: Sequence[str], labels: Sequence[frozenset[str]], meant: dict[str, str], repeated: str) -> Joined:
-    """Brings the rows of each file together.
+def join_rows(files: Sequence[str], labels: Sequence[frozenset[str]], matches: dict[str, str], repeated: str) -> Joined:
+    """Joins the rows of each file.
 
     Args:
         files: the name in each row.
-        labels: of each row.
-        meant: name → file; names that are absent lead outside the image folder.
+        labels: the labels of each row.
+        matches: name → file; names that are not keys lead outside the image folder.
         repeated: a key of ``reading.REPEATED_ROWS``.
     """
     numbers: dict[str, list[int]] = defaultdict(list)
     rejected = []
     for i, name in enumerate(files):
-        path = meant.get(name)
+        path = matches.get(name)
         if path is None or path == ".":
             rejected.append((name, "no file name" if path else "outside the image folder"))
         else:
             numbers[path].append(i)
     kept: dict[str, frozenset[str]] = {}
-    repeats, contradicted = 0, []
+    repeats, contradictory = 0, []
     for path, same in numbers.items():
-        different = {labels[i] for i in same}
-        if len(different) == 1 or repeated == "add":
-            kept[path] = labels[same[0]] if len(different) == 1 else frozenset().union(*different)
+        label_sets = {labels[i] for i in same}
+        if len(label_sets) == 1 or repeated == "add":
+            kept[path] = labels[same[0]] if len(label_sets) == 1 else frozenset().union(*label_sets)
             repeats += len(same) - 1
         else:
-            contradicted.append(path)
-    rejected += [(path, CONTRADICTING) for path in contradicted]
+            contradictory.append(path)
+    rejected += [(path, CONTRADICTING) for path in contradictory]
     notes = []
     if repeats:
-        what = "added to the first" if repeated == "add" else "the same labels, so each image is used once"
+        what = "their labels are joined" if repeated == "add" else "the labels are equal, so each image is used once"
         notes.append(f"{repeats} rows repeat an image: {what}")
     advice = "correct them"
-    if contradicted:
+    if contradictory:
         advice = "data.rows: add gives an image the labels of all its rows"
-        notes.append(f"{len(contradicted)} images have rows with different labels (first: {contradicted[0]}); {advice}")
+        notes.append(
+            f"{len(contradictory)} images have rows with different labels (first: {contradictory[0]}); {advice}"
+        )
     rows = [numbers[path][0] for path in kept]
     return Joined(tuple(kept), list(kept.values()), rows, tuple(rejected), notes, advice)

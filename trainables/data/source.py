@@ -1,4 +1,4 @@
-"""Images and labels that come from Python instead of files: what a data source is, and which ones there are."""
+"""Images and labels from Python instead of files: the protocol of a data source, and the registered ones."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from thaw.trainables.data.decoding import Rejected, Square, square_pixels
 
 @runtime_checkable
 class DataSource(Protocol):
-    """A data set of the user's own.
+    """A user-defined data set.
 
-    It travels to the workers by pickle, so it opens what cannot be pickled, such as a file, when it first decodes. A
-    class may have ``columns`` besides, a mapping from names to one value an image: ``data.split.column`` and
-    ``data.split.group`` name them.
+    It is pickled and sent to the workers, so anything that cannot be pickled, such as an open file, must be opened when
+    the first image is decoded. A source may also have ``columns``, a mapping from names to one value per image, for
+    ``data.split.column`` and ``data.split.group``.
 
     Attributes:
-        labels: the names of each image's labels, or its one label's name.
-        digest: names the content. It must change whenever an image or a label does: decoded images are kept by it.
+        labels: for each image the names of its labels, or the name of its only label.
+        digest: identifies the content; the cache of decoded images is keyed by it. It must change whenever an image or
+            a label does.
 
     Example:
         ```python
@@ -51,25 +52,24 @@ class DataSource(Protocol):
         ...
 
     def decode(self, i: int) -> Image.Image | np.ndarray:
-        """Image `i`, from 0: of Pillow, or uint8 (H, W, 3) or (H, W). Called by several threads at once.
+        """Image `i`, from 0: a Pillow image, or uint8 (H, W, 3) or (H, W). Called from several threads at once.
 
-        Whatever it raises is the reason why this image cannot be used.
+        If it raises an exception, the image is rejected with its message as the reason.
         """
         ...
 
 
 SOURCES: dict[str, DataSource] = {}
-"""``data.source`` → what was registered under this name."""
+"""``data.source`` → the source registered under this name."""
 
 
 def register_data_source(name: str, source: DataSource) -> None:
-    """Make images and labels known to search files, as ``data: {source: NAME}``.
+    """Register a data source, so that search files can use it by ``data: {source: NAME}``.
 
-    The command line runs the file that calls this where ``--import FILE.py`` names it. Registering a name again
-    replaces what it meant.
+    On the command line, ``--import FILE.py`` runs a file that calls this. Registering a name again replaces the source.
 
     Raises:
-        ConfigError: `source` lacks a part of the protocol.
+        ConfigError: `source` lacks a member of the protocol.
 
     Example:
         ```python
@@ -77,16 +77,17 @@ def register_data_source(name: str, source: DataSource) -> None:
         ```
     """
     if not isinstance(source, DataSource):
-        lacking = [part for part in ("__len__", "labels", "decode", "digest") if not hasattr(source, part)]
-        raise ConfigError(f"a data source has __len__, labels, decode and digest, it lacks {', '.join(lacking)}", name)
+        members = ("__len__", "labels", "decode", "digest")
+        missing = ", ".join(member for member in members if not hasattr(source, member))
+        raise ConfigError(f"a data source must have {', '.join(members)}; add {missing}", name)
     SOURCES[name] = source
 
 
 def data_source(name: str) -> DataSource:
-    """What was registered as `name`.
+    """The source registered as `name`.
 
     Raises:
-        ConfigError: nothing was.
+        ConfigError: there is none.
     """
     if name not in SOURCES:
         known = did_you_mean(name, SOURCES) if SOURCES else ""
@@ -97,14 +98,14 @@ def data_source(name: str) -> DataSource:
 
 
 def decode_from(source: DataSource, i: int, square: Square) -> np.ndarray:
-    """Image `i` as uint8 RGB (size, size, 3).
+    """Image `i` of a source as uint8 RGB (size, size, 3).
 
     Raises:
-        Rejected: the source raised, or gave no image.
+        Rejected: the source raised an exception, or returned no image.
     """
     try:
         given = source.decode(i)
         image = given if isinstance(given, Image.Image) else Image.fromarray(given)
         return square_pixels(image, square)
-    except Exception as error:  # code of the user's, and one image must not end a run
+    except Exception as error:  # user code, and one image must not end a run
         raise Rejected(f"cannot be decoded: {type(error).__name__}: {error}") from error

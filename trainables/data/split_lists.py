@@ -1,4 +1,4 @@
-"""Files and columns that say which image trains and which validates: a split, and never labels."""
+"""Recognises files and columns that define a split, so that they are never read as labels."""
 
 from __future__ import annotations
 
@@ -7,60 +7,59 @@ from pathlib import Path
 
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.label_files import looks_like_image
-from thaw.trainables.data.parts import PART_WORDS, called_split, part_of, part_within
+from thaw.trainables.data.parts import PART_WORDS, has_split_word, part_of, part_within
 
 IMAGE_SETS = "ImageSets"
-"""Folder of Pascal VOC with the lists of images that train, validate and test; in `Main`, for each label too."""
+"""Folder in Pascal VOC with lists of training, validation and test images; its `Main` also has a list per label."""
 
 CODES = frozenset("012")
-"""How CelebA says train, validation and test in ``list_eval_partition.txt``."""
+"""Codes of train, validation and test in CelebA's ``list_eval_partition.txt``."""
 
 
-def check_no_split(place: Path, column: str, cells: Sequence[str], files: Sequence[str], headed: bool) -> None:
-    """Refuses a column that is taken for the only one of labels, and says a split.
+def refuse_split(place: Path, column: str, cells: Sequence[str], files: Sequence[str], headed: bool) -> None:
+    """Refuses a column that would be the only one of labels, but defines a split.
 
     Args:
         place: the label file.
-        column: its heading.
-        cells: of the column.
-        files: the names beside them.
-        headed: whether the file gives headings; where these speak of labels, numbers are labels.
+        column: heading of the column.
+        cells: cells of the column.
+        files: file names in the same rows.
+        headed: whether the file has headings; then numbers are labels.
 
     Raises:
-        ConfigError: the cells name parts of a split, are numbers in a file whose name speaks of one, or come from
+        ConfigError: the cells name parts of a split, are numbers in a file that is named like a split, or come from
             VOC's `ImageSets`.
     """
-    different = {cell.strip() for cell in set(cells)}
-    if different and all(part_of(cell) is not None for cell in different):
-        words = ", ".join(sorted(different))
+    values = {cell.strip() for cell in set(cells)}
+    if values and all(part_of(cell) is not None for cell in values):
         raise ConfigError(
-            f"{place}: column {column!r} says {words}, which is a split and no label; name the label file, and give a "
-            f"column that says {', '.join(PART_WORDS)} by data.split.column (data.columns.labels: {column} takes the "
-            "words for labels all the same)",
+            f"{place}: column {column!r} holds {', '.join(sorted(values))}, which is a split, not labels; give the "
+            f"label file, with the split ({', '.join(PART_WORDS)}) in a column for data.split.column (to read these "
+            f"words as labels, set data.columns.labels: {column})",
             key="labels",
         )
-    if not headed and different <= CODES and called_split(place.stem):
+    if not headed and values <= CODES and has_split_word(place.stem):
         raise ConfigError(
-            f"{place}: is called like a split and says {', '.join(sorted(different))}, as CelebA does for train, "
-            "validation and test; name the label file (list_attr_celeba.txt there), put the split into a column of it "
-            "and set data.split.column",
+            f"{place}: is named like a split and holds {', '.join(sorted(values))}, CelebA's codes of train, "
+            "validation and test; give the label file (in CelebA list_attr_celeba.txt), with the split in a column for "
+            "data.split.column",
             key="labels",
         )
-    listed = IMAGE_SETS.lower() in (folder.lower() for folder in place.absolute().parent.parts)
-    bare = not any(looks_like_image(file) for file in files)
-    of_part = "-1" in different and bare and part_within(place.stem) is not None
-    if not headed and different <= {"1", "-1", "0"} and (listed or of_part):
+    in_image_sets = IMAGE_SETS.lower() in (folder.lower() for folder in place.absolute().parent.parts)
+    without_extensions = not any(looks_like_image(file) for file in files)
+    of_part = "-1" in values and without_extensions and part_within(place.stem) is not None
+    if not headed and values <= {"1", "-1", "0"} and (in_image_sets or of_part):
         raise ConfigError(
-            f"{place}: lists the images of one label and one part, as Pascal VOC does in {IMAGE_SETS}; name the folder "
-            "of Annotations by data.labels",
+            f"{place}: lists the images of one label and one part, as in Pascal VOC's {IMAGE_SETS}; set data.labels to "
+            "the folder Annotations",
             key="labels",
         )
 
 
 def image_sets(annotations: Path) -> dict[str, str]:
-    """Name without ending → ``train``, ``validation`` or ``test``, by VOC's lists beside its annotations.
+    """Image name without extension → ``train``, ``validation`` or ``test``, from VOC's lists beside its annotations.
 
-    `trainval.txt` is left out, as it says nothing of its own; so are images in several lists.
+    `trainval.txt` is left out, as it only joins two others; images in several lists are left out, too.
     """
     for folder in (annotations / IMAGE_SETS / "Main", annotations.parent / IMAGE_SETS / "Main"):
         if folder.is_dir():
@@ -77,7 +76,7 @@ def image_sets(annotations: Path) -> dict[str, str]:
 
 
 def split_beside(labels: Path) -> str | None:
-    """A sentence on a file beside the labels whose name speaks of a split; None where there is none."""
+    """A note if a file beside the labels is named like a split; else None."""
     try:
         beside = sorted(file for file in labels.parent.iterdir() if file != labels and file.is_file())
     except OSError:
@@ -85,9 +84,9 @@ def split_beside(labels: Path) -> str | None:
     own = part_of(labels.stem) is not None
     for file in beside:
         listing = file.suffix.lower() == ".txt" and part_of(file.stem) is not None and not own
-        if listing or (file.suffix.lower() in (".txt", ".csv", ".tsv") and called_split(file.stem)):
+        if listing or (file.suffix.lower() in (".txt", ".csv", ".tsv") and has_split_word(file.stem)):
             return (
-                f"{file.name} beside the labels looks like a split and is not used; a column of the label file can say "
-                "it (data.split.column)"
+                f"{file.name} beside the labels looks like a split and is not used; add the split to the label file as "
+                "a column for data.split.column"
             )
     return None

@@ -1,4 +1,4 @@
-"""Work on files that may hang: threads that are watched, and left behind when they take too long."""
+"""Runs work on files that may hang in threads, and abandons a thread that takes too long."""
 
 from __future__ import annotations
 
@@ -15,37 +15,43 @@ from thaw.trainables.data.decoding import Rejected
 
 @dataclass
 class _Worker:
-    """What the supervisor knows of one thread: the item it is at, since when, and whether it was given up."""
+    """State of one thread: its current item, when it started that item, and whether it was abandoned."""
 
     item: int | None = None
     since: float = field(default_factory=time.monotonic)
-    given_up: bool = False
+    abandoned: bool = False
 
 
 def supervised(work: Callable[[int], Any], count: int, workers: int, timeout: float) -> Iterator[tuple[int, Any]]:
-    """``(i, work(i))`` for i below `count`, as they are done; a :class:`Rejected` is a result, too.
+    """Yields ``(i, work(i))`` for i below `count` in order of completion. A raised :class:`Rejected` is a result, too.
 
-    Threads serve, as Pillow releases the interpreter while it decodes; a thread that hangs in a read cannot be stopped,
-    so it is replaced by another. They are daemons: none keeps the process from ending.
+    Threads suffice, as Pillow releases the GIL while decoding. A thread that hangs in a read cannot be stopped, so it
+    is replaced by another. All are daemon threads: none keeps the process from exiting.
+
+    Args:
+        work: called with each number.
+        count: number of items.
+        workers: number of threads.
+        timeout: seconds for one item; after that the item is rejected.
     """
     items, lock, stop = iter(range(count)), threading.Lock(), threading.Event()
     results: queue.Queue[tuple[int, Any]] = queue.Queue(maxsize=64)
 
-    def run(me: _Worker) -> None:
+    def run(worker: _Worker) -> None:
         while not stop.is_set():
             with lock:
                 item = next(items, None)
-                me.item, me.since = item, time.monotonic()
+                worker.item, worker.since = item, time.monotonic()
             if item is None:
                 return
             result: Any
             try:
                 result = work(item)
-            except BaseException as error:  # handed to the supervisor, who raises it
+            except BaseException as error:  # raised by the supervisor
                 result = error
             with lock:
-                me.item = None
-                if me.given_up:
+                worker.item = None
+                if worker.abandoned:
                     return
             while not stop.is_set():
                 try:
@@ -59,7 +65,7 @@ def supervised(work: Callable[[int], Any], count: int, workers: int, timeout: fl
         threading.Thread(target=run, args=(worker,), daemon=True, name="thaw-images").start()
         return worker
 
-    crew = [start() for _ in range(max(1, min(workers, count)))]
+    threads = [start() for _ in range(max(1, min(workers, count)))]
     tick, checked, done = min(0.25, timeout / 4), time.monotonic(), 0
     try:
         while done < count:
@@ -68,13 +74,13 @@ def supervised(work: Callable[[int], Any], count: int, workers: int, timeout: fl
                 ready.append(results.get(timeout=tick))
             if time.monotonic() - checked > tick:
                 checked = time.monotonic()
-                for place, worker in enumerate(crew):
+                for i, worker in enumerate(threads):
                     with lock:
                         item = worker.item
-                        worker.given_up = item is not None and checked - worker.since > timeout
-                    if worker.given_up and item is not None:
-                        ready.append((item, Rejected(f"reading took longer than {timeout:g} s", passing=True)))
-                        crew[place] = start()
+                        worker.abandoned = item is not None and checked - worker.since > timeout
+                    if worker.abandoned and item is not None:
+                        ready.append((item, Rejected(f"reading took longer than {timeout:g} s", temporary=True)))
+                        threads[i] = start()
             for item, result in ready:
                 if isinstance(result, BaseException) and not isinstance(result, Rejected):
                     raise result

@@ -1,4 +1,4 @@
-"""Views: what augmentation makes of an image, drawn anew for each view and the same for all trials of a search."""
+"""Views: augmented versions of the images, randomly transformed in each view and equal for all trials of a search."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from thaw.trainables.data.augment import Augment
 
 
 def view_parameters(augment: Augment, seed: int, view: int, rows: np.ndarray | Tensor) -> Tensor:
-    """The changes of some images in one view, see :func:`view_matrices`: float32 (N, 2, 3), for :func:`render`."""
+    """The transforms of some images in one view, see :func:`view_matrices`: float32 (N, 2, 3), for :func:`render`."""
     return torch.from_numpy(view_matrices(augment, seed, view, rows))
 
 
 def render(pixels: Tensor, matrices: Tensor | None, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """The images as a network takes them, normalised and changed by one bilinear resampling, where `pixels` are.
+    """The input of a network: images normalised and transformed by one bilinear resampling, on the device of `pixels`.
 
-    What lies outside the image takes the colour of its nearest edge. On a CPU an image comes out the same to the bit
-    whichever others are rendered with it.
+    Points outside the image take the colour of the nearest edge. On a CPU the result for an image is bit-identical
+    whatever other images are in the batch.
 
     Args:
         pixels: uint8 (N, S, S, 3).
-        matrices: of :func:`view_parameters`, (N, 2, 3) on the same device; None leaves the images as they are.
-        mean, std: of each channel, on the scale from 0 to 1.
+        matrices: from :func:`view_parameters`, (N, 2, 3) on the same device; None for no transform.
+        mean, std: mean and standard deviation of each channel, on the scale from 0 to 1.
 
     Returns:
         float32 (N, 3, S, S) in channels_last layout.
     """
     side = pixels.shape[1]
-    # Normalising commutes with resampling. By rows of 3 * S numbers it takes a sixth of the time it takes by channels.
+    # Normalising commutes with resampling. By rows of 3 * S numbers it takes a sixth of the time needed by channels.
     scale = _scale(tuple(mean), tuple(std), side, pixels.device)
     rows = pixels.flatten(2).to(torch.float32).sub_(scale[0]).div_(scale[1])
     images = rows.view(-1, side, side, 3).permute(0, 3, 1, 2)
@@ -47,16 +47,16 @@ def render(pixels: Tensor, matrices: Tensor | None, mean: Sequence[float], std: 
 
 @lru_cache(maxsize=16)
 def _scale(mean: tuple[float, ...], std: tuple[float, ...], side: int, device: torch.device) -> Tensor:
-    """Mean and deviation of a row of pixels (2, 3 * side); kept, because a copy to a GPU makes everybody wait."""
+    """Mean and standard deviation for a row of pixels, (2, 3 * side). Cached, as a copy to a GPU synchronises it."""
     # Not in place: torch's ONNX exporter would apply that to the constant twice.
     return torch.tensor([mean, std], dtype=torch.float32).mul(255).repeat(1, side).to(device)
 
 
 def _grid(matrices: Tensor, side: int) -> Tensor:
-    """Where each pixel's colour comes from, (N, S, S, 2) as (x, y).
+    """Source coordinates (x, y) of each pixel, (N, S, S, 2).
 
-    ``affine_grid`` gives the same by a matrix product, which takes twice as long and which autocast would round: in
-    bfloat16 places are off by up to half a pixel.
+    ``affine_grid`` computes the same by a matrix product, which takes twice as long and is rounded by autocast: in
+    bfloat16, coordinates are off by up to half a pixel.
     """
     centres = (2 * torch.arange(side, dtype=torch.float32, device=matrices.device) + 1) / side - 1
     x, y = centres.view(1, 1, side, 1), centres.view(1, side, 1, 1)

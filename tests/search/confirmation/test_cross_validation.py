@@ -82,9 +82,9 @@ def test_seeds_deal_differently_and_repeatably() -> None:
 
 def test_too_many_folds_are_refused() -> None:
     data = dataset(groups=3)
-    with pytest.raises(ConfigError, match="3 groups of patient do not fill 5 folds; use fewer"):
+    with pytest.raises(ConfigError, match="3 groups of patient are too few for 5 folds; use fewer folds"):
         split_folds(data, halves(200), folds=5, group="patient")
-    with pytest.raises(ConfigError, match="4 images do not fill 6 folds"):
+    with pytest.raises(ConfigError, match="4 images are too few for 6 folds"):
         split_folds(data, halves(4), folds=6)
 
 

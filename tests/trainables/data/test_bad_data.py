@@ -50,7 +50,7 @@ def numbers(values: np.ndarray) -> Callable[[Path], object]:
 
 
 def png(width: int, height: int, *chunks: tuple[bytes, bytes]) -> Callable[[Path], object]:
-    """A PNG with this size in its header, whatever it holds."""
+    """A PNG with this size in its header, whatever its content."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(bytes(9 * 8))), (b"IEND", b"")]
     content = b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -66,13 +66,13 @@ UNKNOWN, DAMAGED, OUTSIDE = "not an image of a known format", "damaged", "outsid
 
 @dataclass(frozen=True)
 class ImageFault:
-    """One row of the table: what is wrong, the file's name in the label file, how it is made, what becomes of it."""
+    """A row of the table: the fault, the file's name in the label file, how the file is made, and the outcome."""
 
     what: str
     name: str
     make: Callable[[Path], object]
     outcome: str
-    """``used``, or how the reason starts in ``rejected.csv``."""
+    """``used``, or the start of the reason in ``rejected.csv``."""
 
 
 def nothing(path: Path) -> None: ...
@@ -124,13 +124,13 @@ IMAGES = [
     ImageFault("a device", "device.jpg", lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
     ImageFault("link to a file outside the folder", "link.jpg", lambda p: p.symlink_to("../target/far.jpg"), "used"),
     ImageFault("link that leads to itself", "circle.jpg", lambda p: p.symlink_to(p), "cannot be read: Too many levels"),
-    ImageFault("link that leads nowhere", "dangling.jpg", lambda p: p.symlink_to("nothing.jpg"), "absent"),
+    ImageFault("broken link", "dangling.jpg", lambda p: p.symlink_to("nothing.jpg"), "absent"),
 ]
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """All faults at once beside good images, through everything that is done before a search."""
+    """A data set with all faults and some good images, after all checks before a search."""
     folder = tmp_path_factory.mktemp("bad")
     images = folder / "images"
     images.mkdir()
@@ -165,7 +165,7 @@ def outcomes(prepared: Prepared) -> dict[str, str]:
 @pytest.mark.parametrize("fault", IMAGES, ids=lambda fault: fault.what)
 def test_every_bad_image_has_its_outcome(prepared: Prepared, fault: ImageFault) -> None:
     name = "." if fault.name == "a/.." else fault.name
-    name = "é.jpg" if fault.name == "e\u0301.jpg" else name  # as it is called on disk
+    name = "é.jpg" if fault.name == "e\u0301.jpg" else name  # its name on disk
     found = outcomes(prepared).get(name) or outcomes(prepared)[fault.name]
     assert found.startswith(fault.outcome)
 
@@ -190,7 +190,7 @@ class LabelFault:
     what: str
     content: str | bytes
     outcome: str
-    """``used``, ``refused: …`` with words of the error, or the rejected rows as ``file: reason``."""
+    """``used``, ``refused: …`` with a part of the error, or the rejected rows as ``file: reason``."""
     name: str = "labels.csv"
 
 
@@ -214,9 +214,9 @@ LABELS = [
     LabelFault("empty label file", "", "refused: holds no rows"),
     LabelFault("photo instead of a label file", b"\xff\xd8\xff\xe0\0\x10JFIF\0", "refused: is not a text file"),
     LabelFault("quote that is never closed", 'a.jpg,"1\nb.jpg,2\n', "refused: is not a table of text"),
-    LabelFault("quotes closed some rows later", 'a.jpg,"1\nb.jpg,2"\nc.jpg,1\n', "refused: run over several lines"),
+    LabelFault("quotes closed some rows later", 'a.jpg,"1\nb.jpg,2"\nc.jpg,1\n', "refused: span several lines"),
     LabelFault("rows of different lengths", GOOD_ROWS + "c.jpg,1,2\n", "refused: row 3 has 3 columns"),
-    LabelFault("remarks instead of labels", REMARKS, "refused: is this the column of labels?"),
+    LabelFault("remarks instead of labels", REMARKS, "refused: name the column of labels"),
     LabelFault("all names outside the folder", "../a.jpg,1\n/b.jpg,2\n", "refused: no row can be used"),
     LabelFault("truncated JSON", COCO_START, "refused: is not JSON", "x.json"),
     LabelFault("JSON nested 100,000 deep", "[" * 100_000, "refused: is not JSON", "x.json"),
@@ -225,7 +225,7 @@ LABELS = [
     LabelFault(
         "COCO image with a list for an id",
         COCO_START + '[{"id": [1], "file_name": "a.jpg"}]}',
-        "refused: images[0].id must be a whole number or text, got list",
+        "refused: images[0].id must be an integer or a string, got list",
         "x.json",
     ),
     LabelFault(
@@ -241,10 +241,10 @@ LABELS = [
         "x.json",
     ),
     LabelFault(
-        "half a Unicode sign as a label",
+        "half of a Unicode surrogate pair as a label",
         '{"categories": [{"id": 1, "name": "\\ud800"}, {"id": 2, "name": "y"}], "images": '
         '[{"id": 1, "file_name": "a.jpg"}], "annotations": []}',
-        "refused: a label must be text",
+        "refused: a label must be valid text",
         "x.json",
     ),
     LabelFault("VOC without a file name", "<annotation/>", "refused: has no 'filename'", "voc/a.xml"),
@@ -265,7 +265,7 @@ LABELS = [
         "voc/a.xml",
     ),
     LabelFault(
-        "VOC that names a file of the system",
+        "VOC that names a system file",
         '<!DOCTYPE a [<!ENTITY f SYSTEM "file:///etc/hostname">]><annotation><filename>&f;</filename></annotation>',
         "refused: must not declare a document type",
         "voc/a.xml",
@@ -317,7 +317,7 @@ def test_links_between_folders_are_followed_and_end(tmp_path: Path) -> None:
     (images / "dog" / "gone").symlink_to("nowhere")
     (images / "dog" / "self.jpg").symlink_to("self.jpg")
     (images / "all").symlink_to(images)
-    # Two links at each of 40 levels: 2^40 ways to walk.
+    # Two links at each of 40 levels: 2^40 paths.
     for level in range(40):
         (store / f"{level}").mkdir()
         for name in "lr":
@@ -328,9 +328,9 @@ def test_links_between_folders_are_followed_and_end(tmp_path: Path) -> None:
     assert dataset.files == ("cat/1.jpg", "dog/old/1.jpg")
     assert dataset.classes == ("cat", "dog")
     reasons = dict(dataset.rejected)
-    assert reasons["dog/gone"] == reasons["dog/self.jpg"] == "link that leads nowhere"
+    assert reasons["dog/gone"] == reasons["dog/self.jpg"] == "broken link"
     for name in ("all", "dog/again", "dog/up"):
-        assert reasons[name] == "link to a folder that is read already"
+        assert reasons[name] == "link to a folder that was already read"
     assert decode_image(images / dataset.files[0], Square(8)).shape == (8, 8, 3)
 
 
@@ -349,7 +349,7 @@ def test_names_of_folders_and_files_may_be_any_bytes(tmp_path: Path) -> None:
 
 @pytest.fixture
 def ordinary_user() -> Iterator[Path]:
-    """A folder of an ordinary user, who is the one to read: nothing is forbidden to root."""
+    """A folder of an ordinary user, as whom the test runs, because permissions do not apply to root."""
     with tempfile.TemporaryDirectory() as name:
         os.chmod(name, 0o777)
         root = os.geteuid() == 0
@@ -365,7 +365,7 @@ def ordinary_user() -> Iterator[Path]:
                 os.seteuid(0)
 
 
-def test_what_must_not_be_read_is_said(ordinary_user: Path) -> None:
+def test_files_without_permission_are_reported(ordinary_user: Path) -> None:
     images = ordinary_user / "images"
     for name in ("dog", "cat"):
         (images / name).mkdir(parents=True)
@@ -376,7 +376,7 @@ def test_what_must_not_be_read_is_said(ordinary_user: Path) -> None:
     labels = ordinary_user / "labels.csv"
     labels.write_text("dog/1.jpg,1\ncat/1.jpg,2\n")
     (images / "cat").chmod(0)
-    assert read_dataset(images, labels).absent() == [], "nobody knows"
+    assert read_dataset(images, labels).absent() == [], "an unreadable folder counts as complete"
     with pytest.raises(Rejected, match="cannot be read: Permission denied"):
         decode_image(images / "cat" / "1.jpg", Square(8))
     with pytest.raises(ConfigError, match=r"images/cat is not a readable folder \(Permission denied\)"):
@@ -389,7 +389,7 @@ def test_what_must_not_be_read_is_said(ordinary_user: Path) -> None:
         read_dataset(images, ordinary_user / "secret" / "labels.csv")
 
 
-# --- anything at all -------------------------------------------------------------------------------------------------
+# --- random content --------------------------------------------------------------------------------------------------
 
 WHOLE: dict[str, bytes] = {}
 

@@ -1,4 +1,4 @@
-"""Wide tables: the same data as from lists of text, in a byte a cell."""
+"""Wide tables give the same data as narrow ones, with one byte per cell."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 
 from thaw.spaces import ConfigError
 from thaw.trainables.data import columns
-from thaw.trainables.data.columns import Coded, different, values_of, wide_columns
+from thaw.trainables.data.columns import EncodedColumn, distinct, numbers_of, read_wide_table
 from thaw.trainables.data.dataset import read_dataset
 from thaw.trainables.data.reading import Reading
 
 
-def table(rows: int, cells: str, sign: str = ",", width: int = 70, names: str = "a{}.jpg") -> str:
+def table(rows: int, cells: str, separator: str = ",", width: int = 70, names: str = "a{}.jpg") -> str:
     generator = random.Random(0)
-    head = sign.join(["file", *(f"label {number}" for number in range(width))])
-    lines = [sign.join([names.format(n), *generator.choices(cells.split(), k=width)]) for n in range(rows)]
+    head = separator.join(["file", *(f"label {number}" for number in range(width))])
+    lines = [separator.join([names.format(n), *generator.choices(cells.split(), k=width)]) for n in range(rows)]
     return "\n".join([head, *lines]) + "\n"
 
 
@@ -42,40 +42,40 @@ def test_wide_tables_give_what_narrow_ones_do(
     file, reading = tmp_path / "labels.csv", Reading(uncertain=uncertain)
     file.write_text(text, newline="")
     plain = read_dataset(tmp_path, file, reading=reading)
-    monkeypatch.setattr(columns, "LARGE", 0)
-    assert wide_columns(text, ",;\t") is not None
+    monkeypatch.setattr(columns, "MIN_CELLS", 0)
+    assert read_wide_table(text, ",;\t") is not None
     wide = read_dataset(tmp_path, file, reading=reading)
     assert wide.files == plain.files and wide.classes == plain.classes and wide.notes == plain.notes
     assert np.array_equal(wide.labels, plain.labels) and wide.rejected == plain.rejected
 
 
 @pytest.mark.parametrize("text", [table(9, '0 1 "1"'), table(9, "0 1") + "b.jpg,1\n", table(9, "0 1", width=9)])
-def test_other_tables_are_left_to_the_careful_reader(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setattr(columns, "LARGE", 0)
-    assert wide_columns(text, ",;\t") is None
+def test_other_tables_are_left_to_the_general_reader(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(columns, "MIN_CELLS", 0)
+    assert read_wide_table(text, ",;\t") is None
 
 
 def test_a_fault_in_a_wide_table_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "LARGE", 0)
+    monkeypatch.setattr(columns, "MIN_CELLS", 0)
     (tmp_path / "labels.csv").write_text(table(9, "0 1") + "b.jpg" + ",2" * 70 + "\n")
     with pytest.raises(ConfigError, match="no column of labels|must be 0 or 1"):
         read_dataset(tmp_path, tmp_path / "labels.csv")
 
 
-def test_columns_of_many_texts_stay_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "LARGE", 0)
-    monkeypatch.setattr(columns, "BLOCK", 7)
-    found = wide_columns(table(600, "0 1"), ",")
+def test_columns_with_many_distinct_values_stay_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "MIN_CELLS", 0)
+    monkeypatch.setattr(columns, "BLOCK_ROWS", 7)
+    found = read_wide_table(table(600, "0 1"), ",")
     assert found is not None
     names, *others = found[1]
     assert names == [f"a{number}.jpg" for number in range(600)]
-    assert all(isinstance(column, Coded) and len(column) == 600 for column in others)
-    coded = others[0]
-    assert list(coded) == coded[:] and coded[3] == coded[3:4][0] and set(coded) == set(different(coded))
-    assert values_of(coded, {"0": 0, "1": 1}).tolist() == [int(cell) for cell in coded]
+    assert all(isinstance(column, EncodedColumn) and len(column) == 600 for column in others)
+    encoded = others[0]
+    assert list(encoded) == encoded[:] and encoded[3] == encoded[3:4][0] and set(encoded) == set(distinct(encoded))
+    assert numbers_of(encoded, {"0": 0, "1": 1}).tolist() == [int(cell) for cell in encoded]
 
 
-def test_parquet_tells_blanks_from_zeros(tmp_path: Path) -> None:
+def test_parquet_distinguishes_blanks_from_zeros(tmp_path: Path) -> None:
     frame = pd.DataFrame({"file": [f"{n}.jpg" for n in range(6)], "label": ["x", "y", None] * 2})
     frame["many"] = range(6)
     frame[["file", "label"]].to_parquet(tmp_path / "text.parquet")

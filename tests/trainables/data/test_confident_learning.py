@@ -1,4 +1,4 @@
-"""Wrong labels are found among right ones."""
+"""Wrong labels are found among correct ones."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def test_labels_that_were_swapped_are_found_first(exclusive: bool) -> None:
     found = label_doubts(probabilities, given, exclusive)
     assert len({doubt.row for doubt in found}) == len(found), "each image once"
     assert len({doubt.row for doubt in found[:20]} & set(sure.tolist())) >= 17
-    right = label_doubts(probabilities, truth, exclusive)
-    assert len(right) < 30 < len(found) + 15, "right labels are hardly doubted"
+    correct = label_doubts(probabilities, truth, exclusive)
+    assert len(correct) < 30 < len(found) + 15, "few correct labels are doubted"
 
 
-def test_what_is_said_of_a_label() -> None:
+def test_the_facts_of_a_doubt() -> None:
     probabilities = np.array([[0.95, 0.05], [0.9, 0.1], [0.1, 0.9], [0.05, 0.97], [0.02, 0.98]])
     labels = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [1, 0]], bool)
     first, *_ = label_doubts(probabilities, labels, exclusive=True)

@@ -1,21 +1,18 @@
-"""Readers of label files, and the data set made of them."""
+"""Readers of label files, and the resulting data set."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT
+from tests.conftest import needs_photos, thaw_data
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.dataset import READERS, Dataset, read_dataset
 from thaw.trainables.data.formats import FROM_IMAGES
-
-SHARED = Path(os.environ.get("THAW_DATA", ROOT.parent / "shared" / "data"))
 
 
 def read(tmp_path: Path, text: str | bytes, name: str = "labels.csv", **options: object) -> Dataset:
@@ -59,7 +56,7 @@ def test_paper_format(tmp_path: Path) -> None:
     dataset = read(tmp_path, "0.jpg\t13,18\n1.jpg\t1\n", name="train.txt")
     assert sets(dataset) == {"0.jpg": {"13", "18"}, "1.jpg": {"1"}}
     assert dataset.classes == ("1", "13", "18")
-    with pytest.raises(ConfigError, match="one column"):
+    with pytest.raises(ConfigError, match="got one column"):
         read(tmp_path, "0.jpg,13\n", format="paper")
 
 
@@ -216,7 +213,7 @@ def test_absent(tmp_path: Path) -> None:
     [
         ("", "holds no rows"),
         ("filename,labels\n", "holds a header and no rows"),
-        ("a.jpg\nb.jpg\n", "has one column"),
+        ("a.jpg\nb.jpg\n", "got one column"),
         ("a.jpg,1,2\nb.jpg,1\n", "row 2 has 2 columns, row 1 has 3"),
         ("a.jpg,1,2\nb.jpg,1,3\n", "3 columns without headings"),
         ("filename,labels,labels\na.jpg,1,2\n", "two columns are named 'labels'"),
@@ -244,7 +241,7 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         read(tmp_path, "a.jpg,1\n", format="voc")
     with pytest.raises(ConfigError, match="is not JSON"):
         read(tmp_path, "a.jpg,1\n", format="coco")
-    with pytest.raises(ConfigError, match="takes its labels from data.images"):
+    with pytest.raises(ConfigError, match="takes its labels from the folders in data.images"):
         read(tmp_path, "a.jpg,1\n", format="folders")
     (tmp_path / "classes.json").write_text('{"1": "dog", "2": "dog"}')
     with pytest.raises(ConfigError, match="lists the name 'dog' twice"):
@@ -257,9 +254,11 @@ def test_every_reader_asks_for_labels(tmp_path: Path, format: str) -> None:
         read_dataset(tmp_path, format=format)
 
 
-@pytest.mark.skipif(not (SHARED / "coco18").is_dir(), reason=f"no real photos in {SHARED}; set THAW_DATA")
+@needs_photos
 def test_real_photos() -> None:
-    folder = SHARED / "coco18"
+    data = thaw_data()
+    assert data is not None
+    folder = data / "coco18"
     dataset = read_dataset(folder / "images", folder / "labels.csv", classes=folder / "classes.json")
     assert len(dataset.files) == 4000 and len(dataset.classes) == 18
     count = dict(zip(dataset.classes, dataset.labels.sum(axis=0).tolist(), strict=True))

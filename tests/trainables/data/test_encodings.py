@@ -1,4 +1,4 @@
-"""Text files in encodings other than UTF-8: which one is guessed, which is refused, and what is said."""
+"""Text files in encodings other than UTF-8: which is guessed, which is refused, and the messages."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def labels(*words: str) -> str:
 
 
 @pytest.mark.parametrize("word", WESTERN)
-def test_western_text_is_read_and_said(word: str) -> None:
-    text, said = decode_text(labels(word).encode("cp1252"))
-    assert text == labels(word) and said is not None and "is read as Windows-1252" in said
+def test_western_text_is_read_with_a_note(word: str) -> None:
+    text, note = decode_text(labels(word).encode("cp1252"))
+    assert text == labels(word) and note is not None and "is read as Windows-1252" in note
 
 
 @pytest.mark.parametrize(("encoding", "words"), ELSEWHERE)
-def test_other_text_is_refused_with_what_it_may_say(encoding: str, words: str) -> None:
-    """Never read as what it is not; the error shows one of the words as its own encoding reads it."""
+def test_other_text_is_refused_with_suggestions(encoding: str, words: str) -> None:
+    """It is never read in a wrong encoding; the error suggests the right one, with one of the words."""
     with pytest.raises(Unreadable, match="data.encoding") as refused:
         decode_text(labels(*words.split()).encode(encoding))
     assert f"{encoding} (" in str(refused.value)
@@ -53,11 +53,11 @@ def test_an_encoding_that_is_named_is_used(tmp_path: Path, name: str, text: str)
     (tmp_path / name).write_bytes(text.encode("cp932"))
     dataset = read_dataset(tmp_path, tmp_path / name, reading=Reading(encoding="cp932"))
     assert set(dataset.classes) == {"猫", "犬"} and not any("Windows" in note for note in dataset.notes)
-    with pytest.raises(ConfigError, match=r"is not ascii: line 1 holds other bytes; correct data\.encoding"):
+    with pytest.raises(ConfigError, match=r"is not ascii: line 1 cannot be decoded; correct data\.encoding"):
         read_dataset(tmp_path, tmp_path / name, reading=Reading(encoding="ascii"))
 
 
-def test_class_names_and_coco_are_said_too(tmp_path: Path) -> None:
+def test_class_names_and_coco_give_notes_too(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_bytes("0 Hündin\n1 Rüde\n".encode("cp1252"))
     (tmp_path / "labels.csv").write_text("a.jpg,0\nb.jpg,1\n")
     dataset = read_dataset(tmp_path, tmp_path / "labels.csv", classes=tmp_path / "names.txt")
@@ -70,7 +70,7 @@ def test_class_names_and_coco_are_said_too(tmp_path: Path) -> None:
     assert "coco.json is not UTF-8" in " ".join(read_dataset(tmp_path, tmp_path / "coco.json").notes)
 
 
-def test_the_search_file_names_encodings_that_exist(tmp_path: Path) -> None:
+def test_the_search_file_must_name_a_known_encoding(tmp_path: Path) -> None:
     file = tmp_path / "search.yaml"
     text = "name: words\ndata: {images: ., encoding: NAME}\nweights: none\ntraining: {architecture: convnet}\n"
     text += "space: {learning_rate: [0.001, 0.01]}\n"

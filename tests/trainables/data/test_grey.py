@@ -1,4 +1,4 @@
-"""Grey images of more than 8 bits share one scale, in training and in prediction."""
+"""Grey images with more than 8 bits share one scale, in training and in prediction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from thaw.trainables.data.image_store import ImageStore, open_store, sampled_gre
 
 
 def ramp(low: float, high: float, dtype: Any) -> np.ndarray:
-    """A column each from the smallest to the largest value."""
+    """Columns from the smallest to the largest value."""
     return np.tile(np.linspace(low, high, 8), (8, 1)).astype(dtype)
 
 
@@ -52,7 +52,7 @@ def png(values: np.ndarray, significant_bits: int = 0) -> bytes:
     if not significant_bits:
         return content
     chunk = b"sBIT" + bytes([significant_bits])
-    # Behind the signature and the header, which comes first.
+    # After the signature and the header.
     return content[:33] + struct.pack(">I", 1) + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:]
 
 
@@ -127,22 +127,22 @@ def test_white_is_zero(tmp_path: Path) -> None:
     assert store.pixels[0, 0, [0, 7], 0].tolist() == [255, 0]
 
 
-def test_the_user_may_say_what_is_white_and_the_rest_is_clipped(tmp_path: Path) -> None:
+def test_the_user_may_set_white_and_values_outside_are_clipped(tmp_path: Path) -> None:
     contents = {"a.tif": tiff(ramp(-1024, 3000, np.int16))}
     auto, soft = store_of(tmp_path, contents), store_of(tmp_path, contents, (-200.0, 400.0))
     assert soft.grey.scales == {"integer": (-200, 400)} and soft.digest != auto.digest, "another store"
     assert soft.pixels[0, 0, [0, 7], 0].tolist() == [0, 255]
-    assert "what lies beyond is clipped" in soft.grey.notes()[0]
+    assert "values outside are clipped" in soft.grey.notes()[0]
     assert store_of(tmp_path, contents, 2000.0).grey.scales == {"integer": (-1024, 2000)}
     assert store_of(tmp_path, contents).grey == auto.grey, "kept in the store"
 
 
-def test_what_is_chosen_is_said(tmp_path: Path) -> None:
+def test_the_chosen_scale_gives_a_note(tmp_path: Path) -> None:
     store = store_of(tmp_path, {f"{i}.png": png(ramp(0, 4000, np.uint16)) for i in range(3)})
     [note] = store.grey.notes()
     assert note == (
-        "3 grey images of more than 8 bits, values from 0 to 4000: 0 is black and 4095 white (12 bits) in all of them; "
-        "data.white sets another"
+        "3 grey images with more than 8 bits, values from 0 to 4000: 0 is black and 4095 white (12 bits) in all of "
+        "them; data.white changes this"
     )
     assert sampled_grey(tmp_path / "images", ["0.png", "absent.png", "2.png"]).scales == {"integer": (0, 4095)}
     assert store_of(tmp_path, {"p.png": png(ramp(0, 9, np.uint8))}).grey.notes() == []
@@ -153,7 +153,7 @@ def test_new_images_are_read_by_the_scale_of_the_data(tmp_path: Path) -> None:
     file.write_bytes(png(ramp(0, 8190, np.uint16)))
     row = decode_image(file, Square(8), scales={"integer": (0.0, 4095.0)})[0, :, 0]
     assert row[0] == 0 and (np.diff(row.astype(int)) >= 0).all() and (row[4:] == 255).all(), "clipped, not wrapped"
-    assert decode_image(file, Square(8))[0, 7, 0] == round(8190 / 16383 * 255), "by itself, where no scale is known"
+    assert decode_image(file, Square(8))[0, 7, 0] == round(8190 / 16383 * 255), "by its own values without a scale"
     assert decode_image(file, Square(8), scales=None)[0, 7, 0] == round(8190 / 65535 * 255), "as Thaw 0.1.0 did"
     assert measure(file) == ("integer", Extent(0, 8190))
 
@@ -173,12 +173,12 @@ def test_the_scales_of_0_1_stay(kind: str, extent: Extent, scale: tuple[float, f
     assert scale_of_0_1(kind, extent) == scale
 
 
-def test_an_empty_range_is_no_fault() -> None:
+def test_a_constant_image_is_valid() -> None:
     assert choose_scale("float", Extent(-3, -3)) == (-3, -3)
     assert Grey.of([("float", Extent(-3, -3))]).to_dict()["scales"] == {"float": (-3, -3)}
 
 
 @pytest.mark.parametrize("values", [[1, 2], {"integer": 3}, {"colour": [0, 1]}, {"float": ["a", 1]}])
 def test_damaged_scales(values: Any) -> None:
-    with pytest.raises(ConfigError, match="must hold .black, white."):
+    with pytest.raises(ConfigError, match="must give .black, white."):
         scales_from(values)

@@ -1,4 +1,4 @@
-"""Decoding of every kind of file, and the store that keeps the pixels."""
+"""Decoding of every kind of file, and the store of decoded images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
 def photo(seed: int, width: int = 40, height: int = 30) -> Image.Image:
-    """A smooth picture, another one for each seed."""
+    """A smooth image, different for each seed."""
     small = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), np.uint8)
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
@@ -114,7 +114,7 @@ def test_every_kind_becomes_rgb(
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_turned_upright_by_exif(tmp_path: Path, orientation: int) -> None:
     upright = photo(0, 24, 16)
-    # The turns by which the eight orientations are stored, from the EXIF standard, as NumPy operations.
+    # How each of the eight EXIF orientations is stored, as NumPy operations.
     stored = {
         1: lambda a: a,
         2: lambda a: a[:, ::-1],
@@ -133,7 +133,7 @@ def test_turned_upright_by_exif(tmp_path: Path, orientation: int) -> None:
     assert np.array_equal(decode_image(tmp_path / "turned.png", Square(8)), expected)
 
 
-def test_unreadable_exif_does_not_matter(tmp_path: Path) -> None:
+def test_unreadable_exif_is_ignored(tmp_path: Path) -> None:
     halves(RED, BLUE).save(tmp_path / "image.png", exif=b"Exif\0\0garbage")
     assert corners(decode_image(tmp_path / "image.png", Square(8))) == [list(RED), list(BLUE)]
 
@@ -158,7 +158,7 @@ def test_large_jpeg_is_close_to_full_decoding(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_what_is_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_not_images_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "image"
     whole = tmp_path / "whole.jpg"
     photo(1, 200, 200).save(whole)
@@ -189,12 +189,12 @@ def saved(path: Path, form: str, **options: object) -> Path:
 
 
 @pytest.mark.parametrize("form", ["HEIF", "AVIF"])
-def test_pictures_of_phones_whatever_they_are_called(form: str, tmp_path: Path) -> None:
+def test_photos_of_phones_with_any_file_name(form: str, tmp_path: Path) -> None:
     pixels = decode_image(saved(tmp_path / "photo.jpg", form), Square(8)).astype(int)
     assert np.abs(pixels[4, [0, -1]] - [RED, BLUE]).max() < 16
 
 
-def test_a_turned_avif(tmp_path: Path) -> None:
+def test_a_rotated_avif(tmp_path: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6
     pixels = decode_image(saved(tmp_path / "turned.avif", "AVIF", exif=turned), Square(8)).astype(int)
@@ -216,22 +216,22 @@ def test_a_missing_decoder_is_named(form: str, advice: str, tmp_path: Path, monk
 
 
 def test_store_holds_the_decoded_files(images: Path, tmp_path: Path) -> None:
-    said: list[tuple[int, int]] = []
-    store = open_store(images, names(images), Square(16), directory=tmp_path, progress=lambda *at: said.append(at))
+    calls: list[tuple[int, int]] = []
+    store = open_store(images, names(images), Square(16), directory=tmp_path, progress=lambda *at: calls.append(at))
     assert store.pixels.shape == (5, 16, 16, 3) and store.pixels.dtype == np.uint8
     for row, name in zip(store.pixels, names(images), strict=True):
         assert np.array_equal(row, decode_image(images / name, Square(16)))
     assert store.usable.all() and store.rejected == ()
-    assert said[-1] == (5, 5)
+    assert calls[-1] == (5, 5)
     with pytest.raises(ValueError, match="read-only"):
         store.pixels[0] = 0
 
 
 def test_second_opening_decodes_nothing(images: Path, tmp_path: Path) -> None:
     first = open_store(images, names(images), Square(16), directory=tmp_path)
-    said: list[tuple[int, int]] = []
-    second = open_store(images, names(images), Square(16), directory=tmp_path, progress=lambda *at: said.append(at))
-    assert said == []
+    calls: list[tuple[int, int]] = []
+    second = open_store(images, names(images), Square(16), directory=tmp_path, progress=lambda *at: calls.append(at))
+    assert calls == []
     assert np.array_equal(first.pixels, second.pixels) and first.digest == second.digest
     assert len(list(tmp_path.glob("images-*/index.json"))) == 1
 
@@ -275,7 +275,7 @@ def test_changed_image_is_decoded_again(images: Path, tmp_path: Path) -> None:
     assert after.rejected == (("4.png", "absent"),)
 
 
-def test_digests_speak_of_content(images: Path, tmp_path: Path) -> None:
+def test_digests_depend_only_on_content(images: Path, tmp_path: Path) -> None:
     first = open_store(images, names(images), Square(16), directory=tmp_path)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -323,11 +323,11 @@ def test_of_several_processes_one_builds(images: Path, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from thaw.trainables.data.decoding import Square\n"
         "from thaw.trainables.data.image_store import open_store\n"
-        "said = []\n"
+        "calls = []\n"
         "root, directory = map(Path, sys.argv[1:])\n"
         "files = sorted(path.name for path in root.iterdir())\n"
-        "store = open_store(root, files, Square(16), directory=directory, progress=lambda *at: said.append(at))\n"
-        "print(store.digest, len(said))\n"
+        "store = open_store(root, files, Square(16), directory=directory, progress=lambda *at: calls.append(at))\n"
+        "print(store.digest, len(calls))\n"
     )
     command = [sys.executable, "-c", script, str(images), str(tmp_path / "cache")]
     here = ROOT
@@ -340,7 +340,7 @@ def test_of_several_processes_one_builds(images: Path, tmp_path: Path) -> None:
 # --- files that hang -------------------------------------------------------------------------------------------------
 
 
-def test_hanging_reads_are_given_up() -> None:
+def test_hanging_reads_are_abandoned() -> None:
     hang = threading.Event()
 
     def work(i: int) -> int:
@@ -355,15 +355,16 @@ def test_hanging_reads_are_given_up() -> None:
     assert sorted(results) == list(range(40)), "every item once, though both workers hung"
     for i, result in results.items():
         if i in (0, 1, 5):
-            assert isinstance(result, Rejected) and result.reason == "reading took longer than 0.3 s" and result.passing
+            assert isinstance(result, Rejected) and result.temporary
+            assert result.reason == "reading took longer than 0.3 s"
         else:
             assert result == i * i
 
 
 def test_a_hanging_read_does_not_keep_the_process_alive(images: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    # A pipe without a writer hangs in open(), as a file of a dead network file system does; that it is not a regular
-    # file is hidden here.
+    # A pipe without a writer hangs in open(), like a file on a dead network file system. The patch hides that it is not
+    # a regular file.
     script = (
         "import sys; from pathlib import Path; from thaw.trainables.data import image_store\n"
         "pipe, root, directory = map(Path, sys.argv[1:])\n"
@@ -385,7 +386,7 @@ def test_a_hanging_read_does_not_keep_the_process_alive(images: Path, tmp_path: 
     assert done.stdout == "[True, False, True] (('hang.png', 'reading took longer than 0.3 s'),)\n"
 
 
-def test_a_fault_of_our_own_is_raised() -> None:
+def test_other_exceptions_are_raised() -> None:
     def work(i: int) -> int:
         raise ZeroDivisionError
 
@@ -402,12 +403,12 @@ def test_unreadable_files_are_tried_again_later(images: Path, tmp_path: Path, mo
 
         def denied(path: Path, square: Square) -> np.ndarray | tuple[str, Extent]:
             if path.name == "3.png":
-                raise Rejected("cannot be read: Permission denied", passing=True)
+                raise Rejected("cannot be read: Permission denied", temporary=True)
             return real(path, square)
 
         context.setattr(image_store, "decode_or_measure", denied)
         assert opened().rejected == (("3.png", "cannot be read: Permission denied"),)
-    assert len(opened().rejected) == 1, "the processes of one search agree"
+    assert len(opened().rejected) == 1, "all processes of a search use the same store"
     index = next(tmp_path.glob("images-*/index.json"))
     index.write_text(json.dumps(json.loads(index.read_text()) | {"retry_after": time.time() - 1}))
     assert opened().rejected == ()

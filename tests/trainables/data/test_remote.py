@@ -1,4 +1,4 @@
-"""Images elsewhere are read as on a disk: through fsspec's own file systems, and a web server on loopback."""
+"""Remote images are read as on a local disk: from fsspec's own file systems, and a web server on loopback."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def picture(shade: int) -> bytes:
 
 @pytest.fixture
 def bucket() -> Iterator[Any]:
-    """A folder of labels in fsspec's memory; what was opened is noted in ``opened``."""
+    """Folders of labels in fsspec's memory file system."""
     memory = fsspec.filesystem("memory")
     for label in ("cat", "dog"):
         for number in range(3):
@@ -47,14 +47,19 @@ def bucket() -> Iterator[Any]:
 
 @contextmanager
 def web_server(folder: Path, fails_after: int | None = None, index: bytes | None = None) -> Iterator[tuple[str, list]]:
-    """A web server with an index of its folder, and the files that it was asked for; it may break down."""
-    asked: list[str] = []
+    """A web server of a folder, and the images requested from it.
+
+    Args:
+        fails_after: number of requests after which all fail.
+        index: content of every page; by default a list of the folder.
+    """
+    requested: list[str] = []
 
     class Handler(SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path.endswith(".png"):
-                asked.append(self.path)
-                if fails_after is not None and len(asked) > fails_after:
+                requested.append(self.path)
+                if fails_after is not None and len(requested) > fails_after:
                     self.send_error(503)
                     return
             elif index is not None:
@@ -71,21 +76,21 @@ def web_server(folder: Path, fails_after: int | None = None, index: bytes | None
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", requested
     finally:
         server.shutdown()
         server.server_close()
 
 
 @pytest.mark.parametrize(
-    ("place", "elsewhere"),
+    ("place", "remote"),
     [("s3://bucket/photos", True), ("https://host/a", True), ("/photos", False), ("c:/photos", False), ("a:b", False)],
 )
-def test_a_url_is_elsewhere(place: str, elsewhere: bool) -> None:
-    assert is_remote(place) == elsewhere
+def test_a_url_is_remote(place: str, remote: bool) -> None:
+    assert is_remote(place) == remote
 
 
-def test_a_folder_for_each_label_is_read_by_its_names_alone(bucket: Any, tmp_path: Path) -> None:
+def test_folders_of_labels_are_read_without_copying_images(bucket: Any, tmp_path: Path) -> None:
     there = RemoteFolder("memory://bucket", tmp_path).listed()
     dataset = read_dataset(there.root)
     assert dataset.classes == ("cat", "dog") and len(dataset.files) == 6 and dataset.absent() == []
@@ -95,7 +100,7 @@ def test_a_folder_for_each_label_is_read_by_its_names_alone(bucket: Any, tmp_pat
     assert (there.root / "cat/1.png").stat().st_size == 0
 
 
-def test_what_has_changed_is_copied_anew_and_nothing_else(bucket: Any, tmp_path: Path) -> None:
+def test_only_changed_files_are_copied_again(bucket: Any, tmp_path: Path) -> None:
     names = [f"{label}/{number}.png" for label in ("cat", "dog") for number in range(3)]
     there = RemoteFolder("memory://bucket", tmp_path).listed()
     progress: list[tuple[int, int]] = []
@@ -113,50 +118,50 @@ def test_what_has_changed_is_copied_anew_and_nothing_else(bucket: Any, tmp_path:
     assert all((again.root / name).stat().st_mtime_ns == before[name] for name in untouched)
 
 
-def test_another_machine_lists_for_itself(bucket: Any, tmp_path: Path) -> None:
+def test_another_machine_lists_the_folder_itself(bucket: Any, tmp_path: Path) -> None:
     here = RemoteFolder("memory://bucket", tmp_path / "here").listed()
     there = RemoteFolder(here.url, tmp_path / "there", here.version)
     there.fetch(["dog/1.png"])
     assert (there.root / "dog/1.png").read_bytes() == picture(10)
 
 
-def test_a_web_folder_gives_what_the_disk_gives(tmp_path: Path) -> None:
+def test_a_web_folder_gives_the_same_as_a_disk(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp")
     names = ["a b.png", "ä%20.png", "below/c#1.png"]
     (tmp_path / "site" / "below").mkdir(parents=True)
     for number, name in enumerate(names):
         (tmp_path / "site" / name).write_bytes(picture(number))
     (tmp_path / "labels.csv").write_text("file,label\n" + "".join(f"{name},l{i}\n" for i, name in enumerate(names)))
-    with web_server(tmp_path / "site") as (address, asked):
+    with web_server(tmp_path / "site") as (address, requested):
         there = RemoteFolder(address, tmp_path / "copies").listed()
-        assert asked == []
+        assert requested == []
         dataset = read_dataset(there.root, tmp_path / "labels.csv")
         there.fetch(dataset.files)
         there.fetch(dataset.files)
-        assert len(asked) == len(names), "each is read once"
+        assert len(requested) == len(names), "each is read once"
     for number, name in enumerate(names):
         assert np.unique(dataset.decode(dataset.files.index(name), Square(8), None)).tolist() == [number]
 
 
-def test_an_interrupted_copy_goes_on_where_it_was(
-    tmp_path: Path, squares: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_copy_is_completed(tmp_path: Path, squares: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("aiohttp")
-    monkeypatch.setattr(remote, "AT_ONCE", 1)
+    monkeypatch.setattr(remote, "CONNECTIONS", 1)
     names = [f"{number}.png" for number in range(20)]
     with web_server(squares / "images", fails_after=8) as (address, _):
         there = RemoteFolder(address, tmp_path).listed()
-        message = r"images: 12 of 20 files of http://\S+ cannot be copied \(first: 8.png: .*503.*goes on where it was"
+        message = (
+            r"images: 12 of 20 files of http://\S+ cannot be copied \(first: 8.png: .*503.*run the same command again"
+        )
         with pytest.raises(ConfigError, match=message):
             there.fetch(names)
         port = int(address.rpartition(":")[2])
     assert sum((there.root / name).stat().st_size > 0 for name in names) == 8
     assert list(there.folder.glob("*.unfinished")) == []
-    asked: list[str] = []
+    requested: list[str] = []
 
     class Later(SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
             super().do_GET()
 
         def log_message(self, format: str, *args: Any) -> None:
@@ -169,7 +174,7 @@ def test_an_interrupted_copy_goes_on_where_it_was(
     finally:
         server.shutdown()
         server.server_close()
-    assert sorted(asked) == sorted(f"/{name}" for name in names[8:])
+    assert sorted(requested) == sorted(f"/{name}" for name in names[8:])
     assert all((there.root / name).read_bytes() == (squares / "images" / name).read_bytes() for name in names)
 
 
@@ -188,17 +193,17 @@ def test_no_name_leaves_the_copy(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("memory://nothing-there", "images: memory://nothing-there lists no files; correct the address"),
+        ("memory://nothing-there", "images: memory://nothing-there lists no files; correct the URL"),
         ("http://127.0.0.1:9/photos", "images: http://127.0.0.1:9/photos (cannot be listed|lists no files)"),
         ("nosuch://photos", "images: nosuch://photos: Protocol not known: nosuch.*give a folder, or s3://"),
     ],
 )
-def test_what_is_not_there_is_said(url: str, message: str, tmp_path: Path) -> None:
+def test_errors_name_the_url(url: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         RemoteFolder(url, tmp_path).listed()
 
 
-def test_a_package_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import fsspec.core
 
     def absent(url: str) -> Any:
@@ -209,22 +214,22 @@ def test_a_package_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytes
         RemoteFolder("s3://bucket/photos", tmp_path).listed()
 
 
-def test_a_search_on_images_elsewhere_is_the_search_on_the_disk(tmp_path: Path, squares: Path) -> None:
+def test_a_search_on_remote_images_gives_the_same_as_on_local_ones(tmp_path: Path, squares: Path) -> None:
     pytest.importorskip("aiohttp")
     cache = tmp_path / "cache"
     one = {"space": {"learning_rate": [0.003]}, "training": {"epochs": 1}}
     local = small_search(tmp_path / "local", squares, tmp_path / "other", **one)
-    with web_server(squares / "images") as (address, asked):
+    with web_server(squares / "images") as (address, requested):
         run = small_search(tmp_path / "web", squares, cache, data={"images": f"{address}/"}, **one)
-        assert len(asked) == 120
+        assert len(requested) == 120
     assert load_config(run.folder.search_file).data.images == f"{address}/"
     assert comparable_history(run).equals(comparable_history(local))
     assert run.folder.provenance()["data"]["fingerprint"] == local.folder.provenance()["data"]["fingerprint"]
     assert {one.content for one in stored(cache)} >= {f"copies of images in {address}/", "decoded images"}
-    # The images may come home.
+    # The images may move to the local disk.
     resume(run.folder, [f"data.images={squares / 'images'}"])
 
 
-def test_labels_of_a_folder_elsewhere_are_shown_without_its_images(bucket: Any, tmp_path: Path, squares: Path) -> None:
+def test_labels_of_a_remote_folder_are_read_without_its_images(bucket: Any, tmp_path: Path, squares: Path) -> None:
     config = small_config(tmp_path, squares, tmp_path, data={"images": "memory://bucket", "labels": None})
     assert load_dataset(config).classes == ("cat", "dog")

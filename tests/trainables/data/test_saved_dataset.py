@@ -1,4 +1,4 @@
-"""What Hugging Face's `datasets` has saved to disk is a data set, labels and splits included."""
+"""Folders saved by Hugging Face's `datasets` are data sets, with labels and splits."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_splits_stay_apart(tmp_path: Path) -> None:
     assert len(dataset.files) == 12
 
 
-def test_it_travels_to_workers_closed_and_its_digest_follows_its_content(tmp_path: Path) -> None:
+def test_its_pickle_is_small_and_its_digest_depends_on_its_content(tmp_path: Path) -> None:
     folder = saved(tmp_path / "d", datasets.ClassLabel(names=NAMES), [0, 1, 2])
     source = SavedDataset(folder)
     sent = pickle.dumps(source)
@@ -101,8 +101,8 @@ def test_it_travels_to_workers_closed_and_its_digest_follows_its_content(tmp_pat
 @pytest.mark.parametrize(
     ("reading", "message"),
     [
-        (Reading(image="photo"), r"columns.image: no column 'photo'; there are image, label"),
-        (Reading(labels=("what",)), r"columns.labels: no column 'what'; there are image, label"),
+        (Reading(image="photo"), r"columns.image: no column 'photo'; choose from image, label"),
+        (Reading(labels=("what",)), r"columns.labels: no column 'what'; choose from image, label"),
     ],
 )
 def test_columns_that_are_not_there_are_said(tmp_path: Path, reading: Reading, message: str) -> None:

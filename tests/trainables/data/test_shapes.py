@@ -1,4 +1,4 @@
-"""Shapes in which people have labels, and what becomes of each; docs/reliability.md shows the same table."""
+"""Common shapes of label files, and the outcome of each; docs/reliability.md shows the same table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 from thaw.spaces import ConfigError
 from thaw.trainables.data.dataset import Dataset, read_dataset
 from thaw.trainables.data.reading import Reading
-from thaw.trainables.data.splits import given_places
+from thaw.trainables.data.splits import given_parts
 
 DOCS = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 ROWS = 24
@@ -27,8 +27,8 @@ def cycled(values: Sequence[Any]) -> list[Any]:
     return [values[number % len(values)] for number in range(ROWS)]
 
 
-def table(header: str, *columns: Sequence[object], sign: str = ",") -> str:
-    rows = [sign.join(map(str, row)) for row in zip(FILES, *map(cycled, columns), strict=True)]
+def table(header: str, *columns: Sequence[object], separator: str = ",") -> str:
+    rows = [separator.join(map(str, row)) for row in zip(FILES, *map(cycled, columns), strict=True)]
     return "\n".join([*([header] if header else []), *rows]) + "\n"
 
 
@@ -38,19 +38,19 @@ def quoted(values: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Shape:
-    """What is written, and what becomes of it.
+    """A label file and its outcome.
 
     Args:
         what: its name in the table of the documentation.
-        outcome: its outcome there.
-        text: of the label file.
-        sets: labels of the images, repeated; None where it is refused.
-        says: words of the notes, or of the error.
-        name: of the label file.
-        files: of the images; empty files.
-        reading: what the search file says.
+        outcome: its outcome in that table.
+        text: content of the label file.
+        sets: labels of the images, repeated; None if the file is refused.
+        messages: parts of the notes, or of the error.
+        name: name of the label file.
+        files: names of the images, which are empty files.
+        reading: the settings of the search file.
         classes: name and text of ``data.classes``.
-        split: column of the split, and how many train, validate and test.
+        split: column of the split, and the number of training, validation and test images.
         empty: labels that no image has.
     """
 
@@ -58,7 +58,7 @@ class Shape:
     outcome: str
     text: str
     sets: list[str] | None
-    says: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
     name: str = "labels.csv"
     files: list[str] = field(default_factory=lambda: FILES)
     reading: Reading = field(default_factory=Reading)
@@ -76,50 +76,64 @@ IDS = ["0", "1", "2"]
 INSECTS = ["ant", "bee", "wasp"]
 
 SHAPES = [
-    Shape("names with blanks", "whole", table("filename,label", ANIMALS), ANIMALS, ("blanks", "as part of names")),
-    Shape("names with blanks that share words", "whole", table("filename,label", SHARED), SHARED),
-    Shape("names with commas", "whole", table("filename,label", quoted(INVERTED)), INVERTED),
+    Shape("names with blanks", "one label", table("filename,label", ANIMALS), ANIMALS, ("blanks", "as part of names")),
+    Shape("names with blanks that share words", "one label", table("filename,label", SHARED), SHARED),
+    Shape("names with commas", "one label", table("filename,label", quoted(INVERTED)), INVERTED),
     Shape(
         "names with slashes and other scripts",
-        "whole",
+        "one label",
         table("filename,label", ["a/b", "猫", "Hündin"]),
         ["a/b", "猫", "Hündin"],
     ),
     Shape(
         "`data.separator: none`",
-        "whole",
+        "one label",
         table("f,label", quoted(["a, b", "a, c", "b"])),
         ["a, b", "a, c", "b"],
         reading=Reading(separator="none"),
     ),
     Shape(
         "`data.separator` given",
-        "parts",
+        "several labels",
         table("f,tags", ["sea otter; moose", "red fox"]),
         ["sea otter|moose", "red fox"],
         reading=Reading(separator=";"),
     ),
     Shape(
-        "lists by blanks",
-        "parts",
+        "lists separated by blanks",
+        "several labels",
         table("f,tags", ["haze primary", "clear primary", "clear"]),
         ["haze|primary", "clear|primary", "clear"],
         ("separated by blanks",),
     ),
-    Shape("lists by bars", "parts", table("f,labels", GENRES), GENRES),
-    Shape("lists by semicolons", "parts", table("f,labels", [value.replace("|", ";") for value in GENRES]), GENRES),
+    Shape("lists separated by bars", "several labels", table("f,labels", GENRES), GENRES),
     Shape(
-        "lists by commas", "parts", table("f,labels", quoted([value.replace("|", ", ") for value in GENRES])), GENRES
+        "lists separated by semicolons",
+        "several labels",
+        table("f,labels", [value.replace("|", ";") for value in GENRES]),
+        GENRES,
     ),
-    Shape("Python lists", "parts", table("Id,Genre", quoted([repr(one) for one in LISTS])), GENRES, ("read as lists",)),
-    Shape("JSON lists", "parts", table("image,labels", quoted([json.dumps(one) for one in LISTS])), GENRES),
+    Shape(
+        "lists separated by commas",
+        "several labels",
+        table("f,labels", quoted([value.replace("|", ", ") for value in GENRES])),
+        GENRES,
+    ),
+    Shape(
+        "Python lists",
+        "several labels",
+        table("Id,Genre", quoted([repr(one) for one in LISTS])),
+        GENRES,
+        ("read as lists",),
+    ),
+    Shape("JSON lists", "several labels", table("image,labels", quoted([json.dumps(one) for one in LISTS])), GENRES),
     Shape(
         "NumPy lists",
-        "parts",
+        "several labels",
         table("image,labels", quoted([f"[{' '.join(map(repr, one))}]" for one in LISTS])),
         GENRES,
     ),
-    Shape("lists of one", "parts", table("image,labels", quoted(["['N']", "['D']"])), ["N", "D"]),
+    Shape("lists of one label", "several labels", table("image,labels", quoted(["['N']", "['D']"])), ["N", "D"]),
     Shape(
         "vectors",
         "refused: names the column",
@@ -132,7 +146,7 @@ SHAPES = [
         "refused: names the column",
         table("f,label", ["0.25", "0.5", "1.0"]),
         None,
-        ("'label' holds numbers such as 0.25",),
+        ("'label' holds decimal numbers such as 0.25",),
     ),
     Shape(
         "remarks",
@@ -144,23 +158,23 @@ SHAPES = [
     Shape(
         "decimal commas",
         "refused: names the column",
-        table("f;score", ["0,25", "1,5", "2,05"], sign=";"),
+        table("f;score", ["0,25", "1,5", "2,05"], separator=";"),
         None,
-        ("'score' holds numbers such as 0,25",),
+        ("'score' holds decimal numbers such as 0,25",),
     ),
     Shape(
         "lists without quotes",
-        "parts",
+        "several labels",
         table("f,label", quoted(["[cat, dog]", "[cat]"])),
         ["cat|dog", "cat"],
         ("read as lists",),
     ),
     Shape(
-        "labels by a plus, slash or ampersand",
-        "whole, `data.separator` proposed",
+        "labels separated by a plus, slash or ampersand",
+        "one label, a note suggests `data.separator`",
         table("f,label", ["cat", "dog", "cat+dog"]),
         ["cat", "dog", "cat+dog"],
-        ("data.separator: '+' would take it apart",),
+        ("data.separator: '+' would split it",),
     ),
     Shape(
         "missing values",
@@ -171,22 +185,25 @@ SHAPES = [
     ),
     Shape(
         "labels that differ in case or blanks",
-        "kept apart, said",
+        "distinct labels, with a note",
         table("f,label", ["Cat", "cat", "dog", "cat "]),
         ["Cat", "cat", "dog", "cat"],
         ("'Cat'", "'cat'", "'cat '"),
     ),
     Shape("unusual headings", "by the cells", table("picture,creature", ["pug", "husky"]), ["pug", "husky"]),
     Shape(
-        "headings that are repeated further below",
-        "left out, said",
+        "headings that are repeated in later rows",
+        "left out, with a note",
         2 * ("\ufeff" + table("f,label", ["pug", "husky"])),
         ["pug", "husky"],
         ("1 rows repeat the headings",),
     ),
     Shape("no headings", "by the cells", table("", ["class", "name"]), ["class", "name"]),
     Shape(
-        "`sep=;` in the first line", "read", "sep=;\n" + table("f;labels", ["pug", "husky"], sign=";"), ["pug", "husky"]
+        "`sep=;` in the first line",
+        "read",
+        "sep=;\n" + table("f;labels", ["pug", "husky"], separator=";"),
+        ["pug", "husky"],
     ),
     Shape(
         "pandas' index",
@@ -221,29 +238,29 @@ SHAPES = [
     ),
     Shape(
         "`data.uncertain: positive`",
-        "a label",
+        "used as a label",
         table("Path,Edema,Mass", ["1", "0", "-1"], ["0", "1", "0"]),
         ["Edema", "Mass", "Edema"],
         reading=Reading(uncertain="positive"),
     ),
     Shape(
-        "table of 1 and -1 with a count",
+        "table of 1 and -1 below a line with the number of rows",
         "read",
-        f"{ROWS}\nBald Smiling\n" + table("", ["1", "-1", "-1"], ["-1", "1", "-1"], sign="  "),
+        f"{ROWS}\nBald Smiling\n" + table("", ["1", "-1", "-1"], ["-1", "1", "-1"], separator="  "),
         ["Bald", "Smiling", ""],
         name="attr.txt",
     ),
     Shape(
-        "list by blanks, names with blanks",
+        "columns separated by blanks, names with blanks",
         "read",
         "".join(f"my photos/a {file} {label}\n" for file, label in zip(FILES, cycled(IDS), strict=True)),
         IDS,
         name="train.txt",
         files=[f"my photos/a {file}" for file in FILES],
     ),
-    Shape("list by blanks", "read", table("", IDS, sign=" "), IDS, name="train.txt"),
+    Shape("columns separated by blanks", "read", table("", IDS, separator=" "), IDS, name="train.txt"),
     Shape(
-        "list with the label first",
+        "columns separated by blanks, the label first",
         "read",
         "".join(f"{label} {file}\n" for file, label in zip(FILES, cycled(IDS), strict=True)),
         IDS,
@@ -259,15 +276,15 @@ SHAPES = [
         name="x.jsonl",
     ),
     Shape(
-        "0/1 columns beside a whole table",
-        "left out, said",
+        "0/1 columns beside a complete table of labels",
+        "left out, with a note",
         table("f,cat,dog,indoors", ["1", "0"], ["0", "1"], ["1", "1", "0"]),
         ["cat", "dog"],
-        ("left out: indoors",),
+        ("not used as labels: indoors",),
     ),
     Shape(
-        "0/1 column without a 1 in a whole table",
-        "a label",
+        "0/1 column without a 1 in a complete table of labels",
+        "used as a label",
         table("f,MEL,NV,UNK", ["1.0", "0.0"], ["0.0", "1.0"], ["0.0"]),
         ["MEL", "NV"],
         ("0/1 columns MEL, NV, UNK",),
@@ -275,13 +292,13 @@ SHAPES = [
     ),
     Shape(
         "0/1 columns beside numbers",
-        "numbers left out, said",
+        "numbers left out, with a note",
         table("f,age,cat,dog,share", range(30, 54), ["0", "1"], ["1", "1", "0"], ["0.5", "0", "1"]),
         ["dog", "cat|dog", "", "cat|dog", "dog", "cat"],
         ("columns not used as labels: age, share",),
     ),
     Shape(
-        "split column of yes and no among 0/1 columns",
+        "0/1 split column among 0/1 columns of labels",
         "split",
         table("f,cat,dog,is_valid", ["1", "0"], ["0", "1"], ["1", "0", "0", "0"]),
         ["cat", "dog"],
@@ -296,7 +313,7 @@ SHAPES = [
         split=("isTest", [18, 0, 6]),
     ),
     Shape(
-        "split column of true and false beside lists by blanks",
+        "split column of true and false beside lists separated by blanks",
         "split",
         table("fname,labels,is_valid", ["car", "person bike", "person", "car"], ["True", "False", "False", "False"]),
         ["car", "person|bike", "person", "car"],
@@ -304,14 +321,14 @@ SHAPES = [
         split=("is_valid", [18, 6, 0]),
     ),
     Shape(
-        "split column of other words",
+        "split column of synonyms",
         "split",
         table("f,label,part", ["a", "b"], ["Training", "dev", "hold-out", "TRAIN"]),
         ["a", "b"],
         split=("part", [12, 6, 6]),
     ),
     Shape(
-        "one row a label, `data.rows: add`",
+        "one row per label, `data.rows: add`",
         "joined",
         table("f,label", ["x", "y"]) + table("", ["x", "z"]),
         ["x", "y|z"],
@@ -319,42 +336,42 @@ SHAPES = [
         reading=Reading(rows="add"),
     ),
     Shape(
-        "one row a label, the absent ones by `Confidence` 0",
+        "one row per label, absent labels marked by `Confidence` 0",
         "refused",
         table("ImageID,LabelName,Confidence", ["x", "y"], ["1", "0"]),
         None,
-        ("'Confidence' says 0 in 12 rows", "remove these rows"),
+        ("'Confidence' is 0 in 12 rows", "remove these rows"),
     ),
     Shape(
-        "one row a label, some images with one, the others with two",
-        "refused: proposes `data.rows: add`",
+        "one row per label, some images with one, the others with two",
+        "refused: suggests `data.rows: add`",
         table("f,class,xmin", ["x"], ["1"]) + table("", ["x", "y"], ["2"]),
         None,
         ("needs two labels or more, got x", "data.rows: add"),
     ),
     Shape(
-        "one row a label",
-        "refused: proposes `data.rows: add`",
+        "one row per label",
+        "refused: suggests `data.rows: add`",
         table("f,label", ["x", "y"]) + table("", ["y", "x"]),
         None,
         ("data.rows: add",),
     ),
     Shape(
-        "one row a box, equal labels",
+        "one row per box, equal labels",
         "used once",
         table("f,label", ["x", "y"]) * 1 + table("", ["x", "y"]),
         ["x", "y"],
         ("24 rows repeat",),
     ),
     Shape(
-        "one row a box, with sizes and places",
+        "one row per box, with sizes and positions",
         "by `data.columns`",
         table("filename,width,class,xmin", ["48"], ["rbc", "wbc"], ["1"]) + table("", ["48"], ["rbc", "wbc"], ["9"]),
         ["rbc", "wbc"],
         reading=Reading(labels=("class",), rows="add"),
     ),
     Shape(
-        "medical table: headings with blanks, lists by bars",
+        "medical table: headings with blanks, lists separated by bars",
         "by `data.columns`",
         table(
             "Image Index,Finding Labels,Follow-up #,Patient ID,View Position",
@@ -367,57 +384,57 @@ SHAPES = [
         reading=Reading(image="Image Index", labels=("Finding Labels",), reserved=frozenset(["Patient ID"])),
     ),
     Shape(
-        "group in the first column, names without ending",
+        "group in the first column, names without extension",
         "by `data.columns`",
         "lesion_id,image_id,dx,age\n"
         + "".join(f"H{n // 2},p{n:02d},{dx},{40.0 + n}\n" for n, dx in enumerate(cycled(["nv", "mel", "bkl"]))),
         ["nv", "mel", "bkl"],
-        ("without their ending",),
+        ("by adding the extension",),
         reading=Reading(image="image_id", labels=("dx",), reserved=frozenset(["lesion_id"])),
     ),
     Shape(
-        "names without ending",
+        "names without extension",
         "unique match",
         table("f,label", ["a", "b"]).replace(".jpg", ""),
         ["a", "b"],
-        ("without their ending",),
+        ("by adding the extension",),
     ),
     Shape(
-        "names in another case",
+        "names that differ in case",
         "unique match",
         table("f,label", ["a", "b"]),
         ["a", "b"],
-        ("another case",),
+        ("ignoring case",),
         files=[file.upper() for file in FILES],
     ),
     Shape(
-        "files below a folder",
+        "files in subfolders",
         "unique match",
         table("f,label", ["a", "b"]),
         ["a", "b"],
-        ("below a folder",),
+        ("in a subfolder",),
         files=[f"s{n % 2}/{file}" for n, file in enumerate(FILES)],
     ),
     Shape(
-        "image folder in front of names",
+        "names that include the image folder",
         "unique match",
         table("f,label", ["a", "b"]).replace("\np", "\nimages/p"),
         ["a", "b"],
-        ("folder in front",),
+        ("without their leading folders",),
     ),
     Shape(
-        "names that lead from the label file into the image folder",
+        "names relative to the label file (`../images/…`)",
         "read",
         table("f,label", ["a", "b"]).replace("\np", "\n../images/p"),
         ["a", "b"],
         name="tables/labels.csv",
     ),
     Shape(
-        "addresses and paths of another machine",
+        "absolute paths of another machine",
         "unique match",
         table("image,choice", ["a", "b"]).replace("\np", "\nC:\\data\\s\\p"),
         ["a", "b"],
-        ("without the folder in front",),
+        ("without their leading folders",),
         files=[f"s/{file}" for file in FILES],
     ),
     Shape(
@@ -433,48 +450,54 @@ SHAPES = [
         "refused",
         table("f,label", ["a", "b"]),
         None,
-        ("may be 2 files",),
+        ("matches 2 files",),
         files=[f"{s}/{file}" for s in "xy" for file in FILES],
     ),
     Shape(
         "classes: table with any header",
-        "named",
+        "ids get their names",
         table("f,label", IDS),
         INSECTS,
         classes=("c.csv", "attribute_id,attribute_name\n0,ant\n1,bee\n2,wasp\n"),
     ),
     Shape(
         "classes: configuration of a model with `id2label`",
-        "named",
+        "ids get their names",
         table("f,label", IDS),
         INSECTS,
         classes=("config.json", json.dumps({"id2label": dict(enumerate(INSECTS)), "label2id": {}})),
     ),
     Shape(
         "classes: name to number",
-        "named",
+        "ids get their names",
         table("f,label", IDS),
         INSECTS,
         classes=("c.json", '{"ant": 0, "bee": 1, "wasp": 2}'),
     ),
     Shape(
-        "classes: table with any header, several labels an image",
-        "named",
+        "classes: table with any header, several labels per image",
+        "ids get their names",
         table("id,attribute_ids", ["0 2", "2", "1 0"]),
         ["tag::ant|tag::wasp", "tag::wasp", "tag::bee|tag::ant"],
         classes=("c.csv", "attribute_id,attribute_name\n0,tag::ant\n1,tag::bee\n2,tag::wasp\n"),
     ),
     Shape(
         "classes: numbers such as 1.0",
-        "named",
+        "ids get their names",
         table("f,label", ["0.0", "1.0", "2.0"]),
         INSECTS,
         classes=("c.txt", "ant\nbee\nwasp\n"),
     ),
-    Shape("classes: a name a line", "named", table("f,label", IDS), INSECTS, classes=("c.txt", "ant\nbee\nwasp\n")),
     Shape(
-        "classes: a name a line, numbers from 1",
-        "named",
+        "classes: one name per line",
+        "ids get their names",
+        table("f,label", IDS),
+        INSECTS,
+        classes=("c.txt", "ant\nbee\nwasp\n"),
+    ),
+    Shape(
+        "classes: one name per line, numbers from 1",
+        "ids get their names",
         table("f,label", ["1", "2", "3"]),
         INSECTS,
         ("from 1",),
@@ -503,18 +526,18 @@ def test_every_shape_has_its_outcome(tmp_path: Path, shape: Shape) -> None:
     if shape.sets is None:
         with pytest.raises(ConfigError) as caught:
             read(shape, tmp_path)
-        said = str(caught.value)
-        assert shape.name in said
+        text = str(caught.value)
+        assert shape.name in text
     else:
         dataset = read(shape, tmp_path)
         expected = Counter(label for text in cycled(shape.sets) for label in text.split("|") if label)
         assert counts(dataset) == {**expected, **dict.fromkeys(shape.empty, 0)}
         assert sorted(dataset.files) == sorted(shape.files) and dataset.rejected == ()
-        said = " ".join(dataset.notes)
+        text = " ".join(dataset.notes)
         if shape.split is not None:
-            places = given_places(dataset, shape.split[0])
-            assert places is not None and [int((places == part).sum()) for part in range(3)] == shape.split[1]
-    assert all(word in said for word in shape.says), said
+            parts = given_parts(dataset, shape.split[0])
+            assert parts is not None and [int((parts == part).sum()) for part in range(3)] == shape.split[1]
+    assert all(message in text for message in shape.messages), text
 
 
 def touched(folder: Path, names: Sequence[str]) -> Path:
@@ -532,7 +555,7 @@ def counts(dataset: Dataset) -> dict[str, int]:
 @pytest.mark.parametrize(
     "words", [("train", "val", "test"), ("Training", "dev", "hold-out"), ("TRAIN", "valid", "testing")]
 )
-def test_folders_of_a_split_are_no_labels(tmp_path: Path, words: Sequence[str]) -> None:
+def test_folders_of_a_split_are_not_labels(tmp_path: Path, words: Sequence[str]) -> None:
     sizes = dict(zip(words, (6, 2, 1), strict=True))
     names = [f"{part}/{label}/{n}.jpg" for part, size in sizes.items() for label in INSECTS for n in range(size)]
     dataset = read_dataset(touched(tmp_path, names))
@@ -551,7 +574,7 @@ def test_folders_of_a_split_are_no_labels(tmp_path: Path, words: Sequence[str]) 
         ("train/images", "test/images"),
     ],
 )
-def test_folders_whose_names_differ_in_their_part_only_are_a_split(tmp_path: Path, train: str, test: str) -> None:
+def test_folders_whose_names_differ_only_in_the_part_are_a_split(tmp_path: Path, train: str, test: str) -> None:
     names = [f"{place}/{label}/{n}.jpg" for place in (train, test) for label in INSECTS for n in range(2)]
     dataset = read_dataset(touched(tmp_path, names))
     assert counts(dataset) == dict.fromkeys(INSECTS, 4)
@@ -561,32 +584,32 @@ def test_folders_whose_names_differ_in_their_part_only_are_a_split(tmp_path: Pat
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["images/1.png", "masks/1.png"], "the folders images, masks are no labels"),
-        (["train/images/1.png", "train/labels/1.txt", "val/images/2.png"], "the folders images, labels are no labels"),
+        (["images/1.png", "masks/1.png"], "the folders images, masks are not labels"),
+        (["train/images/1.png", "train/labels/1.txt", "val/images/2.png"], "the folders images, labels are not labels"),
         (["train/a/1.png", "train/b/1.png", "extra/a/1.png"], "train holds only folders, .* but extra beside"),
-        (["data/a/1.png", "data/b/1.png"], "got data; .* if the folders in data are the labels, end data.images"),
+        (["data/a/1.png", "data/b/1.png"], "got data; .* if the folders in data are the labels, let data.images end"),
     ],
 )
-def test_folders_that_are_no_labels_are_refused(tmp_path: Path, names: Sequence[str], message: str) -> None:
+def test_folders_that_are_not_labels_are_refused(tmp_path: Path, names: Sequence[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_dataset(touched(tmp_path, names))
 
 
-def test_label_folders_that_differ_in_case_are_said(tmp_path: Path) -> None:
+def test_label_folders_that_differ_in_case_give_a_note(tmp_path: Path) -> None:
     dataset = read_dataset(touched(tmp_path, ["train/Cat/1.jpg", "train/dog/1.jpg", "val/cat/1.jpg"]))
     assert counts(dataset) == {"Cat": 1, "cat": 1, "dog": 1}
-    assert "labels differ in case or blanks only: 'Cat', 'cat'" in " ".join(dataset.notes)
+    assert "labels differ only in case or blanks: 'Cat', 'cat'" in " ".join(dataset.notes)
 
 
 @pytest.mark.parametrize(
     ("encoding", "text", "outcome"),
     [
         ("cp1252", "f,label\na.jpg,Hündin\nb.jpg,“Rüde” – alt\n", {"Hündin": 1, "“Rüde” – alt": 1}),
-        ("shift-jis", "f,label\na.jpg,犬、\nb.jpg,猫、\n", "is neither UTF-8 nor, as it seems, Windows-1252"),
+        ("shift-jis", "f,label\na.jpg,犬、\nb.jpg,猫、\n", "is not UTF-8, and probably not Windows-1252"),
         ("utf-16-le", "f,label\na.jpg,1\nb.jpg,2\n", "it holds zero bytes"),
     ],
 )
-def test_other_encodings_are_said_or_refused(tmp_path: Path, encoding: str, text: str, outcome: object) -> None:
+def test_other_encodings_give_a_note_or_are_refused(tmp_path: Path, encoding: str, text: str, outcome: object) -> None:
     (tmp_path / "labels.csv").write_bytes(text.encode(encoding))
     if isinstance(outcome, str):
         with pytest.raises(ConfigError, match=outcome):
@@ -599,12 +622,16 @@ def test_other_encodings_are_said_or_refused(tmp_path: Path, encoding: str, text
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("labels/a.txt", "0 0.5 0.5 1 1", "holds no annotation .* 1 others .first: a.txt.*Pascal VOC"),
-        ("a.xml", "<annotations><image/></annotations>", "is XML; only a folder of Pascal VOC files"),
+        ("labels/a.txt", "0 0.5 0.5 1 1", "holds no annotation .* 1 other files .first: a.txt.*Pascal VOC"),
+        (
+            "a.xml",
+            "<annotations><image/></annotations>",
+            "is an XML file; XML is read only from a folder of Pascal VOC files",
+        ),
         ("a.json", '{"a.jpg": "cat"}', "has no 'categories'.* or a list of objects"),
     ],
 )
-def test_other_formats_are_refused_with_what_is_read(tmp_path: Path, name: str, text: str, message: str) -> None:
+def test_errors_of_other_formats_name_the_supported_ones(tmp_path: Path, name: str, text: str, message: str) -> None:
     touched(tmp_path, [name])
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match=message):
@@ -620,14 +647,14 @@ def test_other_formats_are_refused_with_what_is_read(tmp_path: Path, name: str, 
         ("classes.txt", "ant\nbee\n", "label '2' is not listed"),
     ],
 )
-def test_files_that_list_no_classes_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+def test_files_that_are_not_lists_of_classes_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / "labels.csv").write_text(table("f,label", IDS))
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match=message):
         read_dataset(tmp_path, tmp_path / "labels.csv", classes=tmp_path / name)
 
 
-def test_images_that_no_row_names_are_found(tmp_path: Path) -> None:
+def test_images_without_a_row_are_found(tmp_path: Path) -> None:
     images = touched(tmp_path / "images", [*FILES, "s/1.jpg", "s/2.jpg", "s/.3.jpg", "s/notes.txt"])
     (tmp_path / "labels.csv").write_text(table("f,label", ["a", "b"]) + "s/1.jpg,a\n")
     assert read_dataset(images, tmp_path / "labels.csv").unlisted() == ["s/2.jpg"]
@@ -663,7 +690,7 @@ def test_annotations_in_deeper_folders_and_in_upper_case(tmp_path: Path) -> None
 
 
 def coco(folder: Path, categories: Sequence[tuple[int, str, str | None]]) -> Dataset:
-    """Images of which each has the category 1 or 2, in turn."""
+    """A data set whose images have the categories 1 and 2 in turn."""
     content = {
         "images": [{"id": n, "file_name": file} for n, file in enumerate(FILES)],
         "categories": [{"id": id, "name": name, "supercategory": above} for id, name, above in categories],
@@ -673,14 +700,14 @@ def coco(folder: Path, categories: Sequence[tuple[int, str, str | None]]) -> Dat
     return read_dataset(touched(folder / "images", FILES), folder / "a.json")
 
 
-def test_categories_that_are_only_parents_are_no_labels(tmp_path: Path) -> None:
+def test_categories_that_are_only_parents_are_left_out(tmp_path: Path) -> None:
     categories = [(0, "defects", None), (1, "crack", "defects"), (2, "void", "defects"), (3, "void", None)]
     dataset = coco(tmp_path, categories)
     assert counts(dataset) == {"crack": 12, "void": 12}
     assert "'defects' is left out" in " ".join(dataset.notes)
 
 
-def test_equal_category_names_are_one_label_where_all_but_one_are_empty(tmp_path: Path) -> None:
+def test_equal_category_names_are_one_label_if_all_but_one_are_empty(tmp_path: Path) -> None:
     dataset = coco(tmp_path, [(0, "cells", None), (1, "cells", "cells"), (2, "blast", "cells")])
     assert counts(dataset) == {"blast": 12, "cells": 12}
     assert "'cells' is listed 2 times" in " ".join(dataset.notes)
@@ -709,7 +736,7 @@ def test_an_annotated_image_that_is_listed_twice(tmp_path: Path) -> None:
 
 
 def test_names_in_another_unicode_composition(tmp_path: Path) -> None:
-    """As macOS writes them: a letter and its accent apart."""
+    """As macOS writes them, with separate accents."""
     names = ["Käfer 1.jpg", "Müller/é.jpg", "plain.jpg"]
     apart = [unicodedata.normalize("NFD", name) for name in names]
     images = touched(tmp_path / "images", apart)
@@ -727,17 +754,17 @@ def test_images_with_an_uncertain_label_are_dropped(tmp_path: Path) -> None:
     assert counts(dataset) == {"Edema": 8, "Mass": 8} and len(dataset.files) == 16
     assert dataset.rejected[:1] == (("p02.jpg", "label 'Edema' is uncertain"),) and len(dataset.rejected) == 8
     assert dataset.columns["age"].tolist() == ["30", "40"] * 8
-    assert "8 cells are -1, uncertain: read as a reason to leave the image out (data.uncertain)" in dataset.notes
+    assert "8 cells are -1 (uncertain): their images are left out (data.uncertain)" in dataset.notes
 
 
-def test_what_thaw_wrote_among_the_images_is_no_data(tmp_path: Path) -> None:
+def test_results_of_thaw_among_the_images_are_left_out(tmp_path: Path) -> None:
     names = [f"{label}/{n}.jpg" for label in INSECTS[:2] for n in range(3)]
     folder = touched(tmp_path, [*names, "results/one/events.jsonl", "results/one/search.yaml", "results/one/a.png"])
     dataset = read_dataset(folder)
     assert counts(dataset) == {"ant": 3, "bee": 3} and ("results", "written by Thaw") in dataset.ignored
 
 
-def test_a_table_called_metadata_may_be_about_something_else(tmp_path: Path) -> None:
+def test_a_table_called_metadata_may_have_another_purpose(tmp_path: Path) -> None:
     touched(tmp_path, ["ant/1.jpg", "bee/1.jpg"])
     (tmp_path / "metadata.csv").write_text("patient,age\n1,30\n2,40\n")
     assert counts(read_dataset(tmp_path)) == {"ant": 1, "bee": 1}
@@ -745,7 +772,7 @@ def test_a_table_called_metadata_may_be_about_something_else(tmp_path: Path) -> 
 
 def test_one_column_of_0_and_1(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text(table("f,tumour", ["0", "1"]))
-    with pytest.raises(ConfigError, match="got tumour; .* data.columns.labels: tumour takes 0 and 1 for two labels"):
+    with pytest.raises(ConfigError, match="got tumour; .* with data.columns.labels: tumour, 0 and 1 are two labels"):
         read_dataset(tmp_path, tmp_path / "labels.csv")
     dataset = read_dataset(tmp_path, tmp_path / "labels.csv", reading=Reading(labels=("tumour",)))
     assert counts(dataset) == {"0": 12, "1": 12}
@@ -772,7 +799,7 @@ def test_imagefolder_with_metadata(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected", "said"),
+    ("text", "expected", "note"),
     [
         (table("f,label", ["a", "b"]) + "total,24\n", {"a": 12, "b": 12}, ""),
         (table("f,label", ["a", "b"]).replace("\n", "\n---,---\n", 1), {"a": 12, "b": 12}, ""),
@@ -787,18 +814,18 @@ def test_imagefolder_with_metadata(tmp_path: Path, ending: str) -> None:
         (
             table("f,label", ["a", "a\u200b"]),
             {"a": 12, "a\u200b": 12},
-            "differ in case or blanks only: 'a', 'a\\u200b'",
+            "differ only in case or blanks: 'a', 'a\\u200b'",
         ),
         (table("f,label", ["🐱", "🐶"]), {"🐱": 12, "🐶": 12}, ""),
         (table("f,category_id,holder", [3, 5], ["Ann", "Bob"]), {"3": 12, "5": 12}, "not used as labels: holder"),
         (table("id,genre,poster", ["a", "b"], ["http://x.org/y.jpg"]), {"a": 12, "b": 12}, "used as labels: poster"),
-        (table("image      label", ["polar bear", "cat"], sign="  "), {"cat": 12, "polar bear": 12}, "by blanks"),
+        (table("image      label", ["polar bear", "cat"], separator="  "), {"cat": 12, "polar bear": 12}, "by blanks"),
     ],
 )
-def test_further_tables(tmp_path: Path, text: str, expected: dict[str, int], said: str) -> None:
+def test_further_tables(tmp_path: Path, text: str, expected: dict[str, int], note: str) -> None:
     (tmp_path / "labels.csv").write_text(text)
     dataset = read_dataset(touched(tmp_path, FILES), tmp_path / "labels.csv")
-    assert counts(dataset) == expected and len(dataset.files) == ROWS and said in " ".join(dataset.notes)
+    assert counts(dataset) == expected and len(dataset.files) == ROWS and note in " ".join(dataset.notes)
 
 
 def test_images_of_json_lines_with_their_path(tmp_path: Path) -> None:

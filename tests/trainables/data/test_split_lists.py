@@ -30,23 +30,23 @@ def counts(dataset: Dataset) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ("trainA trainB testA testB", "hold no folder for each label"),
-        ("train test", "hold no folder for each label"),
-        ("train_images test_images", "hold no folder for each label"),
-        ("images_train images_val", "hold no folder for each label"),
-        ("Training Testing", "hold no folder for each label"),
-        ("train_cats train_dogs test_cats test_dogs", "hold no folder for each label"),
-        ("train_cats test_dogs", "hold no folder for each label"),
-        ("cats dogs test", "test is called like a part of a split"),
-        ("cats dogs val-set", "val-set is called like a part of a split"),
-        ("cats dogs unlabeled", "unlabeled is hardly a label"),
-        ("train train_masks", "are no labels"),
-        ("train_images train_masks", "are no labels"),
-        ("fold1/cat fold1/dog fold2/cat fold2/dog", "called like folds of a split"),
-        ("split_0/a split_0/b split_1/a split_1/b", "called like folds of a split"),
+        ("trainA trainB testA testB", "are parts of a split without folders of labels"),
+        ("train test", "are parts of a split without folders of labels"),
+        ("train_images test_images", "are parts of a split without folders of labels"),
+        ("images_train images_val", "are parts of a split without folders of labels"),
+        ("Training Testing", "are parts of a split without folders of labels"),
+        ("train_cats train_dogs test_cats test_dogs", "are parts of a split without folders of labels"),
+        ("train_cats test_dogs", "are parts of a split without folders of labels"),
+        ("cats dogs test", "test is named like a part of a split"),
+        ("cats dogs val-set", "val-set is named like a part of a split"),
+        ("cats dogs unlabeled", "unlabeled is probably not a label"),
+        ("train train_masks", "are not labels"),
+        ("train_images train_masks", "are not labels"),
+        ("fold1/cat fold1/dog fold2/cat fold2/dog", "named like folds of a split"),
+        ("split_0/a split_0/b split_1/a split_1/b", "named like folds of a split"),
     ],
 )
-def test_folders_that_are_no_labels_are_refused(tmp_path: Path, names: str, message: str) -> None:
+def test_folders_that_are_not_labels_are_refused(tmp_path: Path, names: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_dataset(folders(tmp_path, names))
 
@@ -72,18 +72,18 @@ def test_folders_that_are_a_split_are_used_as_one(
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "note"),
     [
         ("train bus", "the folder train is read as a label"),
         ("valid invalid", "the folder valid is read as a label"),
-        ("train_cats train_dogs", "speak of one part of a split; they are read as labels"),
-        ("trainA trainB", "speak of one part of a split; they are read as labels"),
-        ("x/front x/back y/front", "folders within the folder of a label belong to it (x/back, …)"),
+        ("train_cats train_dogs", "are named after one part of a split; they are read as labels"),
+        ("trainA trainB", "are named after one part of a split; they are read as labels"),
+        ("x/front x/back y/front", "images in folders inside the folder of a label have that label (x/back, …)"),
     ],
 )
-def test_folders_that_may_be_labels_are_said(tmp_path: Path, names: str, said: str) -> None:
+def test_folders_that_may_be_labels_give_a_note(tmp_path: Path, names: str, note: str) -> None:
     dataset = read_dataset(folders(tmp_path, names))
-    assert dataset.parts is None and said in " ".join(dataset.notes)
+    assert dataset.parts is None and note in " ".join(dataset.notes)
     assert set(dataset.classes) == {name.split("/")[0] for name in names.split()}
 
 
@@ -96,18 +96,18 @@ def one_of(*values: object) -> Callable[[int], object]:
 
 
 NEVER_LABELS: Sequence[tuple[str, str, str]] = [
-    ("list_eval_partition.txt", lines(one_of(0, 1, 2), " ", "{:06d}.jpg"), "is called like a split and says 0, 1, 2"),
-    ("partition.txt", lines(one_of(0, 1), "\t"), "is called like a split and says 0, 1"),
-    ("list_eval_partition.csv", "image_id,partition\n" + lines(one_of(0, 1, 2)), r"says a split .partition. and no"),
-    ("a.csv", "image,set\n" + lines(one_of("train", "test", "val")), "'set' says test, train, val, which is a split"),
-    ("a.csv", "image,label\n" + lines(one_of("train", "test")), "'label' says test, train, which is a split"),
-    ("a.csv", lines(one_of("train", "dev")), "says dev, train, which is a split"),
+    ("list_eval_partition.txt", lines(one_of(0, 1, 2), " ", "{:06d}.jpg"), "is named like a split and holds 0, 1, 2"),
+    ("partition.txt", lines(one_of(0, 1), "\t"), "is named like a split and holds 0, 1"),
+    ("list_eval_partition.csv", "image_id,partition\n" + lines(one_of(0, 1, 2)), r"holds a split .partition. and no"),
+    ("a.csv", "image,set\n" + lines(one_of("train", "test", "val")), "'set' holds test, train, val, which is a split"),
+    ("a.csv", "image,label\n" + lines(one_of("train", "test")), "'label' holds test, train, which is a split"),
+    ("a.csv", lines(one_of("train", "dev")), "holds dev, train, which is a split"),
     (
         "a.jsonl",
         "".join(f'{{"file": "{n}.jpg", "label": "{"train" if n % 2 else "test"}"}}\n' for n in range(9)),
         "split",
     ),
-    ("a.csv", "image,train,val\n" + lines(one_of("0,1", "1,0")), r"says a split .train, val. and no labels"),
+    ("a.csv", "image,train,val\n" + lines(one_of("0,1", "1,0")), r"holds a split .train, val. and no labels"),
     ("ImageSets/Main/dog_train.txt", lines(one_of(" 1", "-1"), " ", "2008_{:06d}"), "one label and one part"),
     ("imagesets/main/dog_x.txt", lines(one_of(0, 1), " ", "2008_{:06d}"), "one label and one part"),
     ("dog_trainval.txt", lines(one_of(" 1", "-1", " 0"), " ", "2008_{:06d}"), "one label and one part"),
@@ -115,7 +115,7 @@ NEVER_LABELS: Sequence[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("name", "text", "message"), NEVER_LABELS)
-def test_files_that_say_a_split_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+def test_files_that_define_a_split_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match=message):
@@ -136,7 +136,7 @@ def test_labels_that_look_alike_are_labels(tmp_path: Path, name: str, text: str)
     assert sum(counts(read_dataset(tmp_path, tmp_path / name)).values()) == 30
 
 
-def test_words_of_a_split_are_labels_where_the_user_says_so(tmp_path: Path) -> None:
+def test_words_of_a_split_are_labels_if_the_user_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("image,kind\n" + lines(one_of("train", "test")))
     assert counts(read_dataset(tmp_path, tmp_path / "a.csv", reading=Reading(labels=("kind",)))) == {
         "test": 15,
@@ -164,10 +164,10 @@ def test_image_sets_become_a_column_of_the_split(tmp_path: Path) -> None:
     assert find_data(root).split_column == "imageset"
     root = voc(tmp_path / "part", "3 4")
     dataset = read_dataset(root / "JPEGImages", root / "Annotations")
-    assert not len(dataset.columns.columns) and "says nothing of 1 images" in " ".join(dataset.notes)
+    assert not len(dataset.columns.columns) and "not usable, as 1 images are missing" in " ".join(dataset.notes)
 
 
-def test_a_split_beside_the_labels_is_said(tmp_path: Path) -> None:
+def test_a_split_beside_the_labels_gives_a_note(tmp_path: Path) -> None:
     (tmp_path / "list_attr.txt").write_text("Young Male\n" + lines(one_of("1 -1", "-1 1"), " "))
     (tmp_path / "list_eval_partition.txt").write_text(lines(one_of(0, 1, 2), " "))
     dataset = read_dataset(tmp_path, tmp_path / "list_attr.txt")
@@ -176,17 +176,17 @@ def test_a_split_beside_the_labels_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heading", "values", "said"),
+    ("heading", "values", "note"),
     [
         ("set", ("train", "test"), "'set' looks like a split and is not used; set data.split.column"),
-        ("Usage", ("Training", "PublicTest"), "'Usage' looks like a split, does not say train"),
-        ("fold", (0, 1, 2), "'fold' looks like a split, does not say train"),
-        ("kfold", (0, 1), "'kfold' looks like a split, does not say train"),
+        ("Usage", ("Training", "PublicTest"), "'Usage' looks like a split and is not used: its cells are not train"),
+        ("fold", (0, 1, 2), "'fold' looks like a split and is not used: its cells are not train"),
+        ("kfold", (0, 1), "'kfold' looks like a split and is not used: its cells are not train"),
     ],
 )
-def test_columns_of_a_split_are_said(tmp_path: Path, heading: str, values: tuple[object, ...], said: str) -> None:
+def test_columns_of_a_split_give_a_note(tmp_path: Path, heading: str, values: tuple[object, ...], note: str) -> None:
     (tmp_path / "a.csv").write_text(
         f"image,label,{heading}\n" + lines(lambda n: f"{'xy'[n % 2]},{values[n % len(values)]}")
     )
     dataset = read_dataset(tmp_path, tmp_path / "a.csv")
-    assert dataset.classes == ("x", "y") and said in " ".join(dataset.notes)
+    assert dataset.classes == ("x", "y") and note in " ".join(dataset.notes)

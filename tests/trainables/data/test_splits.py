@@ -109,16 +109,16 @@ def test_one_large_group_trains() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"validation": 0.0}, "needs 0 < validation"),
+        ({"validation": 0.0}, "must be 0 < validation"),
         ({"validation": 0.6, "test": 0.4}, "together below 1, got 0.6 and 0.4"),
         ({"test": -0.1}, "0 <= test"),
         ({"column": "prat"}, "has no column 'prat' .*did you mean part"),
-        ({"column": "part"}, "must say train, validation or test, .* got 'spare'"),
+        ({"column": "part"}, "must hold train, validation or test, .* got 'spare'"),
         ({"group": "nobody"}, "has no column 'nobody'"),
-        ({"group": "same", "column": "half"}, "group 'train' of same .* lies in several parts"),
-        ({"group": "same"}, "validation split is empty, of 1 groups"),
+        ({"group": "same", "column": "half"}, "must be in one part of the given split, but 'train' of same"),
+        ({"group": "same"}, "validation split is empty: there are 1 groups"),
         ({"column": "tested"}, "train split is empty"),
-        ({"validation": 0.01}, "validation split is empty, of 8 usable images in 8"),
+        ({"validation": 0.01}, "validation split is empty: there are 8 usable images of 8"),
     ],
 )
 def test_errors(options: dict[str, object], message: str) -> None:

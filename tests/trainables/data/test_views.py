@@ -1,4 +1,4 @@
-"""Views: pure draws, geometry by hand, and rendering that does not depend on the batch."""
+"""Views: reproducible random transforms, geometry checked by hand, and rendering independent of the batch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def photos(images: int, side: int) -> torch.Tensor:
 def matrix(
     rotate: float = 0.0, shear: float = 0.0, shift_x: float = 0.0, shift_y: float = 0.0, flip: bool = False
 ) -> torch.Tensor:
-    """The matrix of one image with chosen changes."""
+    """The matrix of one image with given transforms."""
     values = (np.array([value]) for value in (rotate, shear, shift_x, shift_y, flip))
     return torch.from_numpy(affine_matrices(*values))
 
@@ -86,7 +86,7 @@ def test_draws_are_uniform_within_their_ranges_and_independent() -> None:
     assert flip.float().mean().item() == pytest.approx(0.5, abs=4 * 0.5 / math.sqrt(images))
     correlations = torch.corrcoef(torch.stack([*draws, flip.float()])) - torch.eye(5)
     assert correlations.abs().max() < 4 / math.sqrt(images)
-    # Neighbouring images, and the same image in the next view, are as good as unrelated.
+    # Neighbouring images, and the same image in the next view, are uncorrelated.
     following = view_parameters(Augment(shift=0.1), 0, 1, rows)[:, 0, 2]
     first = shift[:, 0]
     for a, b in [(first[:-1], first[1:]), (first, following)]:
@@ -138,8 +138,8 @@ def test_shift_moves_a_bright_dot_by_its_share_of_the_side() -> None:
 
 
 def test_shear_slants_vertically() -> None:
-    # x' = x cos s, y' = y - x sin s with s = asin(0.6): what stands 10 pixels right of the centre comes from 8 pixels
-    # right of it and 6 above.
+    # x' = x cos s, y' = y - x sin s with s = asin(0.6): the point 10 pixels right of the centre comes from the point
+    # 8 pixels right of it and 6 above.
     side = 41
     pixels = torch.zeros(1, side, side, 3, dtype=torch.uint8)
     pixels[0, 20 - 6, 20 + 8] = 255

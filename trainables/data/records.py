@@ -1,0 +1,101 @@
+"""Reads files of typed values into columns of text: JSON lines, JSON lists of objects, and Parquet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thaw.spaces.errors import ConfigError
+from thaw.trainables.data.columns import MAX_VALUES, EncodedColumn
+
+PARQUET = b"PAR1"
+"""The first bytes of a Parquet file."""
+
+
+def json_columns(text: str, path: Path, key: str) -> dict[str, Sequence[str]]:
+    """Key → cells of JSON lines, or of a JSON list of objects; one row per object, keys in order of appearance.
+
+    Raises:
+        ConfigError: the text is not JSON, or an entry is not an object.
+    """
+
+    def records() -> Iterator[tuple[int, Any]]:
+        if text.lstrip().startswith("["):
+            yield from enumerate(json.loads(text), 1)
+            return
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.strip():
+                yield number, json.loads(line)
+
+    rows: list[dict[str, Any]] = []
+    number = 0
+    try:
+        for number, record in records():
+            if not isinstance(record, dict):
+                raise ConfigError(
+                    f"{path}: row {number} must be an object such as "
+                    f'{{"file_name": "a.jpg", "label": "cat"}}, got {type(record).__name__}; correct it',
+                    key=key,
+                )
+            rows.append(record)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: line {number + 1} is not JSON ({error}); repair it", key=key) from error
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return {str(name): [_cell(_path_of(row.get(name))) for row in rows] for name in names}
+
+
+def parquet_columns(path: Path, key: str) -> dict[str, Sequence[str]]:
+    """Name → cells of a Parquet file.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no rows.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ConfigError(f"{path}: is not a readable Parquet file ({error}); repair it", key=key) from error
+    if not len(table):
+        raise ConfigError(f"{path}: holds no rows; give one row per image", key=key)
+    columns: dict[str, Sequence[str]] = {}
+    for name in table.column_names:
+        if pyarrow.types.is_struct(table.schema.field(name).type):
+            columns[name] = [_cell(_path_of(value)) for value in table[name].to_pylist()]
+        else:
+            columns[name] = _parquet_column(table[name])
+    return columns
+
+
+def _parquet_column(column: Any) -> Sequence[str]:
+    """The cells of a Parquet column. Each distinct value is converted once, if the type allows to find them."""
+    import pyarrow
+
+    try:
+        encoded = column.combine_chunks().dictionary_encode()
+    except pyarrow.ArrowException:  # lists and the like
+        return [_cell(value) for value in column.to_pylist()]
+    values = [_cell(value) for value in encoded.dictionary.to_pylist()]
+    if column.null_count:
+        values.append("")
+    codes = encoded.indices.fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
+    if len(values) <= MAX_VALUES:
+        return EncodedColumn(codes.astype(np.uint8), values)
+    return [values[code] for code in codes.tolist()]
+
+
+def _path_of(value: Any) -> Any:
+    """The path in an image feature of Hugging Face (bytes and path); any other value unchanged."""
+    return value["path"] if isinstance(value, dict) and isinstance(value.get("path"), str) else value
+
+
+def _cell(value: Any) -> str:
+    """A value as the text of a cell: empty for null, JSON for lists and objects."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
