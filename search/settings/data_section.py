@@ -63,8 +63,8 @@ class DataConfig(Section):
     )
     images: PathText | None = Field(
         None,
-        description="folder of the images; one elsewhere (`s3://…`, `gs://…`, `https://…`, by fsspec) is copied once "
-        "to each machine; or a data set that Hugging Face's `datasets` has saved to disk, labels included",
+        description="folder of the images; a remote one (`s3://…`, `gs://…`, `https://…`, by fsspec) is copied once to "
+        "each machine; or a data set saved to disk by Hugging Face's `datasets`, with its labels",
     )
     labels: PathText | None = Field(
         None, description="label file, or the folder of VOC files; none if `images` holds a folder per label"
@@ -79,11 +79,11 @@ class DataConfig(Section):
     )
     encoding: str = Field(
         "auto",
-        description="encoding of label file and class names, by Python's name for it, such as `cp932` (Japanese) or "
-        "`gb18030` (Chinese); `auto` takes UTF-8, UTF-16 with its mark, and Windows-1252 where it reads well, which is "
-        "said",
+        description="encoding of label file and class names: a Python codec, such as `cp932` (Japanese) or `gb18030` "
+        "(Chinese); `auto` accepts UTF-8, UTF-16 with a byte order mark, and Windows-1252 if text reads well in it, "
+        "with a note",
     )
-    columns: ColumnsConfig = Field(ColumnsConfig(), description="which columns of a table of labels hold what")
+    columns: ColumnsConfig = Field(ColumnsConfig(), description="the roles of the columns in a table of labels")
     separator: str = Field(
         "auto",
         min_length=1,
@@ -127,7 +127,7 @@ class DataConfig(Section):
     max_rejected: float = Field(
         0.05, ge=0, le=1, description="largest share of unusable images; with more, the search does not start"
     )
-    timeout: float = Field(60.0, gt=0, description="seconds after which reading a file is given up")
+    timeout: float = Field(60.0, gt=0, description="seconds after which reading a file is abandoned")
     white: Annotated[float, Field(gt=0)] | Annotated[tuple[float, float], Field(strict=False)] | None = Field(
         None,
         description="the value of white in grey images with more than 8 bits, such as 4095, or [black, white], "
@@ -140,7 +140,9 @@ class DataConfig(Section):
         try:
             "".encode("utf-8" if encoding == "auto" else encoding)
         except (LookupError, ValueError):
-            raise ValueError("must be auto or an encoding that Python knows, such as utf-8, cp932 or gb18030") from None
+            raise ValueError(
+                "must be auto or an encoding that Python supports, such as utf-8, cp932 or gb18030"
+            ) from None
         return encoding
 
     @field_validator("white")

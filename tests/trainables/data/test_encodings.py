@@ -77,5 +77,5 @@ def test_the_search_file_must_name_a_known_encoding(tmp_path: Path) -> None:
     file.write_text(text.replace("NAME", "cp932"))
     assert load_config(file).data.encoding == "cp932"
     file.write_text(text.replace("NAME", "klingon"))
-    with pytest.raises(ConfigError, match="an encoding that Python knows"):
+    with pytest.raises(ConfigError, match="an encoding that Python supports"):
         load_config(file)
