@@ -50,6 +50,15 @@ def test_what_is_taken_of_a_run(followed: Run, halving: Run) -> None:
         assert trial["values"] == list(record.values("val_map").values())
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_ray_gives_what_this_process_gives(
+    followed: Run, halving: Run, tmp_path: Path, squares: Path, cache: Path
+) -> None:
+    ray = small_search(tmp_path, squares, cache, backend="ray", **next_search(halving))
+    pd.testing.assert_frame_equal(comparable_history(ray), comparable_history(followed), check_exact=True)
+
+
 def test_they_are_no_trials_of_the_run(followed: Run) -> None:
     run = check_whole(followed.folder)
     assert list(run.records) == list(run.trials["trial"]) == [0, 1, 2]

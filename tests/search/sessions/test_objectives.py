@@ -66,6 +66,14 @@ def test_killed_and_resumed(run: Run, stop_after: StopAfter, tmp_path: Path, squ
     assert rows[0] == rows[1]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_ray_gives_what_this_process_gives(run: Run, tmp_path: Path, squares: Path, cache: Path) -> None:
+    ray = small_search(tmp_path, squares, cache, backend="ray", **SECTIONS)
+    pd.testing.assert_frame_equal(comparable_history(ray), comparable_history(run), check_exact=True)
+    assert [r.number for r in ray.front] == [r.number for r in run.front]
+
+
 def test_what_there_is_to_choose_from(run: Run) -> None:
     front = run.front
     assert front[0].number == run.best.number if run.best else False
