@@ -68,7 +68,8 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     epochs = statistics.mean(int(value) for value in space.options("epochs"))
     assert search.trials is not None and search.concurrency is not None
     seconds = longest_time(costs, epochs, search.trials, search.concurrency)
-    console.print(f"At most about {duration(seconds)}, if every trial trains {epochs:g} epochs", highlight=False)
+    length = f"{epochs:g} epoch{'' if epochs == 1 else 's'}"
+    console.print(f"At most about {duration(seconds)}, if every trial trains {length}", highlight=False)
     if prepared.config.scheduler.type != "none":
         console.print("Early stopping makes it shorter: often a third of that or less.")
 

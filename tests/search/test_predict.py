@@ -242,7 +242,7 @@ def test_places(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("*.webp", "no image found in"),
         ("deep/nothing", "no image found in"),
         ("blank.txt", "lists no images"),
-        ("binary.dat", "is neither an image nor a text file"),
+        ("binary.dat", "must be an image or a text file with one path per line"),
     ],
 )
 def test_places_that_hold_nothing(place: str, message: str, images: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tells folders of labels from folders of a split and from others, by their names."""
+"""Distinguishes folders of labels, folders of a split and other folders by their names."""
 
 from __future__ import annotations
 

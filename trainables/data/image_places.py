@@ -40,7 +40,7 @@ def _images_of(place: str) -> list[tuple[str, Path]]:
         found = [(file.relative_to(path).as_posix(), file) for file in sorted(_below(path))]
     elif path.exists():
         return [(path.name, path)] if looks_like_image(path.name) else list(_listed(path))
-    elif any(sign in place for sign in WILDCARDS):
+    elif any(wildcard in place for wildcard in WILDCARDS):
         root = _fixed_part(path)
         files = map(Path, sorted(glob.glob(str(path), recursive=True)))
         found = [(file.relative_to(root).as_posix(), file) for file in files]
@@ -64,7 +64,7 @@ def _below(folder: Path) -> Iterator[Path]:
 def _fixed_part(pattern: Path) -> Path:
     """The part of a pattern before its first wildcard."""
     parts = pattern.parts
-    wild = next(number for number, part in enumerate(parts) if any(sign in part for sign in WILDCARDS))
+    wild = next(number for number, part in enumerate(parts) if any(wildcard in part for wildcard in WILDCARDS))
     return Path(*parts[:wild])
 
 

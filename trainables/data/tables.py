@@ -122,7 +122,7 @@ def split_rows(
     if not text.strip():
         raise ConfigError(f"{path}: holds no rows; give one row per image", key=key)
     tables, fault = {}, None
-    for separator in [sign for sign in separators if sign in text] or separators[:1]:
+    for separator in [one for one in separators if one in text] or separators[:1]:
         try:
             # Strict: a quote that is never closed would swallow all following rows.
             lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -146,7 +146,7 @@ def split_rows(
     if not several:
         message = "must have columns of file names and labels, got one column; separate them by comma, tab or semicolon"
         raise ConfigError(f"{path}: {message}", key=key)
-    rows = tables[min(with_files or regular or several, key=lambda sign: (first_line + sign).find(sign))]
+    rows = tables[min(with_files or regular or several, key=lambda one: (first_line + one).find(one))]
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
             raise ConfigError(

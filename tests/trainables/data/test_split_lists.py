@@ -1,4 +1,4 @@
-"""Folders, files and columns that say a split: read as one, or refused with advice, and never learned as labels."""
+"""Folders, files and columns that define a split: read as one, or refused with advice, and never read as labels."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def test_folders_that_may_be_labels_give_a_note(tmp_path: Path, names: str, note
     assert set(dataset.classes) == {name.split("/")[0] for name in names.split()}
 
 
-def lines(value: Callable[[int], object], sign: str = ",", name: str = "a{}.jpg") -> str:
-    return "".join(f"{name.format(number)}{sign}{value(number)}\n" for number in range(30))
+def lines(value: Callable[[int], object], separator: str = ",", name: str = "a{}.jpg") -> str:
+    return "".join(f"{name.format(number)}{separator}{value(number)}\n" for number in range(30))
 
 
 def one_of(*values: object) -> Callable[[int], object]:
