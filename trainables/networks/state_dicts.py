@@ -1,99 +1,35 @@
-"""Third-party weights files: read without running code, and mapped to the names that a network uses."""
+"""The tensors of a file, matched with those that a network uses, whatever stands before or replaces their names."""
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from thaw.spaces import ConfigError
+from thaw.trainables.networks.hugging_face import renamed
+from thaw.trainables.networks.weight_files import State
 
-State = dict[str, Tensor]
+AVERAGED = {"ema", "swa", "averaged", "average", "teacher"}
+"""Words in the name of the copy of a network that is better than the one in training; timm prefers it, too."""
 
-WRAPPERS = (
-    "state_dict_ema",
-    "model_ema",
-    "ema",
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "net",
-    "network",
-    "weights",
-)
-"""Keys under which training scripts store a state dict among other things; averaged weights first, as in timm."""
-
-PREFIXES = re.compile(r"^(module|model|backbone|encoder|network|net|_orig_mod)\.")
-"""What wrappers add before every name: data parallelism, Lightning, detection frameworks, ``torch.compile``."""
-
-MAX_PREFIXES = 4
-"""Most prefixes in a row that are removed from a name."""
-
-SUFFIXES = (".safetensors", ".bin", ".pth", ".pt")
-"""Suffixes of weights files in a folder, in the order in which they are looked for."""
-
-SAVE = "save it by torch.save(model.state_dict(), path)"
+LAGGING = {"momentum", "target", "student", "k"}
+"""Words in the name of a copy that serves only to train another: MoCo, BYOL, DINO."""
 
 COUNTER = "num_batches_tracked"
 """A counter of batch norm that no computation uses; old files lack it."""
 
+MAX_LEVELS = 4
+"""Most levels of names at which a whole network is looked for."""
 
-def read_state(path: Path, key: str) -> State:
-    """The tensors of a file, or of the only weights file in a folder, by name.
-
-    Only tensors, numbers and text are ever unpickled, so no file can run code.
-
-    Raises:
-        ConfigError: the file is missing, damaged, or holds something else.
-    """
-    path = _file(path, key)
-    rule = f"{path} must hold tensors by name and nothing else"
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle may raise anything, KeyError and struct.error among others
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(f"{rule}, got: {reason}; {SAVE}", key) from error
-    state = _unwrapped(content)
-    if state is None:
-        keys = f"a dictionary with {', '.join(map(str, list(content)[:3]))}"
-        raise ConfigError(f"{rule}, got {keys if isinstance(content, dict) else type(content)}; {SAVE}", key)
-    return state
-
-
-def _file(path: Path, key: str) -> Path:
-    if path.is_dir():
-        found = [file for suffix in SUFFIXES for file in sorted(path.glob(f"*{suffix}"))]
-        if not found:
-            raise ConfigError(f"the folder {path} holds no weights file ({', '.join(SUFFIXES)}); name the file", key)
-        several = [file for file in found if file.suffix == found[0].suffix]
-        if len(several) > 1:
-            names = ", ".join(file.name for file in several[:3])
-            raise ConfigError(f"the folder {path} holds several weights files ({names}); name one of them", key)
-        return found[0]
-    if not path.is_file():
-        raise ConfigError(f"there is no weights file {path}; correct the path", key)
-    return path
-
-
-def _unwrapped(content: Any) -> State | None:
-    """The state dict within the content of a file; None if there is none."""
-    if not isinstance(content, Mapping):
-        return None
-    if content and all(isinstance(value, Tensor) for value in content.values()):
-        return dict(content)
-    inner = (_unwrapped(content[name]) for name in WRAPPERS if name in content)
-    return next((state for state in inner if state is not None), None)
+PLAIN = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+"""Types of floating-point values that need no scale beside them."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +40,11 @@ class Fit:
         state: the tensors that fit, under the network's names; may include the classifier.
         used: number of tensors that the network uses.
         missing: names that the network uses and the file lacks.
-        mismatched: names whose shape in the file differs, with both shapes.
+        mismatched: names whose shape or type in the file differs, with both.
         unused: names in the file that the network does not use, such as those of a classifier.
+        prefix: what precedes the network's names in the file.
+        resampled: names whose tensors were resampled for this image size.
+        rivals: prefixes of several networks in the file that fit equally well and differ; else empty.
     """
 
     state: State
@@ -113,6 +52,9 @@ class Fit:
     missing: list[str]
     mismatched: list[str]
     unused: list[str]
+    prefix: str = ""
+    resampled: list[str] = field(default_factory=list)
+    rivals: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -121,8 +63,13 @@ class Fit:
     def __str__(self) -> str:
         """Such as "154 of 156 tensors matched, 2 missing (first: bn.weight), 4 unused (first: fc.weight)"."""
         matched = self.used - len(self.missing) - len(self.mismatched)
-        parts = [f"{matched} of {self.used} tensors matched"]
-        kinds = {"missing": self.missing, "of another shape": self.mismatched, "unused": self.unused}
+        parts = [f"{matched} of {self.used} tensors matched{f' under {self.prefix!r}' if self.prefix else ''}"]
+        kinds = {
+            "missing": self.missing,
+            "of another shape or type": self.mismatched,
+            "resampled": self.resampled,
+            "unused": self.unused,
+        }
         parts += [f"{len(names)} {kind} (first: {names[0]})" for kind, names in kinds.items() if names]
         return ", ".join(parts)
 
@@ -130,9 +77,10 @@ class Fit:
 def fit_state(state: State, network: nn.Module, used: Collection[str], twin: Mapping[str, str]) -> Fit:
     """The best match of a file's tensors with those of a network.
 
-    These are tried in turn until the match is complete: the names as they are; the names without prefixes of wrappers;
-    the names of the same network in another package; timm's conversions of the formats in which its networks were
-    published.
+    Whatever precedes the network's names is found by the names that follow it. These are tried in turn until a match is
+    complete: the names as they are; the names of the same network in another package; those of Hugging Face's
+    transformers; timm's conversions of the formats in which its networks were published. Of several copies of the
+    network, an averaged one is preferred, and one that only served to train another is avoided.
 
     Args:
         state: tensors of the file.
@@ -140,53 +88,121 @@ def fit_state(state: State, network: nn.Module, used: Collection[str], twin: Map
         used: names in the network's state dict that must be present: all but the classifier's.
         twin: names of the same network in another package → the network's own names.
     """
-    best, own = None, network.state_dict()
-    for candidate in _candidates(state, network, twin):
-        fit = _compare(candidate, own, used)
-        if best is None or len(fit.missing) + len(fit.mismatched) < len(best.missing) + len(best.mismatched):
-            best = fit
-        if best.complete:
-            break
-    assert best is not None
-    return best
+    own, fits = network.state_dict(), []
+    for forms in _forms(state, network, set(used), twin):
+        fits += [_compare(form, own, used) for form in forms]
+        complete = [fit for fit in fits if fit.complete]
+        if complete:
+            rank = min(_rank(fit.prefix) for fit in complete)
+            first, *others = [fit for fit in complete if _rank(fit.prefix) == rank]
+            rivals = [fit.prefix for fit in others if not _equal(first, fit)]
+            return Fit(**{**vars(first), "rivals": [first.prefix, *rivals] if rivals else []})
+    return min(fits, key=lambda fit: len(fit.missing) + len(fit.mismatched))
 
 
-def _candidates(state: State, network: nn.Module, twin: Mapping[str, str]) -> Iterator[State]:
-    stripped = [state]
-    for _ in range(MAX_PREFIXES):
-        shorter = {PREFIXES.sub("", name): tensor for name, tensor in stripped[-1].items()}
-        if shorter.keys() == stripped[-1].keys():
-            break
-        stripped.append(shorter)
-    yield from stripped
-    for names in stripped:
-        yield {twin.get(name, name): tensor for name, tensor in names.items()}
+@dataclass(frozen=True)
+class _Form:
+    """What the tensors of a file are called if they are those of the network.
+
+    Args:
+        prefix: what precedes the names in the file.
+        before: tensors of the file under the prefix.
+        state: the same under names that the network may use.
+        outside: names in the file without the prefix.
+    """
+
+    prefix: str
+    before: State
+    state: State
+    outside: list[str]
+
+
+def _form(names: State, prefix: str, convert: Callable[[State], State] = dict) -> _Form:
+    before = {name[len(prefix) :]: tensor for name, tensor in names.items() if name.startswith(prefix)}
+    return _Form(prefix, before, convert(before), [name for name in names if not name.startswith(prefix)])
+
+
+def _forms(state: State, network: nn.Module, used: Collection[str], twin: Mapping[str, str]) -> Iterator[list[_Form]]:
+    """The forms that a file may have, the surest first."""
+    yield [_form(state, prefix) for prefix in _prefixes(state, used) or [""]]
+    own_names = partial(_renamed, names=twin)
+    yield [_form(state, prefix, own_names) for prefix in _prefixes(state, twin)]
+    converted = renamed(state)
+    yield [_form(converted, prefix) for prefix in _prefixes(converted, used)]
     adapt = getattr(sys.modules.get(type(network).__module__), "checkpoint_filter_fn", None)
     if adapt is not None:
-        for names in stripped:
-            try:
-                yield dict(adapt(dict(names), network))
-            except Exception:  # it expects the names of known formats
-                continue
+        found = []
+        for names in (state, converted):
+            for prefix in dict.fromkeys([*_prefixes(names, used), *_roots(names)]):
+                with contextlib.suppress(Exception):  # it expects the names of known formats
+                    found.append(_form(names, prefix, lambda before: dict(adapt(dict(before), network))))
+        yield found
 
 
-def _compare(state: State, own: Mapping[str, Tensor], used: Collection[str]) -> Fit:
+def _renamed(state: State, names: Mapping[str, str]) -> State:
+    return {names.get(name, name): tensor for name, tensor in state.items()}
+
+
+def _prefixes(state: Iterable[str], names: Collection[str]) -> list[str]:
+    """What precedes at least half of a network's names in a file, such as ``module.``."""
+    counts: Counter[str] = Counter()
+    for name in state:
+        parts = name.split(".")
+        for start in range(len(parts)):
+            if ".".join(parts[start:]) in names:
+                counts["".join(f"{part}." for part in parts[:start])] += 1
+    return [prefix for prefix, count in counts.most_common() if 2 * count >= len(names)]
+
+
+def _roots(state: Iterable[str], root: str = "", levels: int = MAX_LEVELS) -> list[str]:
+    """Prefixes under which at least a third of the names stand, from the top."""
+    below = [name[len(root) :] for name in state if name.startswith(root)]
+    counts = Counter(name.partition(".")[0] for name in below if "." in name) if levels else Counter()
+    large = [f"{root}{part}." for part, count in counts.items() if 3 * count >= len(below)]
+    return [root, *(one for part in large for one in _roots(state, part, levels - 1))]
+
+
+def _rank(prefix: str) -> int:
+    """How much a copy of a network is preferred: 0 is best."""
+    words = set(re.split(r"[._]", prefix))
+    return 0 if words & AVERAGED else 2 if words & LAGGING else 1
+
+
+def _equal(one: Fit, other: Fit) -> bool:
+    return one.state.keys() == other.state.keys() and all(
+        torch.equal(tensor, other.state[name]) for name, tensor in one.state.items()
+    )
+
+
+def _compare(form: _Form, own: Mapping[str, Tensor], used: Collection[str]) -> Fit:
     fitting: State = {}
-    missing, mismatched = [], []
+    missing, mismatched, resampled = [], [], []
     for name, expected in own.items():
-        tensor = state.get(name)
-        if tensor is not None and _without_ones(tensor) == _without_ones(expected):
+        tensor = form.state.get(name)
+        if tensor is not None and not _difference(tensor, expected):
             fitting[name] = tensor.reshape(expected.shape)
+            if name in form.before and form.before[name].numel() != tensor.numel():
+                resampled.append(name)
         elif name not in used:
             continue
         elif tensor is not None:
-            mismatched.append(f"{name} {tuple(tensor.shape)}, not {tuple(expected.shape)}")
-        elif name.endswith(COUNTER):
+            mismatched.append(f"{name} {_difference(tensor, expected)}")
+        elif name.endswith(COUNTER) and f"{name.removesuffix(COUNTER)}running_mean" in form.state:
             fitting[name] = torch.zeros((), dtype=torch.int64)
         else:
             missing.append(name)
-    unused = [name for name in state if name not in fitting and name not in used]
-    return Fit(fitting, len(used), missing, mismatched, unused)
+    unused = [form.prefix + name for name in form.state if name not in fitting and name not in used] + form.outside
+    return Fit(fitting, len(used), missing, mismatched, unused, form.prefix, resampled)
+
+
+def _difference(tensor: Tensor, expected: Tensor) -> str:
+    """Why a tensor cannot take the place of another; empty if it can."""
+    if _without_ones(tensor) != _without_ones(expected):
+        return f"{tuple(tensor.shape)}, not {tuple(expected.shape)}"
+    if tensor.layout != torch.strided or tensor.is_meta:
+        return f"{'without values' if tensor.is_meta else tensor.layout}, not dense"
+    same = tensor.dtype in PLAIN if expected.is_floating_point() else not tensor.is_floating_point()
+    return "" if same else f"{tensor.dtype}, not {expected.dtype}"
 
 
 def _without_ones(tensor: Tensor) -> list[int]:

@@ -21,9 +21,10 @@ from torch import Tensor
 from thaw.spaces import FROM_SCRATCH, ConfigError
 from thaw.spaces.trial import HUB
 from thaw.trainables.networks.restoring import skeleton
-from thaw.trainables.networks.state_dicts import Fit, State, fit_state, read_state
+from thaw.trainables.networks.state_dicts import Fit, fit_state
 from thaw.trainables.networks.table import architecture, known_names, unknown
 from thaw.trainables.networks.twins import twin_names
+from thaw.trainables.networks.weight_files import State, read_state
 
 PATIENCE = 20.0
 """Seconds without a response after which a download is given up."""
@@ -94,6 +95,8 @@ def load_pretrained(name: str, weights: str | Mapping[str, str], image_size: int
     # Checked first: a tensor of a small file may claim any shape, and would take that much memory when it is copied.
     fit = _fit(name, image_size, state, str(path), key)
     state = {entry: tensor.float() if tensor.is_floating_point() else tensor for entry, tensor in fit.state.items()}
+    state = {entry: tensor.contiguous() for entry, tensor in state.items()}
+    _check_finite(state, str(path), key)
     return Loaded(state, digest(state), f"{name}: {fit}, from {path}")
 
 
@@ -148,11 +151,28 @@ def _fit(name: str, image_size: int, state: State, origin: str, key: str) -> Fit
     inside = {id(t) for layer in layers.values() for t in layer.state_dict(keep_vars=True).values()}
     used = [entry for entry, tensor in network.state_dict(keep_vars=True).items() if id(tensor) in inside]
     fit = fit_state(state, network, used, twin_names(name, network, used))
-    if not fit.complete:
+    if fit.rivals:
         raise ConfigError(
-            f"{origin} does not fit {name}: {fit}; give all weights of this network, except the classifier's", key
+            f"{origin} holds several networks that fit {name} ({', '.join(fit.rivals)}); save one of them by itself",
+            key,
         )
+    if not fit.complete:
+        fix = "all weights of this network, except the classifier's"
+        if fit.missing and len(fit.missing) == fit.used:
+            fix = "weights under the names of timm, torchvision, or transformers' ViT, DeiT, DINOv2 and ResNet"
+        raise ConfigError(f"{origin} does not fit {name}: {fit}; give {fix}", key)
     return fit
+
+
+def _check_finite(state: State, origin: str, key: str) -> None:
+    for entry, tensor in state.items():
+        wrong = int((~tensor.isfinite()).sum())
+        if wrong:
+            raise ConfigError(
+                f"{origin} holds values that are not finite numbers ({entry}: {wrong} of {tensor.numel()}); the "
+                "training that made it has diverged, so give an earlier checkpoint",
+                key,
+            )
 
 
 @dataclass(frozen=True)
