@@ -199,8 +199,8 @@ def _difference(tensor: Tensor, expected: Tensor) -> str:
     """Why a tensor cannot take the place of another; empty if it can."""
     if _without_ones(tensor) != _without_ones(expected):
         return f"{tuple(tensor.shape)}, not {tuple(expected.shape)}"
-    if tensor.layout != torch.strided or tensor.is_meta:
-        return f"{'without values' if tensor.is_meta else tensor.layout}, not dense"
+    if tensor.layout != torch.strided:
+        return f"{tensor.layout}, not dense"
     same = tensor.dtype in PLAIN if expected.is_floating_point() else not tensor.is_floating_point()
     return "" if same else f"{tensor.dtype}, not {expected.dtype}"
 

@@ -75,6 +75,8 @@ def read_state(path: Path, key: str) -> State:
     for file in _files(path, key):
         content = _content(file, key)
         tensors = {INSERTED.sub("", name): tensor.detach() for name, tensor in _tensors(content)}
+        if any(tensor.is_meta for tensor in tensors.values()):
+            raise _refused(file, "tensors of the device meta, which have no values", key)
         if not tensors:
             raise _refused(file, _kind(content), key)
         state |= tensors

@@ -119,7 +119,6 @@ NOT_FITTING: dict[str, tuple[Callable[[State], Any], str]] = {
     "eight bits": (lambda s: {**s, "bn1.weight": s["bn1.weight"].to(torch.int8)}, "torch.int8, not torch.float32"),
     "float8": (lambda s: {**s, "bn1.weight": s["bn1.weight"].to(torch.float8_e4m3fn)}, "1 of another .*float8_e4m3fn"),
     "sparse": (lambda s: {**s, FIRST: s[FIRST].to_sparse()}, "torch.sparse_coo, not dense"),
-    "without values": (lambda s: {n: t.to("meta") for n, t in s.items()}, "without values"),
     "greyscale": (lambda s: {**s, FIRST: s[FIRST][:, :1]}, rf"{FIRST} \(\d+, 1, .*not \(\d+, 3, "),
     "another width": (
         lambda s: {n: t.repeat(2) if t.ndim == 1 else t for n, t in s.items()},
@@ -167,6 +166,7 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: torch.save({"model": nn.Linear(2, 2), "epoch": 1}, path),
         "a dictionary with model, epoch",
     ),
+    "without values": (lambda path: torch.save({"a": torch.ones(1, device="meta")}, path), "device meta"),
     "optimizer": (lambda path: torch.save({"state": {0: {"m": torch.ones(1)}}}, path), "a dictionary with state"),
     "folder": (Path.mkdir, "holds no weights file"),
     "DeepSpeed": (lambda path: (path.mkdir(), (path / "zero_to_fp32.py").touch()), "run its zero_to_fp32.py first"),
