@@ -1,4 +1,4 @@
-"""``data.classes``: which labels there are, in which order, and what they are called."""
+"""``data.classes``: the labels, their order and their names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thaw.spaces.errors import ConfigError
-from thaw.trainables.data.label_files import json_of, text_of
+from thaw.trainables.data.label_files import Rows, json_of, text_of
 from thaw.trainables.data.tables import heading, split_rows
 
 NAME_WORDS = ("name", "names", "label", "labels", "class", "classes", "title", "description", "category", "display")
@@ -68,6 +68,37 @@ class ClassNames:
         first = 1 if 0 not in numbers and max(numbers) == len(self.names) else 0
         notes.append(f"numeric labels are read as positions in the list of names, counted from {first}")
         return {str(position): name for position, name in enumerate(self.names.values(), first)}
+
+
+def named_labels(
+    rows: Rows, listed: ClassNames | None, source: Path | None, notes: list[str]
+) -> tuple[list[frozenset[str]], dict[str, str] | None]:
+    """The label names of each row, and id → name if ids are listed.
+
+    A label file may also use the names themselves.
+
+    Args:
+        rows: the content of the label file.
+        listed: the content of ``data.classes``, if given.
+        source: the file that lists the labels, for errors.
+        notes: notes on what was guessed are appended.
+
+    Raises:
+        ConfigError: a label is not listed.
+    """
+    distinct = set(rows.labels)
+    used = {label for one in distinct for label in one}
+    names = listed.ids_for(used, notes) if listed else rows.classes
+    if names is None:
+        return rows.labels, None
+    known = {name: name for name in names.values()} | names
+    known = {f"{id}.0": name for id, name in names.items() if re.fullmatch(WHOLE, id)} | known
+    unknown = sorted(used - known.keys())
+    if unknown:
+        message = f"label {unknown[0]!r} is not listed in {source}; add it there, or correct the label file"
+        raise ConfigError(message, key="classes")
+    translated = {one: frozenset(known[label] for label in one) for one in distinct}
+    return [translated[one] for one in rows.labels], names
 
 
 def _from_json(content: Any, path: Path) -> tuple[list[tuple[str, str]], bool]:

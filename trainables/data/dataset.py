@@ -6,7 +6,6 @@ import contextlib
 import gc
 import hashlib
 import posixpath
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +15,11 @@ import pandas as pd
 
 from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.trainables.data.cells import note_variants
-from thaw.trainables.data.class_names import WHOLE, ClassNames, read_class_names
+from thaw.trainables.data.class_names import named_labels, read_class_names
 from thaw.trainables.data.decoding import Rejected, Square, decode_image
 from thaw.trainables.data.formats import FROM_IMAGES, READERS, detect_format
 from thaw.trainables.data.grey import Scales
-from thaw.trainables.data.label_files import Rows, looks_like_image
+from thaw.trainables.data.label_files import looks_like_image
 from thaw.trainables.data.label_matrix import check_order, label_matrix, sorted_labels
 from thaw.trainables.data.names import listing, match_names
 from thaw.trainables.data.reading import Reading, Source
@@ -190,7 +189,7 @@ def read_dataset(
         )
         raise ConfigError(f"{place}: {fault}", key=key)
     notes += rows.notes
-    ids, names = _named(rows, listed, classes or labels, notes)
+    ids, names = named_labels(rows, listed, classes or labels, notes)
     matches, match_notes = match_names(rows.files, source.files, source.base, place)
     notes += match_notes
     joined = join_rows(rows.files, ids, matches, source.reading.rows)
@@ -283,25 +282,3 @@ def _check_there(labels: Path) -> None:
         raise ConfigError(message, key="labels") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{labels}: cannot be read ({error}); check the path", key="labels") from None
-
-
-def _named(
-    rows: Rows, listed: ClassNames | None, source: Path | None, notes: list[str]
-) -> tuple[list[frozenset[str]], dict[str, str] | None]:
-    """The label names of each row, and id → name if ids are listed.
-
-    A label file may also use the names themselves.
-    """
-    distinct = set(rows.labels)
-    used = {label for one in distinct for label in one}
-    names = listed.ids_for(used, notes) if listed else rows.classes
-    if names is None:
-        return rows.labels, None
-    known = {name: name for name in names.values()} | names
-    known = {f"{id}.0": name for id, name in names.items() if re.fullmatch(WHOLE, id)} | known
-    unknown = sorted(used - known.keys())
-    if unknown:
-        message = f"label {unknown[0]!r} is not listed in {source}; add it there, or correct the label file"
-        raise ConfigError(message, key="classes")
-    translated = {one: frozenset(known[label] for label in one) for one in distinct}
-    return [translated[one] for one in rows.labels], names
