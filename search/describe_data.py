@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from thaw.search.prepare.data_set import DataFacts
+from thaw.search.prepare.stages import say
 from thaw.spaces import printable
 from thaw.trainables.data.dataset import Dataset
 
@@ -17,7 +18,7 @@ def describe_data(facts: DataFacts, dataset: Dataset, console: Console) -> None:
     """The facts, a few images with their labels, and the distributions of labels and of labels per image."""
     console.print(f"from {dataset.root}", highlight=False, soft_wrap=True)
     for line in facts.lines():
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
     for file, reason in dataset.rejected[:SAMPLE]:
         console.print(f"rejected: {printable(file)}: {printable(reason)}", highlight=False, soft_wrap=True)
     sample = Table(box=None)

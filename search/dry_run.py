@@ -15,7 +15,7 @@ from thaw.search.prepare.earlier import earlier_lines, earlier_runs, earlier_tri
 from thaw.search.prepare.measure import measure_epochs
 from thaw.search.prepare.memory import largest_trials
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
-from thaw.search.prepare.stages import Stages
+from thaw.search.prepare.stages import Stages, say
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import searched_once
 from thaw.trainables.activations.inputs import reading_place, stored_type
@@ -32,11 +32,11 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     folder = run_folder(config)
     config, notes = searched_once(config)
     for note in notes:
-        console.print(note, highlight=False, soft_wrap=True)
+        say(console, note)
     earlier_runs(config)
     prepared = prepare(config, Stages(console))
     for line in [*prepared.facts.lines(), *earlier_lines(earlier_trials(prepared), prepared.config)]:
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
     search = prepared.config.search
     images = prepared.context.split
     console.print(

@@ -1,5 +1,6 @@
 """The console command `thaw`, and `python -m thaw`."""
 
+import gc
 import os
 import sys
 
@@ -8,7 +9,10 @@ def main() -> None:
     """Run the command line; the exit status says how it went (see the README)."""
     from thaw.search.cli import run
 
-    sys.exit(run())
+    status = run()
+    # At its end Python would search all that torch and Ray have made for cycles, which takes seconds.
+    gc.freeze()
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -60,10 +60,12 @@ def _step(
 
 
 def draw(data: Progress, theme: Theme) -> Figure:
-    figure = theme.figure(3.1)
-    panels = figure.subplots(1, 3, sharey=True)
+    columns = theme.columns(len(AXES), 3)
+    rows = len(AXES) // columns
+    figure = theme.figure(0.8 + (2.3 if rows == 1 else 1.7 * rows))
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
     handles = []
-    for axes, (name, title) in zip(panels, AXES.items(), strict=True):
+    for axes, (name, title) in zip(panels.flat, AXES.items(), strict=True):
         handles = axes.plot(
             data.steps[name], data.steps["best"], drawstyle="steps-post", lw=1.8, label="best trial so far"
         )
@@ -75,7 +77,8 @@ def draw(data: Progress, theme: Theme) -> Figure:
         axes.locator_params(axis="x", nbins=4)
         axes.set_xlabel(title)
     values = [*data.steps["best"], *([data.trivial] if data.trivial is not None else [])]
-    metric_axis(panels[0], data.metric, values)
+    for axes in panels[:, 0]:
+        metric_axis(axes, data.metric, values)
     theme.legend(figure, handles)
     return figure
 

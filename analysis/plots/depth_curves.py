@@ -58,7 +58,7 @@ def compute(run: RunData) -> DepthCurves:
 def draw(data: DepthCurves, theme: Theme) -> Figure:
     names = list(dict.fromkeys(data.best["architecture"]))
     shown = names[:PANELS]
-    columns = min(2, len(shown))
+    columns = theme.columns(len(shown), 2)
     rows = -(-len(shown) // columns)
     figure = theme.figure(0.9 + 2.4 * rows)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)

@@ -60,13 +60,19 @@ def draw(data: Cells, theme: Theme) -> Figure:
             values[row, column] = cell["best"]
         else:
             words[row][column] += f"\nstopped by {cell['stopped_by']}"
-    figure = theme.figure(1.6 + 0.56 * len(names))
+    rows, columns = [shortened(name) for name in names], [str(depth) for depth in data.depths]
+    if theme.is_narrow:
+        # There are six depths, and mostly fewer networks.
+        values, words = values.T, [list(line) for line in zip(*words, strict=True)]
+        rows, columns = columns, [name.replace("_", "_\n") for name in rows]
+    figure = theme.figure(1.6 + 0.56 * len(rows))
     axes = figure.subplots()
     heatmap(figure, axes, theme, values, words, f"best {data.metric}")
-    name_cells(axes, [shortened(name) for name in names], [str(depth) for depth in data.depths])
-    axes.set_xlabel("freeze depth (stages frozen; 0 trains everything, 5 the head alone); n: trials")
+    name_cells(axes, rows, columns)
+    title = "freeze depth (stages frozen; 0 trains everything, 5 the head alone); n: trials"
+    (axes.set_ylabel if theme.is_narrow else axes.set_xlabel)(title)
     if not data.cells["whole"].all():
-        axes.set_title("without a colour: every trial was stopped by that epoch, its outcome is unknown")
+        axes.set_title("without a colour: every trial was stopped by that epoch, its outcome is unknown", wrap=True)
     return figure
 
 

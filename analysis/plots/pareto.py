@@ -82,9 +82,9 @@ def _front(value: np.ndarray, cost: np.ndarray, maximize: bool) -> np.ndarray:
 
 
 def draw(data: Front, theme: Theme) -> Figure:
-    columns = min(2, len(data.costs))
+    columns = theme.columns(len(data.costs), 2)
     lines = math.ceil(len(data.costs) / columns)
-    figure = theme.figure(3.6 * lines)
+    figure = theme.figure(3.6 * lines if columns > 1 else 0.8 + 2.8 * lines)
     panels = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
     for axes in panels[len(data.costs) :]:
         axes.set_visible(False)

@@ -47,7 +47,7 @@ def compute(run: RunData) -> Slices:
 
 
 def draw(data: Slices, theme: Theme) -> Figure:
-    columns = min(2, len(data.columns))
+    columns = theme.columns(len(data.columns), 2)
     rows = -(-len(data.columns) // columns)
     figure = theme.figure(0.7 + 2.0 * rows)
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False)

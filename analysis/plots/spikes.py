@@ -91,8 +91,9 @@ def _median(values: np.ndarray) -> np.ndarray:
 
 
 def draw(data: Spikes, theme: Theme) -> Figure:
-    figure = theme.figure(3.4)
-    left, right = figure.subplots(1, 2, sharey=True)
+    columns = theme.columns(2, 2)
+    figure = theme.figure(3.4 if columns == 2 else 5.2)
+    left, right = figure.subplots(2 // columns, columns, sharey=True, squeeze=False).flat
     spikes = data.spikes
     depths = sorted({int(depth) for depth in spikes["freeze_depth"]})
     for depth in depths:
@@ -106,7 +107,8 @@ def draw(data: Spikes, theme: Theme) -> Figure:
         logarithmic(axes, "x", values.min(), values.max())
         axes.axvline(calm[column].median(), color=theme.cycle[1], ls="--", lw=1.2)
     left.set_ylim(0, spikes["fall"].max() * 1.08)
-    left.set_ylabel(f"fall of {data.metric} in the epoch")
+    for axes in (left, right)[: 3 - columns]:
+        axes.set_ylabel(f"fall of {data.metric} in the epoch")
     left.set_xlabel("learning rate in the epoch")
     right.set_xlabel("gradient norm (× the trial's median)")
     handles = [

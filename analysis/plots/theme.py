@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -16,7 +17,10 @@ from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 
 WIDTH = 6.4
-"""In inches. With 9-point text, a plot stays readable on a phone."""
+"""Of a figure, in inches."""
+
+NARROW = 3.5
+"""Of a figure for a phone: 336 CSS pixels."""
 
 AXIS_TEXT = 8
 """Points of the words along an axis."""
@@ -40,6 +44,7 @@ class Theme:
         background, text, muted, grid: colours of the background, of text, of secondary elements, of the grid lines.
         cycle: colours of categories, in order; distinct under every common colour blindness (a test simulates them).
         spread: the part of viridis, from 0 to 1, that contrasts with the background.
+        width: of its figures, in inches.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Theme:
     grid: str
     cycle: tuple[str, ...]
     spread: tuple[float, float]
+    width: float = WIDTH
 
     def applied(self) -> AbstractContextManager[None]:
         """A context in which everything that matplotlib draws has this theme."""
@@ -82,23 +88,38 @@ class Theme:
                 "legend.frameon": False,
                 "legend.fontsize": 8,
                 "svg.fonttype": "path",
-                "svg.hashsalt": "thaw",
             }
         )
 
-    def figure(self, height: float, width: float = WIDTH) -> Figure:
+    @property
+    def narrow(self) -> Theme:
+        """The same for a phone."""
+        return replace(self, width=NARROW)
+
+    @property
+    def is_narrow(self) -> bool:
+        return self.width < WIDTH
+
+    def figure(self, height: float, width: float | None = None) -> Figure:
         """An empty figure, sizes in inches; its parts are laid out without overlap."""
-        return NotebookFigure(figsize=(width, height), dpi=110, layout="constrained")
+        return NotebookFigure(figsize=(width or self.width, height), dpi=110, layout="constrained")
+
+    def columns(self, panels: int, most: int) -> int:
+        """The number of panels side by side, at most so many; a narrow figure has them one below another."""
+        return 1 if self.is_narrow else min(panels, most)
 
     def title(self, figure: Figure, text: str) -> None:
         figure.suptitle(text, x=0.01, ha="left", fontsize=10, fontweight="bold")
 
     def legend(self, figure: Figure, handles: Sequence[Artist]) -> None:
-        """A legend below the data, in as many columns as fit."""
+        """A legend below the data, in as many columns as fit; words that are longer than the figure take two lines."""
         if not handles:
             return
         # A handle with its gaps is about 0.6 inches wide, a character 0.07.
-        widths = [0.6 + 0.07 * len(str(handle.get_label())) for handle in handles]
+        longest = int((figure.get_figwidth() - 0.6) / 0.07)
+        for handle in handles:
+            handle.set_label(fill(str(handle.get_label()), longest))
+        widths = [0.6 + 0.07 * min(longest, len(str(handle.get_label()))) for handle in handles]
         one_row = sum(widths) <= figure.get_figwidth()
         columns = len(handles) if one_row else max(1, int(figure.get_figwidth() // max(widths)))
         figure.legend(handles=list(handles), loc="outside lower left", ncols=columns)

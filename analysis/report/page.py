@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,6 +20,7 @@ from thaw.analysis.report.pictures import Picture, draw_all, write_table
 from thaw.analysis.report.place import MARK, PAGE, replaced_report
 from thaw.analysis.report.trial_rows import trial_rows
 from thaw.analysis.run_data import RunData
+from thaw.analysis.words import listed
 from thaw.spaces import METRICS, ConfigError
 
 
@@ -75,7 +76,13 @@ def write_report(
             table = comparison.comparison_table(runs)
             write_table(making / "tables" / "runs.csv", table)
             groups, _ = draw_all({"best_so_far": comparison.PLOT}, runs, making, "")
-            shared = {"table": table, "warnings": comparison.warnings(runs), "pictures": groups.get("comparison", [])}
+            shared = {
+                "table": table,
+                "warnings": comparison.warnings(runs),
+                "pictures": groups.get("comparison", []),
+                "made_with": _common([section.made_with for section in sections]),
+                "plots": side_by_side({section.name: section.groups for section in sections}),
+            }
         runs[0].folder.write_text(making / PAGE, _render(sections, shared, refresh))
     return output / PAGE
 
@@ -99,6 +106,34 @@ def _section(name: str, run: RunData, output: Path, folder: str, photos: str) ->
         made_with(run),
         photos,
     )
+
+
+def side_by_side(runs: Mapping[str, Mapping[str, Sequence[Picture]]]) -> dict[str, list[list[tuple[str, Picture]]]]:
+    """The pictures of several runs, plot by plot.
+
+    Args:
+        runs: name of a run → group → its pictures.
+
+    Returns:
+        Group → plots, each with (names of runs, picture). Of pictures that are equal, such as those of the same data,
+        there is one.
+    """
+    found: dict[str, list[list[tuple[str, Picture]]]] = {}
+    for group in GROUPS:
+        plots: dict[str, dict[tuple[str, str], tuple[list[str], Picture]]] = {}
+        for run, groups in runs.items():
+            for picture in groups.get(group, ()):
+                seen = plots.setdefault(picture.name, {})
+                seen.setdefault((picture.light, picture.finding), ([], picture))[0].append(run)
+        if plots:
+            found[group] = [[(listed(names), item) for names, item in seen.values()] for seen in plots.values()]
+    return found
+
+
+def _common(facts: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The entries that all have."""
+    first, *others = facts
+    return {name: text for name, text in first.items() if all(other.get(name) == text for other in others)}
 
 
 def _render(sections: list[Section], shared: dict[str, Any], refresh: float | None) -> str:

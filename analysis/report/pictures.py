@@ -6,23 +6,28 @@ import base64
 import io
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
 from thaw.analysis.csv_text import csv_text
 from thaw.analysis.plots import DARK, LIGHT, NotEnough, Plot, Theme
-from thaw.analysis.plots.theme import AXIS_TEXT
+from thaw.analysis.plots.layout import legible
+from thaw.analysis.plots.theme import AXIS_TEXT, NARROW
 
 LARGEST_SVG = 150_000
 """The maximum bytes for embedding a plot as SVG, which is sharp at any size; beyond, PNG is used if it is smaller."""
 
 DPI = 160
+NARROW_DPI = 240
+"""Of pictures for phones, which have two pixels and more in a CSS pixel."""
 CSS_PIXELS = 96
 """Of an inch, in a browser."""
 POINTS = 72
@@ -34,6 +39,21 @@ FORMATS = {"svg": "image/svg+xml", "png": "image/png"}
 
 
 @dataclass(frozen=True)
+class Narrow:
+    """A plot drawn for a narrow screen.
+
+    Args:
+        light, dark: data URIs.
+        width, height: in CSS pixels.
+    """
+
+    light: str
+    dark: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Picture:
     """One plot on the page.
 
@@ -42,6 +62,7 @@ class Picture:
         title, question, finding: texts; the finding is also the alternative text for screen readers.
         light, dark: data URIs.
         width, height: in CSS pixels.
+        narrow: the same drawn for a narrow screen; None if its words do not fit there, and a reader scrolls.
         files: label → path relative to the page.
         interactive: a plotly figure in plain JSON values, or None.
     """
@@ -54,6 +75,7 @@ class Picture:
     dark: str
     width: int
     height: int
+    narrow: Narrow | None
     files: dict[str, str]
     interactive: dict[str, Any] | None
 
@@ -100,23 +122,47 @@ def _picture(name: str, plot: Plot[Any], data: Any, report: Path, folder: str) -
     (report / files["PNG"]).write_bytes(png)
     write_table(report / files["CSV"], plot.table(data))
     kind = "svg" if len(svg) <= max(LARGEST_SVG, len(few_colours(png))) else "png"
-    width, height = (round(float(side) * CSS_PIXELS) for side in titled.get_size_inches())
+    width, height = css_size(titled)
     interactive = plain(plot.interactive(data), literally) if plot.interactive else None
-    light, dark = (_uri(_untitled(plot, data, theme), kind) for theme in (LIGHT, DARK))
-    finding = plot.finding(data)
-    return Picture(name, plot.title, plot.question, finding, light, dark, width, height, files, interactive)
+    light, dark = (_uri(rendered(_untitled(plot, data, theme), kind), kind) for theme in (LIGHT, DARK))
+    finding, narrow = plot.finding(data), _narrow(plot, data)
+    return Picture(name, plot.title, plot.question, finding, light, dark, width, height, narrow, files, interactive)
+
+
+def _narrow(plot: Plot[Any], data: Any) -> Narrow | None:
+    with warnings.catch_warnings():
+        # Of parts that get no room at all; then it is not legible.
+        warnings.simplefilter("ignore", UserWarning)
+        light = _untitled(plot, data, LIGHT.narrow)
+        if light.get_figwidth() > NARROW or not legible(light):
+            return None
+    dark = _untitled(plot, data, DARK.narrow)
+    return Narrow(*(_uri(rendered(figure, "png", NARROW_DPI), "png") for figure in (light, dark)), *css_size(light))
+
+
+def css_size(figure: Figure) -> tuple[int, int]:
+    """Width and height in CSS pixels."""
+    width, height = figure.get_size_inches()
+    return round(width * CSS_PIXELS), round(height * CSS_PIXELS)
 
 
 def _untitled(plot: Plot[Any], data: Any, theme: Theme) -> Figure:
     """The plot as shown on the page, which adds its own heading."""
     with theme.applied():
-        return plot.draw(data, theme)
+        figure = plot.draw(data, theme)
+    for axes in figure.axes:
+        # A title that is longer than its axis takes two lines.
+        axes.xaxis.label.set_wrap(True)
+        axes.yaxis.label.set_wrap(True)
+    return figure
 
 
-def rendered(figure: Figure, kind: str) -> bytes:
+def rendered(figure: Figure, kind: str, dpi: float = DPI) -> bytes:
     """A figure as the bytes of a PNG or SVG; equal figures give equal bytes."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
+    # Without a salt of its own, matplotlib names the parts of an SVG at random when it is saved.
+    with mpl.rc_context({"svg.hashsalt": "thaw"}):
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else None)
     # The next format does not need a new layout.
     figure.set_layout_engine("none")
     return buffer.getvalue()
@@ -130,8 +176,7 @@ def few_colours(png: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _uri(figure: Figure, kind: str) -> str:
-    image = rendered(figure, kind)
+def _uri(image: bytes, kind: str) -> str:
     image = few_colours(image) if kind == "png" else image
     return f"data:{FORMATS[kind]};base64,{base64.b64encode(image).decode()}"
 

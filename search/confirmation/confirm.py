@@ -26,7 +26,7 @@ from thaw.search.observers.live import Names
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.prepare.provenance import recorded_precision
 from thaw.search.prepare.same_inputs import check_same_inputs
-from thaw.search.prepare.stages import Stages
+from thaw.search.prepare.stages import Stages, say
 from thaw.search.sessions.lock import driving
 from thaw.search.sessions.resume import changed_config
 from thaw.search.sessions.tuner import run_session, write_inputs
@@ -98,7 +98,7 @@ def run_confirm(
     with starting(backend) as begin:
         prepared = _prepared(run, plan, overrides, console, begin)
         for note in fold_notes(prepared):
-            console.print(note, markup=False, highlight=False, soft_wrap=True)
+            say(console, note)
         folder = run.folder.confirm
         if not folder.path.exists():
             folder.create()

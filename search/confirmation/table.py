@@ -11,6 +11,7 @@ from rich.table import Table
 
 from thaw.analysis.optimism import optimism
 from thaw.search.engine.signals import SIGNAL_STATUS
+from thaw.search.prepare.stages import say
 from thaw.spaces import metric
 
 
@@ -31,11 +32,11 @@ def print_confirmation(run: Path, found: dict[str, Any] | None, reason: str, con
     console.print()
     console.print(_table(found, title))
     trivial = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in found["trivial"].items())
-    console.print(f"Without looking at an image: {trivial}", highlight=False, soft_wrap=True)
+    say(console, f"Without looking at an image: {trivial}")
     if found["metric"] == "val_map":
         note = "Average precision is biased upwards on few images; expect the pooled value, over all images at once."
-        console.print(note, soft_wrap=True)
-    console.print(" ".join(optimism(found).sentences), highlight=False, soft_wrap=True)
+        say(console, note)
+    say(console, " ".join(optimism(found).sentences))
     console.print(f"Chosen: trial {found['chosen']}\n", style="bold", highlight=False)
     console.print("Try next", style="bold")
     console.print(f"  thaw export {shlex.quote(str(run))} --to BUNDLE", highlight=False, soft_wrap=True)

@@ -121,7 +121,7 @@ class LiveView:
         self._leaders: list[TrialRecord] = []
         self._before = self.done = 0
         self._counts = self._summary = ""
-        self._rows: list[tuple[TrialRecord, list[str]]] = []
+        self._rows: list[list[str]] = []
 
     def begin(self, records: Mapping[int, TrialRecord]) -> None:
         """A session begins; the records belong to the caller, who announces changes."""
@@ -145,7 +145,7 @@ class LiveView:
         self._counts = f"{self.done} of {self.trials} {self.names.many} done" + (f" ({kinds})" if kinds else "")
         self._summary = self.summary()
         running = (record for record in self.records.values() if record.status == "running")
-        self._rows = [(record, self._cells(record)) for record in (*running, *self._leaders)]
+        self._rows = [self._cells(record) for record in (*running, *self._leaders)]
 
     def _cells(self, record: TrialRecord) -> list[str]:
         """A row with all possible columns."""
@@ -179,14 +179,14 @@ class LiveView:
             yield ""
             yield self._table(rows, options.max_width)
 
-    def _table(self, rows: Sequence[tuple[TrialRecord, list[str]]], width: int) -> Table:
+    def _table(self, rows: Sequence[list[str]], width: int) -> Table:
         """As many columns as fit, with the hyperparameters' whole names if all of these fit."""
         searched = list(self.space.parameters)
         fixed = [*self.names.heads, "epoch", "value", "best", "seconds"]
         heads, widths = [], []
         for named in (searched, [head(name) for name in searched]):
             heads = [*fixed, *named, "status"]
-            widths = [max(map(len, column)) for column in zip(heads, *(cells for _, cells in rows), strict=True)]
+            widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
             if sum(widths) + len(widths) - 1 <= width:
                 break
         table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
@@ -196,8 +196,8 @@ class LiveView:
                 continue
             if sum(widths[i] for i in columns) + len(columns) + widths[at] <= width:
                 columns.append(at)
-                words = any(cells[at][:1].isalpha() for _, cells in rows)
+                words = any(cells[at][:1].isalpha() for cells in rows)
                 table.add_column(title, justify="left" if words else "right", no_wrap=True)
-        for record, cells in rows:
-            table.add_row(*(cells[at] for at in columns), style="" if record.status == "running" else "dim")
+        for cells in rows:
+            table.add_row(*(cells[at] for at in columns), style="" if cells[-1] == "running" else "dim")
         return table

@@ -17,6 +17,11 @@ Step = Callable[[int, int], None]
 """Called with (done, total) from time to time."""
 
 
+def say(console: Console, text: str) -> None:
+    """Print a sentence: wrapped between words on a terminal, one line elsewhere, for whoever searches it."""
+    console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+
+
 class Stages:
     """Reports the current stage of the preparations.
 
@@ -39,7 +44,7 @@ class Stages:
     def __call__(self, what: str) -> Iterator[Step]:
         """Within this context, `what` is done, such as ``reading labels``."""
         if not self.console.is_terminal:
-            self._line(f"{what} …")
+            say(self.console, f"{what} …")
             yield self._lines(what)
             return
         columns = (SpinnerColumn(), TextColumn("{task.description}"))
@@ -60,12 +65,9 @@ class Stages:
             nonlocal last
             if time.monotonic() - last >= EVERY and done < total:
                 last = time.monotonic()
-                self._line(f"{what} … {done:,} of {total:,}")
+                say(self.console, f"{what} … {done:,} of {total:,}")
 
         return step
-
-    def _line(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def loading(console: Console) -> AbstractContextManager[Step]:

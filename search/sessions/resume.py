@@ -20,7 +20,7 @@ from thaw.search.prepare.earlier import earlier_trials
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.prepare.provenance import recorded_precision
 from thaw.search.prepare.same_inputs import check_same_inputs
-from thaw.search.prepare.stages import Stages
+from thaw.search.prepare.stages import Stages, say
 from thaw.search.sessions.lock import driving
 from thaw.search.sessions.tuner import new_state, run_session, send_report, trackers_of
 from thaw.search.settings.config import SearchConfig, load_config
@@ -94,7 +94,7 @@ def resume_search(
         past = list(folder.events())
         config, notes = searched_once(config, past)
         for note in notes:
-            console.print(note, highlight=False, soft_wrap=True)
+            say(console, note)
         if _nothing_left(past, config):
             console.print("All trials have ended; --trials N adds more", highlight=False)
             return load_run(folder.path)

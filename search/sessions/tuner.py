@@ -36,7 +36,7 @@ from thaw.search.observers.trackers import build_trackers, send
 from thaw.search.prepare.earlier import earlier_lines, earlier_runs, earlier_trials
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.prepare.provenance import provenance
-from thaw.search.prepare.stages import Stages
+from thaw.search.prepare.stages import Stages, say
 from thaw.search.sessions.lock import driving
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import searched_once
@@ -79,13 +79,13 @@ def run_search(
     trackers = trackers_of(config, folder)
     config, notes = searched_once(config)
     for note in notes:
-        console.print(note, highlight=False, soft_wrap=True)
+        say(console, note)
     earlier_runs(config)
     with starting(backend) as begin:
         prepared = prepare(config, Stages(console), beside=begin)
         earlier = earlier_trials(prepared)
         for line in [*prepared.facts.lines(), *earlier_lines(earlier, prepared.config)]:
-            console.print(line, highlight=False, soft_wrap=True)
+            say(console, line)
         folder.create()
         with driving(folder):
             write_inputs(folder, prepared)
@@ -115,10 +115,9 @@ def send_report(run: Run, trackers: Sequence[str], console: Console) -> None:
         return
     from thaw.analysis.report import write_report
 
-    say = partial(console.print, highlight=False, soft_wrap=True)
-    say(f"making a report for {' and '.join(trackers)}")
+    say(console, f"making a report for {' and '.join(trackers)}")
     with tempfile.TemporaryDirectory() as place:
-        send(trackers, run.folder, "report", write_report([run], Path(place, "report")), say)
+        send(trackers, run.folder, "report", write_report([run], Path(place, "report")), partial(say, console))
 
 
 def new_state(

@@ -35,10 +35,15 @@ class RayBackend:
         # Ray's start may put handlers of its own in the place of ours.
         with running_ray(slots), noted_signals(stop), shared_between_nodes(self.context) as context:
             driver = Driver(state, stop)
-            stopped = self._fit(driver, slots, context)
-            # Tune's objects hold the reservations of stopped trials, and refer to each other. They can be freed only
-            # now that no exception refers to them.
-            gc.collect()
+            # What there is already need not be searched for garbage: that takes a second.
+            gc.freeze()
+            try:
+                stopped = self._fit(driver, slots, context)
+                # Tune's objects hold the reservations of stopped trials, and refer to each other. They can be freed
+                # only now that no exception refers to them.
+                gc.collect()
+            finally:
+                gc.unfreeze()
             if driver.failure:
                 raise driver.failure
             if stopped:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import thaw
+from thaw.search.backends.errors import last_line
 from thaw.search.prepare.resources import this_machine
 from thaw.spaces import ConfigError
 
@@ -81,13 +82,16 @@ class OwnRay(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="thaw-ray", daemon=True)
         self._ready, self._over = threading.Event(), threading.Event()
-        self._error: Exception | None = None
+        self._error: ConfigError | None = None
 
     def run(self) -> None:
         try:
             self._init()
-        except Exception as error:
+        except ConfigError as error:
             self._error = error
+        except Exception as error:
+            advice = "--backend inline trains in this process instead"
+            self._error = ConfigError(f"Ray does not start here: {last_line(error)}; {advice}", "--backend")
         self._ready.set()
         self._over.wait()
         if self._error is None:
@@ -115,7 +119,7 @@ class OwnRay(threading.Thread):
         """Until Ray runs.
 
         Raises:
-            ConfigError: as :func:`session_place`.
+            ConfigError: it does not start.
         """
         self._ready.wait()
         if self._error is not None:
@@ -166,7 +170,7 @@ def running_ray(workers: int) -> Iterator[None]:
         workers: as many are going to run trials.
 
     Raises:
-        ConfigError: as :func:`session_place`.
+        ConfigError: it does not start.
     """
     with starting_ray() as begin:
         begin(workers)

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from tests.pictures import beyond_the_edge, collisions, legends_over_data
 from tests.synthetic_runs import synthetic_run
 from thaw.analysis.plots import DARK, GROUPS, LIGHT, PLOTS, NotEnough, Theme
 from thaw.analysis.plots.fates import FATES
+from thaw.analysis.plots.layout import beyond_the_edge, collisions, legends_over_data
 from thaw.analysis.run import Run
 from thaw.spaces import ConfigError
 

@@ -200,10 +200,24 @@ def test_nothing_is_wider_than_the_window(chromium: Browser, page: Path, width: 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_words_along_axes_are_readable_on_any_screen(chromium: Browser, page: Path, width: int) -> None:
     chromium.open(page, width=width)
-    scales = chromium.run(
-        "return [...document.querySelectorAll('figure img')].map((i) => i.clientWidth / i.getAttribute('width'))"
-    )
+    scales = chromium.run("""
+        return [...document.querySelectorAll("figure img")].map((image) => {
+            const sources = [...image.parentElement.querySelectorAll("source[width]")];
+            const drawn = sources.find((source) => source.srcset === image.currentSrc) ?? image;
+            return image.clientWidth / drawn.getAttribute("width");
+        });
+    """)
     assert min(scales) * AXIS_TEXT * 96 / 72 >= 10, "CSS pixels"
+
+
+def test_a_phone_gets_pictures_drawn_for_it(chromium: Browser, page: Path) -> None:
+    """Few are scrolled: those whose words have no place in so narrow a picture."""
+    chromium.open(page, width=390)
+    scrolled = chromium.run("""
+        const boxes = [...document.querySelectorAll(".static")].filter((box) => box.scrollWidth > box.clientWidth);
+        return [boxes.map((box) => box.ariaLabel), document.querySelectorAll(".static").length];
+    """)
+    assert len(scrolled[0]) <= scrolled[1] / 3, scrolled
 
 
 def test_a_wide_screen_shows_the_table_whole_and_has_no_holes(chromium: Browser, page: Path) -> None:

@@ -278,6 +278,22 @@ def test_unusual_runs_and_several_of_them(tmp_path: Path) -> None:
     assert len(identities) == len(set(identities))
 
 
+@pytest.mark.usefixtures("few_plots")
+def test_of_several_runs_what_is_equal_is_there_once(tmp_path: Path) -> None:
+    """Two runs on the same data that maximise different metrics."""
+    runs = [
+        synthetic_run(tmp_path / objective, 6, failures=0, objective=objective)
+        for objective in ("val_map", "val_f1_macro")
+    ]
+    page = Elements(write_report(runs, tmp_path / "together"))
+    pictures = [str(picture["alt"]) for picture in page.all("img")]
+    assert len([alt for alt in pictures if alt.startswith(PLOTS["label_distribution"].title)]) == 1
+    assert len([alt for alt in pictures if alt.startswith(PLOTS["learning_curves"].title)]) == 2
+    text = (tmp_path / "together" / "index.html").read_text(encoding="utf-8")
+    assert "<h5>val_map</h5>" in text and "<h5>val_map and val_f1_macro</h5>" in text
+    assert text.count("<dt>Python</dt>") == 1 and text.count(PLOTS["learning_curves"].question) == 1
+
+
 def test_an_older_report_is_replaced_and_other_files_are_not(tmp_path: Path) -> None:
     run = without_trials(tmp_path / "run")
     page = write_report([run])

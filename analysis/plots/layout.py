@@ -1,4 +1,4 @@
-"""Where the words of a picture stand, and which of them collide."""
+"""Where the words of a figure stand: which of them collide, are cut off, or cover data."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from matplotlib.transforms import Bbox
 
 TOUCH = 1.0
 """Pixels by which two boxes may overlap: letters do not fill their boxes."""
+
+
+def legible(figure: Figure) -> bool:
+    """Whether every word has its own place, within the figure and beside the data."""
+    return not (collisions(figure) or beyond_the_edge(figure) or legends_over_data(figure))
 
 
 def words(figure: Figure) -> list[tuple[str, Bbox]]:
