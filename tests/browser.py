@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
@@ -25,6 +28,9 @@ FLAGS = (
     "--no-first-run",
     "--hide-scrollbars",
 )
+COLOURS = 64
+"""Of a picture that is kept."""
+
 LIMIT = 120
 """Seconds for a page to load or a script to end: the machine may be busy."""
 
@@ -37,14 +43,29 @@ class Browser:
 
     def open(self, page: Path, width: int = 1280, height: int = 900, theme: str = "light") -> None:
         """Load a file in a window of so many CSS pixels, for readers who prefer a light or a dark theme."""
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.window(width, height)
         self.media("screen", theme)
         self.driver.get(page.resolve().as_uri())
+
+    def window(self, width: int, height: int) -> None:
+        """The size of the window in CSS pixels; a phone's below 500."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
     def media(self, kind: str, theme: str = "light") -> None:
         features = [{"name": "prefers-color-scheme", "value": theme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": kind, "features": features})
+
+    def picture(self, width: float, height: float) -> bytes:
+        """The page's upper left part as a PNG of few colours, also what is below the window."""
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+        whole = Image.open(BytesIO(base64.b64decode(shot["data"]))).convert("RGB")
+        found = BytesIO()
+        whole.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+            found, "PNG", optimize=True
+        )
+        return found.getvalue()
 
     def run(self, script: str, *arguments: Any) -> Any:
         """The value of a JavaScript function's body."""

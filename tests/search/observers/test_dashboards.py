@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.browser import LIMIT, Browser, browser
+from tests.browser import Browser, browser
+from tests.dashboards import MLFLOW_RUNS, mlflow, mlflow_database, optuna_dashboard, tensorboard, texts
 from tests.searches import small_config
 from thaw.analysis.run import Run
 from thaw.search.observers.trackers import tracker
 from thaw.search.sessions.tuner import run_search
 
 pytestmark = pytest.mark.slow
-
-TEXT = """
-    const words = (node) => node.nodeType === 3 ? [node.textContent.trim()] :
-        ["SCRIPT", "STYLE"].includes(node.nodeName) ? [] :
-        [...(node.shadowRoot ? node.shadowRoot.childNodes : []), ...node.childNodes].flatMap(words);
-    return words(document.body).filter(Boolean);
-"""
-"""All texts of a page in their order, those of web components too."""
 
 NO_ACCOUNTS = "/mlflow/users/current "
 """MLflow's page asks its server who is signed in, and logs an error where there are no accounts."""
@@ -48,7 +34,7 @@ def run(folder: Path, squares: Path, cache: Path) -> Run:
         "trackers": ["mlflow"],
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", mlflow_database(folder))
         patch.setenv("MLFLOW_EXPERIMENT_NAME", "photos")
         patch.chdir(folder)
         patch.setattr(tracker, "PATIENCE", 400.0)
@@ -62,43 +48,6 @@ def chromium(folder: Path) -> Iterator[Browser]:
         yield started
 
 
-@contextmanager
-def served(folder: Path, *command: str) -> Iterator[str]:
-    """The address of a server that listens on 127.0.0.1, at the port that is appended to its command."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"http://127.0.0.1:{port}/"
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, *command, str(port)], cwd=folder, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        deadline = time.monotonic() + LIMIT
-        while True:
-            try:
-                urllib.request.urlopen(address, timeout=5).close()
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < deadline, (folder / "server.log").read_text()
-                time.sleep(0.2)
-        yield address
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait(LIMIT)
-
-
-def texts(chromium: Browser, *expected: str) -> list[str]:
-    """The page's texts, once all those that are expected are among them."""
-    deadline = time.monotonic() + LIMIT
-    while True:
-        found: list[str] = chromium.run(TEXT)
-        if set(expected) <= set(found):
-            return found
-        assert time.monotonic() < deadline, (sorted(set(expected) - set(found)), found)
-        time.sleep(0.5)
-
-
 def page_is_sound(chromium: Browser, folder: Path, name: str) -> None:
     """Nothing failed on it; a picture of it is kept beside the run. The browser leaves it before its server ends."""
     chromium.driver.save_screenshot(str(folder / f"{name}.png"))
@@ -108,8 +57,7 @@ def page_is_sound(chromium: Browser, folder: Path, name: str) -> None:
 
 
 def test_optuna_dashboard_shows_thaws_numbers(run: Run, chromium: Browser, folder: Path) -> None:
-    start = "import sys; from optuna_dashboard._cli import main; sys.argv[0] = 'optuna-dashboard'; main()"
-    with served(folder, "-c", start, str(run.folder.study_file), "--host", "127.0.0.1", "--port") as address:
+    with optuna_dashboard(run.folder, folder) as address:
         chromium.driver.get(f"{address}dashboard/studies/0/trials")
         found = texts(chromium, *(f"Trial {trial}" for trial in run.trials["trial"]), "Value")
         page_is_sound(chromium, folder, "optuna")
@@ -119,8 +67,7 @@ def test_optuna_dashboard_shows_thaws_numbers(run: Run, chromium: Browser, folde
 
 
 def test_hparams_columns_are_what_is_searched(run: Run, chromium: Browser, folder: Path) -> None:
-    command = ("-m", "tensorboard.main", "--logdir", str(run.folder.tensorboard), "--host", "127.0.0.1", "--port")
-    with served(folder, *command) as address:
+    with tensorboard(run.folder, folder) as address:
         chromium.driver.get(f"{address}#hparams")
         found = texts(chromium, "Trial ID", "trial-0004")
         page_is_sound(chromium, folder, "tensorboard")
@@ -132,11 +79,10 @@ def test_hparams_columns_are_what_is_searched(run: Run, chromium: Browser, folde
 
 
 def test_mlflow_lists_the_trials_below_their_search(run: Run, chromium: Browser, folder: Path) -> None:
-    command = ("-m", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--host", "127.0.0.1")
     trials = [f"trial {trial}" for trial in run.trials["trial"]]
     last = run.trials.set_index("trial").loc[4]
-    with served(folder, *command, "--workers", "1", "--port") as address:
-        chromium.driver.get(f"{address}#/experiments/1/runs?workflowType=machine_learning")
+    with mlflow(folder) as address:
+        chromium.driver.get(f"{address}{MLFLOW_RUNS}")
         texts(chromium, run.folder.path.name)
         chromium.run("document.querySelector('[role=gridcell] button').click()")
         found = texts(chromium, *trials)
