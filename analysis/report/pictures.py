@@ -137,7 +137,9 @@ def _narrow(plot: Plot[Any], data: Any) -> Narrow | None:
         if light.get_figwidth() > NARROW or not legible(light):
             return None
     dark = _untitled(plot, data, DARK.narrow)
-    return Narrow(*(_uri(rendered(figure, "png", NARROW_DPI), "png") for figure in (light, dark)), *css_size(light))
+    images = [_uri(rendered(figure, "png", NARROW_DPI), "png") for figure in (light, dark)]
+    width, height = css_size(light)
+    return Narrow(images[0], images[1], width, height)
 
 
 def css_size(figure: Figure) -> tuple[int, int]:
