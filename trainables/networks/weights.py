@@ -150,7 +150,9 @@ def _fit(name: str, image_size: int, state: State, origin: str, key: str) -> Fit
     layers = row.cut(network, network, image_size)
     inside = {id(t) for layer in layers.values() for t in layer.state_dict(keep_vars=True).values()}
     used = [entry for entry, tensor in network.state_dict(keep_vars=True).items() if id(tensor) in inside]
-    fit = fit_state(state, network, used, twin_names(name, network, used))
+    # The names of the other package only where they are needed: it takes a second and more to import.
+    twin = {} if state.keys() >= set(used) else twin_names(name, network, used)
+    fit = fit_state(state, network, used, twin)
     if fit.rivals:
         raise ConfigError(
             f"{origin} holds several networks that fit {name} ({', '.join(fit.rivals)}); save one of them by itself",
