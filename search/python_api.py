@@ -78,7 +78,7 @@ def search(
 
     Args:
         settings: the content of a search file as a dictionary, or a search file.
-        backend: ``ray``, or ``inline`` to train in this process.
+        backend: ``ray``, ``local`` for processes of this machine, or ``inline`` to train in this process.
         observers: your own observers, see :class:`~thaw.search.engine.observers.Observer`.
         progress: show progress, in a notebook below the cell.
         sections: sections of a search file, such as ``space={…}``; they replace those of `settings`. Without a name,

@@ -63,6 +63,19 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def local_session() -> Iterator[None]:
+    """One process from which the workers of all local searches are forked; its imports take seconds."""
+    from thaw.search.backends.local.processes import starting_server
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Workers look for the tests' stand-ins here.
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        with starting_server() as begin:
+            begin(2)
+            yield
+
+
+@pytest.fixture(scope="session")
 def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 PNG files of noise with one or two coloured squares, and ``labels.csv`` that names the colours."""
     return write_squares(tmp_path_factory.mktemp("squares"), 120)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import resource
 import signal
 from pathlib import Path
@@ -15,7 +16,7 @@ from thaw.analysis.run_folder import RunFolder
 from thaw.trainables.context import RunContext
 from thaw.trainables.messages import Report
 from thaw.trainables.trainable import TrialTrainable
-from thaw.trainables.training import checkpoint
+from thaw.trainables.training import checkpoint, worker
 from thaw.trainables.training.trial import Trial
 
 
@@ -25,7 +26,8 @@ class Standin(TrialTrainable):
     ONCE = True
 
     def step(self) -> dict[str, Any]:
-        self.interfere(self.trial, self.context)
+        assert self.worker.trial is not None
+        self.interfere(self.worker.trial, self.worker.context)
         return super().step()
 
     @classmethod
@@ -53,6 +55,17 @@ def install(standin: type[Standin], backend: str, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr("thaw.search.backends.ray.backend.TrialTrainable", standin)
         return
 
+    if backend == "local":
+        monkeypatch.setattr(
+            "thaw.search.backends.local.backend.packed", lambda *needed: pickle.dumps(Infected(standin, needed))
+        )
+        return
+    monkeypatch.setattr("thaw.search.backends.inline.Trial", acting(standin))
+
+
+def acting(standin: type[Standin]) -> type[Trial]:
+    """A trial that does what the stand-in does."""
+
     class Acting(Trial):
         def __init__(self, assignment: Any, context: RunContext, *more: Any) -> None:
             super().__init__(assignment, context, *more)
@@ -62,7 +75,22 @@ def install(standin: type[Standin], backend: str, monkeypatch: pytest.MonkeyPatc
             standin.interfere(self, self.context)
             return super().step()
 
-    monkeypatch.setattr("thaw.search.backends.inline.Trial", Acting)
+    return Acting
+
+
+class Infected:
+    """What a worker needs; with it, the stand-in gets into the worker."""
+
+    def __init__(self, standin: type[Standin], needed: tuple[Any, ...]) -> None:
+        self.standin, self.needed = standin, needed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return infect, (self.standin, self.needed)
+
+
+def infect(standin: type[Standin], needed: tuple[Any, ...]) -> tuple[Any, ...]:
+    worker.Trial = acting(standin)  # type: ignore[misc]
+    return needed
 
 
 class DiesInCheckpoint(Standin):

@@ -185,6 +185,7 @@ def test_every_command_beside_files_of_all_names(
     call("describe", "resnet18", "--freeze-depth", "3")
     call("search", file.name, "--dry-run")
     assert "2 completed" in call("search", file.name, "--trials", "2")
+    assert "4 completed" in call("search", file.name, "--backend", "local", "--output", "local")
     call("resume", run_folder, "--trials", "4")
     assert yaml.safe_load(call("best", run_folder))["architecture"] == "convnet"
     call("report", run_folder)
@@ -192,6 +193,27 @@ def test_every_command_beside_files_of_all_names(
     call("export", run_folder, "--to", "model")
     call("predict", "model", images, "--to", "predictions.csv")
     call("train", "model/config.yaml", "--to", "again")
+
+
+UNGUARDED = """
+import sys
+sys.path[:] = sys.path[1:]
+import thaw
+print("once")
+print(*thaw.search("search.yaml", backend="local", progress=False).trials["status"])
+"""
+"""A script that searches as it is imported. Its own folder is on its path, which is none of Thaw's doing."""
+
+
+@pytest.mark.slow
+def test_local_workers_run_neither_the_script_nor_files_beside_it(
+    site: Path, traps: Path, squares: Path, cache: Path
+) -> None:
+    search_file(traps, squares, cache, output="results")
+    (traps / "mine.py").write_text(UNGUARDED)
+    done = run(["mine.py"], traps, [site])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["once", "completed completed completed completed"]
 
 
 BROKEN_IN_WORKERS = """

@@ -1,11 +1,11 @@
-"""Where trials run: in this process, or under Ray Tune on this machine or a cluster."""
+"""Where trials run: in this process, in processes of this machine, or under Ray Tune on this machine or a cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from thaw.spaces import ConfigError, did_you_mean
 
@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 
 BACKENDS = {
     "ray": "thaw.search.backends.ray.backend:RayBackend",
+    "local": "thaw.search.backends.local.backend:LocalBackend",
     "inline": "thaw.search.backends.inline:InlineBackend",
 }
 """Name → location of its class, which is imported on request because Ray takes seconds to import."""
+
+STARTS = {
+    "ray": "thaw.search.backends.ray.session:starting_ray",
+    "local": "thaw.search.backends.local.processes:starting_server",
+}
+"""Name → location of the context within which it can be started ahead of the first trial, where that takes long."""
 
 DEFAULT = "ray"
 
@@ -34,9 +41,13 @@ def build_backend(name: str, resources: ResourcesConfig, folder: RunFolder, cont
         context: what all trials share.
     """
     check_backend(name)
-    module, _, kind = BACKENDS[name].partition(":")
-    backend: Backend = getattr(import_module(module), kind)(resources, folder, context)
+    backend: Backend = _located(BACKENDS[name])(resources, folder, context)
     return backend
+
+
+def _located(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
 def check_backend(name: str) -> None:
@@ -46,11 +57,28 @@ def check_backend(name: str) -> None:
         ConfigError: names the existing backends, or the reason.
     """
     if name not in BACKENDS:
-        raise ConfigError(f"must be {' or '.join(BACKENDS)}{did_you_mean(name, BACKENDS)}, got {name!r}", "--backend")
+        raise ConfigError(f"must be {', '.join(BACKENDS)}{did_you_mean(name, BACKENDS)}, got {name!r}", "--backend")
     if name == "ray":
         from thaw.search.backends.ray.session import session_place
 
         session_place()
+
+
+def check_resources(name: str, resources: ResourcesConfig) -> None:
+    """Reject resources that a backend cannot give to trials.
+
+    Args:
+        name: a key of :data:`BACKENDS`.
+        resources: of one trial, resolved.
+
+    Raises:
+        ConfigError: trials are to use a GPU, and the backend has none.
+    """
+    if name == "local" and resources.gpu:
+        raise ConfigError(
+            f"backend local trains on processors only, got {resources.gpu:g}; set it to 0, or take --backend ray",
+            "resources.gpu",
+        )
 
 
 @contextmanager
@@ -58,12 +86,25 @@ def starting(name: str) -> Iterator[Callable[[int], None]]:
     """Within, what is yielded begins the backend's own start, for so many trials at once, beside other work.
 
     Args:
-        name: a key of :data:`BACKENDS`.
+        name: of a backend; nothing begins if there is none of this name, or it needs no start.
     """
-    if name != "ray":
+    if name not in STARTS:
         yield lambda slots: None
         return
-    from thaw.search.backends.ray.session import starting_ray
-
-    with starting_ray() as begin:
+    with _located(STARTS[name])() as begin:
         yield begin
+
+
+@contextmanager
+def starting_ahead(name: str) -> Iterator[None]:
+    """Within, the backend starts at once if it can, while the caller imports what a search needs.
+
+    Ray cannot, as it must know how many trials there will be at once.
+
+    Args:
+        name: as for :func:`starting`.
+    """
+    with starting(name) as begin:
+        if name == "local":
+            begin(0)
+        yield

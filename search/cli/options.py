@@ -55,5 +55,9 @@ Address = Annotated[
 
 Backend = Annotated[
     str,
-    typer.Option("--backend", help="ray, or inline: in this process, one epoch after another", metavar="NAME"),
+    typer.Option(
+        "--backend",
+        help="ray; local: in processes of this machine, without a GPU; inline: in this process",
+        metavar="NAME",
+    ),
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from thaw.search.backends import DEFAULT
+from thaw.search.backends import DEFAULT, starting_ahead
 from thaw.search.cli.options import Address, Backend, File, From, Import, RunArgument, Set
 from thaw.search.exit_status import naming
 from thaw.search.prepare.stages import loading
@@ -59,6 +59,7 @@ def search(
     """Search for the best configuration for a data set."""
     from thaw.search.settings.config import load_config
 
+    _check_address(address, backend)
     if more and not from_:
         raise ConfigError(f"takes one search file, got {' '.join(map(str, [file, *more]))}", "FILE")
     runs = [str(run) for run in (*from_, *(more or []))]
@@ -77,19 +78,20 @@ def search(
             show(config, console)
         return
     outlive_the_terminal()
-    with loading(console):
-        from thaw.search.backends.ray.cluster import joined
-        from thaw.search.prepare.preflight import run_folder
-        from thaw.search.sessions.tuner import run_search
-        from thaw.search.summary import print_summary
+    with starting_ahead(backend):
+        with loading(console):
+            from thaw.search.backends.ray.cluster import joined
+            from thaw.search.prepare.preflight import run_folder
+            from thaw.search.sessions.tuner import run_search
+            from thaw.search.summary import print_summary
 
-    observers: list[Observer] = []
-    if open_:
-        from thaw.search.observers.page import OpenPage
+        observers: list[Observer] = []
+        if open_:
+            from thaw.search.observers.page import OpenPage
 
-        observers.append(OpenPage(run_folder(config)))
-    with joined(address), naming(file):
-        result = run_search(config, console, backend=backend, observers=observers, began=BEGAN)
+            observers.append(OpenPage(run_folder(config)))
+        with joined(address), naming(file):
+            result = run_search(config, console, backend=backend, observers=observers, began=BEGAN)
     raise typer.Exit(print_summary(result, console))
 
 
@@ -107,17 +109,26 @@ def resume(
     import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Continue a search, or add trials to a finished one."""
+    _check_address(address, backend)
     outlive_the_terminal()
     console = Console(markup=False)
-    with loading(console):
-        from thaw.search.backends.ray.cluster import joined
-        from thaw.search.sessions.resume import resume_search
-        from thaw.search.summary import print_summary
-
     overrides = [*set_, *_budgets(trials, time_budget)]
-    with joined(address):
-        result = resume_search(run, overrides, console, backend=backend, began=BEGAN)
+    with starting_ahead(backend):
+        with loading(console):
+            from thaw.search.backends.ray.cluster import joined
+            from thaw.search.sessions.resume import resume_search
+            from thaw.search.summary import print_summary
+
+        with joined(address):
+            result = resume_search(run, overrides, console, backend=backend, began=BEGAN)
     raise typer.Exit(print_summary(result, console))
+
+
+def _check_address(address: str | None, backend: str) -> None:
+    if address is not None and backend != "ray":
+        raise ConfigError(
+            f"joins a Ray cluster, which backend {backend} does not use; leave one of the two out", "--address"
+        )
 
 
 def _budgets(trials: int | None, time_budget: str | None) -> list[str]:
@@ -137,11 +148,12 @@ def confirm(
     """Retrain the best configurations by cross-validation."""
     outlive_the_terminal()
     console = Console()
-    with loading(console):
-        from thaw.search.confirmation.confirm import run_confirm
-        from thaw.search.confirmation.table import print_confirmation
+    with starting_ahead(backend):
+        with loading(console):
+            from thaw.search.confirmation.confirm import run_confirm
+            from thaw.search.confirmation.table import print_confirmation
 
-    found, reason = run_confirm(
-        run, top=top, folds=folds, seeds=seeds, overrides=set_, console=console, backend=backend, began=BEGAN
-    )
+        found, reason = run_confirm(
+            run, top=top, folds=folds, seeds=seeds, overrides=set_, console=console, backend=backend, began=BEGAN
+        )
     raise typer.Exit(print_confirmation(run, found, reason, console))

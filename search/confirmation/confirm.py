@@ -16,7 +16,7 @@ from rich.console import Console
 from thaw.analysis.records import FINISHED, TrialRecord
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.backends import DEFAULT, check_backend, starting
+from thaw.search.backends import DEFAULT, check_backend, check_resources, starting
 from thaw.search.confirmation.out_of_fold import PredictionKeeper, gathered, read_out_of_fold, write_out_of_fold
 from thaw.search.confirmation.plan import Plan, assign_folds, confirm_config, fold_notes, make_plan, outcome
 from thaw.search.engine.events import EventLog
@@ -78,7 +78,7 @@ def run_confirm(
         seeds: repetitions, each with its own folds and seeds; more can be added later.
         overrides: overrides of the run's search file, as for `thaw resume`: for instance where the images are now.
         console: where progress is printed; nowhere by default.
-        backend: ``ray`` or ``inline``.
+        backend: ``ray``, ``local`` or ``inline``.
         began: when the user began to wait, in Unix seconds; now by default.
 
     Returns:
@@ -97,6 +97,7 @@ def run_confirm(
     plan = make_plan(run, top, folds, seeds)
     with starting(backend) as begin:
         prepared = _prepared(run, plan, overrides, console, begin)
+        check_resources(backend, prepared.config.resources)
         for note in fold_notes(prepared):
             say(console, note)
         folder = run.folder.confirm

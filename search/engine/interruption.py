@@ -48,9 +48,10 @@ class StopRequest:
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """Within, a request interrupts the work: only for work that leaves nothing half done, such as an epoch."""
-        self.check()
+        # In this order, so that no request falls between the two.
         self._at_once = True
         try:
+            self.check()
             yield
         finally:
             self._at_once = False

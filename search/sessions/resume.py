@@ -11,7 +11,7 @@ from rich.console import Console
 
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.backends import DEFAULT, check_backend, starting
+from thaw.search.backends import DEFAULT, check_backend, check_resources, starting
 from thaw.search.engine.events import seconds_used
 from thaw.search.engine.observers import Observer
 from thaw.search.engine.proposers import build_proposer
@@ -73,7 +73,7 @@ def resume_search(
         overrides: ``dotted.key=value`` texts; they may change resources, budgets, what is kept, and where images,
             labels and weights are, nothing else.
         console: where progress is printed; nowhere by default.
-        backend: ``ray`` or ``inline``, regardless of the one that the run began with.
+        backend: ``ray``, ``local`` or ``inline``, regardless of the one that the run began with.
         observers: your own observers, see :class:`~thaw.search.engine.observers.Observer`.
         began: when the user began to wait, in Unix seconds; now by default.
 
@@ -106,6 +106,7 @@ def resume_search(
                 folder.search_file,
             )
         prepared = _prepared(folder, config, console, begin)
+        check_resources(backend, prepared.config.resources)
         session = 1 + max((event["session"] for event in past), default=0)
         proposer = build_proposer(prepared.config)
         state = new_state(prepared.config, proposer, folder, session, past)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from thaw.analysis.run import Run, load_run
 from thaw.analysis.run_folder import RunFolder
-from thaw.search.backends import DEFAULT, build_backend, check_backend, starting
+from thaw.search.backends import DEFAULT, build_backend, check_backend, check_resources, starting
 from thaw.search.engine.events import EventLog, seconds_used, seconds_waited
 from thaw.search.engine.front_rules import FRONT_RULES
 from thaw.search.engine.interruption import LogUnwritable, RunStopped, SearchStopped, StopRequest
@@ -57,7 +57,7 @@ def run_search(
     Args:
         config: from :func:`thaw.load_config`.
         console: where progress is printed; nowhere by default.
-        backend: ``ray``, or ``inline`` to train in this process.
+        backend: ``ray``, ``local`` for processes of this machine, or ``inline`` to train in this process.
         observers: your own observers, see :class:`~thaw.search.engine.observers.Observer`.
         began: when the user began to wait, in Unix seconds; now by default.
 
@@ -83,6 +83,7 @@ def run_search(
     earlier_runs(config)
     with starting(backend) as begin:
         prepared = prepare(config, Stages(console), beside=begin)
+        check_resources(backend, prepared.config.resources)
         earlier = earlier_trials(prepared)
         for line in [*prepared.facts.lines(), *earlier_lines(earlier, prepared.config)]:
             say(console, line)

@@ -222,6 +222,7 @@ def test_a_run_is_never_overwritten(
         (("search",), "Missing argument"),
         (("serch", "x.yaml"), "No such command"),
         (("search", "x.yaml", "--trials", "0"), "greater than or equal to 1"),
+        (("search", "x.yaml", "--address", "auto", "--backend", "local"), "--address: joins a Ray cluster"),
         (("best", "."), "not a run folder"),
         (("describe", "resnet5"), "did you mean resnet50?"),
         (("describe", "resnet18", "--freeze-depth", "6"), "less than or equal to 5"),
@@ -267,14 +268,18 @@ def killed_at_the_end() -> Iterator[list[subprocess.Popen[Any]]]:
 
 
 @pytest.mark.slow
-@pytest.mark.ray
+@pytest.mark.parametrize("backend", [pytest.param("ray", marks=pytest.mark.ray), "local"])
 def test_sigterm_is_status_143_and_leaves_no_process(
-    tmp_path: Path, squares: Path, cache: Path, killed_at_the_end: list[subprocess.Popen[Any]]
+    backend: str, tmp_path: Path, squares: Path, cache: Path, killed_at_the_end: list[subprocess.Popen[Any]]
 ) -> None:
     file = search_file(tmp_path, squares, cache, **ENDLESS)
     folder = RunFolder(tmp_path / "results" / "squares")
     process = subprocess.Popen(
-        command("search", file), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("search", file, "--backend", backend),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     killed_at_the_end.append(process)
     _wait(lambda: _epochs(folder) >= 3)
@@ -291,9 +296,11 @@ def test_sigterm_is_status_143_and_leaves_no_process(
     assert best.returncode == 1 and not best.stdout
 
 
-@pytest.mark.ray
+@pytest.mark.parametrize(
+    "backend", [pytest.param("ray", marks=pytest.mark.ray), pytest.param("local", marks=pytest.mark.slow)]
+)
 def test_a_terminal_shows_a_live_table_and_ctrl_c_is_status_130(
-    tmp_path: Path, squares: Path, cache: Path, killed_at_the_end: list[subprocess.Popen[Any]]
+    backend: str, tmp_path: Path, squares: Path, cache: Path, killed_at_the_end: list[subprocess.Popen[Any]]
 ) -> None:
     file = search_file(tmp_path, squares, cache, **ENDLESS)
     folder = RunFolder(tmp_path / "results" / "squares")
@@ -307,7 +314,7 @@ def test_a_terminal_shows_a_live_table_and_ctrl_c_is_status_130(
 
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"}
     process = subprocess.Popen(
-        command("search", file),
+        command("search", file, "--backend", backend),
         cwd=ROOT,
         stdin=inside,
         stdout=inside,

@@ -33,19 +33,37 @@ from thaw.trainables.messages import EpochRow, Report
 TWO: dict[str, Any] = {"space": {"dropout": [0.2, 0.3]}, "training": {"epochs": 3, "patience": 0}}
 
 
-RAY = {name: [pytest.mark.ray] if name == "ray" else [] for name in BACKENDS}
-"""Backend → marks of the tests that run on it."""
+RAY, SLOW = pytest.mark.ray, pytest.mark.slow
 
-SLOW_ON_RAY = [
-    pytest.param(name, marks=[*marks, *([pytest.mark.slow] if marks else [])]) for name, marks in RAY.items()
+EVERYWHERE = [pytest.param(name, marks=[RAY] if name == "ray" else []) for name in BACKENDS]
+
+WORKERS = [pytest.param("ray", marks=RAY), pytest.param("local")]
+"""Those whose trials run in other processes."""
+
+SLOW_ON_LOCAL = [
+    pytest.param("ray", marks=RAY),
+    pytest.param("local", marks=SLOW),
+    pytest.param("inline"),
 ]
-"""Backends for what another fast test has shown of Ray's hooks already: its workers take seconds to start."""
+"""For what other fast tests have shown of local workers already: each search of theirs costs seconds."""
+
+SLOW_IN_WORKERS = [
+    pytest.param("ray", marks=[RAY, SLOW]),
+    pytest.param("local", marks=SLOW),
+    pytest.param("inline"),
+]
+"""The same, of the hooks of Ray, too."""
 
 
-@pytest.fixture(params=[pytest.param(name, marks=marks) for name, marks in RAY.items()])
+def _stopped(backends: list[Any], how: signal.Signals | None, reason: str) -> list[Any]:
+    """Parameters of one way to stop a search, on each backend."""
+    return [pytest.param(*backend.values, how, reason, marks=backend.marks) for backend in backends]
+
+
+@pytest.fixture(params=EVERYWHERE)
 def backend(request: pytest.FixtureRequest) -> str:
-    if request.param == "ray":
-        request.getfixturevalue("ray_session")
+    if request.param in ("ray", "local"):
+        request.getfixturevalue(f"{request.param}_session")
     return str(request.param)
 
 
@@ -72,6 +90,7 @@ def _epochs(run: Run) -> list[dict[str, Any]]:
     return [event for event in run.folder.events() if event["event"] == "epoch"]
 
 
+@pytest.mark.parametrize("backend", SLOW_ON_LOCAL, indirect=True)
 def test_an_interrupted_search_goes_on_as_if_it_had_not_been(
     backend: str, halving: Run, stop_after: StopAfter, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
@@ -81,7 +100,7 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_been(
     pd.testing.assert_frame_equal(comparable_history(run), comparable_history(halving), check_exact=True)
 
 
-@pytest.mark.parametrize("backend", SLOW_ON_RAY, indirect=True)
+@pytest.mark.parametrize("backend", SLOW_IN_WORKERS, indirect=True)
 def test_promotions_over_two_sessions(
     backend: str, stop_after: StopAfter, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
@@ -94,6 +113,7 @@ def test_promotions_over_two_sessions(
     assert "promoted" in {event["reason"] for event in events if event["event"] == "trial_continued"}
 
 
+@pytest.mark.parametrize("backend", SLOW_ON_LOCAL, indirect=True)
 def test_a_trial_that_ran_out_of_memory_goes_on(
     backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
@@ -108,7 +128,7 @@ def test_a_trial_that_ran_out_of_memory_goes_on(
     pd.testing.assert_frame_equal(comparable_history(run), comparable_history(whole), check_exact=True)
 
 
-@pytest.mark.parametrize("backend", SLOW_ON_RAY, indirect=True)
+@pytest.mark.parametrize("backend", SLOW_IN_WORKERS, indirect=True)
 def test_a_trial_that_always_runs_out_of_memory_fails_with_advice(
     backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
@@ -122,7 +142,23 @@ def test_a_trial_that_always_runs_out_of_memory_fails_with_advice(
     assert "CUDA out of memory" in error and "try a smaller batch_size" in error and error.endswith(", 2 times")
 
 
-@pytest.mark.parametrize("backend", SLOW_ON_RAY, indirect=True)
+@pytest.mark.parametrize("backend", WORKERS, indirect=True)
+def test_a_worker_killed_within_a_checkpoint(
+    backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
+) -> None:
+    standins.install(standins.DiesInCheckpoint, backend, monkeypatch)
+    run = check_whole(small_search(tmp_path, squares, cache, backend=backend, **TWO).folder)
+    assert list(run.trials["status"]) == ["completed", "completed"] and pauses(run) == ["the worker process died"]
+    assert not [
+        file for file in run.folder.checkpoints.rglob("*") if file.is_file() and file.name != "best.safetensors"
+    ]
+    whole = small_search(tmp_path / "whole", squares, cache, **TWO)
+    for number in (0, 1):
+        for epoch, row in whole.records[number].epochs.items():
+            assert run.records[number].epochs[epoch]["metrics"] == row["metrics"]
+
+
+@pytest.mark.parametrize("backend", SLOW_IN_WORKERS, indirect=True)
 def test_an_exception_is_not_tried_again(
     backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
@@ -135,9 +171,9 @@ def test_an_exception_is_not_tried_again(
 @pytest.mark.parametrize(
     ("backend", "how", "reason"),
     [
-        *(pytest.param(name, signal.SIGTERM, "SIGTERM", marks=marks) for name, marks in RAY.items()),
-        *(pytest.param(*param.values, signal.SIGINT, "SIGINT", marks=param.marks) for param in SLOW_ON_RAY),
-        *(pytest.param(*param.values, None, "time_budget", marks=param.marks) for param in SLOW_ON_RAY),
+        *_stopped(EVERYWHERE, signal.SIGTERM, "SIGTERM"),
+        *_stopped(SLOW_IN_WORKERS, signal.SIGINT, "SIGINT"),
+        *_stopped(SLOW_IN_WORKERS, None, "time_budget"),
     ],
     indirect=["backend"],
 )
@@ -163,6 +199,7 @@ def test_signals_and_the_time_budget_end_it_within_an_epoch(
     assert set(after.trials["status"]) == {"completed"}, "the stopped search leaves no worker in the way of the next"
 
 
+@pytest.mark.parametrize("backend", SLOW_ON_LOCAL, indirect=True)
 def test_an_event_log_that_cannot_be_written(
     backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
@@ -213,7 +250,7 @@ class Broken(Observer):
         raise LookupError("no such dashboard")
 
 
-@pytest.mark.parametrize("backend", SLOW_ON_RAY, indirect=True)
+@pytest.mark.parametrize("backend", SLOW_IN_WORKERS, indirect=True)
 def test_the_users_observers_hear_all_and_disturb_nothing(
     backend: str, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
@@ -235,6 +272,6 @@ def test_the_users_observers_hear_all_and_disturb_nothing(
 
 
 def test_an_unknown_backend_is_refused_before_anything_is_made(tmp_path: Path, squares: Path, cache: Path) -> None:
-    with pytest.raises(ConfigError, match="--backend: must be ray or inline; did you mean inline.*, got 'inlin'"):
+    with pytest.raises(ConfigError, match="--backend: must be ray, local, inline; did you mean inline.*, got 'inlin'"):
         small_search(tmp_path, squares, cache, backend="inlin")
     assert not (tmp_path / "results").exists()

@@ -23,45 +23,42 @@ from thaw.trainables.messages import Report
 TWO: dict[str, Any] = {"space": {"dropout": [0.2, 0.3]}, "training": {"epochs": 3, "patience": 0}}
 
 
+@pytest.fixture(params=[pytest.param("ray", marks=pytest.mark.ray), pytest.param("local", marks=pytest.mark.slow)])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Backends whose workers are processes of their own."""
+    request.getfixturevalue(f"{request.param}_session")
+    return str(request.param)
+
+
 def search_with(
-    standin: type[standins.Standin], monkeypatch: pytest.MonkeyPatch, folder: Path, *search: Any, **sections: Any
+    standin: type[standins.Standin],
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    *search: Any,
+    backend: str,
+    **sections: Any,
 ) -> Run:
-    standins.install(standin, "ray", monkeypatch)
-    return check_whole(small_search(folder, *search, backend="ray", **{**TWO, **sections}).folder)
+    standins.install(standin, backend, monkeypatch)
+    return check_whole(small_search(folder, *search, backend=backend, **{**TWO, **sections}).folder)
 
 
 def pauses(run: Run) -> list[str]:
     return [event["reason"] for event in run.folder.events() if event["event"] == "trial_paused"]
 
 
-@pytest.mark.usefixtures("ray_session")
-def test_a_worker_killed_within_a_checkpoint(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
+def test_a_worker_that_always_dies(
+    backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
-    run = search_with(standins.DiesInCheckpoint, monkeypatch, tmp_path, squares, cache)
-    assert list(run.trials["status"]) == ["completed", "completed"] and pauses(run) == ["the worker process died"]
-    assert not [
-        file for file in run.folder.checkpoints.rglob("*") if file.is_file() and file.name != "best.safetensors"
-    ]
-    whole = small_search(tmp_path / "whole", squares, cache, **TWO)
-    for number in (0, 1):
-        for epoch, row in whole.records[number].epochs.items():
-            assert run.records[number].epochs[epoch]["metrics"] == row["metrics"]
-
-
-@pytest.mark.usefixtures("ray_session")
-def test_a_worker_that_always_dies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path) -> None:
-    run = search_with(standins.AlwaysDies, monkeypatch, tmp_path, squares, cache, max_failures=1)
+    run = search_with(standins.AlwaysDies, monkeypatch, tmp_path, squares, cache, backend=backend, max_failures=1)
     assert list(run.trials["status"]) == ["failed", "completed"] and len(pauses(run)) == 1
     assert run.trials.loc[0, "error"] == "the worker process died, 2 times" and run.trials.loc[0, "last_epoch"] == 1
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("ray_session")
 def test_checkpoints_that_cannot_be_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
+    backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
-    run = search_with(standins.FillsTheDisk, monkeypatch, tmp_path, squares, cache)
+    run = search_with(standins.FillsTheDisk, monkeypatch, tmp_path, squares, cache, backend=backend)
     assert list(run.trials["status"]) == ["completed", "completed"] and not pauses(run)
     warnings = {row.get("warning", "") for row in run.records[0].epochs.values()}
     assert any(
@@ -89,8 +86,7 @@ def test_what_can_be_made_again_stops_no_search(
     assert "warning: TableFiles is left out from now on: " in console.export_text()
 
 
-@pytest.mark.usefixtures("ray_session")
-def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path, squares: Path, cache: Path) -> None:
+def test_a_killed_worker_costs_nothing_but_time(backend: str, tmp_path: Path, squares: Path, cache: Path) -> None:
     killed: list[int] = []
 
     def kill_first_worker() -> None:
@@ -110,7 +106,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path, squares: Path, c
         tmp_path,
         squares,
         cache,
-        backend="ray",
+        backend=backend,
         space={"epochs": [15, 1, 2]},
         training={"patience": 0, "epochs": None},
         search={"algorithm": "grid", "concurrency": 1},

@@ -63,13 +63,14 @@ def start() -> Iterator[Any]:
             process.kill()
 
 
-def test_ten_kills_of_the_driver(start: Any, tmp_path: Path, squares: Path, cache: Path) -> None:
+@pytest.mark.parametrize("backend", ["ray", "local"])
+def test_ten_kills_of_the_driver(backend: str, start: Any, tmp_path: Path, squares: Path, cache: Path) -> None:
     # More trials than ten kills leave time for, also on a fast machine.
     search = {"algorithm": "random", "trials": 60}
     file = search_file(tmp_path, squares, cache, **{**LONG, "search": search})
     folder = RunFolder(tmp_path / "results" / "squares")
     rng = random.Random(0)
-    arguments: tuple[object, ...] = ("search", file)
+    arguments: tuple[object, ...] = ("search", file, "--backend", backend)
     orphans: list[psutil.Process] = []
     recovered = []
     for number in range(10):
@@ -90,8 +91,8 @@ def test_ten_kills_of_the_driver(start: Any, tmp_path: Path, squares: Path, cach
         orphans += psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        arguments = ("resume", folder.path)
-    process = start(command("resume", folder.path))
+        arguments = ("resume", folder.path, "--backend", backend)
+    process = start(command(*arguments))
     output, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, output
     run = check_whole(folder)
