@@ -62,7 +62,7 @@ class SharedView:
             self._tell(lambda: self.exchange.hold(self.view, images, claim.compute, seconds))
 
     def _fetch(self, node: str, rows: np.ndarray, patience: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        stored, started, absent = self.stored, time.perf_counter(), rows[:0]
+        stored, got, started = self.stored, None, time.perf_counter()
         try:
             got = self.exchange.fetch(node, self.view, stored.images, stored.row_bytes, rows, patience)
         except TimeoutError:
@@ -70,11 +70,11 @@ class SharedView:
         except ConnectionError:
             self._tell(lambda: self.exchange.lose(node))
             return
-        else:
+        seconds, absent = time.perf_counter() - started, rows[:0]
+        if got is not None:
             whole = check_values(got.data) == got.checks
             absent = np.setdiff1d(rows, got.rows[whole])
             yield got.rows[whole], got.data[whole]
-        seconds = time.perf_counter() - started
         self._tell(lambda: self.exchange.fetched(node, self.view, rows, absent, seconds))
 
     def _tell(self, message: Callable[[], None]) -> None:

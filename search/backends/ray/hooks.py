@@ -132,6 +132,7 @@ class StateCallback(Callback):
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._resources: Any = None
 
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
         try:
@@ -153,8 +154,12 @@ class StateCallback(Callback):
             del result[name]
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        for statistics in (trial.metric_analysis, trial.metric_n_steps):
-            statistics.clear()
+        """Tune keeps all trials. Of one that has ended, nobody asks for more than its name and its resources."""
+        for unread in (trial.metric_analysis, trial.metric_n_steps, trial.config, trial.evaluated_params):
+            unread.clear()
+        # Equal for all trials, of which each has two copies of its own.
+        self._resources = self._resources or trial.placement_group_factory
+        trial.placement_group_factory = trial._default_placement_group_factory = self._resources
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         number, lines = trial.config["trial"], _error_lines(trial)

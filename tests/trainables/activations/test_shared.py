@@ -123,6 +123,21 @@ def test_rows_that_are_gone_or_damaged_are_computed_again(nodes: list[Node]) -> 
     assert set(third.computed) == set(ALL) - {7}
 
 
+def test_a_network_that_is_too_slow_is_left_alone(nodes: list[Node], monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = nodes
+    first.fill()
+
+    def late(*_: object) -> Rows:
+        time.sleep(0.1)
+        raise TimeoutError("the block took too long")
+
+    monkeypatch.setattr(second, "fetch", late)
+    shared = second.fill()
+    assert shared.slow and shared.slow[0] > shared.slow[1] and not shared.error
+    assert sorted(second.computed) == list(ALL)
+    assert third.fill().slow == shared.slow, "the same sentence from everyone"
+
+
 class Silent(Node):
     """Its ledger is gone."""
 
