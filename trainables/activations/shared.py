@@ -62,15 +62,15 @@ class SharedView:
             self._tell(lambda: self.exchange.hold(self.view, images, claim.compute, seconds))
 
     def _fetch(self, node: str, rows: np.ndarray, patience: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        stored, got, started = self.stored, None, time.perf_counter()
+        stored, got, absent, started = self.stored, None, rows, time.perf_counter()
         try:
             got = self.exchange.fetch(node, self.view, stored.images, stored.row_bytes, rows, patience)
         except TimeoutError:
-            pass
+            pass  # counts as if the node did not hold them, so that they are computed rather than waited for again
         except ConnectionError:
             self._tell(lambda: self.exchange.lose(node))
             return
-        seconds, absent = time.perf_counter() - started, rows[:0]
+        seconds = time.perf_counter() - started
         if got is not None:
             whole = check_values(got.data) == got.checks
             absent = np.setdiff1d(rows, got.rows[whole])
