@@ -56,6 +56,10 @@ class EventFile:
         self._records.flush()
 
 
+STATUS = "→ status"
+"""The column of how a trial ended. HParams shows five columns at first, by name, and an arrow follows all letters."""
+
+
 class TensorBoard(Observer):
     """Writes while the search runs.
 
@@ -110,8 +114,8 @@ class TensorBoard(Observer):
         given = {name: record.config.get(name) for name in self.searched}
         hyperparameters = {name: _one_type(value) for name, value in given.items() if value is not None}
         texts = {name: self._texts[name] for name, value in hyperparameters.items() if isinstance(value, str)}
-        domains = {**texts, "status": list(ENDED)}
-        for summary in hparams({**hyperparameters, "status": record.status}, shown, domains):
+        domains = {**texts, STATUS: list(ENDED)}
+        for summary in hparams({**hyperparameters, STATUS: record.status}, shown, domains):
             file.summary(summary, record.ended_at)
         file.scalars(shown, best, record.ended_at)
         self._files.pop(record.number).close()

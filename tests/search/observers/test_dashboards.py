@@ -11,6 +11,7 @@ from tests.browser import Browser, browser
 from tests.dashboards import MLFLOW_RUNS, mlflow, mlflow_database, optuna_dashboard, tensorboard, texts
 from tests.searches import small_config
 from thaw.analysis.run import Run
+from thaw.search.observers.tensorboard import STATUS
 from thaw.search.observers.trackers import tracker
 from thaw.search.sessions.tuner import run_search
 
@@ -29,7 +30,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, squares: Path, cache: Path) -> Run:
     """A search of five trials that MLflow knows, too."""
     settings = {
-        "space": {"learning_rate": {"log": [1e-4, 1e-2]}, "freeze_depth": [0], "dropout": {"float": [0.0, 0.5]}},
+        "space": {
+            "learning_rate": {"log": [1e-4, 1e-2]},
+            "freeze_depth": [0],
+            "dropout": {"float": [0.0, 0.5]},
+            "weight_decay": {"log": [1e-6, 1e-2]},
+        },
         "search": {"trials": 5},
         "trackers": ["mlflow"],
     }
@@ -72,10 +78,10 @@ def test_hparams_columns_are_what_is_searched(run: Run, chromium: Browser, folde
         found = texts(chromium, "Trial ID", "trial-0004")
         page_is_sound(chromium, folder, "tensorboard")
     head = found[found.index("Show Metrics") + 1 : found.index("trial-0000")]
-    assert head[:5] == [*sorted(run.space.parameters), "status", "best/map"]
+    assert head[:6] == [*sorted(run.space.parameters), STATUS, "best/map"]
     for trial, value in zip(run.trials["trial"], run.trials["val_map"], strict=True):
         row = found[found.index(f"trial-{trial:04d}") :]
-        assert row[4] == "completed" and float(row[5]) == pytest.approx(value, rel=1e-4)
+        assert row[5] == "completed" and float(row[6]) == pytest.approx(value, rel=1e-4)
 
 
 def test_mlflow_lists_the_trials_below_their_search(run: Run, chromium: Browser, folder: Path) -> None:

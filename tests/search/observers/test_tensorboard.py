@@ -20,6 +20,7 @@ import pytest
 
 from tests.searches import small_search
 from thaw.analysis.run import Run
+from thaw.search.observers.tensorboard import STATUS
 from thaw.spaces import measured
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -115,8 +116,8 @@ def test_scalars_are_those_of_the_history(run: Run, server: Server) -> None:
 def test_hyperparameters_stand_beside_the_best_values(run: Run, server: Server) -> None:
     experiment = server.post("plugin/hparams/experiment", experimentName="")
     types = {info["name"]: info["type"] for info in experiment["hparamInfos"]}
-    assert set(types) == {"learning_rate", "optimizer", "momentum", "status"}, "what is searched, and nothing else"
-    text = {"optimizer", "status"}
+    assert set(types) == {"learning_rate", "optimizer", "momentum", STATUS}, "what is searched, and nothing else"
+    text = {"optimizer", STATUS}
     assert {name for name, kind in types.items() if kind == "DATA_TYPE_STRING"} == text
     assert {kind for name, kind in types.items() if name not in text} == {"DATA_TYPE_FLOAT64"}
     shown = {info["name"]["tag"] for info in experiment["metricInfos"]}
@@ -136,9 +137,9 @@ def test_hyperparameters_stand_beside_the_best_values(run: Run, server: Server) 
     by_trial = {int(group["sessions"][0]["name"].rpartition("-")[2]): group for group in groups}
     assert by_trial.keys() == table.keys()
     for trial, group in by_trial.items():
-        for name in types.keys() - {"status"}:
+        for name in types.keys() - {STATUS}:
             assert group["hparams"][name] == table[trial][name], name
-        assert group["hparams"]["status"] == table[trial]["status"]
+        assert group["hparams"][STATUS] == table[trial]["status"]
         values = {value["name"]["tag"]: value["value"] for value in group.get("metricValues", [])}
         for name in measured(False, 3):
             expected = float(table[trial][f"val_{name}"])
