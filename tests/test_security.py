@@ -121,10 +121,11 @@ def test_facts_nested_too_deep_are_a_damaged_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_small_file_cannot_claim_all_memory(tmp_path: Path) -> None:
-    """A tensor of one number may have any shape: it is compared with the network before anybody copies it."""
+    """A tensor of one number may have any shape: it is left out before names are compared or tensors are joined."""
     file = tmp_path / "weights.pth"
     huge = torch.zeros(1, dtype=torch.float16).expand(10**13)
-    torch.save({"features.0.0.weight": huge}, file)
+    parts = {f"vit.encoder.layer.0.attention.attention.{part}.weight": huge for part in ("query", "key", "value")}
+    torch.save({"features.0.0.weight": huge, "fc.bias": torch.zeros(2), **parts}, file)
     assert file.stat().st_size < 10_000
     with pytest.raises(ConfigError, match="does not fit"):
         load_pretrained(NAME, {NAME: str(file)}, 64)
