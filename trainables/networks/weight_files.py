@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -163,20 +164,25 @@ def _placeholders(file: Path) -> list[Any]:
     return [(type(name, (Placeholder,), {"__module__": "pickled"}), name) for name in names]
 
 
-def _tensors(content: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
     """All tensors under keys that are text, and their full names; an optimizer numbers its own.
 
-    One that claims more values than the file holds is left out, as a small file could make any conversion of names take
-    all memory.
+    A tensor that claims more values than the file holds is left out, as a small file could make any conversion of names
+    take all memory. A dictionary is read once, as one may contain itself.
     """
-    if isinstance(content, Mapping):
-        for name, value in content.items():
-            if isinstance(value, Tensor):
-                if value.layout == torch.strided and value.nbytes > value.untyped_storage().nbytes():
-                    continue
+    waiting: deque[tuple[str, Any]] = deque([("", content)])
+    seen: set[int] = set()
+    while waiting:
+        prefix, values = waiting.popleft()
+        if not isinstance(values, Mapping) or id(values) in seen:
+            continue
+        seen.add(id(values))
+        for name, value in values.items():
+            if not isinstance(value, Tensor):
+                if isinstance(name, str):
+                    waiting.append((f"{prefix}{name}.", value))
+            elif value.layout != torch.strided or value.nbytes <= value.untyped_storage().nbytes():
                 yield f"{prefix}{name}", value
-            elif isinstance(name, str):
-                yield from _tensors(value, f"{prefix}{name}.")
 
 
 def _kind(content: Any) -> str:

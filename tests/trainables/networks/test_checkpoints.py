@@ -242,6 +242,13 @@ def test_a_folder_of_a_training_script_holds_one_model(state: State, tmp_path: P
     assert read_state(tmp_path, KEY).keys() == state.keys()
 
 
+def test_dictionaries_may_contain_themselves_and_lie_deep(state: State, tmp_path: Path) -> None:
+    circle: dict[str, Any] = {"model": state, "number": 3}
+    circle |= {"again": circle, "once more": circle}
+    torch.save(circle, tmp_path / "weights.pth")
+    assert len(read_state(tmp_path / "weights.pth", KEY)) == len(state)
+
+
 def test_the_suffix_does_not_matter(state: State, tmp_path: Path) -> None:
     safetensors.torch.save_file(state, tmp_path / "weights.bin")
     assert read_state(tmp_path / "weights.bin", KEY).keys() == state.keys()
