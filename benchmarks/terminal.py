@@ -80,10 +80,10 @@ class Recording:
             yield screen
 
     def page(self, showing: str) -> str:
-        """The last screen on which a text stands, as HTML; the very last one if it stands on none."""
+        """The last screen on which a text stands, as HTML; empty if it stands on none."""
         found = ""
         for screen in self.screens():
-            if not found or any(showing in line for line in screen.display):
+            if any(showing in line for line in screen.display):
                 found = page(screen)
         return found
 
@@ -158,7 +158,10 @@ def main() -> None:
     print(f"{recording.seconds:.1f} s, exit status {recording.status}; longest silences:")
     for seconds, began in recording.silences()[:5]:
         print(f"  {seconds:.1f} s at {began:.1f} s")
-    draw(recording.page(options.showing), options.to)
+    found = recording.page(options.showing)
+    if not found:
+        parser.exit(1, f"no screen showed {options.showing!r}\n")
+    draw(found, options.to)
 
 
 if __name__ == "__main__":
