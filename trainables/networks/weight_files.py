@@ -120,8 +120,11 @@ def _indexed(index: Path, key: str) -> list[Path]:
 
 def _content(file: Path, key: str) -> Any:
     """The content of one file."""
-    with file.open("rb") as opened:
-        begin = opened.read(64)
+    try:
+        with file.open("rb") as opened:
+            begin = opened.read(64)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}; check its permissions", key) from error
     if known := next((what for magic, what in OTHERS.items() if begin.lstrip().startswith(magic)), ""):
         raise _refused(file, known, key, "")
     if not begin.startswith(PICKLES) and begin[8:9] != b"{":
