@@ -43,7 +43,8 @@ ENVIRONMENT = {
     # Thaw handles signals itself, see signals.py.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
-SHUTDOWN_SECONDS = 3.0
+START_SECONDS, SHUTDOWN_SECONDS = 30.0, 3.0
+"""At most so long a process waits at its end for Ray that is starting, and for Ray that is ending."""
 
 LONGEST_PLACE = 37
 """The maximum bytes in the path of Ray's session folder: a socket's path has at most 103 (107 on Linux), and Ray adds
@@ -128,6 +129,8 @@ class OwnRay(threading.Thread):
     def end(self) -> None:
         """End Ray within a few seconds: a worker in mid-epoch does not listen, and dies with this process."""
         self._over.set()
+        # A process that is just being started does not yet end with its parent.
+        self._ready.wait(START_SECONDS)
         self.join(SHUTDOWN_SECONDS)
 
 
