@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 
 from thaw.search.settings.config import SearchConfig
-from thaw.spaces import STAGES, TrialConfig
+from thaw.spaces import STAGES, ConfigError, TrialConfig
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split
@@ -110,7 +110,11 @@ def freeze_depths(config: SearchConfig, architecture: str) -> list[int]:
 def _epoch_seconds(
     config: SearchConfig, context: RunContext, images: ImageStore, architecture: str, depth: int
 ) -> float:
-    """Train and validate on a few batches, once to warm up and twice to measure; the rest is arithmetic."""
+    """Train and validate on a few batches, once to warm up and twice to measure; the rest is arithmetic.
+
+    Raises:
+        ConfigError: the network gives no finite loss, as with damaged weights.
+    """
     trial: TrialConfig = config.search_space.config({"architecture": architecture, "freeze_depth": depth})
     # A tiny learning rate, so that nothing diverges here, whatever the space is.
     trial = trial.model_copy(update={"epochs": 3, "patience": 0, "learning_rate": 1e-6})
@@ -119,10 +123,11 @@ def _epoch_seconds(
     sample = Split(split.train[:few], split.validation[:few], split.test[:0])
     live = replace(context, split=sample, cache=replace(context.cache, activations="off"))
     training = Training(trial, live, images, default_device(config.resources.gpu or 0))
-    rows = list(train(training))[1:]
-    training_seconds, validate = (
-        min(row.seconds[phase] for row in rows if isinstance(row, EpochRow)) for phase in ("train", "validate")
-    )
+    rows = [row for row in list(train(training))[1:] if isinstance(row, EpochRow)]
+    if not rows:
+        rule = f"{architecture} at freeze depth {depth} gives no finite loss on the first images, hardly trained"
+        raise ConfigError(f"{rule}; check its weights", "weights")
+    training_seconds, validate = (min(row.seconds[phase] for row in rows) for phase in ("train", "validate"))
     return training_seconds * len(split.train) / len(sample.train) + validate * len(split.validation) / len(
         sample.validation
     )

@@ -13,6 +13,7 @@ from thaw.search.prepare import measure
 from thaw.search.prepare.measure import choose_precision, measure_epochs
 from thaw.search.prepare.preflight import prepare
 from thaw.search.prepare.provenance import provenance, recorded_precision
+from thaw.spaces import ConfigError
 from thaw.trainables.device import default_precision, precisions
 from thaw.trainables.networks.table import architecture
 
@@ -32,6 +33,15 @@ def test_every_pair_of_the_space_has_a_cost(tmp_path: Path, squares: Path, cache
     costs = measure_epochs(prepared.config, prepared.context)
     assert set(costs) == {("convnet", 0), ("resnet18", 0), ("resnet18", 5)}
     assert 0 < costs["resnet18", 5] < costs["resnet18", 0]
+
+
+def test_weights_that_give_no_finite_loss_are_named(tmp_path: Path, squares: Path, cache: Path) -> None:
+    state = architecture("resnet18").build(64).state_dict()
+    torch.save(state | {"bn1.running_var": -state["bn1.running_var"]}, tmp_path / "w.pth")
+    weights, training = {"resnet18": str(tmp_path / "w.pth")}, {"architecture": "resnet18", "freeze_depth": 5}
+    prepared = prepare(small_config(tmp_path, squares, cache, space={}, training=training, weights=weights))
+    with pytest.raises(ConfigError, match=r"^weights: resnet18 at freeze depth 5 gives no finite loss .*check its wei"):
+        measure_epochs(prepared.config, prepared.context)
 
 
 def test_precision_auto_is_measured_by_architecture_and_recorded(tmp_path: Path, squares: Path, cache: Path) -> None:
