@@ -10,6 +10,9 @@ import numpy as np
 from thaw.trainables.activations.store import StoredView, check_values
 from thaw.trainables.exchange import Claim, Exchange
 
+BLOCK = 128
+"""Images in a block: fewer than where no node waits, as at the end all nodes wait for the last blocks."""
+
 WAIT = 0.2
 """Seconds before asking again for rows that other nodes compute."""
 
@@ -42,7 +45,7 @@ class SharedView:
         found = self.stored.found(rows)
         if len(found):
             self._tell(lambda: self.exchange.hold(self.view, self.stored.images, found, None))
-        self.stored.fill_from(rows, self._supply, WAIT)
+        self.stored.fill_from(rows, self._supply, BLOCK, WAIT)
 
     def _supply(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield (rows, their data) for what there is now; the caller stores it before it asks for more."""

@@ -97,15 +97,16 @@ class StoredView:
         """
         self.fill_from(rows, lambda todo: [(todo, compute(todo))])
 
-    def fill_from(self, rows: np.ndarray, supply: Supply, wait: float = WAIT) -> None:
+    def fill_from(self, rows: np.ndarray, supply: Supply, block: int = BLOCK, wait: float = WAIT) -> None:
         """As :meth:`fill`, where not all rows need to be there at once.
 
         Args:
             rows: image numbers.
             supply: missing rows of one block → parts of them, with their data. It is asked again for what it omits.
-            wait: seconds before that.
+            block: images in a block.
+            wait: seconds before `supply` is asked again.
         """
-        pending = dict(enumerate(np.array_split(rows, max(1, -(-len(rows) // BLOCK)))))
+        pending = dict(enumerate(np.array_split(rows, max(1, -(-len(rows) // block)))))
         while pending:
             waiting = len(pending)
             for number in list(pending):

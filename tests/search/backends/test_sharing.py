@@ -29,7 +29,7 @@ SECTIONS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def many_squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Enough for seven blocks of activations."""
+    """Enough for 22 blocks of activations."""
     return write_squares(tmp_path_factory.mktemp("many") / "squares", IMAGES)
 
 

@@ -100,8 +100,8 @@ def test_what_a_node_has_on_its_disk_is_found(nodes: list[Node]) -> None:
     again = Node(first.cluster, "a")
     again.fill()
     second.fill()
-    # What computing takes is measured once, on one block of four.
-    assert not again.computed and len(second.computed) == IMAGES // 4
+    # What computing takes is measured once, on one block of 16.
+    assert not again.computed and len(second.computed) == IMAGES // 16
 
 
 def test_a_node_that_does_not_answer_is_computed_for(nodes: list[Node]) -> None:
