@@ -15,7 +15,8 @@ TOUCH = 1.0
 
 def legible(figure: Figure) -> bool:
     """Whether every word has its own place, within the figure and beside the data."""
-    return not (collisions(figure) or beyond_the_edge(figure) or legends_over_data(figure))
+    drawn = words(figure)
+    return not (_collisions(drawn) or _beyond_the_edge(figure, drawn) or legends_over_data(figure))
 
 
 def words(figure: Figure) -> list[tuple[str, Bbox]]:
@@ -31,19 +32,27 @@ def words(figure: Figure) -> list[tuple[str, Bbox]]:
 
 def collisions(figure: Figure) -> list[tuple[str, str]]:
     """Pairs of words whose boxes intersect."""
+    return _collisions(words(figure))
+
+
+def _collisions(drawn: list[tuple[str, Bbox]]) -> list[tuple[str, str]]:
     return [
         (a, b)
-        for (a, box_a), (b, box_b) in combinations(words(figure), 2)
+        for (a, box_a), (b, box_b) in combinations(drawn, 2)
         if (overlap := Bbox.intersection(box_a, box_b)) is not None and overlap.width > TOUCH and overlap.height > TOUCH
     ]
 
 
 def beyond_the_edge(figure: Figure) -> list[str]:
     """Words that the picture's edge cuts off."""
+    return _beyond_the_edge(figure, words(figure))
+
+
+def _beyond_the_edge(figure: Figure, drawn: list[tuple[str, Bbox]]) -> list[str]:
     page = figure.bbox
     return [
         text
-        for text, box in words(figure)
+        for text, box in drawn
         if box.x0 < page.x0 - TOUCH or box.y0 < page.y0 - TOUCH or box.x1 > page.x1 + TOUCH or box.y1 > page.y1 + TOUCH
     ]
 

@@ -121,7 +121,7 @@ def _picture(name: str, plot: Plot[Any], data: Any, report: Path, folder: str) -
     (report / files["SVG"]).write_bytes(svg)
     (report / files["PNG"]).write_bytes(png)
     write_table(report / files["CSV"], plot.table(data))
-    kind = "svg" if len(svg) <= max(LARGEST_SVG, len(few_colours(png))) else "png"
+    kind = "svg" if len(svg) <= LARGEST_SVG or len(svg) <= len(few_colours(png)) else "png"
     width, height = css_size(titled)
     interactive = plain(plot.interactive(data), literally) if plot.interactive else None
     light, dark = (_uri(rendered(_untitled(plot, data, theme), kind), kind) for theme in (LIGHT, DARK))
@@ -136,6 +136,8 @@ def _narrow(plot: Plot[Any], data: Any) -> Narrow | None:
         light = _untitled(plot, data, LIGHT.narrow)
         if light.get_figwidth() > NARROW or not legible(light):
             return None
+    # It has been laid out to see that.
+    light.set_layout_engine("none")
     dark = _untitled(plot, data, DARK.narrow)
     images = [_uri(rendered(figure, "png", NARROW_DPI), "png") for figure in (light, dark)]
     width, height = css_size(light)
