@@ -26,7 +26,7 @@ LARGEST_SVG = 150_000
 """The maximum bytes for embedding a plot as SVG, which is sharp at any size; beyond, PNG is used if it is smaller."""
 
 DPI = 160
-NARROW_DPI = 240
+NARROW_DPI = 192
 """Of pictures for phones, which have two pixels and more in a CSS pixel."""
 CSS_PIXELS = 96
 """Of an inch, in a browser."""

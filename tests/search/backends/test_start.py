@@ -65,6 +65,8 @@ def start(folder: Path, environment: dict[str, str], *arguments: object) -> subp
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # The background jobs of some shells ignore it, and so would the command.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
