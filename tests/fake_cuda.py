@@ -6,7 +6,7 @@ Mixing devices raises, and so does whatever needs a value, but for the few calls
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
@@ -91,6 +91,8 @@ def fake_cuda(backbone: Backbone) -> Iterator[Calls]:
         mock.patch.object(resident, "memory_left", lambda device: FREE),
         mock.patch.object(Tensor, "__deepcopy__", lambda tensor, memo: tensor.detach().clone()),
         mock.patch.object(torch.cuda, "get_device_name", lambda: "fake"),
+        # Nothing is drawn from it.
+        mock.patch.object(torch, "Generator", lambda device: torch.default_generator.clone_state()),
         # Else autocast does nothing.
         mock.patch("torch.cuda.amp.common.amp_definitely_not_available", lambda: False),
         mock.patch.object(torch.cuda, "is_bf16_supported", lambda *_: True),
@@ -109,12 +111,18 @@ def fake_cuda(backbone: Backbone) -> Iterator[Calls]:
             cache.cache_clear()
 
 
-def gradients(training: Training) -> Any:
-    """Stands for `backward`, which fake tensors of an absent device cannot run."""
+@contextmanager
+def gradients(training: Training) -> Iterator[None]:
+    """Stands for `backward` and `grad`, which fake tensors of an absent device cannot run."""
 
     def backward(loss: Tensor) -> None:
         assert isinstance(loss, FakeTensor) and loss.device == CUDA and loss.shape == ()
         for weight in training.trained:
             weight.grad = torch.zeros_like(weight)
 
-    return mock.patch.object(Tensor, "backward", backward)
+    def grad(loss: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+        assert isinstance(loss, FakeTensor) and loss.device == CUDA and loss.shape == ()
+        return [torch.zeros_like(weight) for weight in weights]
+
+    with mock.patch.object(Tensor, "backward", backward), mock.patch.object(torch.autograd, "grad", grad):
+        yield

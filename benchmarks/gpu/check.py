@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.gpu.pack import KIT, PHOTOS, SITE, WEIGHTS
 
-DEVICE_TESTS = ("tests/trainables/training/test_devices.py",)
+DEVICE_TESTS = ("tests/trainables/training/test_devices.py", "tests/trainables/training/test_together.py")
 MIN_SECONDS = 10
 """The remaining seconds below which a part is not started."""
 

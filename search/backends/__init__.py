@@ -72,8 +72,15 @@ def check_resources(name: str, resources: ResourcesConfig) -> None:
         resources: of one trial, resolved.
 
     Raises:
-        ConfigError: trials are to use a GPU, and the backend has none.
+        ConfigError: trials are to use a GPU, and the backend has none; or heads are to be trained together, and each of
+            its workers trains one trial.
     """
+    if name != "inline" and resources.heads_per_trial > 1:
+        raise ConfigError(
+            f"backend {name} trains one trial in a worker, got {resources.heads_per_trial}; take --backend inline, or "
+            "set it to 1",
+            "resources.heads_per_trial",
+        )
     if name == "local" and resources.gpu:
         raise ConfigError(
             f"backend local trains on processors only, got {resources.gpu:g}; set it to 0, or take --backend ray",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from thaw.trainables.activations.resident import RESIDENT
 from thaw.trainables.context import RunContext
 from thaw.trainables.device import default_device
 from thaw.trainables.device_memory import release_memory
-from thaw.trainables.training.trial import Trial
+from thaw.trainables.training.trial import Trial, groups, step_together
 
 T = TypeVar("T")
 
@@ -25,6 +25,7 @@ T = TypeVar("T")
 class InlineBackend:
     """Runs one epoch of each trial in turn, with as many trials at a time as there are slots.
 
+    Heads of equal shape are trained together, as many as ``resources.heads_per_trial`` allows.
     Proposals and rungs see concurrent trials, as they would with as many workers, but nothing runs in parallel.
 
     Args:
@@ -34,7 +35,7 @@ class InlineBackend:
     """
 
     def __init__(self, resources: ResourcesConfig, folder: RunFolder, context: RunContext) -> None:
-        self.threads, self.context = resources.cpu, context
+        self.threads, self.together, self.context = resources.cpu, resources.heads_per_trial, context
         self.device = default_device(resources.gpu or 0)
 
     def run(self, state: SearchState, slots: int, stop: StopRequest) -> None:
@@ -44,26 +45,37 @@ class InlineBackend:
         while True:
             while len(trials) < slots and (assignment := state.propose()):
                 begin = partial(Trial, assignment, self.context, images, self.device)
-                trial = _attempt(begin, state, assignment.trial, stop)
+                trial = _attempt(begin, state, [assignment.trial], stop)
                 if trial is not None:
                     trials[assignment.trial] = trial
             if not trials:
                 return
-            for number in list(trials):
-                report = _attempt(trials[number].step, state, number, stop)
-                if report is None or not state.report(number, report):
+            for group in groups(trials, self.together):
+                reports = _attempt(partial(step_together, [trials[n] for n in group]), state, group, stop)
+                ended = (
+                    group
+                    if reports is None
+                    else [
+                        number
+                        for number, report in zip(group, reports, strict=True)
+                        if not state.report(number, report)
+                    ]
+                )
+                for number in ended:
                     del trials[number]
+                if ended:
                     release_memory(self.device)
-                if report is None:
+                if reports is None:
                     # What other trials have left on a GPU may obstruct the next attempt.
                     RESIDENT.clear()
 
 
-def _attempt(work: Callable[[], T], state: SearchState, number: int, stop: StopRequest) -> T | None:
-    """The result of a trial's `work`; None if it raised an exception, and the trial is settled."""
+def _attempt(work: Callable[[], T], state: SearchState, numbers: Sequence[int], stop: StopRequest) -> T | None:
+    """The result of some trials' `work`; None if it raised an exception, and the trials are settled."""
     try:
         with stop.at_once():
             return work()
     except Exception as error:
-        settle_error(state, number, last_line(error))
+        for number in numbers:
+            settle_error(state, number, last_line(error))
         return None

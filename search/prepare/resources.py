@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from thaw.search.settings.config import SearchConfig
-from thaw.spaces import ConfigError
+from thaw.spaces import STAGES, ConfigError
 from thaw.trainables.device import default_precision
 
 
@@ -59,11 +59,12 @@ def resolve_resources(config: SearchConfig, nodes: Sequence[Available]) -> Searc
         nodes: the available nodes; a trial runs on one of them.
 
     Raises:
-        ConfigError: a trial requests more than any node has.
+        ConfigError: a trial requests more than any node has, or heads cannot be trained together.
     """
+    _check_heads(config)
     cpu = config.resources.cpu
     gpu = config.resources.gpu if config.resources.gpu is not None else float(any(node.gpus for node in nodes))
-    fit = sum(node.fit(cpu, gpu) for node in nodes)
+    fit = config.resources.heads_per_trial * sum(node.fit(cpu, gpu) for node in nodes)
     if not fit:
         _refuse(cpu, gpu, nodes)
     requested = config.search.concurrency
@@ -80,6 +81,17 @@ def resolve_resources(config: SearchConfig, nodes: Sequence[Available]) -> Searc
             ),
         }
     )
+
+
+def _check_heads(config: SearchConfig) -> None:
+    """A head takes little memory, so that many of them fit where one trial does; a thawed network does not."""
+    depths = {*config.search_space.options("freeze_depth")}
+    if config.resources.heads_per_trial > 1 and depths != {STAGES}:
+        raise ConfigError(
+            f"only heads are trained together, so freeze_depth must be {STAGES} in all trials, got "
+            f"{', '.join(map(str, sorted(depths)))}; search heads alone, or set this to 1",
+            "resources.heads_per_trial",
+        )
 
 
 def _refuse(cpu: int, gpu: float, nodes: Sequence[Available]) -> None:

@@ -134,6 +134,14 @@ class ResourcesConfig(Section):
     gpu: float | None = Field(
         None, ge=0, le=1, description="share of one GPU per trial; by default 1 if there is a GPU, else 0"
     )
+    heads_per_trial: int = Field(
+        1,
+        ge=1,
+        le=1_000,
+        description="heads of equal shape that are trained together, in the resources of one trial: for searches with "
+        "`freeze_depth: 5` on a GPU, with `--backend inline`; figures differ by rounding alone, on a GPU by other "
+        "dropout masks, too",
+    )
 
 
 class CacheConfig(Section):

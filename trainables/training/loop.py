@@ -61,6 +61,21 @@ class Progress:
             self.best_value, self.best_epoch = metrics[column], self.completed
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What one pass over the training images gave.
+
+    Args:
+        metrics: over the batches, each before its step.
+        learning_rate: of the head at the last step.
+        gradient_norm: averaged over the steps.
+    """
+
+    metrics: dict[str, float]
+    learning_rate: float
+    gradient_norm: float
+
+
 class Training:
     """Training of one trial.
 
@@ -120,37 +135,52 @@ class Training:
         epoch = self.progress.completed
         return epoch == (self.length if self.context.fold is not None else self.progress.best_epoch)
 
-    def _seed(self, purpose: str, epoch: int = 0) -> int:
+    def seed(self, purpose: str, epoch: int = 0) -> int:
+        """Seed of what is drawn at random in an epoch: ``initialisation``, ``shuffle`` or ``dropout``."""
         return derive_seed(self.context.training_seed, self.config.canonical(), purpose, epoch)
 
     def _seed_torch(self, purpose: str, epoch: int = 0) -> None:
         # torch.manual_seed would also queue a call, with its stack trace, for each kind of accelerator that is absent,
         # and keep it for ever: a millisecond each time.
         generators = torch if self.device.type == "cuda" else torch.default_generator
-        generators.manual_seed(self._seed(purpose, epoch))
+        generators.manual_seed(self.seed(purpose, epoch))
 
     def epoch(self) -> EpochRow | Failure:
         """Train for one more epoch and validate."""
+        started = time.perf_counter()
+        view = self.prepare()
+        prepared = time.perf_counter()
+        trained = self._train(self.progress.completed + 1, view)
+        return self.complete(trained, prefix=prepared - started, train=time.perf_counter() - prepared)
+
+    def prepare(self) -> int:
+        """Provide the inputs of the next epoch, and return the view of its training images."""
         completed = self.progress.completed
-        epoch = completed + 1
         view = completed if self.context.views is None else completed % self.context.views
         # Of the process, and the trial before may have had another.
         compute_in(self.activations.precision, self.context.deterministic)
-        started = time.perf_counter()
         self.activations.prepare(self.context.split.train, view)
         self.activations.prepare(self.context.split.validation, None)
-        prepared = time.perf_counter()
-        train, learning_rate, gradient_norm = self._train(epoch, view)
-        trained = time.perf_counter()
+        return view
+
+    def complete(self, trained: Trained, prefix: float, train: float) -> EpochRow | Failure:
+        """Validate after the pass over the training images that gave `trained`.
+
+        Args:
+            trained: of the epoch that follows :attr:`progress`.
+            prefix, train: seconds that its inputs and its steps took.
+        """
+        epoch = self.progress.completed + 1
+        learning_rate, gradient_norm = trained.learning_rate, trained.gradient_norm
+        started = time.perf_counter()
         validation, label_ap = self._validate()
-        ended = time.perf_counter()
-        seconds = {"prefix": prepared - started, "train": trained - prepared, "validate": ended - trained}
-        for phase, measured in (("training", train), ("validation", validation)):
+        seconds = {"prefix": prefix, "train": train, "validate": time.perf_counter() - started}
+        for phase, measured in (("training", trained.metrics), ("validation", validation)):
             if not math.isfinite(measured["loss"]):
                 return Failure(epoch, f"the {phase} loss became {measured['loss']} in epoch {epoch}; {ADVICE}")
         if not math.isfinite(gradient_norm):
             return Failure(epoch, f"the gradients' norm became {gradient_norm} in epoch {epoch}; {ADVICE}")
-        metrics = {f"val_{k}": v for k, v in validation.items()} | {f"train_{k}": v for k, v in train.items()}
+        metrics = {f"val_{k}": v for k, v in validation.items()} | {f"train_{k}": v for k, v in trained.metrics.items()}
         metrics = {column: value for column, value in metrics.items() if math.isfinite(value)}
         if self.context.metric not in metrics:
             return Failure(epoch, f"{self.context.metric} has no value: none of its images has a label")
@@ -173,21 +203,32 @@ class Training:
         waited = epoch - self.progress.best_loss_epoch
         return "patience" if self.patience and waited >= self.patience else ""
 
-    def _train(self, epoch: int, view: int) -> tuple[dict[str, float], float, float]:
-        """One pass over the training images. Returns metrics, learning rate and gradient norm."""
+    def batches(self, epoch: int) -> tuple[list[np.ndarray], Tensor]:
+        """The training images of an epoch, batch by batch, and the targets of all in that order."""
+        order = np.random.default_rng(self.seed("shuffle", epoch)).permutation(self.context.split.train)
+        size = self.config.batch_size
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        if len(batches[-1]) == 1 < len(order):
+            # Batch norm has no variance of a single image: a last batch of one is left out of this epoch.
+            batches.pop()
+        return batches, self.targets[torch.from_numpy(np.concatenate(batches))]
+
+    def set_learning_rate(self, epoch: int, step: int) -> float:
+        """Set the learning rates for a step (from 0) of an epoch; returns the head's."""
+        return set_learning_rate(self.optimizer, self.config, (epoch - 1) * self.steps + step, self.steps)
+
+    def _train(self, epoch: int, view: int) -> Trained:
+        """One pass over the training images."""
         self._seed_torch("dropout", epoch)
-        order = np.random.default_rng(self._seed("shuffle", epoch)).permutation(self.context.split.train)
-        targets = self.targets[torch.from_numpy(order)]
+        batches, targets = self.batches(epoch)
         self.network.train()
         logits, losses, norms, learning_rate = [], [], [], 0.0
-        batches = list(self._batches(order))
         for step, inputs in enumerate(self.activations.batches(batches, view)):
-            rows = batches[step]
-            first = step * self.config.batch_size
-            learning_rate = set_learning_rate(self.optimizer, self.config, (epoch - 1) * self.steps + step, self.steps)
+            first, size = step * self.config.batch_size, len(batches[step])
+            learning_rate = self.set_learning_rate(epoch, step)
             with autocast(self.device, self.activations.precision):
                 batch_logits = self.network.tail(inputs).float()
-            loss = self.loss(batch_logits, targets[first : first + len(rows)])
+            loss = self.loss(batch_logits, targets[first : first + size])
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             # Kept on the device and read once an epoch: reading it at each step would wait for the device each time.
@@ -195,12 +236,22 @@ class Training:
             if self.largest_norm:
                 torch.nn.utils.clip_grads_with_norm_(self.trained, self.largest_norm, norms[-1])
             self.optimizer.step()
-            losses.append(loss.detach() * len(rows))
+            losses.append(loss.detach() * size)
             logits.append(batch_logits.detach())
         all_logits = torch.cat(logits)
         mean_loss = torch.stack(losses).sum().item() / len(all_logits)
-        metrics = self._metrics(all_logits, targets[: len(all_logits)], mean_loss)
-        return metrics, learning_rate, torch.stack(norms).mean().item()
+        return self.summary(all_logits, targets, mean_loss, torch.stack(norms), learning_rate)
+
+    def summary(self, logits: Tensor, targets: Tensor, loss: float, norms: Tensor, learning_rate: float) -> Trained:
+        """Results of a pass over the training images.
+
+        Args:
+            logits, targets: (images, labels), in the order of the pass.
+            loss: mean over the images.
+            norms: of the gradients of each step, (steps,).
+            learning_rate: of the last step.
+        """
+        return Trained(self._metrics(logits, targets, loss), learning_rate, norms.mean().item())
 
     def _validate(self) -> tuple[dict[str, float], Tensor]:
         """Metrics on the validation images, and each label's average precision."""
@@ -218,14 +269,6 @@ class Training:
             targets = self.targets[torch.from_numpy(rows)]
             metrics = self._metrics(all_logits, targets, self.loss(all_logits, targets).item())
             return metrics, average_precision(probabilities(all_logits, self.config.loss), targets)
-
-    def _batches(self, order: np.ndarray) -> Iterator[np.ndarray]:
-        size = self.config.batch_size
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            # Batch norm has no variance of a single image: a last batch of one is left out of this epoch.
-            if len(rows) > 1 or len(order) == 1:
-                yield rows
 
     def _metrics(self, logits: Tensor, targets: Tensor, loss: float) -> dict[str, float]:
         if not math.isfinite(loss):

@@ -19,7 +19,9 @@ from thaw.trainables.context import RunContext
 from thaw.trainables.data.augment import AUGMENTS
 from thaw.trainables.messages import EpochRow
 from thaw.trainables.networks.backbone import resolve
+from thaw.trainables.training import together
 from thaw.trainables.training.loop import Training
+from thaw.trainables.training.together import epoch_together
 
 LARGE, SMALL = 28, 12
 """Images a batch, for three and for seven steps; neither is more than passes the frozen part at a time."""
@@ -75,3 +77,30 @@ def test_a_step_waits_for_nothing_and_mixes_no_devices(
     assert (copies[1] - copies[0]) / more == sent
     assert (operations[1] - operations[0]) / more <= launches
     print("launches a step:", (operations[1] - operations[0]) / more)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_heads_trained_together_share_their_launches(context: RunContext, precision: str) -> None:
+    context = replace(context, precision=precision)
+    images, backbone = context.open_images(), resolve("resnet18", context.weights, context.images.size)
+    trial = TrialConfig(architecture="resnet18", freeze_depth=5, head_units=16, epochs=3, patience=0)
+    counts: dict[int, list[tuple[int, int, int]]] = {2: [], 8: []}
+    with fake_cuda(backbone) as calls:
+        for batch_size in (LARGE, SMALL):
+            config = trial.model_copy(update={"batch_size": batch_size})
+            for heads, found in counts.items():
+                group = [Training(config, context, images, CUDA) for _ in range(heads)]
+                with gradients(group[0]):
+                    assert all(isinstance(row, EpochRow) for row in epoch_together(group))
+                    before = calls.looks, calls.sent, calls.launches.total()
+                    together._train(group, [0] * heads)
+                after = calls.looks, calls.sent, calls.launches.total()
+                found.append((after[0] - before[0], after[1] - before[1], after[2] - before[2]))
+        more = group[0].steps - 3
+    launches = {}
+    for heads, (few, many) in counts.items():
+        assert few[:2] == many[:2], "no step looks at a number or sends anything"
+        launches[heads] = (many[2] - few[2]) / more
+        print(f"launches a step of {heads} heads:", launches[heads])
+    # Inputs are picked and two masks are drawn for each; what else is launched is launched for all.
+    assert launches[8] - launches[2] == 6 * 3 and launches[8] <= 60

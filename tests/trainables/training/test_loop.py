@@ -132,8 +132,8 @@ def test_a_single_image_left_over_waits(context: RunContext) -> None:
     images = len(context.split.train)
     size = next(size for size in range(2, images) if images % size == 1)
     training = Training(small(batch_size=size), context, context.images.open(), CPU)
-    batches = list(training._batches(context.split.train))
-    assert [len(batch) for batch in batches] == [size] * (images // size)
+    batches, targets = training.batches(1)
+    assert [len(batch) for batch in batches] == [size] * (images // size) and len(targets) == images - 1
     row = training.epoch()
     assert isinstance(row, EpochRow) and math.isfinite(row.metrics["train_loss"])
 
