@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from thaw.analysis.run import Run
     from thaw.analysis.run_folder import RunFolder
 
+# Two test processes share the machine, and on tensors as small as those of tests threads mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 COLOURS = {"red": 0, "green": 1, "blue": 2}
 
@@ -51,15 +54,11 @@ def ray_session() -> Iterator[None]:
             yield
 
 
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Torch with one thread: on tensors as small as those of tests, threads mostly wait for each other."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Torch with one thread, whatever a search in this process left behind."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

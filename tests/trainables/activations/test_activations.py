@@ -33,11 +33,6 @@ from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.training.loop import Training
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def context(tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path) -> RunContext:
     """Three epochs' worth of images, augmented, with a cache of its own."""

@@ -26,8 +26,6 @@ from thaw.trainables.networks.heads import build_flat_head, build_head
 from thaw.trainables.networks.table import ARCHITECTURES
 from thaw.trainables.networks.weights import digest
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 LABELS, SIDE, SMALL = 3, 32, "mobilenet_v3_small"
 CHUNK = chunk_size("cpu", SIDE)
 

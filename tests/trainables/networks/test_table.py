@@ -16,8 +16,6 @@ from thaw.trainables.networks.freezing import split_at_depth
 from thaw.trainables.networks.restoring import restore, skeleton
 from thaw.trainables.networks.table import ARCHITECTURES, architecture
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 TIMM = ("timm:mobilenetv1_100", "timm:resnet18", "timm:tf_efficientnet_lite0", "timm:convnext_atto")
 STRIDES = {"convnet": [2, 4], "convnext_tiny": [4, 4, 8, 16, 32], "timm:convnext_atto": [4, 4, 8, 16, 32]}
 SIDE = 64

@@ -29,8 +29,6 @@ from thaw.trainables.training.checkpoint import BestCheckpoint, read, read_best,
 from thaw.trainables.training.continuation import Continuation
 from thaw.trainables.training.loop import Training
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 CPU = torch.device("cpu")
 CONFIGS = {
     "adamw, all trained": {"architecture": "convnet", "optimizer": "adamw", "schedule": "one_cycle", "warmup": 1.0},

@@ -23,8 +23,6 @@ from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.weights import digest
 from thaw.trainables.training.loop import Training
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {"architecture": "convnet", "head_units": 16, "epochs": 2, "learning_rate": 0.003}
 
