@@ -52,11 +52,14 @@ def draw(data: Together, theme: Theme) -> Figure:
     shown = min(len(data.labels), NAMED)
     shares = data.shares[:shown, :shown]
     lettered = shown <= LETTERED
-    words = [[f"{share:.0%}" if lettered and np.isfinite(share) else "" for share in row] for row in shares]
-    figure = theme.figure(2.3 + 0.17 * shown if not lettered else 2.0 + 0.26 * shown)
+    # In the cells of a narrow figure, the signs would not fit.
+    unit, sign, bar = (100, "", "% of the row's images") if theme.is_narrow else (1, "%", "share of the row's images")
+    words = [[f"{100 * share:.0f}{sign}" if lettered and np.isfinite(share) else "" for share in row] for row in shares]
+    names_height = 2.7 if theme.is_narrow else 2.0
+    figure = theme.figure(names_height + (0.26 * shown if lettered else 0.3 + 0.17 * shown))
     axes = figure.subplots()
-    heatmap(figure, axes, theme, shares, words, "share of the row's images")
-    names = [shortened(name, 20) for name in data.labels[:shown]]
+    heatmap(figure, axes, theme, unit * shares, words, bar)
+    names = [shortened(name, 14 if theme.is_narrow else 20) for name in data.labels[:shown]]
     name_cells(axes, names, names, rotation=90)
     axes.set_xlabel("… also have this label" + (f" (the {shown} most frequent)" if shown < len(data.labels) else ""))
     axes.set_ylabel("images with this label …")

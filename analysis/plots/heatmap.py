@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.theme import SMALL, Theme
 
 DARK_ENOUGH = 0.45
 """The relative luminance below which white text is easier to read than black."""
@@ -32,7 +32,7 @@ def heatmap(figure: Figure, axes: Axes, theme: Theme, values: np.ndarray, words:
         for column, word in enumerate(line):
             shown = np.isfinite(values[row, column])
             ink = _ink(theme.shade(scale(values[row, column]))) if shown else theme.muted
-            axes.text(column + 0.5, row + 0.5, word, ha="center", va="center", fontsize=7.5, color=ink)
+            axes.text(column + 0.5, row + 0.5, word, ha="center", va="center", fontsize=SMALL, color=ink)
     colour_bar = figure.colorbar(mesh, ax=axes, fraction=0.05, aspect=30)
     colour_bar.set_label(bar)
     colour_bar.outline.set_visible(False)

@@ -70,7 +70,7 @@ def draw(data: LabelQuality, theme: Theme) -> Figure:
     axes.set_xlabel("average precision on the validation images (0 to 1, more is better)")
     axes.set_ylabel("label (images)")
     if len(rows) < len(data.rows):
-        axes.set_title(f"the {SHOWN // 2} best and the {SHOWN // 2} worst of {len(data.rows):,} labels")
+        axes.set_title(theme.lines(f"the {SHOWN // 2} best and the {SHOWN // 2} worst of {len(data.rows):,} labels"))
     theme.legend(figure, handles)
     return figure
 

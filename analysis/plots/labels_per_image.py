@@ -13,7 +13,7 @@ from thaw.analysis.plots.axes import whole_numbers
 from thaw.analysis.plots.facts import SPLITS, label_facts
 from thaw.analysis.plots.label_distribution import COLOURS
 from thaw.analysis.plots.plot import Plot
-from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.theme import SMALL, Theme
 from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed
 
@@ -52,7 +52,7 @@ def draw(data: Sizes, theme: Theme) -> Figure:
                 xytext=(0, 3),
                 textcoords="offset points",
                 ha="center",
-                fontsize=7.5,
+                fontsize=SMALL,
             )
     axes.margins(y=0.12)
     axes.set_xlim(data.rows["labels"].min() - 0.6, data.rows["labels"].max() + 0.6)

@@ -72,7 +72,8 @@ def draw(curves: Curves, theme: Theme) -> Figure:
     metric_axis(axes, curves.metric, curves.rows["value"].to_numpy())
     shown = curves.rows["trial"].nunique()
     if shown < len(curves.statuses):
-        axes.set_title(f"{shown} of {len(curves.statuses):,} trials: the best ones and an even sample of the others")
+        sample = f"{shown} of {len(curves.statuses):,} trials: the best ones and an even sample of the others"
+        axes.set_title(theme.lines(sample))
     theme.legend(figure, handles)
     return figure
 

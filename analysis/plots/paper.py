@@ -9,6 +9,7 @@ from thaw.analysis.plots.trials import chosen_trial, finished_trials
 from thaw.analysis.run_data import RunData
 from thaw.analysis.words import shortened, value
 from thaw.spaces import ConfigError, TrialConfig, best_epoch
+from thaw.spaces.short_forms import head
 
 ACCURACY = "inclusion_accuracy"
 """The paper's accuracy (equation 13): the predicted set is not empty and within the true one."""
@@ -16,7 +17,6 @@ ACCURACY = "inclusion_accuracy"
 FIRST_EPOCH = 0
 """The paper counts epochs from 0, Thaw from 1; only captions in the paper's own format count from 0."""
 
-SHORT = {"learning_rate": "lr", "weight_decay": "wd", "freeze_depth": "depth"}
 FEW = 4
 
 
@@ -42,8 +42,7 @@ def names(run: RunData, trials: list[int]) -> dict[int, str]:
     for trial, config in zip(trials, configs, strict=True):
         active = [name for name in varied if run.space.active(name, config)]
         words = [
-            str(config[name]) if name == "architecture" else f"{SHORT.get(name, name)} {value(config[name])}"
-            for name in active
+            str(config[name]) if name == "architecture" else f"{head(name)} {value(config[name])}" for name in active
         ]
         texts[trial] = shortened(f"trial {trial}: {', '.join(words)}" if words else f"trial {trial}", 84)
     return texts

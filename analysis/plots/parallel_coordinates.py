@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -15,16 +16,20 @@ from thaw.analysis.plots.heatmap import colour_scale
 from thaw.analysis.plots.interactive import COLORSCALE, plotly_figure
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.searched import Searched, searched
-from thaw.analysis.plots.theme import WIDTH, Theme
+from thaw.analysis.plots.theme import SMALL, WIDTH, Theme
 from thaw.analysis.plots.trials import finished_trials, thinned
 from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, listed, shortened, value
 from thaw.spaces import Choice, Int, metric
+from thaw.spaces.short_forms import LONGEST, network_names
 
-LIMIT = 300
+LIMIT, NARROW_LIMIT = 300, 150
+"""Lines up to which single ones remain visible, in a figure and in a narrow one."""
 UNUSED = -0.12
 """Where a line crosses the axis of a hyperparameter that is inactive in its trial."""
 AXES_AT_MOST = 9
+NARROW_AXES = 3
+"""Axes side by side in a narrow figure."""
 
 
 @dataclass(frozen=True)
@@ -50,27 +55,53 @@ def compute(run: RunData) -> Lines:
 
 
 def draw(data: Lines, theme: Theme) -> Figure:
-    # Beyond six axes the plot grows wider, so that labels fit between neighbouring axes.
-    figure = theme.figure(3.8, WIDTH * max(1.0, len(data.columns) / 6))
-    axes = figure.subplots()
-    rows = thinned(data.trials, LIMIT)
+    rows = thinned(data.trials, NARROW_LIMIT if theme.is_narrow else LIMIT)
     # The best trials last, on top of the others.
     order = rows.index.to_numpy()[::-1]
     quality = data.trials[data.metric].to_numpy()[order]
     whole = (data.trials["status"] != "pruned").to_numpy()[order]
-    across = np.arange(len(data.columns))
-    lines = [np.column_stack([across, line]) for line in data.places[order]]
     colours = theme.colours if metric(data.metric).maximize else theme.colours.reversed()
     scale = colour_scale(quality[whole] if whole.any() else quality)
-    stopped = [line for line, there in zip(lines, whole, strict=True) if not there]
-    axes.add_collection(LineCollection(stopped, colors=theme.muted, lw=0.5, ls=":", alpha=0.5))
-    lines = [line for line, there in zip(lines, whole, strict=True) if there]
-    axes.add_collection(LineCollection(lines, array=quality[whole], cmap=colours, norm=scale, lw=1.0, alpha=0.75))
-    axes.plot(across, data.places[0], color=theme.cycle[1], lw=2)
-    for place, column in enumerate(data.columns):
+    panels = _panels(len(data.columns), theme)
+    # Beyond six axes the plot grows wider, so that labels fit between neighbouring axes.
+    width = theme.width if theme.is_narrow else WIDTH * max(1.0, len(data.columns) / 6)
+    figure = theme.figure(3.8 if len(panels) == 1 else 1.2 + 2.1 * len(panels), width)
+    grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    for axes, panel in zip(grid, panels, strict=True):
+        across = np.array(panel)
+        lines = np.stack([np.broadcast_to(across, (len(order), len(panel))), data.places[order][:, across]], axis=-1)
+        axes.add_collection(LineCollection(lines[~whole], colors=theme.muted, lw=0.5, ls=":", alpha=0.5))
+        axes.add_collection(
+            LineCollection(lines[whole], array=quality[whole], cmap=colours, norm=scale, lw=1.0, alpha=0.75)
+        )
+        axes.plot(across, data.places[0][across], color=theme.cycle[1], lw=2)
+        _frame(axes, data, panel, theme)
+    grid[-1].set_xlabel("searched hyperparameter; – : inactive in the trial")
+    place = {"location": "bottom", "fraction": 0.04} if theme.is_narrow else {"fraction": 0.04}
+    bar = figure.colorbar(ScalarMappable(scale, colours), ax=list(grid), aspect=30, **place)
+    bar.set_label(data.metric)
+    bar.outline.set_visible(False)
+    best = f"orange: the best, trial {data.trials['trial'].iloc[0]}"
+    drawn = f"{len(rows):,} of {counted(len(data.trials), 'trial')}" if len(rows) < len(data.trials) else ""
+    dotted = "" if whole.all() else "dotted: stopped early"
+    grid[0].set_title(theme.lines("; ".join(part for part in (best, dotted, drawn) if part)))
+    return figure
+
+
+def _panels(columns: int, theme: Theme) -> list[range]:
+    """The axes side by side; a narrow figure has rows of them, each beginning with the last axis of the one above."""
+    if not theme.is_narrow:
+        return [range(columns)]
+    return [range(first, min(columns, first + NARROW_AXES)) for first in range(0, columns - 1, NARROW_AXES - 1)]
+
+
+def _frame(axes: Axes, data: Lines, panel: range, theme: Theme) -> None:
+    """Axes with the names and values of their hyperparameters."""
+    columns = [data.columns[place] for place in panel]
+    for place, column in zip(panel, columns, strict=True):
         axes.axvline(place, color=theme.muted, lw=0.8)
+        left = place == 0 and not theme.is_narrow
         for height, word in _marks(column):
-            left = place == 0
             axes.annotate(
                 word,
                 (place, height),
@@ -78,29 +109,19 @@ def draw(data: Lines, theme: Theme) -> Figure:
                 textcoords="offset points",
                 ha="right" if left else "left",
                 va="center",
-                fontsize=7,
+                fontsize=SMALL,
                 bbox={"facecolor": theme.background, "edgecolor": "none", "alpha": 0.85, "pad": 0.5},
             )
-    _frame(axes, data)
-    bar = figure.colorbar(ScalarMappable(scale, colours), ax=axes, fraction=0.04, aspect=30)
-    bar.set_label(data.metric)
-    bar.outline.set_visible(False)
-    best = f"orange: the best, trial {data.trials['trial'].iloc[0]}"
-    drawn = f"{len(rows):,} of {counted(len(data.trials), 'trial')}" if len(rows) < len(data.trials) else ""
-    dotted = "dotted: stopped early" if stopped else ""
-    axes.set_title("; ".join(part for part in (best, dotted, drawn) if part))
-    return figure
-
-
-def _frame(axes: Any, data: Lines) -> None:
     axes.grid(False)
-    axes.set_xlim(-0.15, len(data.columns) - 1 + 0.55)
+    if theme.is_narrow:
+        axes.set_xlim(panel[0] - 0.05, panel[0] + NARROW_AXES)
+    else:
+        axes.set_xlim(-0.15, len(columns) - 1 + 0.55)
     axes.set_ylim(UNUSED - 0.08, 1.06)
     # Names are broken over two lines, so that neighbours do not overlap.
-    names = [column.name.replace("_", "\n", 1) for column in data.columns]
-    axes.set_xticks(range(len(names)), names, fontsize=7.5)
+    names = [column.name.replace("_", "\n", 1) for column in columns]
+    axes.set_xticks(list(panel), names, fontsize=SMALL, ha="left" if theme.is_narrow else "center")
     axes.set_yticks([])
-    axes.set_xlabel("searched hyperparameter; – : inactive in the trial")
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
 
@@ -109,7 +130,12 @@ def _marks(column: Searched) -> list[tuple[float, str]]:
     """Heights and labels along one axis: every category, or the ends and the middle of a range."""
     if isinstance(column.parameter, Choice):
         items = list(column.parameter.values)[:14]
-        marks = [(column.place(item), shortened(value(item), 20)) for item in items]
+        words = [value(item) for item in items]
+        short = network_names(words) if column.name == "architecture" else {}
+        marks = [
+            (column.place(item), shortened(short.get(word, word), LONGEST))
+            for item, word in zip(items, words, strict=True)
+        ]
     elif isinstance(column.parameter, Int) and column.parameter.high - column.parameter.low < 10 and not column.log:
         marks = [(column.place(item), str(item)) for item in column.parameter.grid()]
     else:

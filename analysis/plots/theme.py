@@ -26,6 +26,13 @@ AXIS_TEXT = 8
 """Points of the words along an axis."""
 
 
+SMALL = 7.5
+"""Points of words within the data, the smallest of all: 10 CSS pixels."""
+
+CHARACTER = 0.07
+"""Of a word in a figure: inches that a character takes on average."""
+
+
 class NotebookFigure(Figure):
     """A figure that a notebook displays without pyplot."""
 
@@ -111,15 +118,19 @@ class Theme:
     def title(self, figure: Figure, text: str) -> None:
         figure.suptitle(text, x=0.01, ha="left", fontsize=10, fontweight="bold")
 
+    def lines(self, text: str) -> str:
+        """Words above the data, on more lines where the figure is narrow."""
+        return fill(text, int(self.width / CHARACTER) - 12) if self.is_narrow else text
+
     def legend(self, figure: Figure, handles: Sequence[Artist]) -> None:
         """A legend below the data, in as many columns as fit; words that are longer than the figure take two lines."""
         if not handles:
             return
-        # A handle with its gaps is about 0.6 inches wide, a character 0.07.
-        longest = int((figure.get_figwidth() - 0.6) / 0.07)
+        # A handle with its gaps is about 0.6 inches wide.
+        longest = int((figure.get_figwidth() - 0.6) / CHARACTER)
         for handle in handles:
             handle.set_label(fill(str(handle.get_label()), longest))
-        widths = [0.6 + 0.07 * min(longest, len(str(handle.get_label()))) for handle in handles]
+        widths = [0.6 + CHARACTER * min(longest, len(str(handle.get_label()))) for handle in handles]
         one_row = sum(widths) <= figure.get_figwidth()
         columns = len(handles) if one_row else max(1, int(figure.get_figwidth() // max(widths)))
         figure.legend(handles=list(handles), loc="outside lower left", ncols=columns)

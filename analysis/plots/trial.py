@@ -39,6 +39,11 @@ class OneTrial:
             f"minTrainLoss | minValLoss : {best['min_train_loss']:.4f} | {best['min_val_loss']:.4f}"
         )
 
+    @property
+    def narrow_caption(self) -> str:
+        """The same with each colon at the end of a line."""
+        return self.caption.replace(": ", ":\n  ")
+
 
 def compute(run: RunData, trial: int | None = None) -> OneTrial:
     number_ = chosen_trial(run, trial)
@@ -64,7 +69,7 @@ def draw(data: OneTrial, theme: Theme) -> Figure:
     best = data.summary["epoch"]
     for axes in (top, bottom):
         mark = axes.axvline(best, color=theme.muted, ls=":", lw=1.4, label=f"best epoch by {data.metric}: {best:.0f}")
-    top.set_title(data.caption, fontfamily="DejaVu Sans Mono", fontsize=8)
+    top.set_title(data.narrow_caption if theme.is_narrow else data.caption, fontfamily="DejaVu Sans Mono", fontsize=8)
     top.set_ylabel(f"accuracy (0 to 1)\n{ACCURACY}")
     bottom.set_ylabel("loss (less is better)")
     bottom.set_xlabel("epoch (from 1; bestEpoch above counts from 0, as in the paper)")

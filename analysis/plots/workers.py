@@ -9,10 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from thaw.analysis.plots.fates import FATES, fate_handles
 from thaw.analysis.plots.plot import NotEnough, Plot
-from thaw.analysis.plots.theme import Theme
+from thaw.analysis.plots.theme import SMALL, Theme
 from thaw.analysis.run_data import RunData
 from thaw.analysis.words import counted, number, shortened
 
@@ -83,6 +84,9 @@ def draw(data: Timeline, theme: Theme) -> Figure:
     axes.set_yticks(range(len(shown)), [shortened(worker, 22) for worker in shown])
     axes.grid(False, axis="y")
     axes.set_xlabel("seconds of searching")
+    # A number at the very end would stand beyond the edge of a narrow figure.
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, prune="upper"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: number(float(tick))))
     axes.set_ylabel("worker")
     if len(shown) < len(workers):
         axes.set_title(f"the first {len(shown)} of {len(workers)} workers")
@@ -94,10 +98,10 @@ def _number(axes: Axes, bars: pd.DataFrame, lanes: np.ndarray, seconds: float, t
     """Write the trial's number into each bar that is wide enough."""
     for bar, lane in zip(bars.to_dict("records"), lanes, strict=True):
         word = str(bar["trial"])
-        # The data are about 4.6 inches wide, a digit 0.08.
-        if (bar["end"] - bar["start"]) / seconds * 4.6 > 0.08 * len(word) + 0.06:
+        # The data take about 0.7 of the width, a digit 0.08 inches.
+        if (bar["end"] - bar["start"]) / seconds * 0.7 * theme.width > 0.08 * len(word) + 0.06:
             middle = (bar["start"] + bar["end"]) / 2
-            axes.text(middle, lane, word, ha="center", va="center", fontsize=7, color=theme.background)
+            axes.text(middle, lane, word, ha="center", va="center", fontsize=SMALL, color=theme.background)
 
 
 def finding(data: Timeline) -> str:

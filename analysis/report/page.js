@@ -36,9 +36,12 @@ function trials(box) {
   const filter = box.querySelector("input"), count = box.querySelector(".count"), more = box.querySelector(".more");
   let by = names.indexOf(sorted), down = columns[by].descending, limit = STEP;
 
-  const line = head.insertRow();
+  // A phone shows rows as blocks, which are no table for a screen reader unless their roles are stated.
+  const role = (element, name) => { element.role = name; return element; };
+  role(head, "rowgroup"), role(body, "rowgroup");
+  const line = role(head.insertRow(), "row");
   columns.forEach((column, index) => {
-    const cell = document.createElement("th"), button = document.createElement("button");
+    const cell = role(document.createElement("th"), "columnheader"), button = document.createElement("button");
     cell.scope = "col";
     if (!column.numeric) cell.className = "text";
     button.type = "button";
@@ -53,6 +56,22 @@ function trials(box) {
     line.append(cell);
   });
 
+  // The end of each row on a phone.
+  function details() {
+    const cell = role(document.createElement("td"), "cell"), button = document.createElement("button");
+    cell.className = "details";
+    button.type = "button";
+    button.ariaLabel = "all values";
+    button.ariaExpanded = "false";
+    cell.append(button);
+    return cell;
+  }
+
+  body.addEventListener("click", (event) => {
+    const line = event.target.closest("tr");
+    line.querySelector(".details button").ariaExpanded = String(line.classList.toggle("open"));
+  });
+
   function compare(a, b) {
     const x = a[by], y = b[by];
     if (x === null || y === null) return (x === null) - (y === null); // missing values come last in either direction
@@ -64,15 +83,18 @@ function trials(box) {
     const tests = filter.value.toLowerCase().split(/\s+/).filter(Boolean).map((word) => condition(word, names));
     const found = rows.filter((row) => tests.every((test) => test(row))).sort(compare);
     body.replaceChildren(...found.slice(0, limit).map((row) => {
-      const line = document.createElement("tr");
+      const line = role(document.createElement("tr"), "row");
       if (row[0] === best) line.className = "best";
       row.forEach((value, index) => {
-        const cell = document.createElement(index ? "td" : "th");
+        const cell = role(document.createElement(index ? "td" : "th"), index ? "cell" : "rowheader");
         if (!index) cell.scope = "row";
-        if (!columns[index].numeric) cell.className = "text";
+        cell.classList.toggle("text", !columns[index].numeric);
+        cell.classList.toggle("detail", columns[index].detail);
+        cell.dataset.name = columns[index].short;
         cell.textContent = shown(value);
         line.append(cell);
       });
+      line.append(details());
       return line;
     }));
     [...line.cells].forEach((cell, index) => {

@@ -28,6 +28,8 @@ LARGEST_SVG = 150_000
 DPI = 160
 NARROW_DPI = 192
 """Of pictures for phones, which have two pixels and more in a CSS pixel."""
+COLOURS, NARROW_COLOURS = 256, 64
+"""Of the palette of a PNG on the page, and of one for phones."""
 CSS_PIXELS = 96
 """Of an inch, in a browser."""
 POINTS = 72
@@ -124,7 +126,7 @@ def _picture(name: str, plot: Plot[Any], data: Any, report: Path, folder: str) -
     kind = "svg" if len(svg) <= LARGEST_SVG or len(svg) <= len(few_colours(png)) else "png"
     width, height = css_size(titled)
     interactive = plain(plot.interactive(data), literally) if plot.interactive else None
-    light, dark = (_uri(rendered(_untitled(plot, data, theme), kind), kind) for theme in (LIGHT, DARK))
+    light, dark = (_uri(rendered(untitled(plot, data, theme), kind), kind) for theme in (LIGHT, DARK))
     finding, narrow = plot.finding(data), _narrow(plot, data)
     return Picture(name, plot.title, plot.question, finding, light, dark, width, height, narrow, files, interactive)
 
@@ -133,13 +135,17 @@ def _narrow(plot: Plot[Any], data: Any) -> Narrow | None:
     with warnings.catch_warnings():
         # Of parts that get no room at all; then it is not legible.
         warnings.simplefilter("ignore", UserWarning)
-        light = _untitled(plot, data, LIGHT.narrow)
-        if light.get_figwidth() > NARROW or not legible(light):
+        light, dark = (untitled(plot, data, theme.narrow) for theme in (LIGHT, DARK))
+        if light.get_figwidth() > NARROW:
             return None
+        # Long words next to a colour bar find their places in a second layout.
+        if not legible(light):
+            if not legible(light):
+                return None
+            dark.draw_without_rendering()
     # It has been laid out to see that.
     light.set_layout_engine("none")
-    dark = _untitled(plot, data, DARK.narrow)
-    images = [_uri(rendered(figure, "png", NARROW_DPI), "png") for figure in (light, dark)]
+    images = [_uri(rendered(figure, "png", NARROW_DPI), "png", NARROW_COLOURS) for figure in (light, dark)]
     width, height = css_size(light)
     return Narrow(images[0], images[1], width, height)
 
@@ -150,7 +156,7 @@ def css_size(figure: Figure) -> tuple[int, int]:
     return round(width * CSS_PIXELS), round(height * CSS_PIXELS)
 
 
-def _untitled(plot: Plot[Any], data: Any, theme: Theme) -> Figure:
+def untitled(plot: Plot[Any], data: Any, theme: Theme) -> Figure:
     """The plot as shown on the page, which adds its own heading."""
     with theme.applied():
         figure = plot.draw(data, theme)
@@ -172,16 +178,16 @@ def rendered(figure: Figure, kind: str, dpi: float = DPI) -> bytes:
     return buffer.getvalue()
 
 
-def few_colours(png: bytes) -> bytes:
-    """A PNG with a palette of 256 colours: a third of the bytes, without a visible difference in a plot."""
+def few_colours(png: bytes, colours: int = COLOURS) -> bytes:
+    """A PNG with a palette: with 256 colours a third of the bytes, without a visible difference in a plot."""
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+        image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
     return buffer.getvalue()
 
 
-def _uri(image: bytes, kind: str) -> str:
-    image = few_colours(image) if kind == "png" else image
+def _uri(image: bytes, kind: str, colours: int = COLOURS) -> str:
+    image = few_colours(image, colours) if kind == "png" else image
     return f"data:{FORMATS[kind]};base64,{base64.b64encode(image).decode()}"
 
 

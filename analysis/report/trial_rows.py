@@ -10,6 +10,7 @@ from thaw.analysis.plots.trials import best_first
 from thaw.analysis.report.pictures import plain
 from thaw.analysis.run_data import RunData
 from thaw.spaces import metric
+from thaw.spaces.short_forms import head
 
 OTHERS = {
     False: ("val_loss", "val_f1_macro", "val_top1_accuracy"),
@@ -31,11 +32,19 @@ def trial_table(run: RunData) -> pd.DataFrame:
 
 
 def trial_rows(run: RunData) -> dict[str, Any]:
-    """As JSON values: columns (name, whether numeric, which direction sorts better values first) and rows."""
+    """As JSON values: columns (name, short name, whether numeric, which direction sorts better values first, whether a
+    phone shows it only on demand) and rows."""
     table = trial_table(run)
+    first = {"trial", run.metric, *run.space.parameters}
     numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table]
     columns = [
-        {"name": name, "numeric": number, "descending": name.startswith("val_") and metric(name).maximize}
+        {
+            "name": name,
+            "short": head(name),
+            "numeric": number,
+            "descending": name.startswith("val_") and metric(name).maximize,
+            "detail": name not in first,
+        }
         for name, number in zip(table.columns, numeric, strict=True)
     ]
     rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()

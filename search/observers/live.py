@@ -13,8 +13,8 @@ from rich.text import Text
 
 from thaw.analysis.records import TrialRecord, ranking
 from thaw.analysis.words import duration, value
-from thaw.search.observers.short_forms import head, network_names
 from thaw.spaces import SearchSpace, best_epoch
+from thaw.spaces.short_forms import head, network_names
 
 ROWS = 12
 """The number of trials in the table, if the terminal is high enough."""

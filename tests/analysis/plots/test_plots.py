@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from tests.synthetic_runs import synthetic_run
 from thaw.analysis.plots import DARK, GROUPS, LIGHT, PLOTS, NotEnough, Theme
 from thaw.analysis.plots.fates import FATES
-from thaw.analysis.plots.layout import beyond_the_edge, collisions, legends_over_data
+from thaw.analysis.plots.layout import beyond_the_edge, collisions, legends_over_data, legible
+from thaw.analysis.plots.theme import SMALL
+from thaw.analysis.report.pictures import untitled
 from thaw.analysis.run import Run
 from thaw.spaces import ConfigError
 
@@ -47,6 +50,11 @@ def test_plot(name: str, size: int, runs: dict[int, Run]) -> None:
     assert not collisions(figure)
     assert not beyond_the_edge(figure)
     assert not legends_over_data(figure)
+    if size == max(SIZES):
+        narrow = untitled(plot, data, LIGHT.narrow)
+        assert legible(narrow) or legible(narrow), "on a phone"
+        texts = [text for text in narrow.findobj(Text) if isinstance(text, Text) and text.get_text()]
+        assert min(text.get_fontsize() for text in texts) >= SMALL
     for axes in figure.axes:
         assert not axes.axison or axes.get_xlabel() or axes.get_ylabel(), "an axis without a title"
 

@@ -39,6 +39,15 @@ FILTER = """
     field.value = arguments[0];
     field.dispatchEvent(new Event("input"));
 """
+SCROLLED = """
+    const boxes = [...document.querySelectorAll(".static, .scroll")];
+    return boxes.filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.ariaLabel);
+"""
+BLOCK = """
+    const cells = [...document.querySelector("table.sortable").tBodies[0].rows[0].querySelectorAll("[data-name]")];
+    return cells.filter((cell) => cell.offsetWidth).map((cell) => `${cell.dataset.name}\xa0${cell.textContent}`);
+"""
+"""The values that the first trial shows on a phone."""
 COUNT = "return document.querySelector('.count').textContent"
 
 
@@ -191,10 +200,9 @@ def test_nothing_is_wider_than_the_window(chromium: Browser, page: Path, width: 
     chromium.run("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
     assert chromium.run("return document.documentElement.scrollWidth") <= width
     assert chromium.run("return window.innerWidth") == width
-    boxes = chromium.run(
-        "return [...document.querySelectorAll('.scroll')].map((box) => box.scrollWidth - box.clientWidth)"
+    assert chromium.run(SCROLLED) == [] or width > 390, (
+        "nor than a phone; on a wider screen, tables scroll in their box"
     )
-    assert max(boxes) > 0 or width > 390, "wide tables scroll inside their box"
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -210,14 +218,26 @@ def test_words_along_axes_are_readable_on_any_screen(chromium: Browser, page: Pa
     assert min(scales) * AXIS_TEXT * 96 / 72 >= 10, "CSS pixels"
 
 
-def test_a_phone_gets_pictures_drawn_for_it(chromium: Browser, page: Path) -> None:
-    """Few are scrolled: those whose words have no place in so narrow a picture."""
+def test_a_phone_shows_trials_as_blocks_and_the_rest_of_one_on_demand(chromium: Browser, page: Path, run: Run) -> None:
     chromium.open(page, width=390)
-    scrolled = chromium.run("""
-        const boxes = [...document.querySelectorAll(".static")].filter((box) => box.scrollWidth > box.clientWidth);
-        return [boxes.map((box) => box.ariaLabel), document.querySelectorAll(".static").length];
-    """)
-    assert len(scrolled[0]) <= scrolled[1] / 3, scrolled
+    assert run.best and len(chromium.run(CELLS, "trial")) == 50
+    block = chromium.run(BLOCK)
+    assert block[0] == f"trial\xa0{run.best.number}" and block[1].startswith("val_map\xa00.")
+    assert [word.split("\xa0")[0] for word in block[2:]] == ["network", "depth", "lr", "wd", "dropout", "optim"]
+    sizes = "return [...document.querySelectorAll('.trials *')].map((e) => parseFloat(getComputedStyle(e).fontSize))"
+    assert min(chromium.run(sizes)) >= 10
+    expanded = "return document.querySelector('.details button').ariaExpanded"
+    assert chromium.run(expanded) == "false"
+    chromium.run("document.querySelector('.details button').focus()")
+    type_keys(chromium, "\ue007")
+    assert chromium.run(expanded) == "true"
+    assert {"status", "best_epoch", "val_loss", "seconds"} <= {word.split("\xa0")[0] for word in chromium.run(BLOCK)}
+    assert chromium.run(SCROLLED) == []
+    chromium.run("document.querySelector('table.sortable tbody td').click()")
+    assert chromium.run(expanded) == "false" and chromium.run(BLOCK) == block
+    chromium.run(PRESS, "trial")
+    type_keys(chromium, "\ue007")
+    assert chromium.run(CELLS, "trial")[:2] == ["0", "1"]
 
 
 def test_a_wide_screen_shows_the_table_whole_and_has_no_holes(chromium: Browser, page: Path) -> None:

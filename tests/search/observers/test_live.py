@@ -12,8 +12,8 @@ from tests.synthetic_runs import synthetic_run
 from thaw.analysis.run import Run
 from thaw.search.observers.live import TRIALS, Clock, LiveView
 from thaw.search.observers.progress import Progress
-from thaw.search.observers.short_forms import head, network_names
 from thaw.spaces import TrialConfig
+from thaw.spaces.short_forms import head, network_names
 
 
 @pytest.fixture(scope="module")
