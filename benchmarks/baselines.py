@@ -1,13 +1,15 @@
 """The two baselines: plain Ray Tune as in its tutorial, and as an expert would tune it.
 
 Both train the same networks as Thaw, from the same seeds, with the images in the same order, and measure validation mAP
-after each epoch with the same function. They do nothing else: no other metrics, no log, no TensorBoard.
+after each epoch with the same function. They do nothing else: no other metrics, no log, no TensorBoard. The expert's
+can also search, with Optuna's TPE.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import numpy as np
 import torch
 from PIL import Image
 from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.optuna import OptunaSearch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
@@ -31,6 +35,13 @@ from thaw.trainables.training.losses import build_loss, probabilities
 from thaw.trainables.training.optim import build_optimizer
 
 EVALUATION_BATCH = 128
+
+DOMAINS: dict[str, Callable[[Any, Any], Any]] = {
+    "int": lambda low, high: tune.randint(low, high + 1),
+    "float": tune.uniform,
+    "log": tune.loguniform,
+}
+"""Kind of a range in a search file → the same range of Ray Tune."""
 
 
 class Seeds:
@@ -96,7 +107,7 @@ class Tuned(tune.Trainable):
             loss.backward()
             self.optimizer.step()
         self.history.append(self._validate())
-        return {"history": list(self.history), "done": epoch == self.trial.epochs}
+        return {"history": list(self.history), "val_map": self.history[-1], "done": epoch == self.trial.epochs}
 
     @torch.no_grad()
     def _validate(self) -> float:
@@ -212,10 +223,7 @@ def run_baseline(
     """
     trainable, reuse = BASELINES[name]
     tuner = tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(trainable, context=context, device=device),
-            {"cpu": 1, "gpu": 1 / concurrency if device == "cuda" else 0},
-        ),
+        _with_resources(trainable, context, device, concurrency),
         param_space={"trial": tune.grid_search([config.model_dump() for config in configs])},
         tune_config=tune.TuneConfig(reuse_actors=reuse, max_concurrent_trials=concurrency),
         run_config=tune.RunConfig(
@@ -225,11 +233,92 @@ def run_baseline(
             verbose=0,
         ),
     )
-    results = tuner.fit()
-    if results.errors:
-        raise RuntimeError(f"a trial of the baseline {name} failed: {results.errors[0]}")
+    results = _finished(tuner, name)
     by_config: dict[str, list[float]] = {}
     for result in (results[number] for number in range(len(results))):
         assert result.config is not None and result.metrics is not None
         by_config[TrialConfig(**result.config["trial"]).canonical()] = result.metrics["history"]
     return [by_config[config.canonical()] for config in configs]
+
+
+def _with_resources(trainable: Any, context: RunContext, device: str, concurrency: int) -> Any:
+    return tune.with_resources(
+        tune.with_parameters(trainable, context=context, device=device),
+        {"cpu": 1, "gpu": 1 / concurrency if device == "cuda" else 0},
+    )
+
+
+def _finished(tuner: tune.Tuner, name: str) -> tune.ResultGrid:
+    results = tuner.fit()
+    if results.errors:
+        raise RuntimeError(f"a trial of the baseline {name} failed: {results.errors[0]}")
+    return results
+
+
+def decoded_anew(context: RunContext, folder: Path) -> RunContext:
+    """The same context with its images decoded again, into another folder: a baseline pays for that itself."""
+    context = replace(context, images=replace(context.images, directory=folder))
+    context.images.open()
+    return context
+
+
+class _Results(tune.Callback):
+    """Calls a function with the validation mAP of each epoch."""
+
+    arrived: Callable[[float], None]  # on the class, because Ray copies callbacks
+
+    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any) -> None:
+        type(self).arrived(result["val_map"])
+
+
+def search_baseline(
+    name: str,
+    fixed: TrialConfig,
+    space: Mapping[str, Mapping[str, Sequence[float]]],
+    trials: int,
+    context: RunContext,
+    device: str,
+    concurrency: int,
+    storage: Path,
+    *,
+    asha: bool,
+    arrived: Callable[[float], None],
+) -> None:
+    """Search with the tuned baseline and Optuna's TPE, both in Ray Tune's own settings.
+
+    Args:
+        name: of the search.
+        fixed: the hyperparameters that are not searched, and the number of epochs.
+        space: the `space` of a search file: ranges only.
+        trials: their number.
+        context, device, concurrency, storage: as for :func:`run_baseline`.
+        asha: stop trials by asynchronous successive halving, as Ray Tune does by default: a quarter continues from
+            each rung, the first of which is the first epoch.
+        arrived: called with the validation mAP of each epoch of each trial.
+
+    Raises:
+        RuntimeError: a trial failed.
+    """
+    domains = {key: DOMAINS[kind](*limits) for key, found in space.items() for kind, limits in found.items()}
+    _Results.arrived = arrived
+    tuner = tune.Tuner(
+        _with_resources(Tuned, context, device, concurrency),
+        param_space={"trial": {**fixed.model_dump(), **domains}},
+        tune_config=tune.TuneConfig(
+            metric="val_map",
+            mode="max",
+            num_samples=trials,
+            search_alg=OptunaSearch(seed=context.seed),
+            scheduler=ASHAScheduler(max_t=fixed.epochs) if asha else None,
+            reuse_actors=True,
+            max_concurrent_trials=concurrency,
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=str(storage),
+            callbacks=[_Results()],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            verbose=0,
+        ),
+    )
+    _finished(tuner, name)

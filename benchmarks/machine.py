@@ -71,8 +71,15 @@ class Usage:
         self.wall = time.perf_counter() - self._started
         self._over.set()
         self._thread.join()
+        self.cpu = self._processor_seconds()
+
+    def so_far(self) -> tuple[float, float]:
+        """Wall and processor seconds since the block began."""
+        return time.perf_counter() - self._started, self._processor_seconds()
+
+    def _processor_seconds(self) -> float:
         self._sample()
-        self.cpu = sum(used - self._before.get(process, 0.0) for process, used in self._used.items())
+        return sum(used - self._before.get(process, 0.0) for process, used in list(self._used.items()))
 
     def _watch(self) -> None:
         while not self._over.wait(self.interval):

@@ -10,12 +10,12 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.baselines import run_baseline
+from benchmarks.baselines import decoded_anew, run_baseline
 from benchmarks.jobs import JOBS, Job, bound
 from benchmarks.machine import Usage, machine, print_table
 from benchmarks.photos import Bench, add_options, bench
@@ -85,9 +85,7 @@ def _baseline(name: str) -> Callable[[Setting], list[Rows]]:
         bench, context = setting.bench, setting.context
         if name == "tuned":
             # It also decodes its images once, and that time is counted.
-            fresh = bench.work / "cache" / f"{setting.cache}-tuned"
-            context = replace(context, images=replace(context.images, directory=fresh))
-            context.images.open()
+            context = decoded_anew(context, bench.work / "cache" / f"{setting.cache}-tuned")
         storage = bench.work / "runs" / f"{setting.cache}-{name}"
         histories = run_baseline(name, setting.configs, context, bench.device, bench.concurrency, storage)
         return [[{"val_map": value} for value in history] for history in histories]
