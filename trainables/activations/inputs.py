@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from functools import cache, lru_cache
 from importlib.metadata import version
@@ -17,21 +17,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from thaw.spaces import TrialConfig
 from thaw.trainables.activations.budget import admit
 from thaw.trainables.activations.filling import describe
+from thaw.trainables.activations.rendering import Rendering, resident_pixels, send
 from thaw.trainables.activations.resident import RESIDENT, Resident, has_room
 from thaw.trainables.activations.shared import SharedView
 from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.in_use import hold
-from thaw.trainables.data.views import render, view_parameters
 from thaw.trainables.device import ARITHMETIC, autocast
 from thaw.trainables.networks.backbone import resolve
-from thaw.trainables.networks.chunks import chunk_size
+from thaw.trainables.networks.chunks import GrowingChunks, chunk_size
 from thaw.trainables.networks.cost import Cost
 from thaw.trainables.networks.freezing import Network, run_prefix
 from thaw.trainables.networks.layout import channels_first
@@ -126,6 +126,7 @@ class Activations:
         self._failed = False
         self._views: dict[int | None, StoredView] = {}
         self._on_device: dict[int | None, Resident] = {}
+        self._pixels: Resident | None = None
 
     def _key(self, config: TrialConfig) -> str:
         """Hash of everything that the activations depend on, except the view, which names the file."""
@@ -150,7 +151,8 @@ class Activations:
     def prepare(self, rows: np.ndarray, view: int | None) -> None:
         """Store the activations of `rows` in one view, if that pays and there is room.
 
-        If the store fails in any way, activations are computed live, with a warning. A wrong value is never used.
+        If the store fails in any way, activations are computed live, with a warning. A wrong value is never used. Where
+        they are computed live, all pixels are moved to a GPU that has room for them.
         """
         view = self._effective(view)
         if self.context.views is None and view is not None:
@@ -158,8 +160,12 @@ class Activations:
             for kept in (self._views, self._on_device):
                 for old in kept.keys() - {view, None}:
                     del kept[old]
-        if self.plan is None or not self.plan.stored or self._failed:
-            return
+        if self.plan is not None and self.plan.stored and not self._failed:
+            self._store(rows, view)
+        if view not in self._views:
+            self._pixels = resident_pixels(self.images, self.context, self.device)
+
+    def _store(self, rows: np.ndarray, view: int | None) -> None:
         try:
             stored = self._open(view)
             if stored is None:
@@ -169,7 +175,7 @@ class Activations:
                     "activations, which are computed live; raise it, or make room by `thaw cache --keep`"
                 )
                 return
-            self._fill(stored, rows, lambda todo: self._bytes(self._live(todo, view)))
+            self._fill(stored, rows, lambda todo: self._computed(todo, view))
             self._views[view] = stored
         except OSError as error:
             self._views.clear()
@@ -177,7 +183,7 @@ class Activations:
             self.warning = f"activations are not stored: {error.strerror or error} ({self.context.cache.directory})"
             return
         self._on_device.pop(view, None)
-        resident = RESIDENT.get((str(stored.path), self.device), stored, rows, self.dtype, self.device)
+        resident = RESIDENT.get((str(stored.path), self.device), stored.data, rows, self.dtype, self.device)
         if resident is not None:
             self._on_device[view] = resident
 
@@ -212,35 +218,45 @@ class Activations:
         if view in self._on_device:
             resident = self._on_device[view]
             # All positions are sent at once: sent part by part, each step would begin with a copy.
-            positions = self._send(torch.from_numpy(np.searchsorted(resident.order, np.concatenate(parts))))
+            positions = torch.from_numpy(np.searchsorted(resident.order, np.concatenate(parts)))
+            positions = send(positions, self.device)
             for part in positions.split([len(rows) for rows in parts]):
                 yield self._shaped(resident.values[part])
             return
         stored = self._views.get(view)
+        if stored is None:
+            yield from self._live(parts, view, chunk_size(self.device.type, self.context.images.size))
+            return
         for rows in parts:
-            yield self._live(rows, view) if stored is None else self._read(stored, rows)
+            yield self._read(stored, rows)
 
     def _effective(self, view: int | None) -> int | None:
         return None if self.context.augment.is_identity else view
 
-    def _send(self, tensor: Tensor) -> Tensor:
-        """`tensor` on the device, copied from pinned memory, so that the host does not wait for the copy."""
-        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
+    def _live(self, parts: Sequence[np.ndarray], view: int | None, size: int) -> Iterator[Tensor]:
+        """What :meth:`batches` yields, computed from pixels, `size` images at a time in the frozen part."""
+        rows = np.concatenate(parts)
+        images = Rendering(rows, view, self.context, self.images, self._pixels, self.preprocessing, self.device)
+        first = 0
+        for last in np.cumsum([len(part) for part in parts]).tolist():
+            # Rendered in the prefix's own chunks: they stay in a CPU's cache, and memory does not grow with rows.
+            chunks = (images[start : min(start + size, last)] for start in range(first, last, size))
+            yield self._frozen_part(chunks, size) if self.frozen else images[first:last]
+            first = last
 
-    def _live(self, rows: np.ndarray, view: int | None) -> Tensor:
-        if not self.frozen:
-            return self._render(rows, view)
-        # Rendered in the prefix's own chunks, so that they stay in the CPU's cache and memory does not grow with rows.
-        size = chunk_size(self.device.type, self.context.images.size)
-        chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
+    def _frozen_part(self, chunks: Iterable[Tensor], size: int) -> Tensor:
         with autocast(self.device, self.precision):
-            return torch.cat([run_prefix(self.network.prefix, self._render(chunk, view)) for chunk in chunks])
+            return torch.cat([run_prefix(self.network.prefix, chunk, size) for chunk in chunks])
 
-    def _render(self, rows: np.ndarray, view: int | None) -> Tensor:
-        pixels, matrices = self._send(torch.from_numpy(self.images.pixels[rows])), None
-        if view is not None:
-            matrices = self._send(view_parameters(self.context.augment, self.context.seed, view, rows))
-        return render(pixels, matrices, self.preprocessing.mean, self.preprocessing.std)
+    def _computed(self, rows: np.ndarray, view: int | None) -> np.ndarray:
+        """The activations of `rows` as they are stored."""
+
+        def compute(size: int) -> np.ndarray:
+            return self._bytes(next(self._live([rows], view, size)))
+
+        if self.device.type == "cpu" or self.context.deterministic:
+            return compute(chunk_size(self.device.type, self.context.images.size))
+        return _chunks(self.network.prefix).apply(len(rows), compute)
 
     def _open(self, view: int | None) -> StoredView | None:
         """Open the view's files; None if there is no room for them."""
@@ -267,7 +283,7 @@ class Activations:
         return activations.view(len(activations), -1).view(torch.uint8).numpy()
 
     def _read(self, stored: StoredView, rows: np.ndarray) -> Tensor:
-        return self._shaped(self._send(torch.from_numpy(stored.data[rows]).view(self.dtype)))
+        return self._shaped(send(torch.from_numpy(stored.data[rows]).view(self.dtype), self.device))
 
     def _shaped(self, values: Tensor) -> Tensor:
         """Stored rows as activations; half precision is converted to float32 on the device that holds them."""
@@ -278,6 +294,12 @@ class Activations:
             return values.view(len(values), *self.plan.shape)
         channels, height, width = self.plan.shape
         return values.view(len(values), height, width, channels).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=32)
+def _chunks(prefix: nn.Module) -> GrowingChunks:
+    """Of a frozen part, which the trials of a process share."""
+    return GrowingChunks()
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Stored views in GPU memory: copied there once, and kept for the trials of this process."""
+"""Stored views and pixels in GPU memory: copied there once, and kept for the trials of this process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thaw.trainables.activations.store import StoredView
 from thaw.trainables.device_memory import memory_left
 
 SHARE = 0.25
@@ -33,19 +32,19 @@ class Resident(NamedTuple):
 
 
 class ResidentViews:
-    """Views by key. To make room, the least recently used view is removed first."""
+    """Views and pixels by key. To make room, the least recently used view is removed first."""
 
     def __init__(self) -> None:
         self._views: OrderedDict[Hashable, Resident] = OrderedDict()
 
     def get(
-        self, key: Hashable, stored: StoredView, rows: np.ndarray, dtype: torch.dtype, device: torch.device
+        self, key: Hashable, data: np.ndarray, rows: np.ndarray, dtype: torch.dtype, device: torch.device
     ) -> Resident | None:
         """At least `rows` of a view on the device; None if they do not fit and must be read from the file instead.
 
         Args:
             key: identifies the view within this process.
-            stored: the stored view, which holds the rows.
+            data: uint8 (images, row bytes), which holds the rows; usually a mapped file.
             rows: image numbers. Rows already on the device are kept, as one view may serve training and validation.
             dtype: data type of the stored values.
             device: device to copy the rows to.
@@ -55,10 +54,10 @@ class ResidentViews:
         if resident is None or len(order) > len(resident.order):
             # Release the old rows first: the new ones may take their memory.
             resident = None
-            if not self._make_room(len(order) * stored.row_bytes, device):
+            if not self._make_room(len(order) * data.shape[1], device):
                 return None
             try:
-                resident = Resident(order, _copy_rows(stored, order, device).view(dtype))
+                resident = Resident(order, _copy_rows(data, order, device).view(dtype))
             except torch.OutOfMemoryError:  # another process took the memory first
                 return None
         self._views[key] = resident
@@ -92,17 +91,17 @@ def _room(device: torch.device, used: int) -> float:
     return SHARE * (memory_left(device) + used) if device.type == "cuda" else 0.0
 
 
-def _copy_rows(stored: StoredView, order: np.ndarray, device: torch.device) -> Tensor:
+def _copy_rows(data: np.ndarray, order: np.ndarray, device: torch.device) -> Tensor:
     """Copy rows of a view to the device: uint8 (len(order), row bytes)."""
-    copied = torch.empty(len(order), stored.row_bytes, dtype=torch.uint8, device=device)
-    step = min(len(order), max(1, SLICE // stored.row_bytes))
-    buffer = torch.empty(step, stored.row_bytes, dtype=torch.uint8)
+    copied = torch.empty(len(order), data.shape[1], dtype=torch.uint8, device=device)
+    step = min(len(order), max(1, SLICE // data.shape[1]))
+    buffer = torch.empty(step, data.shape[1], dtype=torch.uint8)
     if device.type == "cuda":
         buffer = buffer.pin_memory()
     for start in range(0, len(order), step):
         rows = order[start : start + step]
         part = buffer[: len(rows)]
-        np.take(stored.data, rows, axis=0, out=part.numpy())
+        np.take(data, rows, axis=0, out=part.numpy())
         # Blocks until the copy is done, as the buffer is then overwritten.
         copied[start : start + len(rows)].copy_(part)
     return copied

@@ -177,8 +177,8 @@ def _frozen(backbone: Backbone, device: torch.device, bf16: bool, depth: int) ->
     return Frozen(split_at_depth(_folded(backbone, device, bf16), depth)[0])
 
 
-def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:
-    """Apply the frozen part in chunks of one size (:func:`chunk_size`), the last one padded with its last image.
+def run_prefix(prefix: nn.Module, images: Tensor, size: int | None = None) -> Tensor:
+    """Apply the frozen part in chunks of one size, the last one padded with its last image.
 
     Libraries choose their kernels by the size and layout of a batch, and kernels differ in the last bits. With both
     fixed, an image's activations do not depend on the other images of its batch (exactly so in float32 on a CPU).
@@ -186,6 +186,7 @@ def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:
     Args:
         prefix: in eval mode; if it has no modules, the images are returned.
         images: (N, 3, H, W), N ≥ 1.
+        size: images in a chunk, by default :func:`chunk_size`.
 
     Returns:
         (N, …): output of the last frozen stage, or (N, features) if all are frozen; in the layout of :func:`laid_out`.
@@ -193,7 +194,7 @@ def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:
     if next(prefix.children(), None) is None:
         return images
     outputs = []
-    size = chunk_size(images.device.type, images.shape[-1])
+    size = size or chunk_size(images.device.type, images.shape[-1])
     for start in range(0, len(images), size):
         chunk = images[start : start + size]
         full = chunk

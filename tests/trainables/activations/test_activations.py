@@ -86,8 +86,8 @@ def test_without_augmentation_one_view_serves_all(context: RunContext) -> None:
 
 def test_trials_of_one_prefix_compute_it_once(context: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[int] = []
-    original = module.Activations._live
-    monkeypatch.setattr(module.Activations, "_live", lambda self, r, v: computed.append(len(r)) or original(self, r, v))
+    real = module.Activations._computed
+    monkeypatch.setattr(module.Activations, "_computed", lambda self, r, v: computed.append(len(r)) or real(self, r, v))
     rows(context, 5)
     first = sum(computed)
     assert first == 2 * len(context.split.train) + len(context.split.validation)

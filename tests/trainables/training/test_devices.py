@@ -80,6 +80,22 @@ def test_what_the_device_holds_is_what_is_computed_live(
     assert_same(metrics(here, device), metrics(live(here), device), device)
 
 
+def test_pixels_are_moved_once_and_give_the_same(
+    context: RunContext, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of training and validation images together; the next trial of the process finds them there."""
+    monkeypatch.setattr(resident, "_room", lambda device, taken: 0.0)
+    expected = metrics(live(context), device)
+    moved: list[int] = []
+    original = resident._copy_rows
+    monkeypatch.setattr(resident, "_room", lambda device, taken: float("inf"))
+    monkeypatch.setattr(resident, "_copy_rows", lambda s, rows, d: moved.append(len(rows)) or original(s, rows, d))
+    monkeypatch.setattr(resident.RESIDENT, "_views", type(resident.RESIDENT._views)())
+    assert_same(metrics(live(context), device), expected, device)
+    metrics(live(context), device, dropout=0.5)
+    assert moved == [len(context.split.train) + len(context.split.validation)]
+
+
 def test_one_view_for_training_and_validation_is_moved_once(
     context: RunContext, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,7 +152,7 @@ def test_the_next_trial_finds_what_lies_there_and_the_oldest_view_makes_room(
     views = resident.ResidentViews()
 
     def get(name: str, rows: np.ndarray = rows) -> resident.Resident | None:
-        return views.get(name, files[name], rows, torch.float32, cpu)
+        return views.get(name, files[name].data, rows, torch.float32, cpu)
 
     first = get("a", rows[:2])
     assert first is not None and torch.equal(first.values, torch.from_numpy(content[:2]).view(torch.float32))

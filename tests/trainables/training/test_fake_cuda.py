@@ -41,8 +41,8 @@ def context(tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path) -> 
     [
         # A head trial: the batch is picked where the view lies, and nothing is sent.
         pytest.param(5, "auto", "fp32", 40, 0, id="stored"),
-        # Pixels and the changes of the view go there with each batch.
-        pytest.param(5, "off", "fp32", 130, 2, id="live"),
+        # So are pixels; the changes of the view go there once.
+        pytest.param(5, "off", "fp32", 130, 0, id="live"),
         pytest.param(4, "auto", "fp32", 140, 0, id="thawed"),
         # Beside these, what is trained is cast at each step. What is frozen was cast once.
         pytest.param(5, "auto", "bf16", 40, 0, id="stored in bf16"),
