@@ -30,9 +30,8 @@ def exit_status(command: Callable[[], int | None]) -> int:
             return _say(error, NOTHING_FINISHED)
         except OutputLost as error:
             return 128 + signal.SIGPIPE if error.closed else _say(error, NOTHING_FINISHED)
-        except typer.Abort:
-            return 128 + signal.SIGINT
-        except KeyboardInterrupt:
+        except (typer.Abort, KeyboardInterrupt):
+            # Ctrl-C between two lines of ours: a command that runs says more.
             print("interrupted", file=sys.stderr)
             return 128 + signal.SIGINT
         except Exception as error:

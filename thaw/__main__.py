@@ -2,13 +2,17 @@
 
 import gc
 import os
+import signal
 import sys
 
 
 def main() -> None:
     """Run the command line; the exit status says how it went (see the README)."""
-    from thaw.search.cli import run
-
+    try:
+        from thaw.search.cli import run
+    except KeyboardInterrupt:
+        print("Interrupted; nothing was started.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     status = run()
     # At its end Python would search all that torch and Ray have made for cycles, which takes seconds.
     gc.freeze()

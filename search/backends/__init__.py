@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -29,6 +30,9 @@ STARTS = {
 """Name → location of the context within which it can be started ahead of the first trial, where that takes long."""
 
 DEFAULT = "ray"
+
+SYSTEMS = {"darwin": "macOS", "win32": "Windows"}
+"""Python's name of an operating system → what its users call it."""
 
 
 def build_backend(name: str, resources: ResourcesConfig, folder: RunFolder, context: RunContext) -> Backend:
@@ -58,10 +62,22 @@ def check_backend(name: str) -> None:
     """
     if name not in BACKENDS:
         raise ConfigError(f"must be {', '.join(BACKENDS)}{did_you_mean(name, BACKENDS)}, got {name!r}", "--backend")
+    check_system(name)
     if name == "ray":
         from thaw.search.backends.ray.session import session_place
 
         session_place()
+
+
+def check_system(name: str) -> None:
+    """Reject a backend that this operating system does not have.
+
+    Raises:
+        ConfigError: says which ones it has.
+    """
+    if name == "local" and sys.platform != "linux":
+        here = SYSTEMS.get(sys.platform, sys.platform)
+        raise ConfigError(f"local needs Linux, as it forks processes, got {here}; take ray or inline", "--backend")
 
 
 def check_resources(name: str, resources: ResourcesConfig) -> None:
@@ -110,7 +126,11 @@ def starting_ahead(name: str) -> Iterator[None]:
 
     Args:
         name: as for :func:`starting`.
+
+    Raises:
+        ConfigError: this operating system does not have it.
     """
+    check_system(name)
     with starting(name) as begin:
         if name == "local":
             begin(0)

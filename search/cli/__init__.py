@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Callable
-from typing import Annotated
+from functools import wraps
+from typing import Annotated, Any
 
 import typer
 
 from thaw.search.cli.delivering import export, predict, train
 from thaw.search.cli.looking import best, cache, compare, data, describe, list_runs, report, show
 from thaw.search.cli.searching import confirm, init, resume, search
+from thaw.search.engine.interruption import Interrupted
 from thaw.search.exit_status import exit_status
 from thaw.search.version import __version__
 
@@ -37,8 +41,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # typer's own markup shows flags as options that take a <bool>
 )
+
+
+def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, at whose interruption the user is told, once; Typer would end it without a word."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except KeyboardInterrupt as error:
+            if not isinstance(error, Interrupted):
+                print("interrupted", file=sys.stderr)
+            raise typer.Exit(128 + signal.SIGINT) from None
+
+    return wrapped
+
+
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name)(_interruptible(_command))
 
 
 def run() -> int:

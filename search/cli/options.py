@@ -57,7 +57,7 @@ Backend = Annotated[
     str,
     typer.Option(
         "--backend",
-        help="ray; local: in processes of this machine, without a GPU; inline: in this process",
+        help="ray; local: in processes of this machine, without a GPU, on Linux; inline: in this process",
         metavar="NAME",
     ),
 ]

@@ -14,6 +14,7 @@ from thaw.search.backends import DEFAULT, starting_ahead
 from thaw.search.cli.options import Address, Backend, File, From, Import, RunArgument, Set
 from thaw.search.exit_status import naming
 from thaw.search.prepare.stages import loading
+from thaw.search.sessions.interruptible import interruptible
 from thaw.search.terminal import outlive_the_terminal
 from thaw.spaces import ConfigError
 
@@ -70,7 +71,7 @@ def search(
     config = load_config(file, overrides)
     console = Console(markup=False)
     if dry_run:
-        with loading(console):
+        with interruptible(console), loading(console):
             from thaw.search.backends.ray.cluster import joined
             from thaw.search.dry_run import dry_run as show
 
@@ -79,7 +80,7 @@ def search(
         return
     outlive_the_terminal()
     with starting_ahead(backend):
-        with loading(console):
+        with interruptible(console), loading(console):
             from thaw.search.backends.ray.cluster import joined
             from thaw.search.prepare.preflight import run_folder
             from thaw.search.sessions.tuner import run_search
@@ -114,7 +115,7 @@ def resume(
     console = Console(markup=False)
     overrides = [*set_, *_budgets(trials, time_budget)]
     with starting_ahead(backend):
-        with loading(console):
+        with interruptible(console, run, f"thaw resume {run}"), loading(console):
             from thaw.search.backends.ray.cluster import joined
             from thaw.search.sessions.resume import resume_search
             from thaw.search.summary import print_summary
@@ -149,7 +150,7 @@ def confirm(
     outlive_the_terminal()
     console = Console()
     with starting_ahead(backend):
-        with loading(console):
+        with interruptible(console, run, f"thaw confirm {run}"), loading(console):
             from thaw.search.confirmation.confirm import run_confirm
             from thaw.search.confirmation.table import print_confirmation
 

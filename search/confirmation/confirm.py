@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.prepare.provenance import recorded_precision
 from thaw.search.prepare.same_inputs import check_same_inputs
 from thaw.search.prepare.stages import Stages, say
+from thaw.search.sessions.interruptible import interruptible
 from thaw.search.sessions.lock import driving
+from thaw.search.sessions.new_folder import new_folder
 from thaw.search.sessions.resume import changed_config
 from thaw.search.sessions.tuner import run_session, write_inputs
 from thaw.spaces import ConfigError
@@ -95,15 +98,13 @@ def run_confirm(
     run = load_run(Path(path).resolve())
     check_writable(run.folder.path)
     plan = make_plan(run, top, folds, seeds)
-    with starting(backend) as begin:
+    folder = run.folder.confirm
+    with starting(backend) as begin, interruptible(console, folder.path, f"thaw confirm {run.folder.path}"):
         prepared = _prepared(run, plan, overrides, console, begin)
         check_resources(backend, prepared.config.resources)
         for note in fold_notes(prepared):
             say(console, note)
-        folder = run.folder.confirm
-        if not folder.path.exists():
-            folder.create()
-        with driving(folder):
+        with nullcontext() if folder.path.exists() else new_folder(folder), driving(folder):
             past = list(folder.events()) if folder.events_file.exists() else []
             _check_same(plan, past, folder)
             check_folds(folder, past, plan, prepared)

@@ -14,6 +14,10 @@ class SearchStopped(BaseException):
     """Ends a backend's loop at once. A BaseException, so that nothing on the way mistakes it for a trial's failure."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C outside of a session, of which the user has been told."""
+
+
 class LogUnwritable(Exception):
     """The event log cannot be written any more, so the search stops: what is not logged did not happen."""
 

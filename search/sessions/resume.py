@@ -21,6 +21,7 @@ from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.prepare.provenance import recorded_precision
 from thaw.search.prepare.same_inputs import check_same_inputs
 from thaw.search.prepare.stages import Stages, say
+from thaw.search.sessions.interruptible import interruptible
 from thaw.search.sessions.lock import driving
 from thaw.search.sessions.tuner import new_state, run_session, send_report, trackers_of
 from thaw.search.settings.config import SearchConfig, load_config
@@ -87,7 +88,11 @@ def resume_search(
     console = console or Console(quiet=True)
     folder = RunFolder(Path(path).resolve()).require()
     check_writable(folder.path)
-    with driving(folder), starting(backend) as begin:
+    with (
+        driving(folder),
+        starting(backend) as begin,
+        interruptible(console, folder.path, f"thaw resume {folder.path}"),
+    ):
         if folder.is_confirmation:
             raise ConfigError(f"a confirmation; `thaw confirm {folder.path.parent}` continues it", file=folder.path)
         config = changed_config(folder, overrides)

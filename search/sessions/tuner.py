@@ -37,7 +37,9 @@ from thaw.search.prepare.earlier import earlier_lines, earlier_runs, earlier_tri
 from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.prepare.provenance import provenance
 from thaw.search.prepare.stages import Stages, say
+from thaw.search.sessions.interruptible import interruptible
 from thaw.search.sessions.lock import driving
+from thaw.search.sessions.new_folder import new_folder
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import searched_once
 from thaw.spaces import metric
@@ -81,14 +83,13 @@ def run_search(
     for note in notes:
         say(console, note)
     earlier_runs(config)
-    with starting(backend) as begin:
+    with starting(backend) as begin, interruptible(console, folder.path, f"thaw resume {folder.path}"):
         prepared = prepare(config, Stages(console), beside=begin)
         check_resources(backend, prepared.config.resources)
         earlier = earlier_trials(prepared)
         for line in [*prepared.facts.lines(), *earlier_lines(earlier, prepared.config)]:
             say(console, line)
-        folder.create()
-        with driving(folder):
+        with new_folder(folder), driving(folder):
             write_inputs(folder, prepared)
             proposer = build_proposer(prepared.config)
             state = new_state(prepared.config, proposer, folder)

@@ -67,6 +67,11 @@ class Server:
                 socket.send_fds(self._control, [b"f"], [theirs.fileno()])
         return Connection(ours.detach())
 
+    def import_timm(self) -> None:
+        """Import timm before further workers are forked, which would each take half a second for it."""
+        with suppress(ConnectionError):
+            self._control.send(b"t")
+
     def end_workers(self) -> None:
         """Kill all workers, also in the middle of an epoch."""
         with suppress(ConnectionError):
@@ -87,13 +92,18 @@ _server: ContextVar[Server | None] = ContextVar("server", default=None)
 def starting_server() -> Iterator[Callable[[int], None]]:
     """Within, the server may be started ahead of :func:`running_server`; at the end it is gone.
 
-    What is yielded begins the start, whatever the number of trials at once, and returns at once.
+    What is yielded begins the start, whatever the number of trials at once, and returns at once. Called again after the
+    networks have been looked at, it has timm imported as well if one of them is timm's.
     """
     outer = _server.get()
 
     def begin(slots: int) -> None:
-        if _server.get() is None:
-            _server.set(Server())
+        server = _server.get()
+        if server is None:
+            server = Server()
+            _server.set(server)
+        if "timm" in sys.modules:
+            server.import_timm()
 
     try:
         yield begin

@@ -1,7 +1,8 @@
 """The process that workers are forked from, and what a worker does. Standard library only, until trials are imported.
 
 Between the driver and the server is one socket. Each message of the driver with a file descriptor asks for a worker,
-which gets this end of a connection; a message without one ends all workers; the end of the socket ends the server, too.
+which gets this end of a connection; ``t`` imports timm; another message without a descriptor ends all workers; the end
+of the socket ends the server, too.
 So whatever becomes of the driver, no worker outlives it.
 
 Between the driver and a worker, after the pickled arguments of a
@@ -45,13 +46,7 @@ def serve(control: int) -> None:
     # The driver decides about workers; it may end them together with this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests = socket.socket(fileno=control)
-    for module in PRELOADED:
-        # A worker imports it again, and reports the error as that of its trial.
-        with suppress(Exception):
-            import_module(module)
-    # Workers share these pages as long as the collector does not write to each object.
-    gc.collect()
-    gc.freeze()
+    _preload(*PRELOADED)
     # Until here, a signal ended this process at once: it had no workers.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     workers: list[int] = []
@@ -59,6 +54,9 @@ def serve(control: int) -> None:
         message, descriptors, _, _ = socket.recv_fds(requests, 1, 1)
         if descriptors:
             workers.append(_fork(requests, descriptors[0]))
+            continue
+        if message == b"t":
+            _preload("timm")
             continue
         # Dead ones, too, keep their process ids until they are waited for here.
         for worker in workers:
@@ -68,6 +66,16 @@ def serve(control: int) -> None:
         workers.clear()
         if not message:
             os._exit(0)
+
+
+def _preload(*modules: str) -> None:
+    for module in modules:
+        # A worker imports it again, and reports the error as that of its trial.
+        with suppress(Exception):
+            import_module(module)
+    # Workers share these pages as long as the collector does not write to each object.
+    gc.collect()
+    gc.freeze()
 
 
 def _fork(requests: socket.socket, descriptor: int) -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.searches import small_search
-from thaw.search.backends import check_resources
+from thaw.search.backends import check_backend, check_resources, starting_ahead
 from thaw.search.backends.local import processes
 from thaw.search.backends.local.processes import Server
 from thaw.search.import_files import import_files
@@ -89,6 +89,28 @@ def test_a_server_that_was_killed_is_started_again(server: Server) -> None:
         worker.send_bytes(b"")
         worker.send(None)
         assert worker.recv().startswith("ImportError")
+
+
+def test_timm_is_imported_before_workers_are_forked(server: Server, tmp_path: Path) -> None:
+    place = tmp_path / "imported"
+    (tmp_path / "timm.py").write_text(f"import os; open({str(place)!r}, 'a').write(f'{{os.getpid()}} ')")
+    server.import_timm()
+    server.import_timm()
+    with server.fork() as worker:
+        worker.send_bytes(b"")
+        worker.send(None)
+        worker.recv()
+    assert place.read_text().split() == [str(server._process.pid)], "once"
+
+
+@pytest.mark.parametrize(("platform", "name"), [("darwin", "macOS"), ("win32", "Windows"), ("freebsd14", "freebsd14")])
+def test_elsewhere_than_on_linux_there_is_none(platform: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    check_backend("inline")
+    with pytest.raises(ConfigError, match=rf"^--backend: local needs Linux.*, got {name}; take ray or inline$"):
+        check_backend("local")
+    with pytest.raises(ConfigError, match="needs Linux"), starting_ahead("local"):
+        pass
 
 
 def test_trials_on_a_gpu_are_left_to_ray() -> None:

@@ -95,19 +95,19 @@ class Started:
                 continue
         return found
 
-    def ends(self) -> tuple[int, str]:
-        """(exit status, standard error), once nothing of it is left."""
-        _, errors = self.process.communicate(timeout=LIMIT)
+    def ends(self) -> tuple[int, str, str]:
+        """(exit status, standard output, standard error), once nothing of it is left."""
+        output, errors = self.process.communicate(timeout=LIMIT)
         deadline = time.monotonic() + 10
         while others := self.others():
             assert time.monotonic() < deadline, [process.cmdline() for process in others]
             time.sleep(0.1)
-        return self.process.returncode, errors
+        return self.process.returncode, output, errors
 
 
 @COMMANDS
 def test_images_that_cannot_be_read(name: str, place: Path, tmp_path: Path) -> None:
-    status, errors = Started(name, place, tmp_path, READING="fails").ends()
+    status, _, errors = Started(name, place, tmp_path, READING="fails").ends()
     assert status == 2 and "no such row" in errors and "Traceback" not in errors
 
 
@@ -120,8 +120,11 @@ def test_ctrl_c(name: str, place: Path, tmp_path: Path) -> None:
         time.sleep(0.05)
     started.process.send_signal(signal.SIGINT)
     began = time.monotonic()
-    status, errors = started.ends()
+    status, output, errors = started.ends()
     assert status == 130 and not errors.strip()
+    said = "Continue with: thaw resume" if name == "resume" else "nothing was started"
+    assert said in output.splitlines()[-1]
+    assert not (tmp_path / "squares").exists() and not (place / "results" / "squares" / "confirm").exists()
     assert time.monotonic() - began < 40
 
 
@@ -129,6 +132,7 @@ def test_ctrl_c(name: str, place: Path, tmp_path: Path) -> None:
 def test_ray_that_does_not_start(name: str, place: Path, tmp_path: Path) -> None:
     with TemporaryDirectory(dir="/tmp") as short:
         Path(short, "ray").write_text("a file where Ray's folder would be")
-        status, errors = Started(name, place, tmp_path, RAY_TMPDIR=short).ends()
+        status, _, errors = Started(name, place, tmp_path, RAY_TMPDIR=short).ends()
     assert status == 2 and "Traceback" not in errors
     assert "--backend: Ray does not start here: FileExistsError: " in errors and "--backend inline" in errors
+    assert not (tmp_path / "squares").exists() and not (place / "results" / "squares" / "confirm").exists()
