@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from thaw.analysis.records import TrialRecord
-from thaw.analysis.words import counted, listed
+from thaw.analysis.words import listed
+from thaw.spaces.words import counted
 
 
 def earlier_record(trial: Mapping[str, Any], metric: str) -> TrialRecord:

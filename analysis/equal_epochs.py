@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, listed
+from thaw.analysis.words import listed
 from thaw.spaces import metric
+from thaw.spaces.words import counted
 
 NAMED = 3
 """The number of groups that a sentence names; the rest are only counted."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thaw.spaces import metric
+from thaw.spaces.words import counted
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Optimism:
     @property
     def sentences(self) -> list[str]:
         """The wording shared by terminal, report and model card."""
-        trained = f"A fold trains on about {self.fold_images:,} images"
+        trained = f"A fold trains on about {counted(self.fold_images, 'image')}"
         if self.search_images is not None:
             trained += f" (the search on {self.search_images:,})"
         sentences = [

@@ -44,11 +44,6 @@ def value(item: Any) -> str:
     return number(item) if isinstance(item, int | float) and not isinstance(item, bool) else str(item)
 
 
-def counted(count: int, thing: str) -> str:
-    """``1 trial``, ``5,000 trials``."""
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
-
-
 def shortened(text: Any, length: int = 24) -> str:
     """A label cut short so that it cannot push the data off the page."""
     text = str(text)

@@ -18,6 +18,7 @@ from thaw.search.prepare.preflight import Prepared, prepare, run_folder
 from thaw.search.prepare.stages import Stages, say
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import searched_once
+from thaw.spaces.words import counted
 from thaw.trainables.activations.inputs import reading_place, stored_type
 from thaw.trainables.device import default_device
 from thaw.trainables.device_memory import limit_memory
@@ -40,12 +41,15 @@ def dry_run(config: SearchConfig, console: Console) -> None:
     search = prepared.config.search
     images = prepared.context.split
     console.print(
-        f"{len(images.train)} images to train on, {len(images.validation)} to validate, {len(images.test)} locked; "
+        f"{counted(len(images.train), 'image')} to train on, {len(images.validation)} to validate, "
+        f"{len(images.test)} locked; "
         f"{len(prepared.rejected)} cannot be used",
         highlight=False,
     )
     console.print(
-        f"{search.trials} trials, {search.concurrency} at once, into {folder.path}", highlight=False, soft_wrap=True
+        f"{search.trials} trials, {search.concurrency} at once, into {folder.path}",
+        highlight=False,
+        soft_wrap=True,
     )
     gpu = prepared.config.resources.gpu or 0
     if default_device(gpu).type == "cuda":

@@ -16,6 +16,7 @@ from rich.console import Console
 from thaw.search.prepare.find_data import FoundData, find_data
 from thaw.search.settings.config import load_config
 from thaw.spaces.files import check_new, new_file
+from thaw.spaces.words import counted
 from thaw.trainables.networks.weights import answers, download_url, is_on_this_machine
 
 SIZES = (64, 96, 128, 160, 192, 224)
@@ -96,7 +97,7 @@ def init(photos: Path, to: Path, console: Console) -> None:
     images, labels = found.dataset.labels.shape
     source = found.labels.name if found.labels else "a folder for each label"
     _say(
-        f"{to}: {images} images, {labels} labels, by {source}\n"
+        f"{to}: {counted(images, 'image')}, {counted(labels, 'label')}, by {source}\n"
         f"Read it, then: thaw search {to} --dry-run, and thaw search {to}",
         console,
     )
@@ -148,7 +149,7 @@ def search_text(found: FoundData, machine: Machine, architectures: list[str], fo
     data.append(("split", *_split(found)))
     name = _name(found)
     lines = [
-        f"# Made by thaw init for {images} images with {_labels(found)}.",
+        f"# Made by thaw init for {counted(images, 'image')} with {_labels(found)}.",
         "# Check it, and change what you like: thaw search FILE --dry-run says what is wrong and how long it may take.",
         _line("name", name, f"the run goes to results/{name}"),
         "data:",
@@ -205,7 +206,7 @@ def _also(found: FoundData, folder: Path) -> str:
 def _labels(found: FoundData) -> str:
     names = [" ".join(name.split()) for name in found.dataset.classes]
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{len(names)} labels: {', '.join(names[:SHOWN])}{more}"
+    return f"{counted(len(names), 'label')}: {', '.join(names[:SHOWN])}{more}"
 
 
 def _split(found: FoundData) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from thaw.spaces import ConfigError, did_you_mean
 from thaw.spaces.csv_cells import guarded
 from thaw.spaces.files import check_new, new_file
+from thaw.spaces.words import counted
 from thaw.trainables.bundles.bundle import Bundle, load_bundle
 from thaw.trainables.bundles.predict import Prediction
 from thaw.trainables.data.image_places import find_images
@@ -198,7 +199,10 @@ def predict(
             unused = _writer(stack, rejected_file(to), ",")
             unused.writerows(map(guarded, row) for row in [("file", "reason"), *rejected])
     used, seconds = len(images) - len(rejected), time.monotonic() - started
-    summary = f"{used} images in {seconds:.1f} s, {used / max(seconds, 1e-9):.0f} a second: {to or 'standard output'}"
+    summary = (
+        f"{counted(used, 'image')} in {seconds:.1f} s, {used / max(seconds, 1e-9):.0f} a second: "
+        f"{to or 'standard output'}"
+    )
     console.print(summary, markup=False, highlight=False, soft_wrap=True)
     if rejected:
         name, reason = rejected[0]

@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from thaw.analysis.run import Run
-from thaw.analysis.words import counted, duration, listed
+from thaw.analysis.words import duration, listed
 from thaw.search.best import best_yaml
 from thaw.search.cache import summary_line
 from thaw.search.engine.events import seconds_used, seconds_waited
 from thaw.search.engine.signals import SIGNAL_STATUS
 from thaw.spaces import METRICS, best_epoch, printable
+from thaw.spaces.words import counted
 
 SHOWN = {
     False: ("map", "f1_macro", "f1_micro", "inclusion_accuracy", "top1_accuracy", "hamming_accuracy", "loss"),

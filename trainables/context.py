@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from thaw.spaces import ConfigError
+from thaw.spaces.words import counted
 from thaw.trainables.data.augment import Augment
 from thaw.trainables.data.decoding import Square
 from thaw.trainables.data.grey import White
@@ -166,7 +167,9 @@ class RunContext:
             reasons = dict(store.rejected)
             file = self.images.files[absent[0]]
             first = f"first: {file}: {reasons[file]}"
-            raise ConfigError(f"{len(absent)} images of the split cannot be read on this node ({first})", "data.images")
+            raise ConfigError(
+                f"{counted(len(absent), 'image')} of the split cannot be read on this node ({first})", "data.images"
+            )
         return store
 
     def precision_of(self, architecture: str) -> str:

@@ -14,8 +14,9 @@ from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import BOTH, Theme
 from thaw.analysis.plots.trials import finished_trials
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, metric_label, number
+from thaw.analysis.words import metric_label, number
 from thaw.spaces import metric
+from thaw.spaces.words import counted
 
 AXES = {"trials": "trials begun", "seconds": "seconds of searching", "epochs": "epochs trained"}
 NEAR = 0.01

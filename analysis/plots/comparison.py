@@ -14,8 +14,9 @@ from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import best_first
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, number
+from thaw.analysis.words import number
 from thaw.spaces import metric
+from thaw.spaces.words import counted
 
 MARKERS = "os^DvP"
 

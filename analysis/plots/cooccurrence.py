@@ -13,7 +13,8 @@ from thaw.analysis.plots.heatmap import heatmap, name_cells
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, shortened
+from thaw.analysis.words import shortened
+from thaw.spaces.words import counted
 
 NAMED = 30
 """How many labels are drawn, the most frequent ones."""

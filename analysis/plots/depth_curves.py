@@ -15,8 +15,9 @@ from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import finished_trials
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, listed, number, shortened
+from thaw.analysis.words import listed, number, shortened
 from thaw.spaces import STAGES, metric
+from thaw.spaces.words import counted
 
 PANELS = 4
 MARKERS = "os^Dv*"

@@ -17,8 +17,9 @@ from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import active_values, best_first, finished_trials
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, number
+from thaw.analysis.words import number
 from thaw.spaces import metric
+from thaw.spaces.words import counted
 
 SPREAD = 0.32
 """The maximum distance of a point above or below the line of its depth."""

@@ -16,8 +16,9 @@ from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import finished_trials
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, number, shortened
+from thaw.analysis.words import number, shortened
 from thaw.spaces import Choice, Int
+from thaw.spaces.words import counted
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from thaw.analysis.plots.kinds import MARKERS, Kinds
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, listed, number
+from thaw.analysis.words import listed, number
+from thaw.spaces.words import counted
 
 
 @dataclass(frozen=True)

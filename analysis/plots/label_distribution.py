@@ -14,7 +14,8 @@ from thaw.analysis.plots.facts import SPLITS, LabelFacts, label_facts
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, number, shortened
+from thaw.analysis.words import number, shortened
+from thaw.spaces.words import counted
 
 NAMED = 40
 """The number of labels up to which each has a named bar."""
@@ -81,7 +82,7 @@ def finding(data: Support) -> str:
     ratio = f", {number(most['total'] / least['total'])} times fewer" if least["total"] else ""
     return (
         f"Of {counted(len(data.rows), 'label')} on {counted(data.images, 'image')}, {most['label']!r} is the most "
-        f"frequent ({most['total']:,} images, {most['share']:.0%}) and {least['label']!r} the rarest "
+        f"frequent ({counted(most['total'], 'image')}, {most['share']:.0%}) and {least['label']!r} the rarest "
         f"({least['total']:,}{ratio})."
     )
 

@@ -13,8 +13,9 @@ from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.plots.trials import chosen_trial
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, number, shortened
+from thaw.analysis.words import number, shortened
 from thaw.spaces import best_epoch
+from thaw.spaces.words import counted
 
 SHOWN = 40
 

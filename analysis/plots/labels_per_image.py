@@ -15,7 +15,8 @@ from thaw.analysis.plots.label_distribution import COLOURS
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import SMALL, Theme
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, listed
+from thaw.analysis.words import listed
+from thaw.spaces.words import counted
 
 BARS = 12
 """The number of bars up to which each shows its share."""

@@ -17,7 +17,8 @@ from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import BOTH, Theme
 from thaw.analysis.plots.trials import best_first, thinned
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, listed, metric_label, number
+from thaw.analysis.words import listed, metric_label, number
+from thaw.spaces.words import counted
 
 LIMIT = 300
 """The number of lines up to which single ones remain visible."""

@@ -19,9 +19,10 @@ from thaw.analysis.plots.searched import Searched, searched
 from thaw.analysis.plots.theme import SMALL, WIDTH, Theme
 from thaw.analysis.plots.trials import finished_trials, thinned
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, listed, shortened, value
+from thaw.analysis.words import listed, shortened, value
 from thaw.spaces import Choice, Int, metric
 from thaw.spaces.short_forms import LONGEST, network_names
+from thaw.spaces.words import counted
 
 LIMIT, NARROW_LIMIT = 300, 150
 """Lines up to which single ones remain visible, in a figure and in a narrow one."""

@@ -21,8 +21,9 @@ from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import BOTH, Theme
 from thaw.analysis.plots.trials import finished_trials
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, listed, metric_label, number
+from thaw.analysis.words import listed, metric_label, number
 from thaw.spaces import metric
+from thaw.spaces.words import counted
 
 COSTS = {"seconds_alone": "one trial by itself (seconds)", "parameters": "trained parameters (number)"}
 OBJECTIVES = {

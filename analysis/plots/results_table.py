@@ -14,8 +14,9 @@ from thaw.analysis.plots.paper import ACCURACY, some_trials, summary
 from thaw.analysis.plots.plot import Plot
 from thaw.analysis.plots.theme import AXIS_TEXT, CHARACTER, Theme
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, number, shortened, value
+from thaw.analysis.words import number, shortened, value
 from thaw.spaces.short_forms import head
+from thaw.spaces.words import counted
 
 ROWS = 12
 ALWAYS = ("architecture", "freeze_depth", "learning_rate", "weight_decay")

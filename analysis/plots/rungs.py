@@ -13,7 +13,8 @@ from thaw.analysis.plots.axes import metric_axis
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, listed
+from thaw.analysis.words import listed
+from thaw.spaces.words import counted
 
 OUTCOMES = {
     "went on": (0, "o"),

@@ -19,8 +19,9 @@ from thaw.analysis.plots.searched import Searched, searched
 from thaw.analysis.plots.theme import BOTH, Theme
 from thaw.analysis.plots.trials import finished_trials
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, hyperparameter_label, listed, metric_label, shortened, value
+from thaw.analysis.words import hyperparameter_label, listed, metric_label, shortened, value
 from thaw.spaces import Choice, Int
+from thaw.spaces.words import counted
 
 MANY = 500
 """The number of trials above which points are drawn small and as pixels, even in vector files."""

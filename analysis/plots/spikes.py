@@ -20,8 +20,9 @@ from thaw.analysis.plots.axes import logarithmic
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, number
+from thaw.analysis.words import number
 from thaw.spaces import STAGES, metric
+from thaw.spaces.words import counted
 
 DEVIATIONS = 3.0
 ROBUST = 1.4826
@@ -61,7 +62,9 @@ def compute(run: RunData) -> Spikes:
     if rows.empty:
         raise NotEnough("no trial has enough epochs to distinguish a fall from noise")
     if not rows["spike"].any():
-        raise NotEnough(f"in none of {len(rows):,} epochs does the metric fall by more than the trial's own noise")
+        raise NotEnough(
+            f"in none of {counted(len(rows), 'epoch')} does the metric fall by more than the trial's own noise"
+        )
     rows = rows.merge(run.trials[["trial", "architecture", "freeze_depth"]], on="trial")
     return Spikes(run.metric, rows.drop(columns="gradient_norm"))
 

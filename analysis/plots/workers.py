@@ -15,7 +15,8 @@ from thaw.analysis.plots.fates import FATES, fate_handles
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import SMALL, Theme
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, number, shortened
+from thaw.analysis.words import number, shortened
+from thaw.spaces.words import counted
 
 ROWS = 24
 """The maximum number of workers drawn; a search that restarts them often has more."""
@@ -111,7 +112,7 @@ def finding(data: Timeline) -> str:
     verb = "was" if workers == 1 else "were"
     return (
         f"{counted(workers, 'worker')} trained {counted(data.bars['trial'].nunique(), 'trial')} in "
-        f"{number(round(data.seconds))} seconds and {verb} training for {share:.0%} of the time between the first "
+        f"{counted(round(data.seconds), 'second')} and {verb} training for {share:.0%} of the time between the first "
         "epoch and the last."
     )
 

@@ -14,8 +14,9 @@ from thaw.analysis.records import TrialRecord
 from thaw.analysis.report.beside import Beside, beside
 from thaw.analysis.report.spending import sentences, spending
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, in_full, listed, number, value
+from thaw.analysis.words import in_full, listed, number, value
 from thaw.spaces import best_epoch
+from thaw.spaces.words import counted
 
 UNFINISHED = ("running", "waiting")
 
@@ -172,7 +173,7 @@ def _optimism(run: RunData) -> list[str]:
     earlier = sum(other["known"] for other in run.earlier)
     if tried + earlier < 2:
         return []
-    ours = f"{tried:,} values" + (f", after {earlier:,} of earlier runs," if earlier else "")
+    ours = f"{counted(tried, 'value')}" + (f", after {earlier:,} of earlier runs," if earlier else "")
     return [
         f"The best of {ours} on the same validation images is partly luck: expect slightly worse results on new images."
     ]

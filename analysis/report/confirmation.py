@@ -9,7 +9,8 @@ import pandas as pd
 
 from thaw.analysis.optimism import optimism
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, number
+from thaw.analysis.words import number
+from thaw.spaces.words import counted
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, listed
+from thaw.analysis.words import listed
+from thaw.spaces.words import counted
 
 
 def made_with(run: RunData) -> dict[str, str]:

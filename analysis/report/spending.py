@@ -10,7 +10,8 @@ from thaw.analysis.equal_epochs import NAMED
 from thaw.analysis.plots.fates import FATES
 from thaw.analysis.records import TrialRecord
 from thaw.analysis.run_data import RunData
-from thaw.analysis.words import counted, duration, listed
+from thaw.analysis.words import duration, listed
+from thaw.spaces.words import counted
 
 STOPPED = ("pruned", "early_stopped")
 

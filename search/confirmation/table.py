@@ -13,6 +13,7 @@ from thaw.analysis.optimism import optimism
 from thaw.search.engine.signals import SIGNAL_STATUS
 from thaw.search.prepare.stages import say
 from thaw.spaces import metric
+from thaw.spaces.words import counted
 
 
 def print_confirmation(run: Path, found: dict[str, Any] | None, reason: str, console: Console) -> int:
@@ -28,7 +29,7 @@ def print_confirmation(run: Path, found: dict[str, Any] | None, reason: str, con
         return SIGNAL_STATUS[reason]
     arrow = "↑" if metric(found["metric"]).maximize else "↓"
     again = f" × {found['seeds']} seeds" if found["seeds"] > 1 else ""
-    title = f"{found['metric']} {arrow} over {found['folds']} folds{again} of {found['images']} images"
+    title = f"{found['metric']} {arrow} over {found['folds']} folds{again} of {counted(found['images'], 'image')}"
     console.print()
     console.print(_table(found, title))
     trivial = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in found["trivial"].items())

@@ -32,6 +32,7 @@ from thaw.search.prepare.stages import Stages
 from thaw.search.sessions.resume import changed_config
 from thaw.spaces import ConfigError, best_epoch, did_you_mean
 from thaw.spaces.files import check_new, check_writable
+from thaw.spaces.words import counted
 from thaw.trainables.bundles.onnx_export import require_onnx
 from thaw.trainables.bundles.timm_export import require_timm
 from thaw.trainables.training.checkpoint import BestCheckpoint, read_best
@@ -107,7 +108,9 @@ def export_run(
     best, source = _best(run, record, epoch, prepared, console)
     refitted = None
     if refit:
-        console.print(f"training on training and validation images together, {epoch} epochs", highlight=False)
+        console.print(
+            f"training on training and validation images together, {counted(epoch, 'epoch')}", highlight=False
+        )
         refitted = fit(prepared, console, epochs=epoch, with_validation=True)
     winner = Winner(
         prepared,
@@ -186,7 +189,9 @@ def _best(
         reason = f"{run.folder.best_file(record.number)}: is of epoch {best.epoch}"
     except ConfigError as error:
         reason = str(error)
-    console.print(f"retraining it, {epoch} epochs, because its checkpoint cannot be used: {reason}", soft_wrap=True)
+    console.print(
+        f"retraining it, {counted(epoch, 'epoch')}, because its checkpoint cannot be used: {reason}", soft_wrap=True
+    )
     best = fit(prepared, console, epochs=epoch)
     logged = record.epochs[epoch]["metrics"]
     off = {name: abs(value - logged[name]) for name, value in best.metrics.items()}

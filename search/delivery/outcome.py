@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from thaw.spaces import METRICS
+from thaw.spaces.words import counted
 
 
 def print_outcome(to: Path, facts: dict[str, Any], console: Console) -> None:
@@ -31,7 +32,7 @@ def print_outcome(to: Path, facts: dict[str, Any], console: Console) -> None:
         console.print("Thresholds were chosen on the validation images, which also chose the epoch: optimistic.")
     if onnx is not None:
         off = onnx["largest_difference"]
-        console.print(f"model.onnx differs from PyTorch by at most {off:.1e} on {onnx['images']} images")
+        console.print(f"model.onnx differs from PyTorch by at most {off:.1e} on {counted(onnx['images'], 'image')}")
     console.print(f"The model is in {to}", markup=False, highlight=False, soft_wrap=True)
 
 

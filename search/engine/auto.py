@@ -18,6 +18,7 @@ from thaw.search.engine.samplers import STARTUP
 from thaw.search.engine.surrogate import Encoder, Surrogate, expected_improvement
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import Value, metric
+from thaw.spaces.words import counted
 from thaw.trainables.seeding import derive_seed
 
 FIRST = 10
@@ -118,7 +119,8 @@ class Auto(StudyProposer):
         gain = expected_improvement(mean, deviation, best + surrogate.noise)
         chosen = int(np.argmax(gain))
         return [*drawn, *near][chosen], (
-            f"a Gaussian process of {len(known)} trials{self._of_them()} expects {self._sign * mean[chosen]:.4g} "
+            f"a Gaussian process of {counted(len(known), 'trial')}{self._of_them()} expects "
+            f"{self._sign * mean[chosen]:.4g} "
             f"± {deviation[chosen]:.2g} at the end, the best of them {self._sign * best:.4g}"
         )
 

@@ -13,6 +13,7 @@ from thaw.search.engine.study import Study
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import cell_key, configurations
 from thaw.spaces import Value
+from thaw.spaces.words import counted
 from thaw.trainables.seeding import derive_seed
 
 
@@ -60,7 +61,8 @@ class StudyProposer:
         """Requested values of trial `number`, possibly only some, and why; None if the sampler draws all of them."""
         if self._untried is not None:
             left = len(self._untried)
-            return next(iter(self._untried.values()), None), f"one of {left} configurations of the space that are left"
+            reason = f"the space has {counted(left, 'untried configuration')} left"
+            return next(iter(self._untried.values()), None), reason
         if number >= len(self.start_with):
             return self._proposed(number)
         entry, reason = self.start_with[number], f"entry {number + 1} of start_with"
@@ -83,9 +85,9 @@ class StudyProposer:
             return "drawn at random"
         name = NAMES.get(self.algorithm, self.algorithm)
         return (
-            f"{name}, from {known} trials{self._of_them()}"
+            f"{name}, from {counted(known, 'trial')}{self._of_them()}"
             if known >= needed
-            else (f"drawn at random: {name} needs {needed} trials, {known} so far")
+            else (f"drawn at random: {name} needs {counted(needed, 'trial')}, {known} so far")
         )
 
     def _of_them(self) -> str:

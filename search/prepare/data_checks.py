@@ -8,6 +8,7 @@ from thaw.search.prepare.data_set import split_of
 from thaw.search.settings.data_section import DataConfig
 from thaw.search.settings.schema import SearchConfig
 from thaw.spaces import ConfigError, measured, metric
+from thaw.spaces.words import counted
 from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split
@@ -22,7 +23,8 @@ def check_labels(config: SearchConfig, dataset: Dataset) -> None:
         counts = dataset.labels.sum(axis=1)
         others = int((counts != 1).sum())
         raise ConfigError(
-            f"softmax needs exactly one label per image, {others} of {len(counts)} images have none or several; use "
+            f"softmax needs exactly one label per image, {others} of {counted(len(counts), 'image')} "
+            f"{'has' if others == 1 else 'have'} none or several; use "
             "bce",
             "space.loss" if "loss" in config.space else "training.loss",
         )
@@ -52,7 +54,8 @@ def check_absent(data: DataConfig, dataset: Dataset) -> None:
     if len(absent) > data.max_rejected * len(dataset.files):
         first = ", ".join(absent[:3])
         raise ConfigError(
-            f"the label file names {len(absent)} images that {dataset.root} does not hold (of {len(dataset.files)}; "
+            f"the label file names {counted(len(absent), 'image')} that {dataset.root} does not hold (of "
+            f"{len(dataset.files)}; "
             f"first: {first}); correct data.images, or raise data.max_rejected to continue without them",
             "data.images",
         )

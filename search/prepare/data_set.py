@@ -16,6 +16,7 @@ from thaw.search.prepare.notes import group_notes
 from thaw.search.settings.data_section import DataConfig
 from thaw.search.settings.schema import SearchConfig
 from thaw.spaces import ConfigError, printable
+from thaw.spaces.words import counted
 from thaw.trainables.data.dataset import Dataset, read_dataset, read_saved, read_source
 from thaw.trainables.data.digits import BUILTIN
 from thaw.trainables.data.parts import PART_WORDS
@@ -103,7 +104,7 @@ class DataFacts:
         split = ", ".join(f"{count} {part}" for part, count in (self.split or {}).items())
         drawn = ", ".join(f"{share:.0%} {part}" for part, share in (self.shares or {}).items())
         return [
-            f"{self.images} images{rejected}; {len(self.labels)} labels: {names}{more}",
+            f"{counted(self.images, 'image')}{rejected}; {counted(len(self.labels), 'label')}: {names}{more}",
             f"labels per image: {counts}; split: {split or f'{drawn}, at random, stratified over the labels'}",
             *map(printable, self.notes),
         ]
@@ -125,7 +126,7 @@ def data_facts(config: SearchConfig, dataset: Dataset, notes: Sequence[str] = ()
     said = list(dataset.notes)
     for files, what in ((absent, "are absent from"), ([file for file, _ in unreadable], "cannot be read in")):
         if files:
-            said.append(f"{len(files)} images {what} {dataset.root} (first: {', '.join(files[:3])})")
+            said.append(f"{counted(len(files), 'image')} {what} {dataset.root} (first: {', '.join(files[:3])})")
     if unlisted := dataset.unlisted():
         said.append(f"{len(unlisted)} more images have no row and are not used (first: {', '.join(unlisted[:3])})")
     try:

@@ -10,6 +10,7 @@ import torch
 from thaw.search.prepare.measure import freeze_depths
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import ConfigError
+from thaw.spaces.words import counted
 from thaw.trainables.device_memory import usable_memory
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.cost import Cost
@@ -55,7 +56,8 @@ def check_memory(config: SearchConfig) -> None:
     for name, (needed, depth, batch) in largest_trials(config).items():
         if needed > there:
             raise ConfigError(
-                f"a trial of {name} at freeze depth {depth} with batches of {batch} images takes {needed / 1e9:.1f} GB "
+                f"a trial of {name} at freeze depth {depth} with batches of {counted(batch, 'image')} takes "
+                f"{needed / 1e9:.1f} GB "
                 f"or more, {place} has {there / 1e9:.1f} GB; lower training.batch_size or data.image_size, "
                 f"raise freeze_depth{more}",
                 "space.batch_size" if "batch_size" in config.space else "training.batch_size",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from thaw.spaces.words import counted
 from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.splits import Split, blank_groups, given_parts
 
@@ -33,7 +34,11 @@ def split_notes(dataset: Dataset, split: Split, column: str | None, group: str |
 def group_notes(dataset: Dataset, group: str | None) -> list[str]:
     """A note if the group column has missing values."""
     count = blank_groups(dataset, group)
-    return [f"{count} images have no value in {group!r}; each is a group of its own"] if count else []
+    return (
+        [f"{counted(count, 'image has', 'images have')} no value in {group!r}; each is a group of its own"]
+        if count
+        else []
+    )
 
 
 def equal_notes(alike: np.ndarray | None, split: Split) -> list[str]:
@@ -47,11 +52,11 @@ def equal_notes(alike: np.ndarray | None, split: Split) -> list[str]:
     every = np.concatenate([split.train, split.validation, split.test])
     count = len(every) - len(np.unique(alike[every]))
     torn = sum(np.isin(alike[rows], alike[split.train]).sum() for rows in (split.validation, split.test))
+    note = f"{counted(count, 'image has', 'images have')} the same pixels as another"
     if torn:
-        return [
-            f"{count} images have the same pixels as another; {torn} validation or test images equal training images"
-        ]
-    return [f"{count} images have the same pixels as another and stay with it in one part"] if count else []
+        of_training = counted(torn, "validation or test image equals", "validation or test images equal")
+        return [f"{note}; {of_training} training images"]
+    return [f"{note} and {'stays' if count == 1 else 'stay'} with it in one part"] if count else []
 
 
 def _labels(classes: Sequence[str], chosen: np.ndarray, what: str) -> list[str]:

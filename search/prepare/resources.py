@@ -11,6 +11,7 @@ import torch
 
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import STAGES, ConfigError
+from thaw.spaces.words import counted
 from thaw.trainables.device import default_precision
 
 
@@ -70,7 +71,8 @@ def resolve_resources(config: SearchConfig, nodes: Sequence[Available]) -> Searc
     requested = config.search.concurrency
     if requested is not None and requested > fit:
         raise ConfigError(
-            f"only {fit} trials fit at once, got {requested}; lower it or the resources", "search.concurrency"
+            f"only {counted(fit, 'trial fits', 'trials fit')} at once, got {requested}; lower it or the resources",
+            "search.concurrency",
         )
     return config.model_copy(
         update={
@@ -96,7 +98,9 @@ def _check_heads(config: SearchConfig) -> None:
 
 def _refuse(cpu: int, gpu: float, nodes: Sequence[Available]) -> None:
     """Say which resource no node has enough of, and what is available."""
-    several = "; ".join(f"{node.name}: {node.cpus} processors, {node.gpus} GPUs" for node in nodes)
+    several = "; ".join(
+        f"{node.name}: {counted(node.cpus, 'processor')}, {counted(node.gpus, 'GPU')}" for node in nodes
+    )
     where = f" on one node ({several})" if len(nodes) > 1 else ""
     requests: list[tuple[str, float, int, str]] = [
         ("cpu", cpu, max(node.cpus for node in nodes), "processors"),

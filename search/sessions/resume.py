@@ -28,6 +28,7 @@ from thaw.search.settings.config import SearchConfig, load_config
 from thaw.search.settings.finite import searched_once
 from thaw.spaces import ConfigError
 from thaw.spaces.files import check_writable
+from thaw.spaces.words import counted
 
 CHANGEABLE = (
     "resources",
@@ -179,7 +180,9 @@ def _nothing_left(past: Sequence[dict[str, Any]], config: SearchConfig) -> bool:
     started = sum(event["event"] == "trial_started" for event in past)
     if config.search.trials is not None and config.search.trials < started:
         raise ConfigError(
-            f"{started} trials have started, got {config.search.trials}; name at least as many", "search.trials"
+            f"{counted(started, 'trial has', 'trials have')} started, got {config.search.trials}; name at least "
+            f"as many",
+            "search.trials",
         )
     last = past[-1] if past else {}
     return last.get("event") == "session_ended" and last["reason"] == "done" and started >= config.trials

@@ -16,6 +16,7 @@ from thaw.search.settings.names import ALGORITHMS, LEARNING, SCHEDULERS, TRACKER
 from thaw.search.settings.units import Bytes, PathText, Seconds, word_off
 from thaw.spaces import METRICS, SearchSpace, pretrained
 from thaw.spaces.costs import COSTS
+from thaw.spaces.words import counted
 
 _VALIDATION = tuple(f"val_{name}" for name in METRICS)
 
@@ -105,7 +106,8 @@ class AlgorithmConfig(Section):
             )
         if self.trials is not None and len(self.start_with) > self.trials:
             raise ValueError(
-                f"start_with holds {len(self.start_with)} configurations for {self.trials} trials; raise trials"
+                f"start_with holds {counted(len(self.start_with), 'configuration')} for "
+                f"{counted(self.trials, 'trial')}; raise trials"
             )
         return self
 

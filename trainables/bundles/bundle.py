@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from thaw.spaces import ConfigError
+from thaw.spaces.words import counted
 from thaw.trainables.bundles.classifier import Classifier, ClassifierFacts, build_classifier
 from thaw.trainables.bundles.predict import Picture, Prediction, predict_files
 from thaw.trainables.data.image_places import find_images
@@ -187,7 +188,9 @@ def _check_code(architecture: str, code: Mapping[str, str] | None) -> None:
 def _check_labels(classes: int, others: Mapping[str, int]) -> None:
     for key, number in others.items():
         if number != classes:
-            raise ConfigError(f"must be for the {classes} labels in `classes`, got {number}; export again", key)
+            raise ConfigError(
+                f"must be for the {counted(classes, 'label')} in `classes`, got {number}; export again", key
+            )
 
 
 def read_model(file: Path) -> dict[str, Tensor]:

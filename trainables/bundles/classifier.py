@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from thaw.spaces import ConfigError
+from thaw.spaces.words import counted
 from thaw.trainables.data.decoding import Square
 from thaw.trainables.data.grey import Scales, scales_from
 from thaw.trainables.data.views import render
@@ -120,7 +121,7 @@ def build_classifier(facts: ClassifierFacts, state: Mapping[str, Tensor]) -> Cla
         classifier.load_state_dict(state, assign=True)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        kind = f"{facts.architecture} with {facts.classes} labels at {facts.image_size} pixels"
+        kind = f"{facts.architecture} with {counted(facts.classes, 'label')} at {facts.image_size} pixels"
         raise ConfigError(f"the weights are not those of {kind}: {reason}") from None
     return classifier.requires_grad_(False).to(memory_format=torch.channels_last)
 

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pandas as pd
 
 from thaw.spaces.errors import ConfigError
+from thaw.spaces.words import counted
 from thaw.trainables.data.label_files import Rows, bytes_of, json_of
 from thaw.trainables.data.reading import Source
 from thaw.trainables.data.split_lists import IMAGE_SETS, image_sets
@@ -140,7 +141,11 @@ def read_voc(source: Source) -> Rows:
     if parts:
         stems = [Path(file).stem for file in files]
         unknown = sum(stem not in parts for stem in stems)
-        use = f"not usable, as {unknown} images are missing" if unknown else f"data.split.column: {SET_COLUMN} uses it"
+        use = (
+            f"not usable, as {counted(unknown, 'image is', 'images are')} missing"
+            if unknown
+            else f"data.split.column: {SET_COLUMN} uses it"
+        )
         notes.append(f"{IMAGE_SETS}/Main lists a split into train, validation and test; {use}")
         if not unknown:
             columns[SET_COLUMN] = [parts[stem] for stem in stems]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from thaw.spaces.errors import ConfigError
+from thaw.spaces.words import counted
 
 MISSING = frozenset(
     ("", "nan", "NaN", "NAN", "-nan", "-NaN", "None", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "null", "NULL", "NaT")
@@ -59,7 +60,10 @@ def label_sets(
     if missing:
         count = sum(counts[cell] for cell in missing)
         spellings = sorted({cell.strip() for cell in missing} - {""})
-        notes.append(f"{count} cells of {column!r} are read as no label: {', '.join([*spellings, 'empty'])}")
+        notes.append(
+            f"{counted(count, 'cell')} of {column!r} {'is' if count == 1 else 'are'} read as no label: "
+            f"{', '.join([*spellings, 'empty'])}"
+        )
     sets: dict[str, list[str]] = {cell: [] for cell in missing}
     plain = []
     for cell in counts:
@@ -99,7 +103,8 @@ def label_sets(
         images = sum(counts[cell] for cell in counts if cell not in missing)
         if images >= MIN_IMAGES and len(labels) > images / 2:
             raise CellError(
-                f"column {column!r} holds {len(labels)} different labels for {images} images, like remarks; name the "
+                f"column {column!r} holds {counted(len(labels), 'different label')} for "
+                f"{counted(images, 'image')}, like remarks; name the "
                 "column of labels by data.columns.labels"
             )
     label_set = {cell: frozenset(parts) for cell, parts in sets.items()}

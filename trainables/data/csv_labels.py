@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from thaw.spaces.errors import ConfigError, did_you_mean
+from thaw.spaces.words import counted
 from thaw.trainables.data.cells import BINARY, CellError, label_sets
 from thaw.trainables.data.columns import distinct
 from thaw.trainables.data.label_files import Rows, looks_like_image, text_of
@@ -175,7 +176,8 @@ def _roles(table: Table, source: Source) -> _Roles:
     free = [name for name in free if not is_split_heading(name)]
     if not table.headed and len(others) > 1:
         raise ConfigError(
-            f"{source.place}: has {len(names)} columns without headings; add a first row with headings, such as "
+            f"{source.place}: has {counted(len(names), 'column')} without headings; add a first row with "
+            f"headings, such as "
             "filename,labels",
             key="labels",
         )
@@ -255,7 +257,9 @@ def _check_present(table: Table, roles: _Roles, source: Source) -> None:
         absent = sum(BINARY.get(cell.strip().lower()) == 0 for cell in table.columns[name])
         if not absent or not is_binary(table.columns[name]):
             continue
-        message = f"column {name!r} is 0 in {absent} rows, which seems to mean that their images lack the label"
+        message = (
+            f"column {name!r} is 0 in {counted(absent, 'row')}, which seems to mean that their images lack the label"
+        )
         if not source.reading.labels:
             raise ConfigError(
                 f"{source.place}: {message}; remove these rows, or set data.columns.labels to use all rows",

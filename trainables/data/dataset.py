@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from thaw.spaces.errors import ConfigError, did_you_mean
+from thaw.spaces.words import counted
 from thaw.trainables.data.cells import note_variants
 from thaw.trainables.data.class_names import named_labels, read_class_names
 from thaw.trainables.data.decoding import Rejected, Square, decode_image
@@ -263,7 +264,8 @@ def dataset_of(name: str, source: DataSource) -> Dataset:
     columns = pd.DataFrame(dict(getattr(source, "columns", {})), index=range(len(labels)), dtype=str)
     if not len(source) == len(labels) > 0:
         raise ConfigError(
-            f"{name}: labels must have one entry per image, got {len(labels)} for {len(source)} images; correct the "
+            f"{name}: labels must have one entry per image, got {len(labels)} for "
+            f"{counted(len(source), 'image')}; correct the "
             "source"
         )
     order = sorted_labels({label for one in labels for label in one})

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from thaw.spaces.errors import ConfigError
+from thaw.spaces.words import counted
 
 MAX_CELLS = 10**9
 """Most cells of the label matrix, one byte each. A column of remarks would have a label for each image."""
@@ -37,7 +38,8 @@ def check_order(order: Sequence[str], images: int, source: Path) -> None:
             raise ConfigError(f"{source}: {message}", key="labels") from None
     if len(order) * images > MAX_CELLS:
         raise ConfigError(
-            f"{source}: {len(order)} different labels for {images} images, like remarks; name the column of labels by "
+            f"{source}: {counted(len(order), 'different label')} for {counted(images, 'image')}, like remarks; "
+            f"name the column of labels by "
             "data.columns.labels",
             key="labels",
         )

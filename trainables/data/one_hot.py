@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from thaw.spaces.words import counted
 from thaw.trainables.data.cells import BINARY, MISSING, UNCERTAIN, CellError
 from thaw.trainables.data.columns import distinct, numbers_of
 from thaw.trainables.data.tables import Table
@@ -91,7 +92,7 @@ def binary_sets(
             "positive": "read as present",
             "drop": "their images are left out",
         }[uncertain]
-        notes.append(f"{count} cells are -1 (uncertain): {meaning} (data.uncertain)")
+        notes.append(f"{counted(count, 'cell is', 'cells are')} -1 (uncertain): {meaning} (data.uncertain)")
     if blank:
         notes.append("blank cells of the 0/1 columns are read as 0")
     sets: list[list[str]] = [[] for _ in next(iter(columns.values()))]

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from thaw.spaces.words import counted
+
 CONTRADICTING = "rows with contradicting labels"
 """Reason for rejecting an image with several rows."""
 
@@ -61,12 +63,13 @@ def join_rows(files: Sequence[str], labels: Sequence[frozenset[str]], matches: d
     notes = []
     if repeats:
         what = "their labels are joined" if repeated == "add" else "the labels are equal, so each image is used once"
-        notes.append(f"{repeats} rows repeat an image: {what}")
+        notes.append(f"{counted(repeats, 'row repeats', 'rows repeat')} an image: {what}")
     advice = "correct them"
     if contradictory:
         advice = "data.rows: add gives an image the labels of all its rows"
         notes.append(
-            f"{len(contradictory)} images have rows with different labels (first: {contradictory[0]}); {advice}"
+            f"{counted(len(contradictory), 'image has', 'images have')} rows with different labels (first: "
+            f"{contradictory[0]}); {advice}"
         )
     rows = [numbers[path][0] for path in kept]
     return Joined(tuple(kept), list(kept.values()), rows, tuple(rejected), notes, advice)

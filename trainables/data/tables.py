@@ -15,6 +15,7 @@ from typing import Any
 
 from thaw.spaces.csv_cells import unguarded
 from thaw.spaces.errors import ConfigError
+from thaw.spaces.words import counted
 from thaw.trainables.data.columns import read_wide_table
 from thaw.trainables.data.label_files import IMAGE_SUFFIXES, bytes_of, looks_like_image, text_of
 from thaw.trainables.data.records import PARQUET, json_columns, parquet_columns
@@ -91,7 +92,8 @@ def read_table(
         raise ConfigError(f"{path}: holds a header and no rows; give one row per image", key=key)
     notes = guessed + notes
     if headed and (kept := [row for row in rows[1:] if row != rows[0]]) and len(kept) < len(rows) - 1:
-        notes.append(f"{len(rows) - 1 - len(kept)} rows repeat the headings and are left out")
+        repeating = counted(len(rows) - 1 - len(kept), "row repeats", "rows repeat")
+        notes.append(f"{repeating} the headings: left out")
         rows = [rows[0], *kept]
     names = [header[i] if headed and header[i] else f"column {i + 1}" for i in range(len(rows[0]))]
     repeated = next((name for i, name in enumerate(names) if name in names[:i]), None)
@@ -150,7 +152,8 @@ def split_rows(
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
             raise ConfigError(
-                f"{path}: row {number} has {len(row)} columns, row 1 has {len(rows[0])}; all rows must have the same "
+                f"{path}: row {number} has {counted(len(row), 'column')}, row 1 has {len(rows[0])}; all rows must "
+                f"have the same "
                 'number: put several labels into one column, separated by blanks or quoted ("1,2")',
                 key=key,
             )

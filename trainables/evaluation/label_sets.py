@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from thaw.spaces.errors import ConfigError, did_you_mean
+from thaw.spaces.words import counted
 from thaw.trainables.evaluation.calibration import Activation, calibrated, fit_calibration, log_odds
 from thaw.trainables.evaluation.thresholds import TARGETS, fit_thresholds
 
@@ -44,7 +45,7 @@ class LabelRule:
         labels = len(self.thresholds)
         if self.calibration.shape != (labels, 2) or self.thresholds.shape != (labels,):
             raise ConfigError(
-                f"calibration must be ({labels}, 2) for {labels} thresholds, got {self.calibration.shape}"
+                f"calibration must be ({labels}, 2) for {counted(labels, 'threshold')}, got {self.calibration.shape}"
             )
         if not (np.isfinite(self.calibration).all() and (self.calibration[:, 0] > 0).all()):
             raise ConfigError("slopes must be > 0 and intercepts finite; fit the rule again", "calibration")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from thaw.spaces import STAGES
+from thaw.spaces.words import counted
 from thaw.trainables.networks.tracing import BATCHES, Trace
 
 PROBE = 64
@@ -152,7 +153,9 @@ def group(atoms: Sequence[Atom]) -> list[list[Atom]]:
         ValueError: there are too few atoms.
     """
     if sum(atom.weights > 0 for atom in atoms) < STAGES:
-        raise ValueError(f"it has {len(atoms)} parts that pass on a single tensor, which is too few")
+        raise ValueError(
+            f"it has {counted(len(atoms), 'part that passes', 'parts that pass')} on a single tensor, which is too few"
+        )
     runs = [list(run) for _, run in groupby(atoms, key=lambda atom: atom.stride)]
     strides = [run[0].stride for run in runs]
     if len(runs) == 1 and (by_blocks := _split_by_blocks(atoms)):

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx._symbolic_trace import _maybe_revert_all_patches
 
+from thaw.spaces.words import counted
+
 BATCHES = (2, 3)
 """Batch sizes with which a network is traced. A number that is the same for both is a constant; one that differs
 depends on the batch and stays part of the graph."""
@@ -144,7 +146,7 @@ class Trace:
         self.steps = list(steps)
         output = next(iter(reversed(graph.nodes))).args[0]
         if not isinstance(output, fx.Node):
-            what = f"{len(output)} tensors" if isinstance(output, tuple | list) else type(output).__name__
+            what = counted(len(output), "tensor") if isinstance(output, tuple | list) else type(output).__name__
             raise ValueError(f"its {method} returns {what}, not one")
         self.end = steps[output]
         last_use = {node: max((steps.get(user, len(steps)) for user in node.users), default=0) for node in steps}

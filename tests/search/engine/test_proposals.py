@@ -38,7 +38,7 @@ def test_algorithms() -> None:
 @pytest.mark.parametrize("algorithm", ["tpe", "grid", "random"])
 def test_small_spaces(algorithm: str) -> None:
     small = reasons(2, {"batch_size": [16, 32]}, algorithm=algorithm)
-    assert small == [f"one of {left} configurations of the space that are left" for left in (2, 1)]
+    assert small == [f"the space has {left} left" for left in ("2 untried configurations", "1 untried configuration")]
 
 
 def test_start_with() -> None:

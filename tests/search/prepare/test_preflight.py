@@ -91,7 +91,7 @@ def test_the_limit_of_bad_images_decides(photos: Path, cache: Path) -> None:
 def test_absent_images_count_as_bad(photos: Path, cache: Path) -> None:
     (photos / "images" / "9.jpg").unlink()
     assert prepared(photos, cache).rejected == [("9.jpg", "absent")]
-    with pytest.raises(ConfigError, match=r"data\.images: .* names 1 images .*first: 9\.jpg"):
+    with pytest.raises(ConfigError, match=r"data\.images: .* names 1 image .*first: 9\.jpg"):
         prepared(photos, cache, max_rejected=0.0)
 
 
@@ -199,7 +199,7 @@ def test_a_node_that_cannot_read_an_image_says_so(tmp_path: Path, squares: Path)
     context = prepare(small_config(tmp_path, tmp_path / "data", tmp_path / "cache")).context
     file = context.images.files[context.split.train[0]]
     (tmp_path / "data" / "images" / file).unlink()
-    with pytest.raises(ConfigError, match=f"1 images .* cannot be read on this node .first: {file}: absent"):
+    with pytest.raises(ConfigError, match=f"1 image .* cannot be read on this node .first: {file}: absent"):
         context.open_images()
 
 

@@ -120,7 +120,7 @@ def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
         ("c.jpg", "rows with contradicting labels"),
     ]
     notes = " ".join(dataset.notes)
-    assert "1 rows repeat an image" in notes and "data.rows: add" in notes
+    assert "1 row repeats an image" in notes and "data.rows: add" in notes
 
 
 def test_columns_follow_the_kept_rows(tmp_path: Path) -> None:

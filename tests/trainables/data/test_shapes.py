@@ -196,7 +196,7 @@ SHAPES = [
         "left out, with a note",
         2 * ("\ufeff" + table("f,label", ["pug", "husky"])),
         ["pug", "husky"],
-        ("1 rows repeat the headings",),
+        ("1 row repeats the headings",),
     ),
     Shape("no headings", "by the cells", table("", ["class", "name"]), ["class", "name"]),
     Shape(

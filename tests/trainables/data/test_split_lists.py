@@ -164,7 +164,7 @@ def test_image_sets_become_a_column_of_the_split(tmp_path: Path) -> None:
     assert find_data(root).split_column == "imageset"
     root = voc(tmp_path / "part", "3 4")
     dataset = read_dataset(root / "JPEGImages", root / "Annotations")
-    assert not len(dataset.columns.columns) and "not usable, as 1 images are missing" in " ".join(dataset.notes)
+    assert not len(dataset.columns.columns) and "not usable, as 1 image is missing" in " ".join(dataset.notes)
 
 
 def test_a_split_beside_the_labels_gives_a_note(tmp_path: Path) -> None:
