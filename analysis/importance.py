@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from thaw.analysis.run_data import RunData
+from thaw.analysis.run_data import RunData, once
 from thaw.spaces import Choice, Parameter, SearchSpace, metric
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ ALL = "all"
 COLUMNS = ["architecture", "hyperparameter", "importance", "low", "high", "trials"]
 
 
+@once
 def importance(run: RunData) -> pd.DataFrame:
     """Importance of the searched hyperparameters at the last epoch, over all architectures and within each one.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -15,6 +16,22 @@ from thaw.analysis.records import TrialRecord, apply_event, best_record
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.tables import history_table, trials_table
 from thaw.spaces import ConfigError, SearchSpace, pretrained
+
+Result = TypeVar("Result")
+
+
+def once(compute: Callable[[RunData], Result]) -> Callable[[RunData], Result]:
+    """A function of a run that is computed once for each run object, for what several parts of a report show."""
+
+    @wraps(compute)
+    def computed(run: RunData) -> Result:
+        known = run.__dict__.setdefault("_once", {})
+        if compute not in known:
+            known[compute] = compute(run)
+        result: Result = known[compute]
+        return result
+
+    return computed
 
 
 @dataclass(frozen=True)

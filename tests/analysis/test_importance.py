@@ -82,6 +82,7 @@ def test_freeze_depth_comes_first_where_it_decides_everything(tmp_path: Path, ob
     run = search(tmp_path / "run", 64, objective)
     assert (run.trials["status"] == "pruned").sum() >= 48, "those that are left are nearly alike"
     table = importance(run)
+    assert importance(run) is table, "computed once for a run"
     assert list(table) == ["architecture", "hyperparameter", "importance", "low", "high", "trials"]
     parts = {name: part for name, part in table.groupby("architecture", sort=False)}
     assert list(parts) == ["all", "resnet18"], "within convnet, which cannot be frozen, nothing matters"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import zipfile
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +61,53 @@ class Placeholder:
         pass
 
 
+class Dictionary(Placeholder):
+    """Takes the place of a subclass of dict: what is made is a plain one, the only kind that torch adds items to."""
+
+    def __new__(cls, *_: object) -> Any:
+        return OrderedDict()
+
+
+class Items(Placeholder):
+    """Takes the place of a subclass of list."""
+
+    def __new__(cls, *_: object) -> Any:
+        return []
+
+
+class Kinds(pickle.Unpickler):
+    """Reads a pickle in which every class and function is replaced, to see what they are.
+
+    Attributes:
+        found: name of a class → the kind of placeholder that can take what the pickle puts into its objects.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(BytesIO(content), fix_imports=False)
+        self.found: dict[str, type[Placeholder]] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        found, full = self.found, f"{module}.{name}"
+
+        class Seen(Placeholder):
+            def __setitem__(self, key: object, value: object) -> None:
+                found[full] = Dictionary
+
+            def append(self, value: object) -> None:
+                found.setdefault(full, Items)
+
+        return Seen
+
+    def persistent_load(self, _: object) -> None:
+        """A tensor's storage, which is not read here."""
+
+
 def read_state(path: Path, key: str) -> State:
     """All tensors of a file, or of the model in a folder, by name.
 
     The names of nested dictionaries are joined by dots: ``{"model": {"fc.bias": …}}`` holds ``model.fc.bias``. Only
     tensors, numbers, text and containers are unpickled, so no file can run code; :class:`Placeholder` replaces the
-    rest.
+    rest, a subclass of dict by a plain one.
 
     Args:
         path: file of ``torch.save`` or safetensors; or a folder that holds one, or several with an index.
@@ -164,7 +208,12 @@ def _placeholders(file: Path) -> list[Any]:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
     except (ValueError, RuntimeError):
         return []  # a file of before PyTorch 1.6, or damaged, which is found when it is loaded
-    return [(type(name, (Placeholder,), {"__module__": "pickled"}), name) for name in names]
+    with zipfile.ZipFile(file) as archive:
+        [pickled] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        kinds = Kinds(archive.read(pickled))
+    with suppress(Exception):  # torch says what is wrong with it
+        kinds.load()
+    return [(type(name, (kinds.found.get(name, Placeholder),), {"__module__": "pickled"}), name) for name in names]
 
 
 def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:

@@ -8,7 +8,8 @@ import json
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,41 @@ def other(state: Mapping[str, Tensor]) -> State:
 def fitted(content: Any, network: nn.Module, path: Path, key: str = KEY) -> Fit:
     """How the content of a file fits a network, all of it but the head."""
     torch.save(content, path)
-    return fit_state(read_state(path, key), network, list(body(network.state_dict())), {})
+    reading.append(path)
+    try:
+        return fit_state(read_state(path, key), network, list(body(network.state_dict())), {})
+    finally:
+        reading.clear()
+
+
+class AttributeDict(dict[str, Any]):
+    """As Lightning's, in which it keeps hyperparameters."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
+
+
+class Ordered(OrderedDict[str, Any]):
+    def __setitem__(self, name: str, value: Any) -> None:
+        assert not reading, "never made by reading a file"
+        super().__setitem__(name, value)
+
+
+class Several(list[Any]):
+    def extend(self, values: Iterable[Any]) -> None:
+        assert not reading, "never made by reading a file"
+        super().extend(values)
+
+
+reading: list[Path] = []
+"""The file that is being read, if any."""
+
+
+def attributed(state: State) -> Ordered:
+    """An OrderedDict with attributes, as a state dict has its metadata."""
+    found = Ordered(state)
+    found._metadata = {"": {"version": 1}}  # type: ignore[attr-defined]
+    return found
 
 
 TAKEN: dict[str, Callable[[State], Any]] = {
@@ -93,6 +128,12 @@ TAKEN: dict[str, Callable[[State], Any]] = {
     "parameters": lambda s: {n: nn.Parameter(t) if t.is_floating_point() else t for n, t in s.items()},
     "channels last": lambda s: {n: t.to(memory_format=torch.channels_last) if t.ndim == 4 else t for n, t in s.items()},
     "float64": lambda s: {n: t.double() if t.is_floating_point() else t for n, t in s.items()},
+    "Lightning's hyperparameters": lambda s: {
+        "state_dict": s,
+        "hyper_parameters": AttributeDict(lr=0.1, layers=AttributeDict(first=1), args=argparse.Namespace(a=[1])),
+    },
+    "dictionaries of other kinds": lambda s: AttributeDict(state_dict=attributed(s), seen=defaultdict(list, a=[1])),
+    "lists of another kind": lambda s: {"losses": Several([0.5, Several()]), "model": Ordered(s)},
     "two equal copies": lambda s: {"a": s, "b": s},
 }
 
