@@ -24,7 +24,8 @@ test: $(VENV)/installed
 	$(BIN)/python -m pytest -m '$(FAST) and ray' --numprocesses 2 --dist loadfile --timeout 300 --durations 10
 
 test-slow: $(VENV)/installed
-	$(BIN)/python -m pytest -m slow --timeout 900 --durations 10
+	$(BIN)/python -m pytest -m 'slow and not alone' --numprocesses 2 --dist loadfile --timeout 900 --durations 10
+	$(BIN)/python -m pytest -m 'slow and alone' --timeout 900 --durations 10
 
 test-gpu: $(VENV)/installed
 	$(BIN)/python -m pytest -m gpu

@@ -29,6 +29,7 @@ def waiting(over: threading.Event) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.ray
 def test_a_search_is_never_silent_for_long(tmp_path: Path, squares: Path) -> None:
     """From a cold start to the prompt, with Ray."""

@@ -101,6 +101,7 @@ def test_ten_kills_of_the_driver(backend: str, start: Any, tmp_path: Path, squar
     print(f"seconds from start to the first new epoch: {[round(seconds, 1) for seconds in recovered]}")
 
 
+@pytest.mark.alone
 def test_a_node_is_lost(start: Any, tmp_path: Path, squares: Path, cache: Path) -> None:
     sections = {**LONG, "search": {"algorithm": "random", "trials": 4, "concurrency": 2}, "scheduler": {"type": "none"}}
     file = search_file(tmp_path, squares, cache, **{**sections, "training": {"epochs": 40, "patience": 0}})

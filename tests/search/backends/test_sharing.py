@@ -16,7 +16,7 @@ from tests.conftest import ROOT, write_squares
 from tests.searches import check_whole, search_file, small_search
 from thaw.analysis.run_folder import RunFolder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 IMAGES = 3000
 SECTIONS: dict[str, Any] = {
