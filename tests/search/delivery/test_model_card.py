@@ -101,6 +101,19 @@ def test_the_card_says_what_a_reader_must_know(facts: dict[str, Any]) -> None:
     assert "nan" not in card.lower() and "none" not in card.replace("none predicted", "").lower()
 
 
+def test_it_says_where_a_plain_half_is_better(facts: dict[str, Any]) -> None:
+    for row in facts["test"]["policies"]:
+        for metric in row["metrics"].values():
+            metric["value"] = 0.5
+    assert "A plain 0.5 is better" not in model_card(facts)
+    for row in facts["test"]["policies"]:
+        if row["policy"] == "threshold" and row["group"] == "all":
+            row["metrics"]["f1_macro"]["value"], row["metrics"]["exact_match"]["value"] = 0.4, 0.6
+    card = model_card(facts)
+    assert card.count("A plain 0.5 is better") == 1
+    assert "**A plain 0.5 is better than `threshold`** by f1_macro (0.500 against 0.400)" in card
+
+
 def test_tables_are_tables(facts: dict[str, Any]) -> None:
     tables = [block.splitlines() for block in model_card(facts).split("\n\n") if block.startswith("|")]
     assert [len(table) for table in tables] == [2 + len(facts["test"]["metrics"]), 2 + 6 * 3, 2 + 3]
