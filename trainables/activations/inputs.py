@@ -199,8 +199,8 @@ class Activations:
         elif shared.slow:
             fetching, computing = (f"{1000 * seconds:.2g} s" for seconds in shared.slow)
             self.warning = (
-                f"activations of {self.source} are computed by each node for itself: fetching 1,000 images takes "
-                f"{fetching}, computing them {computing}"
+                f"activations of {self.source} are computed by each node for itself: other nodes take {fetching} or "
+                f"more to send 1,000 images, computing them takes {computing}"
             )
 
     def batch(self, rows: np.ndarray, view: int | None) -> Tensor:

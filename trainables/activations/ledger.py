@@ -26,7 +26,7 @@ LATE = 3.0
 and a row that is computed twice is the same twice."""
 
 FETCHES = 3
-"""Fetches before the network is judged."""
+"""Fetches from a node before it is judged."""
 
 
 class Lease(NamedTuple):
@@ -44,7 +44,8 @@ class Ledger:
     node may die at any moment. Its leases end by time, and what it held is forgotten once it does not answer.
 
     Rows are fetched as long as that is faster than computing them: the median of the last times per row is compared,
-    separately for each key (network and depth), as rows differ in size and in what they cost.
+    separately for each key (network and depth), as rows differ in size and in what they cost. It is compared for each
+    node that sends, too: one that is silent or busy is left out, and the others go on with each other.
 
     Args:
         clock: time in seconds.
@@ -56,8 +57,9 @@ class Ledger:
         self._holders: dict[str, np.ndarray] = {}
         self._leases: dict[str, list[Lease]] = defaultdict(list)
         self._computing: dict[Path, deque[float]] = defaultdict(lambda: deque(maxlen=15))
-        self._fetching: dict[Path, deque[float]] = defaultdict(lambda: deque(maxlen=15))
-        self._slow: dict[Path, tuple[float, float]] = {}
+        self._fetching: dict[Path, dict[int, deque[float]]] = defaultdict(lambda: defaultdict(lambda: deque(maxlen=15)))
+        self._slow: dict[Path, set[int]] = defaultdict(set)
+        self._verdicts: dict[Path, tuple[float, float]] = {}
 
     def claim(self, node: str, view: str, images: int, rows: np.ndarray) -> Claim:
         """What `node` should do about `rows` (ascending), which it lacks; see :class:`Exchange`."""
@@ -65,23 +67,28 @@ class Ledger:
         # It held them, and asks: they were damaged or removed.
         holders[rows[holders[rows] == me]] = NOBODY
         now = self._clock()
-        leases = [lease for lease in self._leases[view] if not self._has_ended(lease, key, now)]
+        leases = [
+            lease
+            for lease in self._leases[view]
+            if lease.node not in self._slow[key] and not self._has_ended(lease, key, now)
+        ]
         # Within a node a file lock decides, so what it asks for nobody else there computes any more.
         leases = [lease for lease in leases if lease.node != me or not np.isin(lease.rows, rows).any()]
-        slow, held = self._judge(key), holders[rows]
-        if slow or self._must_measure(key, leases):
+        held = holders[rows]
+        if self._must_measure(key, leases):
             compute, fetch = rows, {}
         else:
             leased = np.concatenate([rows[:0], *(lease.rows for lease in leases)])
             compute = rows[(held == NOBODY) & ~np.isin(rows, leased)]
             fetch = {self._nodes[n]: rows[held == n] for n in np.unique(held[held != NOBODY])}
         self._leases[view] = [*leases, *([Lease(me, compute, now)] if len(compute) else [])]
-        return Claim(compute, fetch, self._usual_time(key, len(rows)), slow)
+        return Claim(compute, fetch, self._usual_time(key, len(rows)), self._verdict(key))
 
     def hold(self, node: str, view: str, images: int, rows: np.ndarray, seconds: float | None) -> None:
         """Note that `node` holds `rows`, and computed them in `seconds`."""
         me, holders = self._number(node), self._holders_of(view, images)
-        holders[rows[holders[rows] == NOBODY]] = me
+        if me not in self._slow[Path(view).parent]:
+            holders[rows[holders[rows] == NOBODY]] = me
         if seconds is not None:
             self._computing[Path(view).parent].append(seconds / len(rows))
             self._leases[view] = [
@@ -90,9 +97,15 @@ class Ledger:
 
     def fetched(self, node: str, view: str, rows: np.ndarray, absent: np.ndarray, seconds: float) -> None:
         """Note what a fetch from `node` took, and that it does not hold the rows in `absent`."""
-        self._fetching[Path(view).parent].append(seconds / len(rows))
-        holders = self._holders[view]
-        holders[absent[holders[absent] == self._number(node)]] = NOBODY
+        sender, key, holders = self._number(node), Path(view).parent, self._holders[view]
+        holders[absent[holders[absent] == sender]] = NOBODY
+        times, computing = self._fetching[key][sender], self._computing[key]
+        times.append(seconds / len(rows))
+        if len(times) >= FETCHES and computing and median(times) > median(computing):
+            self._slow[key].add(sender)
+            for other, holders in self._holders.items():
+                if Path(other).parent == key:
+                    holders[holders == sender] = NOBODY
 
     def lose(self, node: str) -> None:
         """Forget a node that does not answer: others compute what it held and what it was computing."""
@@ -123,9 +136,11 @@ class Ledger:
         """Whether rows should be computed that could be fetched, as nobody knows what computing takes."""
         return bool(self._fetching[key]) and not self._computing[key] and not leases
 
-    def _judge(self, key: Path) -> tuple[float, float] | None:
-        """Seconds for fetching and for computing a row, once that has shown that fetching does not pay."""
-        fetching, computing = self._fetching[key], self._computing[key]
-        if key not in self._slow and len(fetching) >= FETCHES and computing and median(fetching) > median(computing):
-            self._slow[key] = median(fetching), median(computing)
-        return self._slow.get(key)
+    def _verdict(self, key: Path) -> tuple[float, float] | None:
+        """Seconds for fetching a row, from the fastest node, and for computing it, if all that sent are too slow."""
+        senders = self._fetching[key]
+        if not senders or senders.keys() - self._slow[key]:
+            return None
+        fastest = min(median(times) for times in senders.values())
+        # Kept, so that all say the same sentence.
+        return self._verdicts.setdefault(key, (fastest, median(self._computing[key])))

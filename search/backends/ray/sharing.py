@@ -6,7 +6,7 @@ with it than what it had computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -41,21 +41,48 @@ class Reader:
         return StoredView(Path(view), images, row_bytes).read(rows)
 
 
+class RayLedger(Ledger):
+    """A ledger that starts a reader on each node, also on one that joins later. The readers end with it.
+
+    Args:
+        nodes: those that are there when the session begins.
+    """
+
+    def __init__(self, nodes: Sequence[str]) -> None:
+        super().__init__()
+        self._readers: dict[str, Any] = {}
+        for node in nodes:
+            self.join(node)
+
+    def join(self, node: str) -> None:
+        """Start the reader of `node`, unless there is one."""
+        if node not in self._readers:
+            self._readers[node] = _on(node, Reader, max_concurrency=READS)
+
+    def reader(self, node: str) -> Any:
+        """Handle of the reader of `node`."""
+        self.join(node)
+        return self._readers[node]
+
+
 class RayExchange:
     """The exchange of a session, see :class:`thaw.trainables.exchange.Exchange`; sent to each worker.
 
     Args:
         ledger: handle of the actor that keeps the ledger.
-        readers: node → handle of its reader.
     """
 
-    def __init__(self, ledger: Any, readers: dict[str, Any]) -> None:
-        self.ledger, self.readers = ledger, readers
+    def __init__(self, ledger: Any) -> None:
+        self.ledger = ledger
+        self._readers: dict[str, Any] = {}
         self._failure = ""
 
     @cached_property
     def _node(self) -> str:
-        return str(ray.get_runtime_context().get_node_id())
+        node = str(ray.get_runtime_context().get_node_id())
+        # Carried out before this worker's next request.
+        self.ledger.join.remote(node)
+        return node
 
     def claim(self, view: str, images: int, rows: np.ndarray) -> Claim:
         claim: Claim = self._ask("claim", self._node, view, images, rows)
@@ -65,8 +92,10 @@ class RayExchange:
         self._ask("hold", self._node, view, images, rows, seconds)
 
     def fetch(self, node: str, view: str, images: int, row_bytes: int, rows: np.ndarray, patience: float) -> Rows:
+        if node not in self._readers:
+            self._readers[node] = self._ask("reader", node)
         try:
-            got: Rows = ray.get(self.readers[node].read.remote(view, images, row_bytes, rows), timeout=patience)
+            got: Rows = ray.get(self._readers[node].read.remote(view, images, row_bytes, rows), timeout=patience)
         except ray.exceptions.GetTimeoutError:
             raise TimeoutError(f"{node} did not send within {patience:g} s") from None
         except Exception as error:
@@ -97,19 +126,17 @@ def shared_between_nodes(context: RunContext) -> Iterator[RunContext]:
         yield context
         return
     here = ray.get_runtime_context().get_node_id()
-    ledger = _on(here, Ledger)
-    readers = {node: _on(node, Reader, max_concurrency=READS) for node in nodes}
+    ledger = _on(here, RayLedger, nodes)
     try:
-        yield replace(context, cache=replace(context.cache, exchange=RayExchange(ledger, readers)))
+        yield replace(context, cache=replace(context.cache, exchange=RayExchange(ledger)))
     finally:
-        for actor in (ledger, *readers.values()):
-            ray.kill(actor)
+        ray.kill(ledger)
 
 
-def _on(node: str, kind: type, **options: Any) -> Any:
+def _on(node: str, kind: type, *arguments: Any, **options: Any) -> Any:
     """Start an actor that takes no processor on a node."""
     place = NodeAffinitySchedulingStrategy(node, soft=False)
-    return ray.remote(kind).options(num_cpus=0, scheduling_strategy=place, **options).remote()
+    return ray.remote(kind).options(num_cpus=0, scheduling_strategy=place, **options).remote(*arguments)
 
 
 def _reason(error: Exception) -> str:

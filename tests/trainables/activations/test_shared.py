@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from thaw.trainables.activations.ledger import LATE, LEAST, UNKNOWN, Ledger
+from thaw.trainables.activations.ledger import FETCHES, LATE, LEAST, UNKNOWN, Ledger
 from thaw.trainables.activations.shared import SharedView
 from thaw.trainables.activations.store import StoredView
 from thaw.trainables.exchange import Claim, Rows
@@ -131,11 +132,34 @@ def test_a_network_that_is_too_slow_is_left_alone(nodes: list[Node], monkeypatch
         time.sleep(0.1)
         raise TimeoutError("the block took too long")
 
-    monkeypatch.setattr(second, "fetch", late)
+    for node in (second, third):
+        monkeypatch.setattr(node, "fetch", late)
     shared = second.fill()
     assert shared.slow and shared.slow[0] > shared.slow[1] and not shared.error
     assert sorted(second.computed) == list(ALL)
     assert third.fill().slow == shared.slow, "the same sentence from everyone"
+    assert sorted(third.computed) == list(ALL)
+
+
+def test_a_silent_node_is_left_out_and_the_others_go_on(nodes: list[Node], monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = nodes
+    first.fill(ALL[:1000])
+    second.fill(ALL[1000:])
+    fetch, asked = third.fetch, []
+
+    def one_is_silent(node: str, *rest: Any) -> Rows:
+        asked.append(node)
+        if node == "a":
+            time.sleep(0.1)
+            raise TimeoutError("nothing came")
+        return fetch(node, *rest)
+
+    monkeypatch.setattr(third, "fetch", one_is_silent)
+    shared = third.fill()
+    assert asked.count("a") == FETCHES and asked.count("b") == 8
+    assert set(third.computed) == set(ALL[:1000]) and not shared.slow and not shared.error
+    late = Node(first.cluster, "d")
+    assert not late.fill().slow and not late.computed, "what the silent one held is fetched from the third"
 
 
 class Silent(Node):
