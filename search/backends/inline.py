@@ -52,15 +52,8 @@ class InlineBackend:
                 return
             for group in groups(trials, self.together):
                 reports = _attempt(partial(step_together, [trials[n] for n in group]), state, group, stop)
-                ended = (
-                    group
-                    if reports is None
-                    else [
-                        number
-                        for number, report in zip(group, reports, strict=True)
-                        if not state.report(number, report)
-                    ]
-                )
+                going_on = [n for n, report in zip(group, reports or (), strict=False) if state.report(n, report)]
+                ended = [number for number in group if number not in going_on]
                 for number in ended:
                     del trials[number]
                 if ended:

@@ -162,7 +162,7 @@ class Activations:
                     del kept[old]
         if self.plan is not None and self.plan.stored and not self._failed:
             self._store(rows, view)
-        if view not in self._views:
+        if view not in self._views and self._pixels is None:
             self._pixels = resident_pixels(self.images, self.context, self.device)
 
     def _store(self, rows: np.ndarray, view: int | None) -> None:

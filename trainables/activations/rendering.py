@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thaw.trainables.activations.resident import RESIDENT, Resident
+from thaw.trainables.activations.resident import RESIDENT, Resident, has_room
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.views import render, view_parameters
@@ -18,10 +18,16 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
+SPARE = 5.0
+"""Pixels may take a fifth of the room that stored views may: what is trained beside them needs more memory."""
+
+
 def resident_pixels(images: ImageStore, context: RunContext, device: torch.device) -> Resident | None:
     """The pixels of all training and validation images in the memory of a GPU; None where they do not fit."""
     rows = np.concatenate([context.split.train, context.split.validation])
     pixels = images.pixels.reshape(len(images.pixels), -1)
+    if not has_room(SPARE * len(rows) * pixels.shape[1], device):
+        return None
     return RESIDENT.get(("pixels", images.digest, pixels.shape, device), pixels, rows, torch.uint8, device)
 
 

@@ -81,7 +81,7 @@ RESIDENT = ResidentViews()
 """The resident views of this process, which its trials share."""
 
 
-def has_room(size: int, device: torch.device) -> bool:
+def has_room(size: float, device: torch.device) -> bool:
     """Whether a view of `size` bytes would fit on the device."""
     return size <= _room(device, 0)
 
