@@ -37,12 +37,13 @@ from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.freezing import build_network, whole_state
 from thaw.trainables.training.continuation import Continuation, best_checkpoint
 from thaw.trainables.training.loop import Training
+from thaw.trainables.training.together import epoch_together
 
 Figures = dict[str, Any]
 DENSE = "resnet50"
 """Probed in addition to the benchmark's own network: large convolutions, which gain most from lower precision."""
 
-BATCH = 32
+BATCH, HEADS = 32, 8
 
 
 @dataclass(frozen=True)
@@ -174,12 +175,16 @@ def prefix_by_chunk(probe: Probe) -> Figures:
 
 
 def head_steps(probe: Probe) -> Figures:
-    """Seconds of a head trial's epochs, µs and kernels per step, and a step captured as a CUDA graph."""
+    """Seconds of a head trial's epochs, µs and kernels a step, also of several heads together and as a CUDA graph."""
     ready = probe.prepared(probe.name)
     training = probe.training(ready, 5)
     rows = [row_of(training) for _ in range(3)]
     figures: Figures = {f"epoch {row.epoch}, seconds": row.seconds for row in rows}
     figures["µs a step"] = rows[-1].seconds["train"] / training.steps * 1e6
+    heads = [probe.training(ready, 5) for _ in range(HEADS)]
+    for _ in range(2):
+        rows = [row for row in epoch_together(heads) if isinstance(row, EpochRow)]
+    figures[f"µs a step of {HEADS} heads together"] = sum(row.seconds["train"] for row in rows) / training.steps * 1e6
     second = probe.training(ready, 5)
     figures["first epoch of the next trial, seconds"] = row_of(second).seconds
     if probe.gpu:
