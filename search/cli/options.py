@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from thaw.search.backends import BACKENDS
 from thaw.search.import_files import import_files
 
 File = Annotated[Path, typer.Argument(help="a search file (YAML)", metavar="FILE")]
@@ -59,5 +60,6 @@ Backend = Annotated[
         "--backend",
         help="ray; local: in processes of this machine, without a GPU, on Linux; inline: in this process",
         metavar="NAME",
+        autocompletion=lambda: list(BACKENDS),
     ),
 ]

@@ -50,7 +50,8 @@ def test_options_name_their_value_and_flags_have_none(
 
 
 def test_a_shell_completes_commands_and_options() -> None:
-    for words, expected in (("thaw conf", "confirm"), ("thaw export --pol", "--policy")):
+    cases = (("thaw conf", "confirm"), ("thaw export --pol", "--policy"), ("thaw resume --backend l", "local"))
+    for words, expected in cases:
         variables = {"_THAW_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
         done = subprocess.run(
             [sys.executable, "-c", "import sys; sys.argv[0] = 'thaw'; from thaw.__main__ import main; main()"],
