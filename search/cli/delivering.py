@@ -10,7 +10,7 @@ from rich.console import Console
 
 from thaw.search.cli.options import AtMost, Floor, Import, Onnx, Policy, Set, Target, To
 from thaw.search.exit_status import NOTHING_FINISHED, naming, training
-from thaw.search.prepare.stages import loading
+from thaw.search.prepare.stages import aside, loading
 from thaw.search.terminal import outlive_the_terminal
 
 
@@ -110,8 +110,9 @@ def predict(
     import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Predict the labels of images."""
-    from thaw.search.predict import LabelChoice
-    from thaw.search.predict import predict as predict_to
+    with aside("loading PyTorch"):
+        from thaw.search.predict import LabelChoice
+        from thaw.search.predict import predict as predict_to
 
     on_standard_output = str(to) == "-"
     if not on_standard_output:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from thaw.search.cli.options import File, Import, RunArgument, Set
 from thaw.search.exit_status import NOTHING_FINISHED, naming
-from thaw.search.prepare.stages import drawing
+from thaw.search.prepare.stages import aside
 from thaw.search.terminal import outlive_the_terminal
 from thaw.spaces import ConfigError
 
@@ -50,8 +50,9 @@ def show(
     import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Show training images as the network sees them."""
-    from thaw.search.photos import show as write
-    from thaw.search.settings.config import load_config
+    with aside("loading PyTorch"):
+        from thaw.search.photos import show as write
+        from thaw.search.settings.config import load_config
 
     with naming(file):
         write(load_config(file, set_), to, Console(markup=False))
@@ -77,7 +78,8 @@ def describe(
         if not describe_all(all_of, Console(markup=False)):
             raise typer.Exit(NOTHING_FINISHED)
         return
-    from thaw.search.describe import describe_architecture
+    with aside("loading PyTorch"):
+        from thaw.search.describe import describe_architecture
 
     describe_architecture(architecture, freeze_depth, image_size, Console(markup=False))
 
@@ -149,7 +151,7 @@ def report(
     shown: list[Path] = []
 
     def write(refresh: float | None = None) -> Path:
-        with drawing():
+        with aside("drawing the page"):
             from thaw.analysis.report import write_report
             from thaw.analysis.run import load_run
             from thaw.search.photos import run_gallery

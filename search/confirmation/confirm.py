@@ -27,7 +27,7 @@ from thaw.search.observers.live import Names
 from thaw.search.prepare.preflight import Prepared, prepare
 from thaw.search.prepare.provenance import recorded_precision
 from thaw.search.prepare.same_inputs import check_same_inputs
-from thaw.search.prepare.stages import Stages, say
+from thaw.search.prepare.stages import Stages, Step, say
 from thaw.search.sessions.interruptible import interruptible
 from thaw.search.sessions.lock import driving
 from thaw.search.sessions.new_folder import new_folder
@@ -129,7 +129,9 @@ def run_confirm(
                 *_, last = folder.events()
                 if last["reason"] != "done":
                     return None, last["reason"]
-            found = outcome(plan, state.records, prepared, _gather(run.folder, plan, prepared))
+            with Stages(console)("estimating the leaders' values") as step:
+                pooled = _gather(run.folder, plan, prepared, step)
+            found = outcome(plan, state.records, prepared, pooled)
             run.folder.write_text(run.folder.confirm_file, json.dumps(found, indent=2) + "\n")
             return found, "done"
 
@@ -222,7 +224,7 @@ def check_folds(folder: RunFolder, past: Sequence[dict[str, Any]], plan: Plan, p
         )
 
 
-def _gather(run: RunFolder, plan: Plan, prepared: Prepared) -> dict[int, Estimate]:
+def _gather(run: RunFolder, plan: Plan, prepared: Prepared, step: Step) -> dict[int, Estimate]:
     """Write a file of out-of-fold predictions for each leader that has predictions for every fold.
 
     Returns:
@@ -230,7 +232,8 @@ def _gather(run: RunFolder, plan: Plan, prepared: Prepared) -> dict[int, Estimat
     """
     name, labels = prepared.config.search.metric.removeprefix("val_"), prepared.dataset.labels
     pooled = {}
-    for leader in plan.leaders:
+    for done, leader in enumerate(plan.leaders):
+        step(done, len(plan.leaders))
         numbers = [number for number, task in enumerate(plan.tasks()) if task.leader == leader.trial]
         files = [run.confirm.fold_predictions(number) for number in numbers]
         if all(file.is_file() for file in files):

@@ -126,14 +126,18 @@ def export_run(
         confirmation=confirmation,
         held_out=_held_out(run, record, prepared, console),
     )
-    model = assemble(winner)
-    score = score_test(winner, model)
+    stages = Stages(console)
+    with stages("choosing thresholds"):
+        model = assemble(winner)
+    with stages("scoring the test split"):
+        score = score_test(winner, model)
     times = 0 if score is None else note_test_score(run.folder, winner, score, console)
-    if format == "timm":
-        facts = bundle_facts(winner, model, score, times)
-        write_timm(to, facts, model.state)
-    else:
-        facts = write_bundle(to, winner, model, score, times_scored=times, onnx=onnx)
+    with stages("writing the model"):
+        if format == "timm":
+            facts = bundle_facts(winner, model, score, times)
+            write_timm(to, facts, model.state)
+        else:
+            facts = write_bundle(to, winner, model, score, times_scored=times, onnx=onnx)
     print_outcome(to, facts, console)
     send(config.trackers, run.folder, "model", to, partial(console.print, highlight=False, soft_wrap=True))
     return facts

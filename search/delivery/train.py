@@ -48,7 +48,12 @@ def train_config(
     check_room(to, prepared, onnx)
     best = fit(prepared, console)
     winner = Winner(prepared, best, goal, run=config.name, metrics=best.metrics, source="trained")
-    model = assemble(winner)
-    facts = write_bundle(to, winner, model, score_test(winner, model), onnx=onnx)
+    stages = Stages(console)
+    with stages("choosing thresholds"):
+        model = assemble(winner)
+    with stages("scoring the test split"):
+        score = score_test(winner, model)
+    with stages("writing the model"):
+        facts = write_bundle(to, winner, model, score, onnx=onnx)
     print_outcome(to, facts, console)
     return facts

@@ -99,9 +99,9 @@ class DataFacts:
         """The same in a few lines of text."""
         names = ", ".join(printable(f"{name} {count}") for name, count in list(self.labels.items())[:NAMED])
         more = f", and {len(self.labels) - NAMED} more" if len(self.labels) > NAMED else ""
-        counts = ", ".join(f"{images} with {number}" for number, images in self.labels_per_image.items())
-        rejected = f", {self.rejected} of them cannot be used" if self.rejected else ""
-        split = ", ".join(f"{count} {part}" for part, count in (self.split or {}).items())
+        counts = ", ".join(f"{images:,} with {number}" for number, images in self.labels_per_image.items())
+        rejected = f", {self.rejected:,} of them cannot be used" if self.rejected else ""
+        split = ", ".join(f"{count:,} {part}" for part, count in (self.split or {}).items())
         drawn = ", ".join(f"{share:.0%} {part}" for part, share in (self.shares or {}).items())
         return [
             f"{counted(self.images, 'image')}{rejected}; {counted(len(self.labels), 'label')}: {names}{more}",
@@ -124,11 +124,13 @@ def data_facts(config: SearchConfig, dataset: Dataset, notes: Sequence[str] = ()
     unreadable = dataset.unreadable()
     unusable = {file for file, _ in dataset.rejected} - set(dataset.files)
     said = list(dataset.notes)
-    for files, what in ((absent, "are absent from"), ([file for file, _ in unreadable], "cannot be read in")):
+    for files, what in ((absent, "absent from"), ([file for file, _ in unreadable], "unreadable in")):
         if files:
-            said.append(f"{counted(len(files), 'image')} {what} {dataset.root} (first: {', '.join(files[:3])})")
+            many = counted(len(files), "image is", "images are")
+            said.append(f"{many} {what} {dataset.root} (first: {', '.join(files[:3])})")
     if unlisted := dataset.unlisted():
-        said.append(f"{len(unlisted)} more images have no row and are not used (first: {', '.join(unlisted[:3])})")
+        many = counted(len(unlisted), "more image has no row and is", "more images have no row and are")
+        said.append(f"{many} not used (first: {', '.join(unlisted[:3])})")
     try:
         places = given_parts(dataset, config.data.split.column)
         said += group_notes(dataset, config.data.split.group)

@@ -103,11 +103,12 @@ def _refuse(cpu: int, gpu: float, nodes: Sequence[Available]) -> None:
     )
     where = f" on one node ({several})" if len(nodes) > 1 else ""
     requests: list[tuple[str, float, int, str]] = [
-        ("cpu", cpu, max(node.cpus for node in nodes), "processors"),
-        ("gpu", gpu, max(node.gpus for node in nodes), "GPUs"),
+        ("cpu", cpu, max(node.cpus for node in nodes), "processor"),
+        ("gpu", gpu, max(node.gpus for node in nodes), "GPU"),
     ]
     for name, amount, most, unit in requests:
         if amount > most:
-            message = f"a trial requests {amount:g}, there are {most} {unit}{where}; request less"
-            raise ConfigError(message, f"resources.{name}")
-    raise ConfigError(f"no node has {cpu} processors and {gpu:g} GPUs together{where}; request less", "resources")
+            there = f"there {'is' if most == 1 else 'are'} {counted(most, unit)}"
+            raise ConfigError(f"a trial requests {amount:g}, {there}{where}; request less", f"resources.{name}")
+    both = f"{counted(cpu, 'processor')} and {gpu:g} GPU{'' if gpu == 1 else 's'}"
+    raise ConfigError(f"no node has {both} together{where}; request less", "resources")

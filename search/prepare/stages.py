@@ -75,6 +75,6 @@ def loading(console: Console) -> AbstractContextManager[Step]:
     return Stages(console)("loading PyTorch")
 
 
-def drawing() -> AbstractContextManager[Step]:
-    """For writing a page, whose path alone goes to standard output."""
-    return Stages(Console(stderr=True, quiet=not sys.stderr.isatty()))("drawing the page")
+def aside(what: str) -> AbstractContextManager[Step]:
+    """For a command with results alone on standard output: says what it does on a terminal, and nothing elsewhere."""
+    return Stages(Console(stderr=True, quiet=not sys.stderr.isatty()))(what)

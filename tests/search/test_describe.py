@@ -51,7 +51,7 @@ def test_the_papers_labels(tmp_path: Path) -> None:
     text = shown(lambda console: describe_data(facts, dataset, console))
     rows = [line.split("\t")[1].split(",") for line in PAPER_LABELS.read_text().splitlines() if line.strip()]
     assert len(rows) == 1412
-    assert "1412 images" in text and "1412 images are absent" in text
+    assert "1,412 images" in text and "1,412 images are absent" in text
     alone, ones = sum(len(row) == 1 for row in rows), sum("1" in row for row in rows)
     assert cells(text, "1")[1:3] == [str(ones), f"{ones / 1412:.2%}"]
     last = text[text.rindex("labels per image") :]

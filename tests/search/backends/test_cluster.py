@@ -51,7 +51,7 @@ def test_how_many_trials_fit_on_the_nodes(
             {"cpu": 9},
             r"resources\.cpu: a trial requests 9, there are 8 processors on one node \(head:1: 4 processors, 0",
         ),
-        ({"cpu": 5, "gpu": 1}, r"resources: no node has 5 processors and 1 GPUs together on one node \(head:1: 4 proc"),
+        ({"cpu": 5, "gpu": 1}, r"resources: no node has 5 processors and 1 GPU together on one node \(head:1: 4 proc"),
     ],
 )
 def test_a_trial_fits_on_one_node_or_is_refused(
@@ -201,7 +201,7 @@ def test_what_the_cluster_cannot_do_is_refused(
     done = search(file, address, environment)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "resources.cpu: a trial requests 3, there are 2 processors on one node (" in done.stderr
-    assert done.stderr.count("processors, 0 GPUs") == 2 and done.stderr.count("processors, 1 GPUs") == 1
+    assert done.stderr.count("1 processor, 0 GPUs") == 2 and done.stderr.count("2 processors, 1 GPU") == 1
     assert not (tmp_path / "results").exists()
     stranger = {**environment, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     done = search(file, address, stranger)

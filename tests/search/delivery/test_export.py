@@ -32,6 +32,7 @@ from thaw.search.prepare.preflight import prepare
 from thaw.search.sessions.resume import resume_search
 from thaw.search.settings.config import load_config
 from thaw.spaces import ConfigError
+from thaw.spaces.words import counted
 from thaw.trainables.bundles.bundle import CARD, CONFIG, FACTS, MODEL, ONNX, load_bundle
 from thaw.trainables.context import ImageSource
 from thaw.trainables.data.image_store import ImageStore
@@ -170,7 +171,7 @@ def test_refit_trains_on_validation_images_too(copied: Run, tmp_path: Path) -> N
     plain, _ = _export(copied, tmp_path / "plain", trial=number)
     refit, printed = _export(copied, tmp_path / "refit", trial=number, refit=True)
     epoch = plain["trial"]["epoch"]
-    assert f"training on training and validation images together, {epoch} epochs" in printed
+    assert f"training on training and validation images together, {counted(epoch, 'epoch')}" in printed
     assert "val_" not in printed.split("together")[1].split("locked")[0], "nothing is claimed on images it has seen"
     assert refit["trial"]["refit"] and refit["rule"] == plain["rule"]
     one, two = (load_file(tmp_path / name / MODEL) for name in ("plain", "refit"))
