@@ -2,7 +2,6 @@
 
 import gc
 import os
-import signal
 import sys
 
 
@@ -12,7 +11,8 @@ def main() -> None:
         from thaw.search.cli import run
     except KeyboardInterrupt:
         print("Interrupted; nothing was started.", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+        # 128 + SIGINT. A module named signal may be the user's while the current folder is on the path.
+        sys.exit(130)
     status = run()
     # At its end Python would search all that torch and Ray have made for cycles, which takes seconds.
     gc.freeze()
