@@ -26,13 +26,12 @@ from thaw.search.backends.ray import sharing
 from thaw.search.backends.ray.session import set_environment
 from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import SearchConfig, load_config
-from thaw.trainables.activations.ledger import Ledger
 
 NEW_MOUNTS = 0x00020000
 """CLONE_NEWNS: what this thread mounts from now on is seen by it and its children alone."""
 
 
-class PrintingLedger(Ledger):
+class PrintingLedger(sharing.RayLedger):
     """Appends to a file how many rows a node has computed, and the seconds."""
 
     def hold(self, node: str, view: str, images: int, rows: np.ndarray, seconds: float | None) -> None:
@@ -91,7 +90,11 @@ def main() -> None:
     options = parser.parse_args()
     config = load_config(options.file, options.set)
     set_environment(2)
-    sharing.Ledger = PrintingLedger  # type: ignore[misc]
+    # The name RayLedger must stay its own: a class that its module has under another name is sent by value, in parts.
+    start = sharing._on
+    sharing._on = lambda node, kind, *arguments, **more: start(
+        node, PrintingLedger if kind is sharing.RayLedger else kind, *arguments, **more
+    )
     cluster = Cluster()
     started = list(nodes(cluster, config, options.nodes, options.disks))
     ray.init(address=cluster.address, log_to_driver=False)
