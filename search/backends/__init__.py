@@ -122,7 +122,8 @@ def starting(name: str) -> Iterator[Callable[[int], None]]:
 def starting_ahead(name: str) -> Iterator[None]:
     """Within, the backend starts at once if it can, while the caller imports what a search needs.
 
-    Ray cannot, as it must know how many trials there will be at once.
+    Ray cannot, as it must know how many trials there will be at once. Entering may take seconds, for the imports of
+    its module, so the terminal should say something by then.
 
     Args:
         name: as for :func:`starting`.

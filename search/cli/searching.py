@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,8 +80,9 @@ def search(
             show(config, console)
         return
     outlive_the_terminal()
-    with starting_ahead(backend):
+    with ExitStack() as started:
         with interruptible(console), loading(console):
+            started.enter_context(starting_ahead(backend))
             from thaw.search.backends.ray.cluster import joined
             from thaw.search.prepare.preflight import run_folder
             from thaw.search.sessions.tuner import run_search
@@ -114,8 +116,9 @@ def resume(
     outlive_the_terminal()
     console = Console(markup=False)
     overrides = [*set_, *_budgets(trials, time_budget)]
-    with starting_ahead(backend):
+    with ExitStack() as started:
         with interruptible(console, run, f"thaw resume {run}"), loading(console):
+            started.enter_context(starting_ahead(backend))
             from thaw.search.backends.ray.cluster import joined
             from thaw.search.sessions.resume import resume_search
             from thaw.search.summary import print_summary
@@ -149,8 +152,9 @@ def confirm(
     """Retrain the best configurations by cross-validation."""
     outlive_the_terminal()
     console = Console()
-    with starting_ahead(backend):
+    with ExitStack() as started:
         with interruptible(console, run, f"thaw confirm {run}"), loading(console):
+            started.enter_context(starting_ahead(backend))
             from thaw.search.confirmation.confirm import run_confirm
             from thaw.search.confirmation.table import print_confirmation
 
