@@ -10,7 +10,7 @@ import torch
 
 from thaw.spaces import STAGES, ConfigError
 from thaw.spaces.trial import default
-from thaw.trainables.activations.inputs import plan
+from thaw.trainables.activations.plan import plan
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.table import NAMES, architecture
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from thaw.spaces import FROM_SCRATCH, STAGES, ConfigError
 from thaw.spaces.trial import default
-from thaw.trainables.activations.inputs import MIN_GAIN, plan
+from thaw.trainables.activations.plan import MIN_GAIN, plan
 from thaw.trainables.networks.backbone import resolve
 
 

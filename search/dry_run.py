@@ -19,7 +19,7 @@ from thaw.search.prepare.stages import Stages, say
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import searched_once
 from thaw.spaces.words import counted
-from thaw.trainables.activations.inputs import reading_place, stored_type
+from thaw.trainables.activations.plan import reading_place, stored_type
 from thaw.trainables.device import default_device
 from thaw.trainables.device_memory import limit_memory
 

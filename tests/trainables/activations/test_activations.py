@@ -24,7 +24,7 @@ from thaw.search.settings.config import load_config
 from thaw.spaces import TrialConfig
 from thaw.trainables.activations import inputs as module
 from thaw.trainables.activations.budget import admit
-from thaw.trainables.activations.inputs import plan
+from thaw.trainables.activations.plan import plan
 from thaw.trainables.activations.store import StoredView
 from thaw.trainables.context import RunContext
 from thaw.trainables.data.in_use import hold
