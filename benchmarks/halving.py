@@ -17,7 +17,7 @@ from statistics import fmean
 import yaml
 
 from benchmarks.machine import machine, print_table
-from thaw.search.backends.ray.session import running_ray
+from benchmarks.session import running_ray
 from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import load_config
 from thaw.spaces import best_epoch

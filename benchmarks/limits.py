@@ -22,7 +22,7 @@ from benchmarks.breakdown import breakdown, print_breakdown
 from benchmarks.machine import machine, print_table
 from benchmarks.overhead import overhead
 from benchmarks.photos import Bench, add_options, bench, random_weights
-from thaw.search.backends.ray.session import running_ray
+from benchmarks.session import running_ray
 from thaw.search.prepare.preflight import prepare
 from thaw.spaces import TrialConfig
 from thaw.trainables.context import RunContext

@@ -28,9 +28,9 @@ import numpy as np
 from benchmarks.baselines import decoded_anew, search_baseline
 from benchmarks.machine import Usage, machine, print_table
 from benchmarks.photos import Bench, add_options, bench
+from benchmarks.session import running_ray
 from thaw.analysis.records import TrialRecord
 from thaw.search.backends.ray.backend import RayBackend
-from thaw.search.backends.ray.session import running_ray
 from thaw.search.engine.observers import Observer
 from thaw.search.observers.tensorboard import TensorBoard
 from thaw.search.prepare.preflight import prepare

@@ -19,9 +19,9 @@ from benchmarks.baselines import decoded_anew, run_baseline
 from benchmarks.jobs import JOBS, Job, bound
 from benchmarks.machine import Usage, machine, print_table
 from benchmarks.photos import Bench, add_options, bench
+from benchmarks.session import running_ray
 from thaw.analysis.run import Run
 from thaw.search.backends.ray.backend import RayBackend
-from thaw.search.backends.ray.session import running_ray
 from thaw.search.observers.tensorboard import TensorBoard
 from thaw.search.prepare.preflight import prepare
 from thaw.search.sessions.tuner import run_search

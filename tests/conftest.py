@@ -44,14 +44,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """Ray for all tests that search in this process; starting it takes seconds."""
-    from thaw.search.backends.ray.session import running_ray, set_environment
+    from benchmarks.session import running_ray
+    from thaw.search.backends.ray.session import set_environment
 
     set_environment(concurrency=2)
-    with pytest.MonkeyPatch.context() as patch:
-        # Workers look for the tests' stand-ins here; of the current folder they know nothing.
-        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
-        with running_ray(2):
-            yield
+    # Workers import the tests' stand-ins, too.
+    with running_ray(2):
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -64,14 +63,13 @@ def one_thread() -> None:
 @pytest.fixture(scope="session")
 def local_session() -> Iterator[None]:
     """One process from which the workers of all local searches are forked; its imports take seconds."""
+    from benchmarks.session import clone_importable
     from thaw.search.backends.local.processes import starting_server
 
-    with pytest.MonkeyPatch.context() as patch:
-        # Workers look for the tests' stand-ins here.
-        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
-        with starting_server() as begin:
-            begin(2)
-            yield
+    # Workers import the tests' stand-ins, too.
+    with clone_importable(), starting_server() as begin:
+        begin(2)
+        yield
 
 
 @pytest.fixture(scope="session")

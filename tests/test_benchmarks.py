@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -155,7 +156,12 @@ def test_limits_without_ray(tmp_path: Path, squares: Path) -> None:
 def test_all_arms_train_the_same_trials(tmp_path: Path, squares: Path) -> None:
     """On small square PNG files all arms see the same pixels, so even the tutorial's figures agree."""
     small = [*SMALL, "--data", str(squares), "--image-size", "32", "--work", str(tmp_path / "work")]
-    report = speed.main([*small, "--trials", "2", "--epochs", "2", "--jobs", "head"])
+    file = tmp_path / "figures.json"
+    # As a command, from a clone: its workers know nothing of what this process has imported.
+    command = [sys.executable, "-m", "benchmarks.speed", *small, "--trials", "2", "--epochs", "2", "--jobs", "head"]
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([*command, "--json", str(file)], cwd=ROOT, env=inherited, check=True)
+    report = json.loads(file.read_text())
     for job in report["jobs"].values():
         assert job["identical_to_live"]
         thaw, *others = (job["arms"][arm]["trials"] for arm in ("thaw-live", "tuned", "tutorial"))
