@@ -75,7 +75,7 @@ def test_constructed_tables_have_the_best_where_they_say(number: int, tmp_path: 
     assert len(Table(tmp_path / "table.csv", shallowest=0)) == 220
 
 
-@pytest.mark.parametrize(("name", "cells", "noise"), [("photos", 90, 0.015), ("photos-two-labels", 30, 0.02)])
+@pytest.mark.parametrize(("name", "cells", "noise"), [("photos", 110, 0.015), ("photos-two-labels", 30, 0.02)])
 def test_tables_of_photos(name: str, cells: int, noise: float) -> None:
     table = Table(ROOT / "benchmarks" / "tables" / f"{name}.csv")
     assert len(table) == cells and table.epochs == 8 and 0 < table.noise < noise

@@ -59,7 +59,7 @@ def compute(run: RunData) -> Rungs:
 
 
 def _ladder(run: RunData) -> list[int]:
-    """Epochs at which trials are compared: the rungs, or every epoch from the grace period on (median rule)."""
+    """Epochs at which trials are compared: the rungs, or every epoch from the grace period on (percentile, median)."""
     scheduler = run.settings["scheduler"]
     last = int(run.history["epoch"].max())
     if not {"grace_period", "reduction_factor"} <= scheduler.keys():

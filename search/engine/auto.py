@@ -1,4 +1,4 @@
-"""`auto`: an even spread first, then a Gaussian process and TPE in turn. ``docs/search.md`` gives the evidence."""
+"""`auto`: an even spread first, a Gaussian process and TPE in turn later. ``docs/search.md`` gives the evidence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from thaw.analysis.records import TrialRecord
-from thaw.search.engine.draws import Neighbour, first_configurations, places
+from thaw.search.engine.draws import Neighbour, first_configurations
 from thaw.search.engine.proposals import StudyProposer
 from thaw.search.engine.samplers import STARTUP
 from thaw.search.engine.surrogate import Encoder, Surrogate, expected_improvement
@@ -23,6 +23,9 @@ from thaw.trainables.seeding import derive_seed
 
 FIRST = 10
 """Number of evenly spread configurations; more with more architectures and freeze depths, at most half of all."""
+
+ALONE = 8
+"""Number of trials after which the process takes every other one, before the spread is used up."""
 
 NEEDED = 4
 """Number of trials with a value from which the process starts proposing."""
@@ -50,13 +53,16 @@ class Auto(StudyProposer):
     def __init__(self, config: SearchConfig) -> None:
         super().__init__(config)
         self._records: dict[int, TrialRecord] = {}
-        count = min(max(FIRST, places(self.space)), max(1, self.trials // 2))
-        self._first = first_configurations(self.space, count, self.seed)
+        self._first = first_configurations(self.space, FIRST, max(1, self.trials // 2), self.seed)
+        self._left = self._first
         self._encoder = Encoder(self.space)
         self._sign = 1.0 if metric(self.metric).maximize else -1.0
 
     def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:
         super().apply(event, record)
+        if event["event"] == "trial_started":
+            started = event["config"]
+            self._left = [values for values in self._left if self.space.config(values).model_dump() != started]
         if record is not None:
             self._records[record.number] = record
 
@@ -73,14 +79,22 @@ class Auto(StudyProposer):
                 tried[place] -= 1
             else:
                 self._first.append(values)
+        self._left = self._first
 
     def _proposed(self, number: int) -> tuple[Mapping[str, Value] | None, str]:
-        place = number - len(self.start_with)
-        if place < len(self._first):
-            return self._first[place], f"{place + 1} of {len(self._first)} spread evenly over the space"
+        place, spread = number - len(self.start_with), self._next_of_spread()
+        if spread and (place < ALONE or place % 2 or self.study.several):
+            return spread
         if self.study.several or (number % 2 and self.study.known() >= STARTUP["tpe"]):
             return super()._proposed(number)
-        return self._most_promising(number) or super()._proposed(number)
+        return self._most_promising(number) or spread or super()._proposed(number)
+
+    def _next_of_spread(self) -> tuple[Mapping[str, Value], str] | None:
+        """The next evenly spread configuration, and why; None if all have been tried."""
+        if not self._left:
+            return None
+        size = len(self._first)
+        return self._left[0], f"{size - len(self._left) + 1} of {size} spread evenly over the space"
 
     @cached_property
     def _pool(self) -> tuple[list[dict[str, Value]], np.ndarray]:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
+from itertools import cycle, islice
 from typing import Any
 
 from thaw.spaces import STAGES, SearchSpace, Value
 from thaw.trainables.seeding import derive_seed
+
+HEADS = 2
+"""How often the head of each network is tried at the beginning."""
 
 CHANGED = 0.6
 """Probability that a neighbour differs in a range."""
@@ -22,31 +26,40 @@ STEP = 0.12
 """Standard deviation of a step in a range, as a share of it."""
 
 
-def first_configurations(space: SearchSpace, count: int, seed: int) -> list[dict[str, Value]]:
-    """Initial configurations: each architecture at each freeze depth in turn, heads first, as they cost least.
+def first_configurations(space: SearchSpace, fewest: int, most: int, seed: int) -> list[dict[str, Value]]:
+    """Initial configurations: heads first, as they cost least, then each architecture at each other depth in turn.
 
-    Every other hyperparameter is spread evenly over its range: a Latin hypercube (McKay, Beckman and Conover, "A
-    Comparison of Three Methods for Selecting Values of Input Variables", Technometrics 1979).
+    The head of each network is tried :data:`HEADS` times, unless these would be more than half of `most`: a second
+    learning rate for it costs next to nothing. Every other hyperparameter is spread evenly over its range, within the
+    heads of a network and within the rest: a Latin hypercube (McKay, Beckman and Conover, "A Comparison of Three
+    Methods for Selecting Values of Input Variables", Technometrics 1979).
 
     Args:
-        count: number of configurations.
+        fewest, most: number of configurations; between them, as many as there are places to try.
         seed: seed of the search.
     """
-    places = _places(space)
-    rng = random.Random(derive_seed(seed, "first configurations"))
+    places, rng = _places(space), random.Random(derive_seed(seed, "first configurations"))
+    heads = [place for place in places if place.get("freeze_depth") == STAGES]
+    thawed = [place for place in places if place not in heads] or heads
+    tries = HEADS if HEADS * len(heads) <= most // 2 else 1
+    turns = zip(*(_spread(space, tries * [head], rng) for head in heads), strict=True)
+    first = [values for turn in turns for values in turn]
+    rest = max(fewest - len(first), len(thawed))
+    return [*first, *_spread(space, list(islice(cycle(thawed), rest)), rng)][:most]
+
+
+def _spread(space: SearchSpace, places: Sequence[Mapping[str, Value]], rng: random.Random) -> list[dict[str, Value]]:
+    """A configuration for each place (fixed values); all other values form a Latin hypercube."""
+    count = len(places)
     strata = {name: rng.sample(range(count), count) for name in space.parameters}
     return [
-        space.suggest(_Spread(places[number % len(places)], {n: (s[number] + 0.5) / count for n, s in strata.items()}))
-        for number in range(count)
+        space.suggest(_Shares(place, {name: (s[number] + 0.5) / count for name, s in strata.items()}))
+        for number, place in enumerate(places)
     ]
 
 
-def places(space: SearchSpace) -> int:
-    """Number of pairs of architecture and freeze depth."""
-    return len(_places(space))
-
-
 def _places(space: SearchSpace) -> list[dict[str, Value]]:
+    """Each architecture at each freeze depth, heads first."""
     depth = space.parameters.get("freeze_depth")
     depths: Sequence[int | None] = [None]
     if depth is not None:
@@ -63,7 +76,7 @@ def _places(space: SearchSpace) -> list[dict[str, Value]]:
     return found
 
 
-class _Spread:
+class _Shares:
     """Returns fixed values where given, and otherwise the value at a given share of the range."""
 
     def __init__(self, fixed: Mapping[str, Value], shares: Mapping[str, float]) -> None:

@@ -12,9 +12,11 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from thaw.analysis.objectives import Point, fronts
 from thaw.analysis.records import TrialRecord
-from thaw.search.engine.rules import CONTINUE, Asha, AshaPromotion, Decision, Ladder, MedianRule, Rule
+from thaw.search.engine.rules import CONTINUE, Asha, AshaPromotion, Decision, Ladder, MedianRule, PercentileRule, Rule
 from thaw.spaces import Metric
 
 
@@ -70,8 +72,8 @@ class FrontAshaPromotion(_FrontLadder, AshaPromotion):
         return ordered[: len(rung) // self.reduction_factor]
 
 
-class FrontMedian(MedianRule):
-    """Stop a trial whose front, among the others' running averages, is worse than the median of their fronts.
+class FrontPercentile(PercentileRule):
+    """Stop a trial whose front, among the others' running averages, is among the worst 30 % of their fronts.
 
     A trial's metric is the best so far, as with one objective.
     """
@@ -86,18 +88,24 @@ class FrontMedian(MedianRule):
             return CONTINUE
         own: list[Any] = [*self.values.get(trial.number, {}).values(), value]
         *theirs, mine = fronts([*others, (min(point[0] for point in own), *value[1:])])
-        if mine <= statistics.median(theirs):
+        limit = float(np.quantile(theirs, 1 - self.SHARE))
+        if mine <= limit:
             return CONTINUE
         return Decision(
             "stop",
-            f"on front {mine + 1} of the objectives, the median of {len(others)} at epoch {epoch} is on front "
-            f"{statistics.median(theirs) + 1:g}",
+            f"on front {mine + 1} of the objectives, {self.MEASURE} of {len(others)} at epoch {epoch} is front "
+            f"{limit + 1:g}",
         )
+
+
+class FrontMedian(FrontPercentile, MedianRule):
+    """The same with the median of their fronts."""
 
 
 FRONT_RULES: dict[str, Callable[[Metric, int, int, int], Rule]] = {
     "asha": FrontAsha,
     "asha_promotion": FrontAshaPromotion,
+    "percentile": FrontPercentile,
     "median": FrontMedian,
     "none": lambda metric, max_epochs, grace_period, reduction_factor: Rule(),
 }

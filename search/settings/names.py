@@ -9,7 +9,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 ALGORITHMS = {
-    "auto": "each architecture and freeze depth once, heads first, then a Gaussian process and TPE in turn",
+    "auto": "each architecture and freeze depth, heads first, then a Gaussian process and TPE in turn",
     "tpe": "Optuna's tree-structured Parzen estimator, which learns from all trials so far",
     "grid": "every valid combination once; needs lists of values or ranges with a step",
     "random": "each trial drawn independently",
@@ -24,7 +24,8 @@ SCHEDULERS = {
     "asha": "asynchronous successive halving: at each rung a trial stops unless it is among the best "
     "1/reduction_factor of those that have reached it",
     "asha_promotion": "the same, but trials wait at a rung and continue once they are among the best",
-    "median": "a trial stops if its best value is worse than the median of the others' averages at that epoch",
+    "percentile": "a trial stops if its best value is among the worst 30 % of the others' averages at that epoch",
+    "median": "the same, but among the worse half",
     "none": "every trial trains to the end",
 }
 """``scheduler.type`` → meaning. ``RULES`` in :mod:`thaw.search.engine.rules` has the same keys."""

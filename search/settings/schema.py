@@ -115,7 +115,7 @@ class AlgorithmConfig(Section):
 class SchedulerConfig(Section):
     """Which trials stop early. A type alone may be written without its key, as in `scheduler: none`."""
 
-    type: Annotated[str, OneOf(SCHEDULERS)] = Field("median", description="the rule that stops trials")
+    type: Annotated[str, OneOf(SCHEDULERS)] = Field("percentile", description="the rule that stops trials")
     grace_period: int = Field(
         1, ge=1, description="epochs before a trial can be stopped; for `asha` and `asha_promotion` the first rung"
     )

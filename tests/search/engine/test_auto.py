@@ -59,9 +59,24 @@ def test_it_comes_near_the_best_and_says_why(metric: str) -> None:
     assert max(values) > 0.99
     assert sum(values[FIRST:]) / 20 > sum(values[:FIRST]) / FIRST + 0.1
     reasons = [draft["reason"] for draft in search.drafts]
-    assert reasons[0] == "1 of 10 spread evenly over the space"
-    assert all("Gaussian process of" in reason for reason in reasons[10::2])
-    assert reasons[11] == "tpe, from 11 trials"
+    # The process begins before the spread is used up.
+    spread = [number for number, reason in enumerate(reasons) if reason.endswith("of 10 spread evenly over the space")]
+    assert spread == [0, 1, 2, 3, 4, 5, 6, 7, 9, 11]
+    assert all("Gaussian process of" in reason for reason in reasons[8::2])
+    assert reasons[13] == "tpe, from 13 trials"
+
+
+def test_the_spread_is_used_up_while_no_trial_has_a_value() -> None:
+    """Many workers start at once: the process knows nothing yet, and no configuration is proposed twice."""
+    search = Searched(20, known=20)
+    drafts = []
+    for number in range(12):
+        drafts.append(search.proposer.draft(number))
+        event = {"event": "trial_started", "trial": number, **drafts[-1]}
+        search.proposer.apply(event, TrialRecord(number, drafts[-1]["config"]))
+    reasons = [draft["reason"] for draft in drafts]
+    assert reasons[:10] == [f"{place} of 10 spread evenly over the space" for place in range(1, 11)]
+    assert reasons[10].startswith("drawn at random")
 
 
 def test_it_depends_on_the_log_alone() -> None:

@@ -6,7 +6,9 @@ import math
 import random
 from typing import Any
 
-from thaw.search.engine.draws import Neighbour, first_configurations, places
+import pytest
+
+from thaw.search.engine.draws import Neighbour, first_configurations
 from thaw.spaces import SearchSpace
 
 SPACE: dict[str, Any] = {
@@ -21,24 +23,42 @@ SPACE: dict[str, Any] = {
 
 
 def test_first_configurations() -> None:
+    """The head twice, then the rest in turn; nothing of convnet, which has no pretrained weights, can be frozen."""
     space = SearchSpace.parse(SPACE, {})
-    assert places(space) == 4, "convnet has no pretrained weights, so nothing can be frozen"
-    found = first_configurations(space, 12, 0)
+    found = first_configurations(space, 11, 30, 0)
     for values in found:
         space.validate(values)
     at = [(values["architecture"], values.get("freeze_depth")) for values in found]
-    assert at == 3 * [("resnet18", 5), ("convnet", None), ("resnet18", 3), ("resnet18", 1)]
-    rates = sorted(math.log10(float(values["learning_rate"])) for values in found)
-    assert all(-4 + k / 6 <= rate <= -4 + (k + 1) / 6 for k, rate in enumerate(rates)), "one in each twelfth"
-    assert [values["optimizer"] for values in found].count("sgd") == 6
-    assert first_configurations(space, 12, 0) == found != first_configurations(space, 12, 1)
-    assert len(first_configurations(space, 2, 0)) == 2
+    assert at == 2 * [("resnet18", 5)] + 3 * [("convnet", None), ("resnet18", 3), ("resnet18", 1)]
+    for part in (found[:2], found[2:]):
+        rates = sorted(math.log10(float(values["learning_rate"])) for values in part)
+        assert rates == pytest.approx([-4 + (k + 0.5) * 2 / len(part) for k in range(len(part))]), "one in each part"
+        assert abs([values["optimizer"] for values in part].count("sgd") - len(part) / 2) < 1
+    assert first_configurations(space, 11, 30, 0) == found != first_configurations(space, 11, 30, 1)
+
+
+@pytest.mark.parametrize(
+    ("fewest", "most", "depths"),
+    [(1, 30, [5, 5, None, 3, 1]), (9, 4, [5, 5, None, 3]), (9, 3, [5, None, 3]), (9, 1, [5])],
+)
+def test_heads_are_tried_twice_where_there_is_room(fewest: int, most: int, depths: list[int | None]) -> None:
+    found = first_configurations(SearchSpace.parse(SPACE, {}), fewest, most, 0)
+    assert [values.get("freeze_depth") for values in found] == depths
+
+
+def test_heads_of_several_networks_take_turns() -> None:
+    space = SearchSpace.parse({**SPACE, "architecture": ["resnet18", "mobilenet_v2"]}, {})
+    found = first_configurations(space, 1, 30, 0)
+    assert [values["architecture"] for values in found] == 4 * ["resnet18", "mobilenet_v2"]
+    assert [values["freeze_depth"] for values in found] == [5, 5, 5, 5, 3, 3, 1, 1]
+    for first in (0, 1):
+        rates = sorted(math.log10(float(values["learning_rate"])) for values in found[first:4:2])
+        assert rates == pytest.approx([-3.5, -2.5])
 
 
 def test_a_space_without_networks_or_depths() -> None:
     space = SearchSpace.parse({"dropout": {"float": [0.0, 0.5]}}, {})
-    assert places(space) == 1
-    shares = sorted(float(values["dropout"]) for values in first_configurations(space, 5, 3))
+    shares = sorted(float(values["dropout"]) for values in first_configurations(space, 5, 30, 3))
     assert [round(share, 9) for share in shares] == [0.05, 0.15, 0.25, 0.35, 0.45]
 
 

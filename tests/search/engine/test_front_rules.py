@@ -48,6 +48,10 @@ def test_whoever_is_cheap_or_good_goes_on() -> None:
     assert judged(rule("asha"), [good, cheap, poor, poor]) == ["continue", "continue", "stop", "stop"]
     assert judged(rule("median"), [good, cheap, (0.5, 5.0), poor])[-1] == "stop"
     assert judged(rule("median"), [good, cheap, (0.5, 5.0), (0.4, 6.0)])[-1] == "continue"
+    second = [good, cheap, (0.2, 9.5), (0.95, 2.0)]
+    assert judged(rule("median"), [*second, (0.15, 9.7)])[-1] == "stop", "on the second front, like half of the others"
+    assert judged(rule("percentile"), [*second, (0.15, 9.7)])[-1] == "continue"
+    assert judged(rule("percentile"), [*second, (0.97, 9.9)])[-1] == "stop"
     waiting = rule("asha_promotion")
     assert judged(waiting, [good, cheap, poor]) == ["wait", "wait", "wait"]
     assert waiting.promotion() == 0, "both ends of the front are as good; the first one goes on"

@@ -31,7 +31,7 @@ class Costly(Workers):
 
 
 # Each algorithm and each rule once.
-@pytest.mark.parametrize(("algorithm", "rule"), [("tpe", "asha_promotion"), ("auto", "median"), ("gp", "asha")])
+@pytest.mark.parametrize(("algorithm", "rule"), [("tpe", "asha_promotion"), ("auto", "percentile"), ("gp", "asha")])
 def test_any_prefix_gives_the_live_state(algorithm: str, rule: str, tmp_path: Path) -> None:
     search = {"algorithm": algorithm, "trials": 12, "objectives": OBJECTIVES}
     settings = config(tmp_path, search=search, scheduler={"type": rule, "reduction_factor": 2})

@@ -117,7 +117,7 @@ class Workers:
         return EpochRow(epoch, metrics, [], 0.01, 1.0, {"train": 1.0}, 10, finished)
 
 
-ARMS = [("tpe", "asha"), ("tpe", "asha_promotion"), ("auto", "median"), ("auto", "none")]
+ARMS = [("tpe", "asha"), ("tpe", "asha_promotion"), ("auto", "percentile"), ("auto", "median"), ("auto", "none")]
 
 
 def arm(algorithm: str, rule: str) -> dict[str, Any]:

@@ -70,6 +70,22 @@ def test_median_rule_compares_the_best_with_running_averages() -> None:
     assert goes_on(rule, 4, 2, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("column", "enough", "too_bad", "limit"), [("val_map", 0.43, 0.41, 0.42), ("val_loss", 0.57, 0.59, 0.58)]
+)
+def test_the_percentile_rule_stops_the_worst_30_percent(
+    column: str, enough: float, too_bad: float, limit: float
+) -> None:
+    rule = RULES["percentile"](metric(column), 20, 1, 3)
+    for number, value in enumerate([0.3, 0.4, 0.5, 0.6, 0.7]):
+        rule.note(TrialRecord(number, config={}), 1, value, "continue")
+    trial = TrialRecord(9, config={})
+    assert rule.decide(trial, 1, enough).verdict == "continue"
+    decision = rule.decide(trial, 1, too_bad)
+    assert decision.verdict == "stop"
+    assert decision.reason == f"best value {too_bad} is worse than {limit}, the 30th percentile of 5 at epoch 1"
+
+
 def test_the_median_rule_stops_no_thawed_network_before_three_others_of_its_kind() -> None:
     rule = RULES["median"](metric("val_map"), 20, 1, 3)
 

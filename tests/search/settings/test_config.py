@@ -28,7 +28,7 @@ def test_defaults_and_the_way_people_write_numbers(tmp_path: Path) -> None:
     assert config.search.algorithm == "auto" and config.search.metric == "val_map" and config.trials == 32
     assert config.search.time_budget == 5400
     assert config.space["learning_rate"]["log"] == [1e-5, 1e-2]
-    assert config.data.split.validation == 0.2 and config.scheduler.type == "median"
+    assert config.data.split.validation == 0.2 and config.scheduler.type == "percentile"
 
 
 def test_the_resolved_file_loads_to_an_equal_configuration(tmp_path: Path) -> None:
@@ -113,12 +113,12 @@ def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatc
         ),
         (
             MINIMAL + "scheduler: {type: hyperband}",
-            "scheduler.type: should be 'asha', 'asha_promotion', 'median' or 'none', got 'hyperband'",
+            "scheduler.type: should be 'asha', 'asha_promotion', 'percentile', 'median' or 'none', got 'hyperband'",
         ),
         (
             MINIMAL + "scheduler: medain",
-            "scheduler.type: should be 'asha', 'asha_promotion', 'median' or 'none', got 'medain'; did you mean "
-            "median?",
+            "scheduler.type: should be 'asha', 'asha_promotion', 'percentile', 'median' or 'none', got 'medain'; "
+            "did you mean median?",
         ),
         (MINIMAL + "scheduler: 5", "scheduler: should be `key: value` lines, got 5"),
         (
