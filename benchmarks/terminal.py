@@ -1,4 +1,4 @@
-"""Records a command on a terminal of its own: how long it is silent, and a picture of its screen.
+"""Records a command on a pseudo terminal: how long it is silent, and a picture of its screen.
 
     python -m benchmarks.terminal --width 80 --to live.png --showing "2 running" -- thaw search search.yaml
 

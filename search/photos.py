@@ -191,13 +191,13 @@ def _worst_sheets(photos: _Photos, rows: np.ndarray, probabilities: np.ndarray, 
     sheets = []
     for title, meaning, score in (
         (
-            f"Validation photos that trial {trial} has most wrong",
+            f"Validation photos on which trial {trial} is most wrong",
             "By the cross-entropy of its probabilities. Is the label wrong, the crop, or the network?",
             wrong,
         ),
         (
-            f"Validation photos of which trial {trial} is least sure",
-            "By the entropy of its probabilities. More photos like these would teach it most.",
+            f"Validation photos on which trial {trial} is least certain",
+            "By the entropy of its probabilities. It would learn most from more photos like these.",
             unsure,
         ),
     ):

@@ -30,7 +30,7 @@ Generated from the code by `make reference`; do not edit it here. The [README](.
 
 STATUS = """Exit status: 0 done; 1 no trial finished, or the event log cannot be written; 2 the input is wrong and
 nothing was started; 130 and 143 interrupted, `thaw resume` continues. `python -m thaw` is the same command.
-`thaw --version` shows the version, `thaw --install-completion` teaches your shell the commands and options.
+`thaw --version` shows the version, `thaw --install-completion` completes commands and options in your shell.
 """
 
 SEARCHED = """A hyperparameter goes under `space` (searched) or `training` (fixed). It is searched over a list
@@ -41,7 +41,7 @@ of values, `{int: [low, high]}`, `{float: [low, high]}` (both with `step` or `lo
 Inactive hyperparameters are not searched and keep their defaults: `momentum` without `sgd`, `positive_weight` with
 `softmax`, `backbone_lr_scale` at freeze depth 5, and `freeze_depth` for a network without pretrained weights, which is
 always trained entirely. A grid has each valid combination once. In a space with no more configurations than trials,
-every algorithm tries each configuration once: a repetition would give the same figures.
+every algorithm tries each configuration once: a repetition would give the same results.
 """
 
 TIMM = """`timm:NAME` for almost every network of
@@ -84,7 +84,7 @@ def _commands() -> Iterator[str]:
 
 
 def _parameter(parameter: Any) -> tuple[str, str, str]:
-    unset = parameter.default is None or parameter.default == [] or parameter.default is False
+    unset = parameter.default is None or parameter.default is False or parameter.default in ([], "")
     default = "required" if parameter.required else "–" if unset else str(parameter.default)
     return f"`{_name(parameter)}`", default, parameter.help
 
@@ -105,13 +105,13 @@ def _search_file() -> Iterator[str]:
     yield SEARCHED
     yield _keys(TrialConfig, "")
     yield f"Architectures: {', '.join(f'`{name}`' for name in NAMES)}, and {TIMM}\n"
-    for key, names in (
-        ("search.algorithm", ALGORITHMS),
-        ("search.objectives beside a metric", COSTS),
-        ("scheduler.type", SCHEDULERS),
-        ("preset", preset_meanings()),
+    for title, names in (
+        ("Values of `search.algorithm`", ALGORITHMS),
+        ("Costs for `search.objectives`", COSTS),
+        ("Values of `scheduler.type`", SCHEDULERS),
+        ("Values of `preset`", preset_meanings()),
     ):
-        yield f"### Values of `{key}`\n"
+        yield f"### {title}\n"
         yield _table(("value", "meaning"), ((f"`{name}`", meaning) for name, meaning in names.items()))
 
 
@@ -142,6 +142,8 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if value is None or isinstance(value, BaseModel) or value in ((), {}):
         return "–"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     if _is(Bytes, field.annotation, field.metadata):
         return f"{value / 1e9:g}GB"
     return f"`{value}`" if isinstance(value, str) else f"{value:g}"

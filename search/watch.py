@@ -1,4 +1,4 @@
-"""`thaw report --watch`: the page is written again and again while a search goes on."""
+"""`thaw report --watch`: rewrites the page while a search runs."""
 
 from __future__ import annotations
 

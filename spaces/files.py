@@ -85,7 +85,7 @@ def replaced_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _temporary(path: Path, folder: bool) -> Iterator[Path]:
-    """An empty, locked file or folder beside `path`; removed at the end unless it was renamed."""
+    """An empty, locked file or folder next to `path`; removed at the end unless it was renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")

@@ -50,7 +50,7 @@ METRICS: dict[str, Metric] = {
     "f1_micro": Metric(True, 0.0, 1.0, "F1 over all image-label pairs at the threshold"),
     "f1_macro": Metric(True, 0.0, 1.0, "mean over labels of F1 at the threshold"),
     "exact_match": Metric(True, 0.0, 1.0, "share of images whose predicted label set is exactly the true one"),
-    "hamming_accuracy": Metric(True, 0.0, 1.0, "share of image-label pairs predicted right"),
+    "hamming_accuracy": Metric(True, 0.0, 1.0, "share of image-label pairs predicted correctly"),
     "inclusion_accuracy": Metric(
         True,
         0.0,
@@ -65,7 +65,7 @@ METRICS: dict[str, Metric] = {
         True,
         0.0,
         1.0,
-        "mean over labels of the share of their images that are right by accuracy (labels without an image left out)",
+        "mean over labels of the accuracy on the images of the label (labels without an image left out)",
         single_label=True,
     ),
     "top5_accuracy": Metric(

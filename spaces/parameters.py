@@ -170,4 +170,4 @@ def _check_range(low: object, high: object, log: object, step: object, types: tu
         if not _is_number(step) or not isinstance(step, types) or not 0 < step <= high - low:
             raise ConfigError(f"step must be one of {kind} in (0, {high - low}], got {step!r}")
         if step * MAX_STEPS < high - low:
-            raise ConfigError(f"step must leave {MAX_STEPS:,} values at most, got {step!r}; make it larger, or drop it")
+            raise ConfigError(f"step must leave {MAX_STEPS:,} values at most, got {step!r}; enlarge or remove it")

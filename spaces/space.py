@@ -187,7 +187,7 @@ class SearchSpace:
                 yield cell
 
     def placed(self, config: Mapping[str, Value]) -> tuple[dict[str, Value], list[str], list[str]]:
-        """Where a whole configuration of some other space lies in this one.
+        """Where a whole configuration of another space lies in this one.
 
         Returns:
             Its searched values, active ones only; the searched hyperparameters whose value is outside; and those that

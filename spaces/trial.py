@@ -13,7 +13,7 @@ STAGES = 5
 """Number of groups of layers that a network is cut into; see ``docs/architecture.md``."""
 
 FROM_SCRATCH = ("convnet",)
-"""Architectures without pretrained weights, of which nothing can be frozen: rows of the table of networks whose
+"""Architectures without pretrained weights, so nothing in them can be frozen: rows of the table of networks whose
 `published` is None, listed here so that a search space needs no torch."""
 
 
@@ -44,23 +44,27 @@ class TrialConfig(BaseModel):
     freeze_depth: int = Field(
         0, ge=0, le=STAGES, description="stages frozen, from the input: 0 trains everything, 5 the head alone"
     )
-    learning_rate: float = Field(1e-3, gt=0, le=10, description="peak step size of the head")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="peak learning rate of the head")
     backbone_lr_scale: float = Field(
         1.0, gt=0, le=10, description="learning rate of the thawed stages as a multiple of the head's"
     )
     schedule: Literal["constant", "cosine", "one_cycle"] = Field(
-        "constant", description="learning rate over the epochs"
+        "constant",
+        description="learning rate over the epochs: constant; cosine: falls to 0; one_cycle: rises over the first "
+        "30 %, then falls almost to 0",
     )
     warmup: float = Field(0.0, ge=0, description="epochs of linear warm-up from zero")
     optimizer: Literal["adamw", "adam", "sgd"] = Field(
         "adamw", description="adamw: decoupled weight decay; adam: L2, as in the paper; sgd: Nesterov momentum"
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
-    weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay of every trained weight")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay of the trained weights; `decay` says which")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped before each dense layer")
     head_units: int = Field(512, ge=0, le=16384, description="width of the hidden dense layer; 0 for none")
     loss: Literal["bce", "focal", "asymmetric", "softmax"] = Field(
-        "bce", description="bce: independent labels; softmax: exactly one label per image"
+        "bce",
+        description="bce: binary cross-entropy, independent labels; focal (Lin et al. 2017) and asymmetric (Ridnik et "
+        "al. 2021): the same with less weight on easy labels; softmax: cross-entropy, exactly one label per image",
     )
     positive_weight: float = Field(
         1.0,
@@ -80,7 +84,7 @@ class TrialConfig(BaseModel):
         1.0,
         ge=0.5,
         le=1,
-        description="learning rate of a block relative to the block above it; usual for transformers: 0.65 to 0.9",
+        description="learning rate of a block relative to the block after it; usual for transformers: 0.65 to 0.9",
     )
     tune: Literal["all", "norm", "bias", "lora"] = Field(
         "all",

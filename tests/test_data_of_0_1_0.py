@@ -85,7 +85,7 @@ def test_a_bundle_predicts_what_it_predicted(old: Path, cache: Path) -> None:
 
 
 @pytest.mark.slow  # trains ConvNets on about 1,000 images
-def test_a_run_goes_on_and_is_confirmed_again(old: Path) -> None:
+def test_a_run_continues_and_is_confirmed_again(old: Path) -> None:
     folder = old / "run-of-0.1.0"
     before = load_run(folder).records  # read now, as the log will be longer
     after = resume_search(folder, ["search.trials=4"], backend="inline").records

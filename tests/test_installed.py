@@ -164,7 +164,7 @@ COMMANDS = {"script": lambda site: [site / "bin" / "thaw"], "module": lambda sit
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_beside_files_of_all_names(
+def test_every_command_next_to_files_of_all_names(
     command: str, site: Path, traps: Path, squares: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Ten commands in a folder of traps, and PYTHONPATH leads to another one with modules of our rooms' names."""
@@ -206,7 +206,7 @@ print(*thaw.search("search.yaml", backend="local", progress=False).trials["statu
 
 
 @pytest.mark.slow
-def test_local_workers_run_neither_the_script_nor_files_beside_it(
+def test_local_workers_run_neither_the_script_nor_files_next_to_it(
     site: Path, traps: Path, squares: Path, cache: Path
 ) -> None:
     search_file(traps, squares, cache, output="results")

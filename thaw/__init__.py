@@ -10,7 +10,7 @@ print(run.best.config)
 ```
 
 The four rooms ``thaw.spaces``, ``thaw.trainables``, ``thaw.search`` and ``thaw.analysis`` are links to the folders of
-these names beside this package. Nothing is ever imported under its bare name.
+these names next to this package. Nothing is ever imported under its bare name.
 """
 
 # Nothing is imported here: with `python -m thaw` this runs while the current folder, with whatever lies in it, comes

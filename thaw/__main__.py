@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; the exit status says how it went (see the README)."""
+    """Run the command line; the exit status says how it ended (docs/reference.md)."""
     try:
         from thaw.search.cli import run
     except KeyboardInterrupt:

@@ -77,7 +77,7 @@ class CacheOptions:
     """Where activations are stored on each node, and how many.
 
     Args:
-        activations: ``auto`` (where it pays, in the precision of the run), ``fp16`` (half the space), or ``off``.
+        activations: ``auto`` (where it pays off, in the precision of the run), ``fp16`` (half the space), or ``off``.
         directory: node-local folder.
         budget: bytes that the stored activations of all runs may take together.
         shared: whether the nodes of a cluster compute each row once between them.
@@ -115,11 +115,11 @@ class RunContext:
         cache: whether and where the output of the frozen part is stored.
         metric: the objective's column, such as ``val_map``.
         single_label: whether every training image has exactly one label, so that accuracies are measured.
-        deterministic: whether a GPU, too, gives the same bits each time.
+        deterministic: whether results are bit-reproducible on a GPU, too.
         checkpoints: where trials leave theirs, on a file system that all nodes share; None to write none.
         folds: of a confirmation, seed by seed.
-        fold: the one that the trial at hand is on; None in a search.
-        costs: objectives beside the metric.
+        fold: that of the current trial; None in a search.
+        costs: objectives other than the metric.
         latency: architecture → seconds for one image, where that is an objective.
         networks: the user's own among those of the search.
     """

@@ -50,12 +50,12 @@ def precisions(device: torch.device) -> list[str]:
 
 
 def compute_in(precision: str, deterministic: bool = False) -> None:
-    """Let all that follows in this process compute in a precision, but for bfloat16, which :func:`autocast` chooses.
+    """Set the precision of everything that this process computes next, except bfloat16, which :func:`autocast` chooses.
 
     Args:
         precision: a key of :data:`ARITHMETIC`.
-        deterministic: by kernels alone that give the same bits each time, as those of a processor do anyway; an
-            operation of a GPU for which there is none then raises RuntimeError.
+        deterministic: use only kernels that give the same bits each time, as those of a processor always do; an
+            operation of a GPU without such a kernel then raises RuntimeError.
     """
     if deterministic:
         # Read when cuBLAS is used for the first time in a process.

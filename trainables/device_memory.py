@@ -21,13 +21,13 @@ def usable_memory(share: float) -> float:
 
 
 def limit_memory(share: float) -> None:
-    """Keep this process to its share of the GPU, so that it cannot take its neighbours'. A whole GPU is not limited."""
+    """Limit this process to its share of the GPU, so that others keep theirs. A share of 1 is not limited."""
     if share < 1:
         torch.cuda.set_per_process_memory_fraction(usable_memory(share) / torch.cuda.mem_get_info()[1])
 
 
 def memory_left(device: torch.device) -> float:
-    """Bytes of GPU memory that this process can still allocate, within its share and what its neighbours have left."""
+    """Bytes of GPU memory that this process can still allocate, within its share and what other processes have left."""
     free, total = torch.cuda.mem_get_info(device)
     allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
     own = torch.cuda.get_per_process_memory_fraction(device) * total - allocated

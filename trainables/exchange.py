@@ -1,4 +1,4 @@
-"""What the nodes of a cluster tell each other about stored activations, so that each row is computed by one of them."""
+"""How the nodes of a cluster share stored activations, so that each row is computed by only one of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Claim:
         compute: image numbers of the rows to compute; nobody else computes them meanwhile.
         fetch: node → image numbers of the rows to fetch from it.
         patience: seconds that a fetch may take, after which computing the rows would have been faster.
-        slow: seconds for fetching and for computing one row, where fetching does not pay; else None.
+        slow: seconds for fetching and for computing one row, if fetching does not pay off; else None.
     """
 
     compute: np.ndarray
@@ -42,8 +42,8 @@ class Rows(NamedTuple):
 class Exchange(Protocol):
     """The other nodes, as a worker sees them. A view is named by the path of its file, the same on all nodes.
 
-    Each method raises ConnectionError if the other side cannot be reached. It does so at once after the first time that
-    the ledger cannot be reached, as every epoch asks.
+    Each method raises ConnectionError if the other side cannot be reached. Once the ledger could not be reached, it
+    does so at once, as every epoch asks.
     """
 
     def claim(self, view: str, images: int, rows: np.ndarray) -> Claim:

@@ -12,7 +12,7 @@ from thaw.trainables.training.worker import Worker
 
 
 class TrialTrainable(tune.Trainable):
-    """A worker in the hands of Ray.
+    """A worker as Ray Tune's trainable.
 
     Ray calls ``setup`` for a worker's first trial, ``reset_config`` for each later one, and ``step`` once per epoch.
     """

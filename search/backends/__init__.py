@@ -77,7 +77,7 @@ def check_system(name: str) -> None:
     """
     if name == "local" and sys.platform != "linux":
         here = SYSTEMS.get(sys.platform, sys.platform)
-        raise ConfigError(f"local needs Linux, as it forks processes, got {here}; take ray or inline", "--backend")
+        raise ConfigError(f"local needs Linux, as it forks processes, got {here}; use ray or inline", "--backend")
 
 
 def check_resources(name: str, resources: ResourcesConfig) -> None:
@@ -93,20 +93,20 @@ def check_resources(name: str, resources: ResourcesConfig) -> None:
     """
     if name != "inline" and resources.heads_per_trial > 1:
         raise ConfigError(
-            f"backend {name} trains one trial in a worker, got {resources.heads_per_trial}; take --backend inline, or "
+            f"backend {name} trains one trial in a worker, got {resources.heads_per_trial}; use --backend inline, or "
             "set it to 1",
             "resources.heads_per_trial",
         )
     if name == "local" and resources.gpu:
         raise ConfigError(
-            f"backend local trains on processors only, got {resources.gpu:g}; set it to 0, or take --backend ray",
+            f"backend local trains on processors only, got {resources.gpu:g}; set it to 0, or use --backend ray",
             "resources.gpu",
         )
 
 
 @contextmanager
 def starting(name: str) -> Iterator[Callable[[int], None]]:
-    """Within, what is yielded begins the backend's own start, for so many trials at once, beside other work.
+    """A context that yields a function: it begins the backend's start, for a number of concurrent trials, in parallel.
 
     Args:
         name: of a backend; nothing begins if there is none of this name, or it needs no start.
@@ -120,7 +120,7 @@ def starting(name: str) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def starting_ahead(name: str) -> Iterator[None]:
-    """Within, the backend starts at once if it can, while the caller imports what a search needs.
+    """A context in which the backend starts at once if it can, while the caller imports what a search needs.
 
     Ray cannot, as it must know how many trials there will be at once. Entering may take seconds, for the imports of
     its module, so the terminal should say something by then.

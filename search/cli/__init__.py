@@ -44,7 +44,7 @@ app = typer.Typer(
 
 
 def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, at whose interruption the user is told, once; Typer would end it without a word."""
+    """The command, which reports an interruption once; Typer would end it silently."""
 
     @wraps(command)
     def wrapped(*args: Any, **options: Any) -> None:

@@ -20,7 +20,10 @@ def export(
     ],
     to: To,
     trial: Annotated[
-        int | None, typer.Option(help="a trial's number; the best one by the metric otherwise", min=0, metavar="N")
+        int | None,
+        typer.Option(
+            help="number of a trial; default: the one that thaw confirm chose, else the best", min=0, metavar="N"
+        ),
     ] = None,
     format: Annotated[
         str, typer.Option(help="bundle, or timm: a folder for timm and Hugging Face", metavar="NAME")

@@ -140,9 +140,7 @@ def report(
         Path | None, typer.Option(help="folder of the page: RUN/report, for several runs ./report", metavar="DIR")
     ] = None,
     no_photos: Annotated[bool, typer.Option("--no-photos", help="keep photos out of the page")] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="write the page again and again while the search goes on")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="rewrite the page while the search runs")] = False,
     open_: Annotated[bool, typer.Option("--open", help="show the page in the browser")] = False,
     import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:

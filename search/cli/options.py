@@ -17,7 +17,7 @@ Onnx = Annotated[bool, typer.Option("--onnx", help="add model.onnx")]
 Target = Annotated[
     str | None,
     typer.Option(
-        help="what thresholds serve: f1_macro, f1_micro, inclusion_accuracy, precision; default: as the metric",
+        help="what thresholds optimise: f1_macro, f1_micro, inclusion_accuracy, precision; default: suits the metric",
         metavar="NAME",
     ),
 ]

@@ -40,7 +40,7 @@ def init(
 
 def search(
     file: File,
-    more: Annotated[list[Path] | None, typer.Argument(help="further runs of --from", metavar="[RUN ...]")] = None,
+    more: Annotated[list[Path] | None, typer.Argument(help="more runs for --from", metavar="[RUN ...]")] = None,
     from_: From = [],  # noqa: B006 - typer copies it
     output: Annotated[
         Path | None, typer.Option(help="folder for run folders, instead of the file's `output`", metavar="DIR")
@@ -54,7 +54,7 @@ def search(
     backend: Backend = DEFAULT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, measure, and start nothing")] = False,
     open_: Annotated[
-        bool, typer.Option("--open", help="show the report in the browser, drawn again while the search goes on")
+        bool, typer.Option("--open", help="show the report in the browser, redrawn while the search runs")
     ] = False,
     import_: Import = [],  # noqa: B006 - typer copies it
 ) -> None:

@@ -1,4 +1,4 @@
-"""`thaw confirm`: retrains a search's leading configurations by cross-validation, as a search of its own."""
+"""`thaw confirm`: retrains a search's leading configurations by cross-validation, as a separate search."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _prepared(
         ConfigError: images, labels or weights have changed since, or a fold has no label.
     """
     config = confirm_config(changed_config(run.folder, overrides), len(plan.tasks()))
-    prepared = prepare(config, Stages(console), recorded_precision(run.folder.provenance()), beside=begin)
+    prepared = prepare(config, Stages(console), recorded_precision(run.folder.provenance()), meanwhile=begin)
     check_same_inputs(run.folder, prepared)
     return replace(prepared, context=replace(prepared.context, folds=assign_folds(prepared, plan)))
 

@@ -65,10 +65,10 @@ def export_run(
         trial: its number; by default the one that a confirmation chose, or else the best one by the metric.
         format: of the folder, one of :data:`FORMATS`.
         onnx: add an ONNX file to a bundle.
-        refit: hand over the configuration trained on training and validation images together, for as many epochs as
+        refit: export the configuration trained on training and validation images together, for as many epochs as
             the trial's best had.
         goal: of the label rule.
-        overrides: of the run's search file, as `thaw resume` takes them: for instance where the images lie now.
+        overrides: of the run's search file, as `thaw resume` takes them: for instance where the images are now.
 
     Returns:
         The content of ``bundle.json``, whatever the format.
@@ -144,10 +144,10 @@ def export_run(
 
 
 def check_format(format: str, onnx: bool) -> None:
-    """Look whether the options of an export go together.
+    """Check whether the options of an export are compatible.
 
     Raises:
-        ConfigError: there is no such format, or it holds no ONNX file.
+        ConfigError: there is no such format, or it cannot hold an ONNX file.
     """
     if format not in FORMATS:
         raise ConfigError(f"unknown format {format!r}{did_you_mean(format, FORMATS)}", "--format")
@@ -215,7 +215,7 @@ def _best(
 def note_test_score(folder: RunFolder, winner: Winner, score: Score, console: Console) -> int:
     """Record in ``provenance.json`` that the test split was used; returns how many times, including this one.
 
-    If this cannot be written, that is only a warning: the model is finished, and worth more.
+    If this cannot be written, that is only a warning, as the model is finished.
     """
     content = folder.provenance()
     entry = {

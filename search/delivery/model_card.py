@@ -1,4 +1,4 @@
-"""MODEL_CARD.md: what a model is, how good, how that is known, and what it should not be used for."""
+"""MODEL_CARD.md: what a model is, how good it is, how that is known, and what it should not be used for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLAIN = "0.5"
 """The policy of :mod:`thaw.trainables.evaluation.policies` without calibration or chosen thresholds."""
 
 RARE = 30
-"""Labels with fewer training images are hardly known."""
+"""Labels with fewer training images are hardly learned."""
 
 
 def model_card(facts: Mapping[str, Any], timm: bool = False) -> str:

@@ -26,7 +26,7 @@ def print_outcome(to: Path, facts: dict[str, Any], console: Console) -> None:
         console.print(_table(test))
         times = test["times_scored"]
         if times > 1:
-            message = f"The test split of this run has now been scored {times} times: its best figure is now biased."
+            message = f"The test split of this run has been scored {times} times: the best of these scores is biased."
             console.print(message, soft_wrap=True)
     if facts["rule_fit"]["optimistic"]:
         console.print("Thresholds were chosen on the validation images, which also chose the epoch: optimistic.")

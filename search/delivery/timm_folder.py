@@ -21,11 +21,11 @@ from thaw.trainables.networks.table import architecture
 CARD, CONFIG = "README.md", "config.json"
 
 KNOWN_LICENCES = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0", "apple-ascl", "apple-amlr", "gemma")
-"""Licences that Hugging Face has a word for; of any other the card gives the name."""
+"""Licences for which Hugging Face has an identifier; of any other the card gives the name."""
 
 
 def is_bundle(folder: Path) -> bool:
-    """Whether a folder is a bundle and no run."""
+    """Whether a folder is a bundle, not a run."""
     return (folder / FACTS).is_file()
 
 
@@ -48,8 +48,8 @@ def write_timm(to: Path, facts: Mapping[str, Any], state: Mapping[str, Tensor]) 
     """Make the folder `to`, whole or not at all: ``config.json``, ``model.safetensors``, ``README.md``.
 
     ``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads it with its own head, and the same files in a
-    repository on Hugging Face load as ``hf-hub:ORG/NAME``. Calibration and thresholds stand under ``thaw`` in
-    ``config.json``, which timm passes over.
+    repository on Hugging Face load as ``hf-hub:ORG/NAME``. Calibration and thresholds are under ``thaw`` in
+    ``config.json``, which timm ignores.
 
     Args:
         facts: the content of ``bundle.json``.
@@ -70,7 +70,7 @@ def write_timm(to: Path, facts: Mapping[str, Any], state: Mapping[str, Tensor]) 
 
 
 def metadata(facts: Mapping[str, Any]) -> ModelCardData:
-    """What Hugging Face reads of a model card: library, task, licence, base model, figures of the test images.
+    """What Hugging Face reads of a model card: library, task, licence, base model, results on the test images.
 
     Args:
         facts: the content of ``bundle.json``.

@@ -24,8 +24,8 @@ from thaw.trainables.training.checkpoint import BestCheckpoint
 class LabelGoal:
     """The goal of the label rule; see :func:`thaw.trainables.evaluation.label_sets.fit_label_rule`.
 
-    Without a target it is the one that fits the search's metric; without a policy ``exactly_one`` where training images
-    have one label each, else ``threshold``.
+    Without a target it is the one that suits the search's metric; without a policy it is ``exactly_one`` if training
+    images have one label each, else ``threshold``.
     """
 
     target: str | None = None

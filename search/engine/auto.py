@@ -41,10 +41,10 @@ MOST = 150
 
 
 class Auto(StudyProposer):
-    """The process proposes every other configuration, the one that it expects most of; TPE proposes the rest.
+    """A Gaussian process and TPE propose in turn; the process takes the largest expected improvement.
 
-    They fail in different places: the process finds the region with few trials and may stay beside the best cell, TPE
-    takes longer and gets there. With several objectives, which the process does not know, TPE proposes all of them.
+    They fail in different places: the process finds the right region in few trials but may stay next to its best cell;
+    TPE takes longer but gets there. With several objectives, which the process does not support, TPE proposes all.
 
     Args:
         config: the resolved search file.
@@ -107,7 +107,7 @@ class Auto(StudyProposer):
         return self._encoder.rows([self.space.completed(values) for values in drawn])
 
     def _most_promising(self, number: int) -> tuple[Mapping[str, Value], str] | None:
-        """The configuration from which the process expects most; None if too few trials have a value."""
+        """The configuration with the largest expected improvement; None if too few trials have a value."""
         known = self._learnt_from()
         if len(known) < NEEDED:
             return None
@@ -129,7 +129,7 @@ class Auto(StudyProposer):
         near = [self.space.suggest(Neighbour(config, rng)) for config in leaders for _ in range(NEIGHBOURS)]
         drawn, pool_rows = self._pool
         mean, deviation = surrogate.predict(np.concatenate([pool_rows, self._rows(near)]))
-        # Improvements below the noise do not count: without this margin it would stay where it is.
+        # Improvements below the noise do not count: without this margin the search would stay where it is.
         gain = expected_improvement(mean, deviation, best + surrogate.noise)
         chosen = int(np.argmax(gain))
         return [*drawn, *near][chosen], (

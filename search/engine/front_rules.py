@@ -1,6 +1,6 @@
-"""Rules that stop trials where there are several objectives: better is who lies on a better front.
+"""Rules that stop trials if there are several objectives: a trial is better if it lies on a better front.
 
-They are the rules of :mod:`thaw.search.engine.rules`. A value is a vector here, of which less is better in everything.
+They are the rules of :mod:`thaw.search.engine.rules`. A value is a vector here, and less is better in each place.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from thaw.spaces import Metric
 
 
 def places(points: Sequence[Point]) -> list[int]:
-    """The place of each point, from 1: by fronts, within a front those first that have most room about them.
+    """The rank of each point, from 1: by fronts, and within a front by crowding distance, the largest first.
 
-    Equals share the better place. Sources: NSGA-II (see :func:`thaw.analysis.objectives.fronts`), section III B; for
-    rungs of successive halving, Schmucker et al., "Multi-objective Asynchronous Successive Halving", 2021.
+    Equal points share the better rank. Sources: NSGA-II (see :func:`thaw.analysis.objectives.fronts`), section III B;
+    for rungs of successive halving, Schmucker et al., "Multi-objective Asynchronous Successive Halving", 2021.
 
     Example: the ends of a front come before its middle.
         >>> places([(1, 3), (2, 2), (3, 1), (4, 4)])

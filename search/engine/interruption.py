@@ -15,11 +15,11 @@ class SearchStopped(BaseException):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C outside of a session, of which the user has been told."""
+    """Ctrl-C outside of a session, which has been reported to the user."""
 
 
 class LogUnwritable(Exception):
-    """The event log cannot be written any more, so the search stops: what is not logged did not happen."""
+    """The event log can no longer be written, so the search stops: what is not logged has not happened."""
 
 
 class RunStopped(Exception):

@@ -74,7 +74,7 @@ class StudyProposer:
         return None, self._sampled()
 
     def learn(self, earlier: Sequence[TrialRecord]) -> None:
-        """Know ended trials of other runs from now on."""
+        """Learn from these ended trials of other runs from now on."""
         for record in earlier:
             self.study.add(record)
 
@@ -91,7 +91,7 @@ class StudyProposer:
         )
 
     def _of_them(self) -> str:
-        """How many of the trials that are known are not this run's own."""
+        """How many of the known trials are from other runs."""
         return f" ({self.study.earlier} of earlier runs)" if self.study.earlier else ""
 
     def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:

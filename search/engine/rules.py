@@ -132,7 +132,7 @@ class AshaPromotion(Ladder):
             # It would be promoted at once, so it stays with its worker.
             return CONTINUE
         rank = f"rank {self.rank(value, self.others(trial, epoch))} of {len(rung)}"
-        return Decision("wait", f"{rank} at the rung of epoch {epoch}, the best {len(best)} may go on")
+        return Decision("wait", f"{rank} at the rung of epoch {epoch}, the best {len(best)} may continue")
 
     def note(self, trial: TrialRecord, epoch: int, value: float, verdict: str) -> None:
         super().note(trial, epoch, value, verdict)
@@ -164,8 +164,8 @@ class PercentileRule(Rule):
 
     It needs three other trials of its kind that have reached the epoch: heads, or networks that are partly thawed.
     Heads converge in an epoch, so among heads alone the first thawed networks would look poor and be stopped.
-    Source: Golovin et al., "Google Vizier", KDD 2017, section 3.2, with the median and without kinds; the percentile
-    was found by replay (``docs/search.md``).
+    Source: Golovin et al., "Google Vizier", KDD 2017, section 3.2, which uses the median and does not distinguish
+    kinds; the percentile was found by replay (``docs/search.md``).
     """
 
     NEEDED = 3

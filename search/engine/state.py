@@ -36,8 +36,8 @@ class SearchState:
         events: the open event log.
         proposer: gives new trials their configurations.
         rule: stops poor ones.
-        max_failures: how often a trial goes on after its worker or node was lost.
-        costs: objectives beside the metric; `rule` then decides by vectors, of which less is better in everything.
+        max_failures: how often a trial continues after its worker or node was lost.
+        costs: objectives other than the metric; `rule` then compares vectors, of which less is better in each place.
 
     Attributes:
         records: number → trial.
@@ -170,7 +170,7 @@ class SearchState:
         began: float | None = None,
         earlier: Mapping[str, Any] | None = None,
     ) -> None:
-        """Begin: observers are opened, and what the last session left undone of its last event is done.
+        """Begin: observers are opened, and consequences of the last event that the last session did not log are logged.
 
         Args:
             overrides: the overrides of ``thaw resume``.

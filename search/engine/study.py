@@ -98,7 +98,7 @@ class Study:
         return values, {name: json.loads(to_json(d)) for name, d in trial.distributions.items()}
 
     def add(self, record: TrialRecord) -> None:
-        """Learn of an ended trial of another run, which lies in this space; before the first trial of this one."""
+        """Add an ended trial of another run, which lies in this space; before the first trial of this run."""
         fixed = FixedTrial({name: record.config[name] for name in self.space.parameters})
         params = self.space.suggest(fixed)
         values = record.values(self.column)
@@ -143,11 +143,11 @@ class Study:
             self._trials[number].report(value, epoch)
 
     def wait(self, number: int, values: Sequence[float]) -> None:
-        """Trial `number` waits at a rung: until it goes on, it counts as a stopped trial of these values does."""
+        """Trial `number` waits at a rung: until it continues, it counts like a trial stopped with these values."""
         self._storage.waiting[self.earlier + number] = values
 
     def go_on(self, number: int) -> None:
-        """Trial `number` does not wait any more."""
+        """Trial `number` no longer waits."""
         self._storage.waiting.pop(self.earlier + number, None)
 
     def known(self) -> int:

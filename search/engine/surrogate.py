@@ -24,7 +24,7 @@ STAGE = 0.4
 """Length scale of the freeze depth, as a share of the network."""
 
 PRIOR = 4.0
-"""The number of observations that the assumed variance of 1 counts for."""
+"""The weight of the assumed variance of 1, as a number of observations."""
 
 
 class Encoder:

@@ -1,1 +1,1 @@
-"""Observers of a search: TensorBoard, the terminal, tables, checkpoints, Optuna's mirror."""
+"""Observers of a search: TensorBoard, the terminal, tables, checkpoints, Optuna's journal."""

@@ -41,7 +41,7 @@ class _Journal(BaseJournalBackend):
         self._unread += logs
 
     def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
-        """What was written since the storage has asked last, which it does after each line."""
+        """What was written since the storage last asked, which it does after each line."""
         logs, self._unread = self._unread, []
         return [{name: value for name, value in log.items() if name not in REPEATED} for log in logs]
 

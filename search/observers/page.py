@@ -1,4 +1,4 @@
-"""The report in the user's browser while the search goes on, drawn by a process of its own."""
+"""The report in the user's browser while the search runs, drawn by a separate process."""
 
 from __future__ import annotations
 

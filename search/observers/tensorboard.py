@@ -65,8 +65,8 @@ class TensorBoard(Observer):
 
     Scalars are grouped by metric, so that training and validation appear side by side: ``map/val``, ``map/train``. The
     HParams columns are the searched hyperparameters, with one type each for all trials, numbers as floats, and how the
-    trial ended. The metrics beside them are those of the best epoch, not of the last, the objective first
-    and further ones as ``cost/…`` at the end.
+    trial ended. The metrics next to them are those of the best epoch, not of the last: the objective first, further
+    objectives as ``cost/…`` at the end.
     """
 
     def __init__(self, folder: RunFolder, metric: str, space: SearchSpace) -> None:

@@ -1,4 +1,4 @@
-"""``search.learn_from``: what trials of earlier runs on the same data can tell a new search."""
+"""``search.learn_from``: what a new search can learn from trials of earlier runs on the same data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from thaw.spaces import ConfigError, printable
 KEY = "search.learn_from"
 
 SAME = ("image_size", "resize", "interpolation", "crop_pct", "augment", "views")
-"""Keys of ``data`` that decide what a trial's figures mean, beside the images, labels and split themselves."""
+"""Keys of ``data`` that decide what a trial's results mean, besides the images, labels and split themselves."""
 
 AS_IN_0_1_0 = {"interpolation": "bilinear", "crop_pct": 1}
 """What such keys were in runs that do not have them."""
@@ -47,7 +47,7 @@ def earlier_runs(config: SearchConfig) -> list[RunFolder]:
 
 
 def earlier_trials(prepared: Prepared) -> Event | None:
-    """Fields of the event ``earlier_trials``, which holds all that the new search will ever know of other runs.
+    """Fields of the event ``earlier_trials``, which holds everything that the new search knows of other runs.
 
     Returns:
         ``runs``: of each run ``name``, ``path``, ``trials`` (all of them), ``known`` (those that are used) and
@@ -100,7 +100,7 @@ def earlier_lines(earlier: Mapping[str, Any] | None, config: SearchConfig) -> li
 
 
 class _Usable:
-    """Which trials of a run tell a search something.
+    """Which trials of a run a search can learn from.
 
     Args:
         folder: of the run.
@@ -142,7 +142,7 @@ def _same_weights(folder: RunFolder, prepared: Prepared) -> Callable[[str], bool
 
 
 def check_same_data(folder: RunFolder, prepared: Prepared) -> None:
-    """A run's figures mean what this search's do: the same images, labels and split, prepared in the same way.
+    """A run's results mean what this search's do: the same images, labels and split, prepared in the same way.
 
     Raises:
         ConfigError: naming what differs, both values and what to do.
@@ -154,7 +154,7 @@ def check_same_data(folder: RunFolder, prepared: Prepared) -> None:
     for key, (before, here) in pairs.items():
         if before != here:
             raise ConfigError(
-                f"{folder.path}: {key} is {before!r} there and {here!r} here, so figures cannot be compared; set {key} "
+                f"{folder.path}: {key} is {before!r} there and {here!r} here, so results cannot be compared; set {key} "
                 f"to {before!r}, or leave this run out",
                 KEY,
             )

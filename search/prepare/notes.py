@@ -35,7 +35,7 @@ def group_notes(dataset: Dataset, group: str | None) -> list[str]:
     """A note if the group column has missing values."""
     count = blank_groups(dataset, group)
     return (
-        [f"{counted(count, 'image has', 'images have')} no value in {group!r}; each is a group of its own"]
+        [f"{counted(count, 'image has', 'images have')} no value in {group!r}; each is a separate group"]
         if count
         else []
     )

@@ -93,17 +93,17 @@ def prepare(
     stages: Stages | None = None,
     precision: str | Mapping[str, str] | None = None,
     latency: Mapping[str, float] | None = None,
-    beside: Callable[[int], None] = lambda slots: None,
+    meanwhile: Callable[[int], None] = lambda slots: None,
 ) -> Prepared:
     """Check everything, decode the images and split them.
 
     Args:
         config: as loaded.
-        stages: says what is going on; nowhere by default.
-        precision: that of a run that is resumed; None follows the search file, measuring for ``auto``.
-        latency: as measured when a run that is resumed began; None measures it where it is an objective.
-        beside: called with the number of trials at once when the images are going to be read, to begin what can go on
-            beside that.
+        stages: reports progress; silent by default.
+        precision: that of a resumed run; None follows the search file, measuring for ``auto``.
+        latency: as measured when a resumed run began; None measures it if it is an objective.
+        meanwhile: called with the number of concurrent trials just before the images are read, to start work that
+            can run at the same time.
 
     Raises:
         ConfigError: anything is wrong.
@@ -134,7 +134,7 @@ def prepare(
     timing = latency is None and "latency" in config.search.costs
     if not measuring and not timing:
         assert config.search.concurrency is not None
-        beside(config.search.concurrency)
+        meanwhile(config.search.concurrency)
     if dataset.remote is not None:
         with stages("copying images") as step:
             source.copy(step)
@@ -237,7 +237,7 @@ def _check_tune(config: SearchConfig, backbone: Backbone) -> None:
     for tune in map(str, config.search_space.options("tune")):
         if tune in NEEDS and not any(NEEDS[tune](layer) for layer in backbone.empty_layers().values()):
             raise ConfigError(
-                f"{backbone.name} has no weights that {tune!r} trains; take all, or another network",
+                f"{backbone.name} has no weights that {tune!r} trains; use all, or another network",
                 f"{'space' if 'tune' in config.space else 'training'}.tune",
             )
 

@@ -18,7 +18,7 @@ Step = Callable[[int, int], None]
 
 
 def say(console: Console, text: str) -> None:
-    """Print a sentence: wrapped between words on a terminal, one line elsewhere, for whoever searches it."""
+    """Print a sentence: wrapped between words on a terminal, elsewhere in one line, which can be searched."""
     console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C while a command prepares: one line says what became of the run."""
+"""Ctrl-C while a command prepares: one line says what happened to the run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from thaw.search.prepare.stages import say
 
 @contextmanager
 def interruptible(console: Console, run: Path | None = None, command: str = "") -> Iterator[None]:
-    """Within, Ctrl-C prints one line: that nothing was started, or how to continue.
+    """A context in which Ctrl-C prints one line: that nothing was started, or how to continue.
 
     Args:
         console: where to print.

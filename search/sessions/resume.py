@@ -45,7 +45,7 @@ CHANGEABLE = (
     "data.classes",
     "weights",
 )
-"""Keys of the search file that do not change the meaning of a trial's figures."""
+"""Keys of the search file that do not change the meaning of a trial's results."""
 
 AS_BEFORE = {
     # Images with equal pixels were not detected.
@@ -81,7 +81,7 @@ def resume_search(
 
     Raises:
         ConfigError: it is not a run folder, another process drives it, the data have changed, or an override would make
-            its figures incomparable; or its folder is read-only or full.
+            its results incomparable; or its folder is read-only or full.
         RunStopped: the event log could not be written.
     """
     began = began or time.time()
@@ -158,7 +158,7 @@ def changed_config(folder: RunFolder, overrides: Sequence[str]) -> SearchConfig:
     for key in {**old, **new}:
         if old.get(key) != new.get(key) and not any(f"{key}.".startswith(f"{name}.") for name in CHANGEABLE):
             raise ConfigError(
-                f"is part of what the run's figures mean: it stays {old.get(key)!r}, got {new.get(key)!r}; "
+                f"is part of what the run's results mean: it stays {old.get(key)!r}, got {new.get(key)!r}; "
                 "start a new run with another name",
                 key,
                 folder.search_file,

@@ -84,7 +84,7 @@ def run_search(
         say(console, note)
     earlier_runs(config)
     with starting(backend) as begin, interruptible(console, folder.path, f"thaw resume {folder.path}"):
-        prepared = prepare(config, Stages(console), beside=begin)
+        prepared = prepare(config, Stages(console), meanwhile=begin)
         check_resources(backend, prepared.config.resources)
         earlier = earlier_trials(prepared)
         for line in [*prepared.facts.lines(), *earlier_lines(earlier, prepared.config)]:
@@ -111,7 +111,7 @@ def trackers_of(config: SearchConfig, folder: RunFolder) -> list[Observer]:
 
 
 def send_report(run: Run, trackers: Sequence[str], console: Console) -> None:
-    """Give the report of a search that has come to its end to its trackers. It holds no photos: they stay here."""
+    """Send the report of a finished search to its trackers, without photos, which do not leave this machine."""
     *_, last = run.folder.events()
     if not trackers or last.get("reason") not in ("done", "time_budget"):
         return
@@ -162,10 +162,10 @@ def run_session(
         observers: observers besides those of every session.
         began: when the command was given, in Unix seconds.
         overrides: noted in the event log.
-        past: the events of former sessions; what they used of the time budget is gone.
+        past: the events of earlier sessions; the time budget is reduced by what they used.
         earlier: what is known of other runs, as :func:`thaw.search.prepare.earlier.earlier_trials` gives it; None
             where the search knows nothing of them, or `past` holds it already.
-        names: what the trials are called on the terminal.
+        names: names of the trials on the terminal.
 
     Raises:
         RunStopped: the event log could not be written.
@@ -205,7 +205,7 @@ def run_session(
     except SearchStopped:
         reason = stop.reason
     except LogUnwritable as error:
-        raise RunStopped(f"{error}; make room, then go on with `thaw resume`") from None
+        raise RunStopped(f"{error}; make room, then continue with `thaw resume`") from None
     finally:
         state.end_session(reason, time.monotonic() - started)
         state.observers.close()

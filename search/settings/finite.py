@@ -1,6 +1,6 @@
 """A space with no more configurations than trials: each is searched once, whatever the algorithm.
 
-A configuration trained a second time gives bit-identical figures, so a repetition would only cost time.
+A configuration trained a second time gives bit-identical results, so a repetition would only cost time.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ class AlgorithmConfig(Section):
     objectives: tuple[Annotated[str, OneOf([*_VALIDATION, *COSTS])], ...] = Field(
         (),
         strict=False,
-        description="several objectives: a metric, which takes the place of `metric`, and costs that are to be small: "
-        "`seconds`, `parameters`, `macs`, `latency`, listed below",
+        description="several objectives: a metric, which replaces `metric`, and costs to be minimised: `seconds`, "
+        "`parameters`, `macs`, `latency`, explained below",
     )
     trials: int | None = Field(
         None, ge=1, le=1_000_000, description="number of trials; by default 32, for a grid every cell"
@@ -54,13 +54,13 @@ class AlgorithmConfig(Section):
         (),
         strict=False,
         description="run folders on the same data (`--from`), whose trials `auto`, `tpe` and `gp` learn from before "
-        "their first proposal; they count for no budget and in no table of this run",
+        "their first proposal; they count towards no budget and appear in no table of this run",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _first_objective(cls, written: Any) -> Any:
-        """The first objective is the metric, where no metric is named."""
+        """The first objective is the metric if none is named."""
         objectives = written.get("objectives") if isinstance(written, dict) else None
         if isinstance(objectives, list | tuple) and objectives and objectives[0] in _VALIDATION:
             return {"metric": objectives[0], **written}
@@ -68,7 +68,7 @@ class AlgorithmConfig(Section):
 
     @property
     def costs(self) -> tuple[str, ...]:
-        """The objectives beside the metric."""
+        """The objectives other than the metric."""
         return self.objectives[1:]
 
     @model_validator(mode="after")
@@ -83,7 +83,7 @@ class AlgorithmConfig(Section):
             )
         if first != self.metric:
             raise ValueError(
-                f"the first of objectives is the metric, got {first} beside metric: {self.metric}; leave metric out, "
+                f"the first of objectives is the metric, got {first} and metric: {self.metric}; leave metric out, "
                 "or begin objectives with it"
             )
         if costs and self.learn_from:
@@ -140,9 +140,9 @@ class ResourcesConfig(Section):
         1,
         ge=1,
         le=1_000,
-        description="heads of equal shape that are trained together, in the resources of one trial: for searches with "
-        "`freeze_depth: 5` on a GPU, with `--backend inline`; figures differ by rounding alone, on a GPU by other "
-        "dropout masks, too",
+        description="heads of equal shape that are trained together, with the resources of one trial: for searches "
+        "with `freeze_depth: 5` on a GPU, with `--backend inline`; results differ only by rounding, on a GPU also by "
+        "different dropout masks",
     )
 
 
@@ -151,15 +151,15 @@ class CacheConfig(Section):
 
     activations: Annotated[Literal["auto", "fp16", "off"], BeforeValidator(word_off)] = Field(
         "auto",
-        description="`auto` stores them where it pays off, with bit-identical figures (on a processor, in fp32); "
+        description="`auto` stores them where it pays off, with bit-identical results (on a processor, in fp32); "
         "`fp16` takes half the space and is not exact; `off` recomputes everything",
     )
     directory: PathText = Field("~/.cache/thaw", description="folder on each machine; may be deleted between searches")
     budget: Bytes = Field(20 * 10**9, ge=0, description="largest size of the stored activations")
     share: Literal["node", "cluster"] = Field(
         "node",
-        description="`node`: each machine of a cluster computes them for itself; `cluster`: each is computed by one "
-        "machine and fetched by the others, as long as that is measured to be faster",
+        description="`node`: each machine of a cluster computes its own activations; `cluster`: each activation is "
+        "computed by one machine and fetched by the others, as long as that is measured to be faster",
     )
 
 
@@ -181,24 +181,24 @@ class SearchConfig(Section):
     weights: Literal["imagenet", "none"] | dict[str, PathText] = Field(
         "imagenet",
         description="pretrained weights: one word for all architectures, or by architecture `imagenet`, `none`, a file "
-        "(`.pth` or `.safetensors`, with or without a classifier), the folder of a snapshot, or `hf-hub:ORG/NAME`",
+        "(`.pth` or `.safetensors`, with or without a classifier), the folder of a snapshot (as downloaded from "
+        "Hugging Face), or `hf-hub:ORG/NAME`",
     )
     space: dict[str, Any] = Field({}, description="the searched hyperparameters")
     training: dict[str, Any] = Field({}, description="the fixed hyperparameters")
-    search: AlgorithmConfig = Field(AlgorithmConfig(), description="what is tried, and what counts as better")
+    search: AlgorithmConfig = Field(AlgorithmConfig(), description="what is tried, how often, and by which metric")
     scheduler: SchedulerConfig = Field(SchedulerConfig(), description="which trials stop early")
     resources: ResourcesConfig = Field(ResourcesConfig(), description="the resources of one trial")
     precision: Literal["fp32", "tf32", "bf16", "auto"] | None = Field(
         None,
         description="arithmetic of training: `fp32`, `tf32` (products of float32 numbers rounded to 10 bits, on GPUs "
-        "that support it), `bf16`; `auto`: for each architecture the one that is clearly faster on this machine, else "
-        "the more exact one, as measured before the search; by default tf32 if trials use a GPU that supports it, "
-        "else fp32",
+        "that support it), `bf16`; `auto`: for each architecture the fastest, as measured before the search, or the "
+        "more exact one if the gain is small; by default `tf32` if trials use a GPU that supports it, else `fp32`",
     )
     deterministic: bool = Field(
         False,
-        description="figures that repeat to the bit on a GPU of the same kind, too, as they do on a processor anyway: "
-        "slower, and a trial with an operation that a GPU cannot repeat fails and names it",
+        description="bit-reproducible results on a GPU, too, if it is of the same kind; on a processor they always "
+        "are. Slower, and a trial with an operation that a GPU cannot repeat exactly fails and names it",
     )
     threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a label counts as predicted")
     cache: CacheConfig = Field(CacheConfig(), description="stored activations")

@@ -144,7 +144,7 @@ def test_a_dry_run_says_what_a_search_would_cost_and_starts_nothing(tmp_path: Pa
         (1_000_000, 1_000_000, 64, "16,276 d 1 h"),
     ],
 )
-def test_a_dry_run_says_a_time_that_can_be(epochs: int, trials: int, concurrency: int, text: str) -> None:
+def test_a_dry_run_gives_a_possible_time(epochs: int, trials: int, concurrency: int, text: str) -> None:
     """Also of a huge space, and of one trial among many processors: never 0 seconds."""
     costs = {("convnet", 0): 0.09, ("resnet18", 0): 0.12, ("resnet18", 5): 0.06}
     assert duration(longest_time(costs, epochs, trials, concurrency)) == text

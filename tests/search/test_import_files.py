@@ -53,7 +53,7 @@ def test_files_that_cannot_run_say_where(tmp_path: Path) -> None:
         import_files([tmp_path / "text.txt"])
 
 
-def test_files_beside_it_are_found_and_hide_nothing(tmp_path: Path) -> None:
+def test_files_next_to_it_are_found_and_hide_nothing(tmp_path: Path) -> None:
     (tmp_path / "beside_it.py").write_text("VALUE = 3\n")
     (tmp_path / "random.py").write_text("raise SystemExit('the wrong module')\n")
     (tmp_path / "mine.py").write_text("import random, beside_it\nassert random.random and beside_it.VALUE == 3\n")

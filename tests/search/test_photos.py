@@ -80,7 +80,9 @@ def test_a_runs_photos(confirmed: Run) -> None:
     training, wrong, unsure, doubts = run_sheets(confirmed)
     assert len(training.photos) == 18
     assert (
-        len(wrong.photos) == len(unsure.photos) == 12 and "most wrong" in wrong.title and "least sure" in unsure.title
+        len(wrong.photos) == len(unsure.photos) == 12
+        and "most wrong" in wrong.title
+        and "least certain" in unsure.title
     )
     best = read_best(confirmed.folder.best_file(confirmed.best.number))  # type: ignore[union-attr]
     assert all(re.match(r"predicted: \w+ [01]\.\d\d", photo.lines[1]) for photo in wrong.photos)

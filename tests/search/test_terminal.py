@@ -110,7 +110,7 @@ def test_an_ascii_terminal_shows_everything(tmp_path: Path, squares: Path, cache
 
 
 @pytest.mark.slow
-def test_a_search_goes_on_when_its_terminal_is_closed(tmp_path: Path, squares: Path, cache: Path) -> None:
+def test_a_search_continues_when_its_terminal_is_closed(tmp_path: Path, squares: Path, cache: Path) -> None:
     """An ASCII one: nothing that is printed until then, or at the end, breaks it."""
     search_file(tmp_path, squares, cache, training={"epochs": 40, "patience": 0})
     folder = RunFolder(tmp_path / "results" / "squares")
@@ -140,7 +140,7 @@ def test_a_search_goes_on_when_its_terminal_is_closed(tmp_path: Path, squares: P
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rest", ["| head -1", "> /dev/full", ">&- 2>&-"])
-def test_a_search_goes_on_when_nobody_reads_what_it_prints(
+def test_a_search_continues_when_nobody_reads_what_it_prints(
     rest: str, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
     search_file(tmp_path, squares, cache)

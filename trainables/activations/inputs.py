@@ -41,7 +41,7 @@ VERSION = 3
 
 
 class Activations:
-    """Provides a trial's inputs, read from the store where that pays and computed live elsewhere, with equal values.
+    """Provides a trial's inputs, read from the store where that pays off, else computed live, with equal values.
 
     Args:
         config: the trial's configuration.
@@ -51,7 +51,7 @@ class Activations:
         device: where to compute.
 
     Attributes:
-        warning: what the user should know, or empty. It names no trial, so that it is said once in a search.
+        warning: what the user should know, or empty. It names no trial, so that it is shown once per search.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Activations:
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
     def prepare(self, rows: np.ndarray, view: int | None) -> None:
-        """Store the activations of `rows` in one view, if that pays and there is room.
+        """Store the activations of `rows` in one view, if that pays off and there is room.
 
         If the store fails in any way, activations are computed live, with a warning. A wrong value is never used. Where
         they are computed live, all pixels are moved to a GPU that has room for them.
@@ -143,11 +143,11 @@ class Activations:
         shared = SharedView(stored, exchange, compute)
         shared.fill(rows)
         if shared.error:
-            self.warning = f"activations are computed by each node for itself: {shared.error}"
+            self.warning = f"each node computes all activations itself: {shared.error}"
         elif shared.slow:
             fetching, computing = (f"{1000 * seconds:.2g} s" for seconds in shared.slow)
             self.warning = (
-                f"activations of {self.source} are computed by each node for itself: other nodes take {fetching} or "
+                f"each node computes all activations of {self.source} itself: other nodes take {fetching} or "
                 f"more to send 1,000 images, computing them takes {computing}"
             )
 

@@ -16,13 +16,13 @@ from thaw.trainables.exchange import Claim
 NOBODY = 0
 
 UNKNOWN = 20.0
-"""Seconds that rows may take as long as nobody has computed any at that key."""
+"""Seconds that rows may take as long as no node has computed any for that key."""
 
 LEAST = 5.0
-"""Least seconds that rows may take: below, a busy moment would count as a lost node or a slow network."""
+"""Fewest seconds that rows are given: with less, a busy moment would look like a lost node or a slow network."""
 
 LATE = 3.0
-"""A lease ends after so many times the usual time. Whoever waits then computes the rows: its processor is idle anyway,
+"""A lease ends after this many times the usual time. The node that waits then computes the rows: it is idle anyway,
 and a row that is computed twice is the same twice."""
 
 FETCHES = 3
@@ -41,11 +41,11 @@ class Ledger:
     """Leases rows to the nodes that compute them, and remembers who holds them.
 
     The ledger is only advice: each node checks and stores what it gets, and computes everything itself without it. So a
-    node may die at any moment. Its leases end by time, and what it held is forgotten once it does not answer.
+    node may die at any moment. Its leases expire, and what it held is forgotten once it does not answer.
 
     Rows are fetched as long as that is faster than computing them: the median of the last times per row is compared,
-    separately for each key (network and depth), as rows differ in size and in what they cost. It is compared for each
-    node that sends, too: one that is silent or busy is left out, and the others go on with each other.
+    separately for each key (network and depth), as rows differ in size and cost. It is compared for each
+    node that sends, too: one that is silent or busy is left out, and the others continue with each other.
 
     Args:
         clock: time in seconds.

@@ -10,7 +10,7 @@ from thaw.trainables.activations.resident import has_room
 from thaw.trainables.networks.cost import Cost
 
 MIN_GAIN = 1.15
-"""Least speed-up of a training step for which activations are stored; below it they are not worth the disk space."""
+"""Smallest speed-up of a training step for which activations are stored; below it they are not worth the disk space."""
 
 MACS_PER_BYTE = {"cpu": 25.0, "cuda": 5000.0, "resident": 10.0}
 """Multiply-accumulates that a device performs while one byte is read from the store: about 25 billion per second on

@@ -19,7 +19,7 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 SPARE = 5.0
-"""Pixels may take a fifth of the room that stored views may: what is trained beside them needs more memory."""
+"""Pixels may take a fifth of the memory that stored views may: training from pixels needs more memory itself."""
 
 
 def resident_pixels(images: ImageStore, context: RunContext, device: torch.device) -> Resident | None:

@@ -26,8 +26,8 @@ class SharedView:
         compute: image numbers → uint8 (len, row bytes).
 
     Attributes:
-        slow: seconds for fetching and for computing one row, if fetching does not pay; else None.
-        error: why this node goes on alone, or empty.
+        slow: seconds for fetching and for computing one row, if fetching does not pay off; else None.
+        error: why this node continues alone, or empty.
     """
 
     def __init__(self, stored: StoredView, exchange: Exchange, compute: Callable[[np.ndarray], np.ndarray]) -> None:

@@ -31,7 +31,7 @@ class StoredView:
     has damaged are computed again.
 
     Args:
-        path: file of the rows; the files of check values and locks are beside it.
+        path: file of the rows; the files of check values and locks are next to it.
         images: number of rows.
         row_bytes: size of one row in bytes.
 

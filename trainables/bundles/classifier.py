@@ -26,7 +26,7 @@ BOUNDS = {"classes": (1, 1_000_000), "head_units": (0, 1_000_000), "image_size":
 
 @dataclass(frozen=True)
 class ClassifierFacts:
-    """Everything that is needed, beside its weights, to build a classifier and to prepare its inputs.
+    """Everything that is needed, besides its weights, to build a classifier and to prepare its inputs.
 
     Args:
         architecture: as in the search file.

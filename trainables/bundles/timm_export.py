@@ -29,7 +29,7 @@ KEY = "--format"
 
 
 def require_timm(facts: ClassifierFacts) -> None:
-    """Look whether timm has this network, before anything is trained.
+    """Check whether timm has this network, before anything is trained.
 
     Raises:
         ConfigError: as :func:`timm_network`, but for the comparison of logits.
@@ -58,10 +58,10 @@ def _timm_name(facts: ClassifierFacts) -> str:
     name = facts.architecture
     model = architecture(name).timm or TWINS.get(name)
     if model is None:
-        raise ConfigError(f"timm takes networks that it has itself, and {name} is none; export a bundle instead", KEY)
+        raise ConfigError(f"timm loads only its own networks, and {name} is not one; export a bundle instead", KEY)
     if facts.head_units:
         raise ConfigError(
-            f"timm takes a head of one linear layer, this one has a hidden layer of {facts.head_units} units; search "
+            f"timm needs a head of one linear layer, this one has a hidden layer of {facts.head_units} units; search "
             "with head_units: 0, or export a bundle instead",
             KEY,
         )

@@ -97,7 +97,7 @@ def _compose(digits: np.ndarray, random: np.random.Generator) -> Image.Image:
     """An image of digits, float (digits, 8, 8) with values 0–16."""
     ink = np.zeros((CANVAS, CANVAS))
     low, high = SIDES[len(digits)]
-    # A single digit may be anywhere; several are each in a quadrant of their own, so that none hides another.
+    # A single digit may be anywhere; several are each in a different quadrant, so that none hides another.
     cell = CANVAS if len(digits) == 1 else CANVAS // 2
     quadrants = random.permutation(4)
     for digit, quadrant in zip(digits, quadrants, strict=False):

@@ -16,7 +16,7 @@ NOT_LABELS = (
 """Folders that are not labels if a data set has no others, in lower case."""
 
 PARTS_OR_LABELS = ("train", "training", "valid", "dev", "development", "devel", "eval")
-"""Words for parts of a split that may also be labels (a train beside a bus, valid beside invalid)."""
+"""Words for parts of a split that may also be labels (train and bus, valid and invalid)."""
 
 UNLABELLED = ("unlabeled", "unlabelled", "unsup", "unsupervised")
 """Folders of images without labels."""
@@ -30,7 +30,7 @@ def check_labels(images: Path, names: Collection[str]) -> None:
     """
     if len(names) > 1 and all(without_part(name) in (*NOT_LABELS, "") for name in names):
         raise ConfigError(
-            f"{images}: the folders {', '.join(sorted(names))} are not labels; give each label a folder of its own, or "
+            f"{images}: the folders {', '.join(sorted(names))} are not labels; give each label its own folder, or "
             "set data.images to the folder of images and data.labels to a label file",
             key="images",
         )
@@ -62,7 +62,7 @@ def check_part_names(images: Path, tops: list[str], named: dict[str, int], notes
         notes: notes on what was guessed are appended.
 
     Raises:
-        ConfigError: a folder is named like a part, or like unlabelled images, and others beside it are not.
+        ConfigError: a folder is named like a part, or like unlabelled images, and others next to it are not.
     """
     for name in named:
         inside = Folder(images / name)
@@ -71,13 +71,13 @@ def check_part_names(images: Path, tops: list[str], named: dict[str, int], notes
             continue
         if len(inside.folders) > 1 and not inside.files:
             raise ConfigError(
-                f"{images}: {name} holds only folders, like a part of a split, but {other} beside it is not a part; "
+                f"{images}: {name} holds only folders, like a part of a split, but {other} next to it is not a part; "
                 "move or rename one of them",
                 key="images",
             )
         if name.casefold() not in PARTS_OR_LABELS:
             raise ConfigError(
-                f"{images}: {name} is named like a part of a split, but {other} beside it like a label; move {name} "
+                f"{images}: {name} is named like a part of a split, but {other} next to it like a label; move {name} "
                 "elsewhere, or put the folders of labels into one folder per part",
                 key="images",
             )

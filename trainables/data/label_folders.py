@@ -32,7 +32,7 @@ NOT_IMAGES = (
 """Extensions of files that are not images. A file with any other extension may be an image of an unknown format."""
 
 METADATA = tuple(f"metadata.{ending}" for ending in ("csv", "jsonl", "parquet"))
-"""Names of the table beside the images in Hugging Face's `imagefolder` format."""
+"""Names of the table next to the images in Hugging Face's `imagefolder` format."""
 
 
 def metadata_files(images: Path) -> list[Path]:
@@ -49,7 +49,7 @@ def metadata_files(images: Path) -> list[Path]:
 
 
 def read_imagefolder(source: Source) -> Rows:
-    """Images with ``metadata.csv``, ``.jsonl`` or ``.parquet`` beside them: Hugging Face's `imagefolder` format.
+    """Images with ``metadata.csv``, ``.jsonl`` or ``.parquet`` next to them: Hugging Face's `imagefolder` format.
 
     ``file_name`` is relative to the folder of its table. Tables in folders for train, validation and test are a split.
     """
@@ -116,7 +116,7 @@ def read_folders(source: Source) -> Rows:
                 inner, top = walk.labels_below(name)
                 labels += [(f"{inner}/{label}", label, named[name]) for label in top.folders]
             else:
-                walk.rejected.append((name, f"folder beside {' and '.join(sorted(named))}"))
+                walk.rejected.append((name, f"folder next to {' and '.join(sorted(named))}"))
         shown = ", ".join(f"{name} ({PART_WORDS[part]})" for name, part in named.items())
         walk.notes.append(f"the folders {shown} are the split")
     check_labels(images, {label for _, label, _ in labels})

@@ -57,7 +57,7 @@ def refuse_split(place: Path, column: str, cells: Sequence[str], files: Sequence
 
 
 def image_sets(annotations: Path) -> dict[str, str]:
-    """Image name without extension → ``train``, ``validation`` or ``test``, from VOC's lists beside its annotations.
+    """Image name without extension → ``train``, ``validation`` or ``test``, from VOC's lists next to its annotations.
 
     `trainval.txt` is left out, as it only joins two others; images in several lists are left out, too.
     """
@@ -76,7 +76,7 @@ def image_sets(annotations: Path) -> dict[str, str]:
 
 
 def split_beside(labels: Path) -> str | None:
-    """A note if a file beside the labels is named like a split; else None."""
+    """A note if a file next to the labels is named like a split; else None."""
     try:
         beside = sorted(file for file in labels.parent.iterdir() if file != labels and file.is_file())
     except OSError:
@@ -86,7 +86,7 @@ def split_beside(labels: Path) -> str | None:
         listing = file.suffix.lower() == ".txt" and part_of(file.stem) is not None and not own
         if listing or (file.suffix.lower() in (".txt", ".csv", ".tsv") and has_split_word(file.stem)):
             return (
-                f"{file.name} beside the labels looks like a split and is not used; add the split to the label file as "
-                "a column for data.split.column"
+                f"{file.name} next to the labels looks like a split and is not used; add the split to the label file "
+                "as a column for data.split.column"
             )
     return None

@@ -55,7 +55,7 @@ def split_dataset(
         seed: ≥ 0; another seed gives another split.
         column: a column of the label file with ``train``, ``validation`` or ``test``.
         group: a column of the label file; rows with equal values (photos of one patient) stay together. A row without
-            a value is a group of its own.
+            a value is a separate group.
         alike: int (images,), equal numbers for images with equal pixels, which stay together, too.
 
     Raises:
@@ -178,7 +178,7 @@ def equal_images(digests: np.ndarray, usable: np.ndarray) -> np.ndarray | None:
 
 
 def blank_groups(dataset: Dataset, group: str | None) -> int:
-    """Number of images without a value in the group column; each is a group of its own."""
+    """Number of images without a value in the group column; each is a separate group."""
     return 0 if group is None else int(_column(dataset, group, "group").isin(MISSING).sum())
 
 
@@ -247,5 +247,5 @@ class _Splitter:
 def _column(dataset: Dataset, name: str, key: str) -> pd.Series:
     if name not in dataset.columns:
         hint = did_you_mean(name, dataset.columns.columns) if len(dataset.columns.columns) else "; it has no others"
-        raise ConfigError(f"the label file has no column {name!r} beside file names and labels{hint}", key=key)
+        raise ConfigError(f"the label file has no column {name!r} besides file names and labels{hint}", key=key)
     return dataset.columns[name]

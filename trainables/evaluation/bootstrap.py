@@ -60,7 +60,7 @@ def bootstrap(
         seed: equal seeds give equal intervals.
         names: the metrics, see :func:`thaw.spaces.measured`; ``map`` takes most of the time.
         images: (N,), the image of each row, if images occur several times (repeated cross-validation); all rows of an
-            image are drawn together. None: each row is an image of its own.
+            image are drawn together. None: each row is a separate image.
 
     Returns:
         Metric name → estimate.

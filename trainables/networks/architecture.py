@@ -63,7 +63,7 @@ class Code:
 
 
 def global_pool() -> nn.Module:
-    """Global average pooling, (N, C, H, W) → (N, C), for every network without a pooling of its own."""
+    """Global average pooling, (N, C, H, W) → (N, C), for every network without its own pooling."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 

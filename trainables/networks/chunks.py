@@ -62,7 +62,7 @@ class GrowingChunks:
         self._best = math.inf
 
     def apply(self, images: int, work: Callable[[int], T]) -> T:
-        """Do `work` on so many images, with the number of images at a time as its argument.
+        """Do `work` on this many images, with the number of images at a time as its argument.
 
         It must have waited for the device when it returns.
 

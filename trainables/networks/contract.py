@@ -17,7 +17,7 @@ IMAGES, LABELS, HALFWAY = 2, 3, 3
 def check_contract(backbone: Backbone) -> None:
     """Check the contract of a backbone, with random weights.
 
-    That the stages give the output of the whole network is checked whenever a network is cut. This checks the rest: the
+    Whenever a network is cut, its stages are checked to give the output of the whole. This checks the rest: the
     state dict loads strictly and restores the backbone via ``meta``; at every freeze depth, prefix and tail give the
     output of the whole, to the bit; gradients reach every weight of the tail and none of the prefix.
 

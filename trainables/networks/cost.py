@@ -88,7 +88,7 @@ def measure_cost(layers: Mapping[str, nn.Module], name: str, image_size: int) ->
 
 
 def inference_cost(cost: Cost, head: nn.Module) -> dict[str, float]:
-    """What a backbone and its head cost for one image: ``parameters`` and ``macs``, as in a model that is handed over.
+    """What a backbone and its head cost for one image: ``parameters`` and ``macs``, as in an exported model.
 
     Args:
         head: may be on ``meta``; of its modules dense layers count.
@@ -114,7 +114,7 @@ def _counted_outputs(stage: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def _elements(outputs: list[Tensor]) -> int:
-    """Number of elements; memory that a module returns again, as it works in place, is counted once."""
+    """Number of elements; memory that a module returns again because it works in place is counted once."""
     tensors = [output for output in outputs if isinstance(output, Tensor)]
     return sum({tensor.untyped_storage()._cdata: tensor.numel() for tensor in tensors}.values())
 

@@ -29,7 +29,7 @@ MAX_LEVELS = 4
 """Most levels of names at which a whole network is looked for."""
 
 PLAIN = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-"""Types of floating-point values that need no scale beside them."""
+"""Types of floating-point values that need no separate scale."""
 
 
 @dataclass(frozen=True)

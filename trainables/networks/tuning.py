@@ -30,7 +30,7 @@ class LowRank(nn.Module):
 
 
 def _norms(layers: nn.Module) -> list[nn.Parameter]:
-    # By class name, as timm has many norm layers of its own.
+    # By class name, as timm has many of its own norm layers.
     return [p for m in layers.modules() if "Norm" in type(m).__name__ for p in m.parameters(recurse=False)]
 
 

@@ -28,7 +28,7 @@ INDEX = ".index.json"
 """What the name of a file ends in that says which file of a folder holds which tensor."""
 
 BESIDE = re.compile(r"optimizer|scheduler|scaler|training_args|rng_state|random_states")
-"""How the names of files begin that training scripts write beside a model's."""
+"""How the names of files begin that training scripts write next to a model's."""
 
 SAVE = "save it by torch.save(model.state_dict(), path)"
 
@@ -45,14 +45,14 @@ OTHERS: dict[bytes, str] = {
     b"version https://git-lfs": "a Git LFS pointer instead of the weights; run `git lfs pull` where it came from",
     b"<": "a web page; the download went wrong",
 }
-"""How files begin that are often taken for PyTorch's → what they are."""
+"""First bytes of files that are often mistaken for PyTorch's → what they are."""
 
 NUMPY = "a NumPy archive, as JAX models are published; read it by the method load_pretrained of timm's network"
 ZIP = "a zip archive that torch.save has not written"
 
 
 class Placeholder:
-    """Takes the place of any object other than a tensor, number, text or container, so that none is ever made."""
+    """Takes the place of any object other than a tensor, number, text or container, so that none is ever created."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -158,7 +158,7 @@ def _indexed(index: Path, key: str) -> list[Path]:
         raise ConfigError(f"{index} must say under weight_map which file holds which tensor ({error!r})", key) from None
     missing = [file.name for file in files if not file.is_file()]
     if missing or not files:
-        raise ConfigError(f"{index} names files that are not beside it ({', '.join(missing)}); add them", key)
+        raise ConfigError(f"{index} names files that are not next to it ({', '.join(missing)}); add them", key)
     return files
 
 
@@ -203,7 +203,7 @@ def _reason(error: Exception) -> str:
 
 
 def _placeholders(file: Path) -> list[Any]:
-    """A placeholder for each class and function that a file of ``torch.save`` names beside those of tensors."""
+    """A placeholder for each class and function that a file of ``torch.save`` names besides those of tensors."""
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
     except (ValueError, RuntimeError):

@@ -115,7 +115,7 @@ def download_url(name: str) -> str:
 def answers(url: str, seconds: float) -> bool:
     """Whether a URL responds within so many seconds; nothing is downloaded.
 
-    The request runs in a thread, as address lookup has no timeout of its own.
+    The request runs in a thread, as address lookup has no timeout.
     """
     found: list[bool] = []
 

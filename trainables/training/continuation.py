@@ -44,7 +44,7 @@ class Continuation:
                 facts = {**_origin(training), "progress": asdict(training.progress), "row": asdict(row)}
                 write(self.folder.last_file(self.number), training.tensors(), facts)
         except OSError as error:
-            self.warning = f"trial {self.number} goes on without a checkpoint: {error}"
+            self.warning = f"trial {self.number} continues without a checkpoint: {error}"
             self.folder = None
 
     def restore(self, training: Training, logged: int) -> EpochRow | None:

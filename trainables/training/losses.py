@@ -19,7 +19,7 @@ def _smooth(targets: Tensor, smoothing: float) -> Tensor:
 
 
 def _binary_cross_entropy(logits: Tensor, targets: Tensor, config: TrialConfig) -> Tensor:
-    """Each label is a yes-or-no question of its own."""
+    """Each label is a separate yes-or-no question."""
     weight = logits.new_full((), config.positive_weight)  # created on the device, not copied to it
     return F.binary_cross_entropy_with_logits(logits, _smooth(targets, config.label_smoothing), pos_weight=weight)
 

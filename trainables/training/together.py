@@ -2,7 +2,7 @@
 
 A GPU spends most of a head's step on starting kernels, however little each one computes. The idea is that of Wang et
 al., "Horizontally fused training array" (MLSys 2021). Each head keeps its own images, optimiser, schedule and seeds, so
-its figures are those that it has alone, up to the order of sums. On a GPU its dropout masks differ, too: those of a
+its results are those that it has alone, up to the order of sums. On a GPU its dropout masks differ, too: those of a
 head alone come from the kernel that applies them.
 """
 
@@ -32,7 +32,7 @@ def shape(training: Training) -> Hashable:
 
 
 def epoch_together(trainings: Sequence[Training]) -> list[EpochRow | Failure]:
-    """Train each of several trainings of one :func:`shape` for one more epoch of its own, and validate it."""
+    """Train each of several trainings of one :func:`shape` for its next epoch, and validate it."""
     views, prefixes = [], []
     for training in trainings:
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""One trial in a worker: it resumes its assignment where it was left, and reports after each epoch."""
+"""One trial in a worker: it resumes its assignment where it stopped, and reports after each epoch."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def step_together(trials: Sequence[Trial]) -> list[Report]:
 
 
 def groups(trials: Mapping[int, Trial], most: int) -> list[list[int]]:
-    """The numbers of the trials, those that can be trained together side by side.
+    """The numbers of the trials, in groups that can be trained together.
 
     Args:
         trials: by number.

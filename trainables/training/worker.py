@@ -1,4 +1,4 @@
-"""What a worker process is between trials, on any backend that has workers."""
+"""A worker process, which runs one trial after another, on any backend that has workers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Worker:
         self.trial: Trial | None = None
 
     def begin(self, assignment: Assignment) -> None:
-        """Begin a trial, or resume it where it was left."""
+        """Begin a trial, or resume it where it stopped."""
         # Release the old training before the new one is created, or a GPU would hold both.
         self.trial = None
         release_memory(self.device)

@@ -25,7 +25,7 @@ from thaw.search.backends.local.server import serve
 
 serve(int(sys.argv[2]))
 """
-"""What the server runs: this Thaw, wherever it lies, and nothing else of the driver's."""
+"""What the server runs: this copy of Thaw, wherever it is, and nothing else of the driver's."""
 
 
 class Server:
@@ -90,10 +90,10 @@ _server: ContextVar[Server | None] = ContextVar("server", default=None)
 
 @contextmanager
 def starting_server() -> Iterator[Callable[[int], None]]:
-    """Within, the server may be started ahead of :func:`running_server`; at the end it is gone.
+    """A context in which the server may be started ahead of :func:`running_server`; at its end the server is gone.
 
-    What is yielded begins the start, whatever the number of trials at once, and returns at once. Called again after the
-    networks have been looked at, it has timm imported as well if one of them is timm's.
+    The yielded function starts it, whatever the number of concurrent trials, and returns at once. Called again after
+    the networks have been checked, it has timm imported as well if one of them is timm's.
     """
     outer = _server.get()
 
@@ -116,7 +116,7 @@ def starting_server() -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def running_server(slots: int) -> Iterator[Server]:
-    """The server for the length of a search, at whose end no worker is left."""
+    """The server for the duration of a search; at its end no worker is left."""
     with starting_server() as begin:
         begin(slots)
         server = _server.get()

@@ -3,7 +3,7 @@
 Between the driver and the server is one socket. Each message of the driver with a file descriptor asks for a worker,
 which gets this end of a connection; ``t`` imports timm; another message without a descriptor ends all workers; the end
 of the socket ends the server, too.
-So whatever becomes of the driver, no worker outlives it.
+So however the driver ends, no worker outlives it.
 
 Between the driver and a worker, after the pickled arguments of a
 :class:`~thaw.trainables.training.worker.Worker`:
@@ -88,7 +88,7 @@ def _fork(requests: socket.socket, descriptor: int) -> int:
         requests.close()
         _work(Connection(descriptor))
     finally:
-        # Whatever happened, a worker does not go on as a server.
+        # Whatever happened, a worker must not continue as a server.
         os._exit(0)
 
 

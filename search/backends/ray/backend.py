@@ -32,7 +32,7 @@ class RayBackend:
         self.resources, self.folder, self.context = resources, folder, context
 
     def run(self, state: SearchState, slots: int, stop: StopRequest) -> None:
-        # Ray's start may put handlers of its own in the place of ours.
+        # Ray's start may replace our handlers by its own.
         with running_ray(slots), noted_signals(stop), shared_between_nodes(self.context) as context:
             driver = Driver(state, stop)
             # What there is already need not be searched for garbage: that takes a second.

@@ -149,15 +149,15 @@ class StateCallback(Callback):
         if report.last:
             with self._driver.heeding_the_log():
                 self._driver.state.report(trial.config["trial"], report)
-        # What is left in it Tune keeps for each trial, with statistics of each number: 20 kB that nobody reads.
+        # Tune keeps what is left in it for each trial, with statistics of each number: 20 kB that nobody reads.
         for name in result.keys() - KEPT:
             del result[name]
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        """Tune keeps all trials. Of one that has ended, nobody asks for more than its name and its resources."""
+        """Tune keeps all trials. Of one that has ended, it needs no more than its name and its resources."""
         for unread in (trial.metric_analysis, trial.metric_n_steps, trial.config, trial.evaluated_params):
             unread.clear()
-        # Equal for all trials, of which each has two copies of its own.
+        # They are equal for all trials, but each trial has two copies.
         self._resources = self._resources or trial.placement_group_factory
         trial.placement_group_factory = trial._default_placement_group_factory = self._resources
 

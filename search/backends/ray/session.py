@@ -44,7 +44,7 @@ ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 START_SECONDS, SHUTDOWN_SECONDS = 30.0, 3.0
-"""At most so long a process waits at its end for Ray that is starting, and for Ray that is ending."""
+"""How long a process waits, at most, at its end for Ray to finish starting or ending."""
 
 LONGEST_PLACE = 37
 """The maximum bytes in the path of Ray's session folder: a socket's path has at most 103 (107 on Linux), and Ray adds
@@ -140,9 +140,9 @@ _own: OwnRay | None = None
 
 @contextmanager
 def starting_ray() -> Iterator[Callable[[int], None]]:
-    """Within, Ray may be started ahead of :func:`running_ray`, which waits for it; at the end it is gone.
+    """A context in which Ray may be started ahead of :func:`running_ray`, which waits for it; at its end Ray is gone.
 
-    What is yielded begins the start, for so many trials at once, and returns at once. It does nothing where this
+    The yielded function starts it, for a number of concurrent trials, and returns at once. It does nothing if this
     process has a Ray already.
     """
     global _own
@@ -167,7 +167,7 @@ def starting_ray() -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def running_ray(workers: int) -> Iterator[None]:
-    """Ray for the length of a search; one that the caller has started already is used and left running.
+    """Ray for the duration of a search; one that the caller has started already is used and left running.
 
     Args:
         workers: as many are going to run trials.

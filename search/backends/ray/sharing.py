@@ -1,7 +1,7 @@
 """Stored activations shared between the nodes of a cluster: an actor keeps the ledger, one on each node reads rows.
 
-Rows stay in the files of the node that computed them, so the actors hold no data, and a node that dies takes no more
-with it than what it had computed.
+Rows stay in the files of the node that computed them, so the actors hold no data, and if a node dies, only what it had
+computed is lost.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def build_trackers(names: Sequence[str], folder: RunFolder, metric: str, searche
         searched: the searched hyperparameters.
 
     Raises:
-        ConfigError: a package is not installed, or knows no account.
+        ConfigError: a package is not installed, or no account is set up.
     """
     kinds = [_tracker(name) for name in names]
     for kind in kinds:
@@ -38,7 +38,7 @@ def build_trackers(names: Sequence[str], folder: RunFolder, metric: str, searche
 
 
 def send(names: Sequence[str], folder: RunFolder, kind: str, place: Path, say: Callable[[str], None]) -> None:
-    """Give a file, or a folder of files, to the trackers of a run. One that cannot take it is a warning.
+    """Send a file, or a folder of files, to the trackers of a run. One that does not accept it gives a warning.
 
     Args:
         names: keys of :data:`CLASSES`.
@@ -51,7 +51,7 @@ def send(names: Sequence[str], folder: RunFolder, kind: str, place: Path, say: C
         try:
             _tracker(name)(folder, "", ()).send(kind, place)
         except Exception as error:  # whatever the service raises
-            say(f"warning: {name} has not taken the {kind}: {error or type(error).__name__}")
+            say(f"warning: {name} has not accepted the {kind}: {error or type(error).__name__}")
 
 
 def _tracker(name: str) -> type[Tracker]:

@@ -43,7 +43,7 @@ class Tracker(Observer):
 
     @classmethod
     def check(cls) -> None:
-        """Look whether the service can be told at all, before anything starts.
+        """Check whether the service can be reached at all, before anything starts.
 
         Raises:
             ConfigError: it cannot.
@@ -51,12 +51,12 @@ class Tracker(Observer):
 
     @property
     def identity(self) -> str:
-        """Names the run wherever its folder lies, and no other that had the same folder before."""
+        """Identifies the run wherever its folder is, and no other run that had the same folder before."""
         first = next(self.folder.events())
         return hashlib.blake2b(f"{self.folder.path.name} {first['time']}".encode(), digest_size=8).hexdigest()
 
     def connect(self) -> None:
-        """Find the run of the whole search, or make it."""
+        """Find the run of the whole search, or create it."""
         raise NotImplementedError
 
     def begin(self, records: Mapping[int, TrialRecord]) -> None:
@@ -127,7 +127,7 @@ class Tracker(Observer):
         self._queue.put(None)
         self._thread.join(patience)
         if self._thread.is_alive():
-            raise TimeoutError(f"it has not taken everything within {patience:.0f} s")
+            raise TimeoutError(f"it has not accepted everything within {patience:.0f} s")
         self._raise()
 
     def _tell(self, call: Callable[[], None]) -> None:

@@ -256,7 +256,7 @@ def test_labels(run: Run) -> None:
     assert pairs == [["cat", "dog", 2, 0.2, 0.5], ["cat", "owl", 1, 0.1, 0.5]]
 
 
-def test_label_quality_beside_a_constant_prediction(run: Run) -> None:
+def test_label_quality_against_a_constant_prediction(run: Run) -> None:
     # Trial 3 at epoch 3; a label without a validation positive has no average precision.
     quality = rows("label_quality", run, ["label", "ap", "trivial", "support", "train"])
     assert quality == [["cat", 0.70, 0.5, 2, 6], ["dog", 0.5, 0.25, 1, 3]]

@@ -73,7 +73,7 @@ def test_a_run_without_any_epoch_is_not_enough(name: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", PLOTS)
 @pytest.mark.parametrize("trials", [1, 4])
-def test_a_run_that_goes_on(name: str, trials: int, tmp_path: Path) -> None:
+def test_a_run_that_continues(name: str, trials: int, tmp_path: Path) -> None:
     run = synthetic_run(tmp_path / "run", trials, failures=0.0, running=max(1, trials // 2))
     assert "running" in set(run.trials["status"])
     try:

@@ -91,7 +91,7 @@ def _epochs(run: Run) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("backend", SLOW_ON_LOCAL, indirect=True)
-def test_an_interrupted_search_goes_on_as_if_it_had_not_been(
+def test_an_interrupted_search_continues_as_if_it_had_not_been(
     backend: str, halving: Run, stop_after: StopAfter, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
     run = interrupted_and_resumed(tmp_path, stop_after, [7], squares, cache, backend=backend, **HALVING)
@@ -114,7 +114,7 @@ def test_promotions_over_two_sessions(
 
 
 @pytest.mark.parametrize("backend", SLOW_ON_LOCAL, indirect=True)
-def test_a_trial_that_ran_out_of_memory_goes_on(
+def test_a_trial_that_ran_out_of_memory_continues(
     backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
     """Another trial on the device may have been the cause."""

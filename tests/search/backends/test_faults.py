@@ -62,7 +62,7 @@ def test_checkpoints_that_cannot_be_written(
     assert list(run.trials["status"]) == ["completed", "completed"] and not pauses(run)
     warnings = {row.get("warning", "") for row in run.records[0].epochs.values()}
     assert any(
-        "trial 0 goes on without a checkpoint: " in warning and "cannot be written" in warning for warning in warnings
+        "trial 0 continues without a checkpoint: " in warning and "cannot be written" in warning for warning in warnings
     )
 
 

@@ -142,7 +142,9 @@ def test_the_disk_is_full(start: Any, small_disk: Path, tmp_path: Path, squares:
             pass
     output, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == 1 and "Traceback" not in output, output
-    assert "events.jsonl cannot be written: No space left on device; make room, then go on with `thaw resume" in output
+    assert (
+        "events.jsonl cannot be written: No space left on device; make room, then continue with `thaw resume" in output
+    )
     os.unlink(small_disk / "filling")
     process = start(command("resume", folder.path))
     output, _ = process.communicate(timeout=LIMIT)

@@ -107,7 +107,7 @@ def test_timm_is_imported_before_workers_are_forked(server: Server, tmp_path: Pa
 def test_elsewhere_than_on_linux_there_is_none(platform: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", platform)
     check_backend("inline")
-    with pytest.raises(ConfigError, match=rf"^--backend: local needs Linux.*, got {name}; take ray or inline$"):
+    with pytest.raises(ConfigError, match=rf"^--backend: local needs Linux.*, got {name}; use ray or inline$"):
         check_backend("local")
     with pytest.raises(ConfigError, match="needs Linux"), starting_ahead("local"):
         pass

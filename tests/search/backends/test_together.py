@@ -73,7 +73,7 @@ def test_the_same_rows_and_the_same_end_of_each_trial(heads: Any, groups: list[i
         assert {"pruned", "completed"} == set(run.trials["status"])
 
 
-def test_a_search_that_is_interrupted_goes_on(
+def test_a_search_that_is_interrupted_continues(
     heads: Any, stop_after: StopAfter, tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path
 ) -> None:
     """The trials of a group are resumed from checkpoints of their own."""
@@ -121,6 +121,6 @@ def test_as_many_heads_run_as_fit_together(tmp_path: Path, squares: Path, cache:
     with pytest.raises(ConfigError, match="only 6 trials fit at once, got 7"):
         resolve_resources(config, [Available(2, 0)])
     for name in set(BACKENDS) - {"inline"}:
-        with pytest.raises(ConfigError, match=f"heads_per_trial: backend {name} trains one .* got 3; take --backend"):
+        with pytest.raises(ConfigError, match=f"heads_per_trial: backend {name} trains one .* got 3; use --backend"):
             check_resources(name, config.resources)
     check_resources("inline", config.resources)

@@ -52,7 +52,7 @@ def confirmed(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Pa
     return run, found
 
 
-def test_the_outcome_stands_beside_the_run(confirmed: Confirmed) -> None:
+def test_the_result_is_in_the_run_folder(confirmed: Confirmed) -> None:
     run, found = confirmed
     assert json.loads(run.folder.confirm_file.read_text()) == found
     assert (found["metric"], found["folds"], found["seeds"]) == ("val_map", 3, 1)
@@ -152,7 +152,7 @@ def test_more_seeds_may_follow_and_nothing_else(confirmed: Confirmed) -> None:
         run_confirm(run.folder.path, top=1, folds=3, backend="inline")
     with pytest.raises(ConfigError, match="a confirmation of other leaders, folds or seeds"):
         run_confirm(run.folder.path, top=2, folds=4, backend="inline")
-    with pytest.raises(ConfigError, match="threshold: is part of what the run's figures mean"):
+    with pytest.raises(ConfigError, match="threshold: is part of what the run's results mean"):
         run_confirm(run.folder.path, top=2, folds=3, overrides=["threshold=0.3"], backend="inline")
     with pytest.raises(ConfigError, match="thaw confirm"):
         resume_search(run.folder.confirm.path)

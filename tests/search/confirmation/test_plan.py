@@ -57,7 +57,7 @@ def test_a_fold_without_labels_is_refused_before_anything_is_trained(prepared: P
         assign_folds(prepared, Plan(folds=4, seeds=1, leaders=()))
 
 
-def test_fewer_folds_put_them_beside_others(prepared: Prepared) -> None:
+def test_with_fewer_folds_each_has_a_label(prepared: Prepared) -> None:
     [folds] = assign_folds(prepared, Plan(folds=2, seeds=1, leaders=()))
     assert all(prepared.dataset.labels[fold.validation].any() for fold in folds)
 
@@ -71,7 +71,7 @@ def test_folds_do_not_mix_what_the_user_kept_apart_and_that_is_said(own_split: P
     assert fold_notes(prepared) == [], "a group says what belongs together"
 
 
-def test_a_confirmation_goes_on_with_its_own_folds_only(own_split: Prepared, tmp_path: Path) -> None:
+def test_a_confirmation_continues_with_its_own_folds_only(own_split: Prepared, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "confirm")
     folder.create()
     leader = Leader(0, {}, 1, 0.5, [])

@@ -179,7 +179,7 @@ def test_refit_trains_on_validation_images_too(copied: Run, tmp_path: Path) -> N
     assert "training and validation images together" in (tmp_path / "refit" / CARD).read_text()
 
 
-def test_onnx_lies_beside(copied: Run, tmp_path: Path) -> None:
+def test_onnx_is_added_to_the_bundle(copied: Run, tmp_path: Path) -> None:
     facts, printed = _export(copied, tmp_path / "bundle", trial=_of(copied, "resnet18"), onnx=True)
     assert 0 <= facts["onnx"]["largest_difference"] < 1e-4 and facts["onnx"]["images"] > 10
     assert "model.onnx differs from PyTorch by" in printed
@@ -301,7 +301,7 @@ def test_other_pretrained_weights_are_refused(copied: Run, tmp_path: Path, monke
 
 
 def test_what_decides_the_figures_may_not_be_set(copied: Run, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"threshold: is part of what the run's figures mean"):
+    with pytest.raises(ConfigError, match=r"threshold: is part of what the run's results mean"):
         _export(copied, tmp_path / "bundle", overrides=["threshold=0.3"])
 
 

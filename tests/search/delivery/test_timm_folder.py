@@ -137,7 +137,7 @@ def test_what_does_not_go_together_is_refused_and_the_test_split_stays_locked(
     grid: Run, run: Run, tmp_path: Path
 ) -> None:
     before = grid.folder.provenance().get("test_scored")
-    with pytest.raises(ConfigError, match=r"--format: timm takes networks that it has itself, and convnet is none"):
+    with pytest.raises(ConfigError, match=r"--format: timm loads only its own networks, and convnet is not one"):
         export_run(grid, tmp_path / "timm", QUIET, format="timm")
     assert grid.folder.provenance().get("test_scored") == before
     with pytest.raises(ConfigError, match=r"--onnx: goes with a bundle, not with --format timm"):

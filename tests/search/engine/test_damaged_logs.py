@@ -66,7 +66,7 @@ def go_on(settings: SearchConfig, folder: RunFolder) -> None:
 
 @PROPERTY
 @given(data=st.data())
-def test_any_log_is_gone_on_with_or_refused(
+def test_any_log_is_resumed_or_refused(
     written: tuple[SearchConfig, str], tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     settings, text = written

@@ -43,7 +43,7 @@ def test_with_one_objective_they_are_the_rules_for_one(name: str) -> None:
     assert one.promotion() == several.promotion()
 
 
-def test_whoever_is_cheap_or_good_goes_on() -> None:
+def test_cheap_or_good_trials_continue() -> None:
     good, cheap, poor = (0.1, 9.0), (0.9, 1.0), (0.95, 9.5)
     assert judged(rule("asha"), [good, cheap, poor, poor]) == ["continue", "continue", "stop", "stop"]
     assert judged(rule("median"), [good, cheap, (0.5, 5.0), poor])[-1] == "stop"

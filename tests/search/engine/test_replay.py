@@ -192,7 +192,7 @@ def test_a_search_killed_anywhere_ends_as_it_should(algorithm: str, rule: str, t
 
 
 @pytest.mark.parametrize("step", [1, 0, -1], ids=["clock goes on", "clock stands still", "clock goes back"])
-def test_the_mirror_is_the_same_live_and_made_anew(step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_journal_is_the_same_live_and_rebuilt(step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(1_000_000_000, step)
     monkeypatch.setattr("thaw.search.engine.events.time", SimpleNamespace(time=lambda: float(next(clock))))
     settings = config(tmp_path)

@@ -31,7 +31,7 @@ def proposals(algorithm: str, seed: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("algorithm", SAMPLERS)
-def test_algorithms_fill_in_around_what_is_wanted(algorithm: str) -> None:
+def test_algorithms_fill_in_what_is_left_open(algorithm: str) -> None:
     given = proposals(algorithm, seed=0)
     assert given[0]["learning_rate"] == 0.001 and given[1]["dropout"] == 0.25
     for name in ("learning_rate", "dropout"):
@@ -39,7 +39,7 @@ def test_algorithms_fill_in_around_what_is_wanted(algorithm: str) -> None:
     assert proposals(algorithm, seed=0) == given != proposals(algorithm, seed=1)
 
 
-def test_trials_that_wait_at_a_rung_are_learnt_from_and_may_go_on() -> None:
+def test_trials_that_wait_at_a_rung_are_learnt_from_and_may_continue() -> None:
     study = Study(SPACE, "val_map", "tpe", 0)
     for number in range(10):
         study.ask(number)

@@ -113,7 +113,7 @@ def test_scalars_are_those_of_the_history(run: Run, server: Server) -> None:
         assert {"learning_rate", "gradient_norm", "seconds/train"} <= set(tags[name])
 
 
-def test_hyperparameters_stand_beside_the_best_values(run: Run, server: Server) -> None:
+def test_hyperparameters_are_next_to_the_best_values(run: Run, server: Server) -> None:
     experiment = server.post("plugin/hparams/experiment", experimentName="")
     types = {info["name"]: info["type"] for info in experiment["hparamInfos"]}
     assert set(types) == {"learning_rate", "optimizer", "momentum", STATUS}, "what is searched, and nothing else"

@@ -101,7 +101,7 @@ def test_tf32_is_the_default_of_gpus_that_have_it(monkeypatch: pytest.MonkeyPatc
     assert default_precision(1) == "fp32"
 
 
-def test_a_run_of_0_1_0_goes_on_as_it_began() -> None:
+def test_a_run_of_0_1_0_continues_as_it_began() -> None:
     """It left TF32 to torch, which takes it for convolutions on a GPU; a processor has none."""
     cpu: dict = {"thaw": "0.1.0", "precision": "fp32", "hardware": {"gpus": []}}
     gpu = {**cpu, "hardware": {"gpus": ["some GPU"]}}

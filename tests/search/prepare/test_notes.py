@@ -36,7 +36,7 @@ def test_labels_that_cannot_be_learned_or_judged_are_named() -> None:
 def test_groups_without_a_value_are_counted() -> None:
     data = dataset(patient=["a", "", "nan", "b", "b", "NA", "c", "c"])
     assert split_notes(data, SPLIT, None, "patient")[0] == (
-        "3 images have no value in 'patient'; each is a group of its own"
+        "3 images have no value in 'patient'; each is a separate group"
     )
 
 

@@ -136,7 +136,7 @@ def test_the_fingerprint_is_of_pixels_and_labels(photos: Path, cache: Path) -> N
     assert prepared(photos, cache).fingerprint != first
 
 
-def test_weights_that_cannot_be_fetched_are_told_quickly(
+def test_weights_that_cannot_be_fetched_are_reported_quickly(
     photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # An empty cache, and a proxy that refuses every connection.
@@ -218,7 +218,7 @@ def test_the_scale_of_grey_images_is_recorded(photos: Path, cache: Path) -> None
         prepared(photos, cache, white=[5, 5])
 
 
-def test_one_label_a_training_image_is_noticed_and_measured(photos: Path, cache: Path) -> None:
+def test_one_label_per_training_image_is_noticed_and_measured(photos: Path, cache: Path) -> None:
     accuracies = ["accuracy", "balanced_accuracy"]
     found = prepare(small_config(photos, photos, cache, data={"split": {"column": "part"}}, search=ACCURACY))
     assert found.context.single_label and provenance(found)["data"]["single_label"] is True

@@ -99,7 +99,7 @@ def test_another_version_may_have_read_the_same_data_otherwise(moved: tuple[RunF
         check_same_inputs(folder, _prepared(folder, places))
 
 
-def test_a_run_that_did_not_look_for_equal_images_goes_on_without(moved: tuple[RunFolder, dict[str, Path]]) -> None:
+def test_a_run_that_did_not_look_for_equal_images_continues_without(moved: tuple[RunFolder, dict[str, Path]]) -> None:
     folder, _ = moved
     assert changed_config(folder, []).data.split.duplicates == "together"
     with pytest.raises(ConfigError, match="it stays 'together', got 'apart'"):

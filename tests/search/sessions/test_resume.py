@@ -114,9 +114,9 @@ def test_a_finished_run_takes_more_trials(tmp_path: Path, squares: Path, cache: 
     assert session["overrides"] == ["search.trials=5", "search.concurrency=2", "checkpoints.keep=1"]
     for text, message in (
         ("search.trials=4", "5 trials have started, got 4"),
-        ("search.metric=val_loss", "search.metric: is part of what the run's figures mean"),
+        ("search.metric=val_loss", "search.metric: is part of what the run's results mean"),
         ("space.learning_rate=[0.1]", "space.learning_rate"),
-        ("training.epochs=9", "training.epochs: is part of what the run's figures mean: it stays 2, got 9"),
+        ("training.epochs=9", "training.epochs: is part of what the run's results mean: it stays 2, got 9"),
         ("data.split.seed=1", "data.split.seed"),
         ("scheduler.type=none", "scheduler.type"),
         ("search.seed=3", "search.seed"),

@@ -83,7 +83,7 @@ def test_start_with_comes_first_and_is_not_repeated(tmp_path: Path) -> None:
     assert configs[1]["optimizer"] == "adamw" and len(events) == _different(events) == CELLS
 
 
-def test_a_run_goes_on_to_the_configurations_that_are_left(tmp_path: Path) -> None:
+def test_a_run_continues_to_the_configurations_that_are_left(tmp_path: Path) -> None:
     first = _config(tmp_path, search={"algorithm": "random", "trials": 20})
     past = _proposed(first)
     assert len(past) == 20

@@ -141,7 +141,7 @@ def test_a_network_that_is_too_slow_is_left_alone(nodes: list[Node], monkeypatch
     assert sorted(third.computed) == list(ALL)
 
 
-def test_a_silent_node_is_left_out_and_the_others_go_on(nodes: list[Node], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_node_is_left_out_and_the_others_continue(nodes: list[Node], monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, third = nodes
     first.fill(ALL[:1000])
     second.fill(ALL[1000:])
@@ -172,7 +172,7 @@ class Silent(Node):
         raise ConnectionError("the ledger does not answer")
 
 
-def test_without_a_ledger_a_node_goes_on_alone(nodes: list[Node]) -> None:
+def test_without_a_ledger_a_node_continues_alone(nodes: list[Node]) -> None:
     alone = Silent(nodes[0].cluster, "a")
     assert alone.fill().error == "the ledger does not answer"
     assert sorted(alone.computed) == list(ALL)

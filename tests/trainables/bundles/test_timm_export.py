@@ -58,8 +58,8 @@ def test_timms_network_gives_the_same_logits(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "units", "reason"),
     [
-        ("convnet", 0, "--format: timm takes networks that it has itself, and convnet is none"),
-        ("resnet18", 16, "--format: timm takes a head of one linear layer, this one has a hidden layer of 16 units"),
+        ("convnet", 0, "--format: timm loads only its own networks, and convnet is not one"),
+        ("resnet18", 16, "--format: timm needs a head of one linear layer, this one has a hidden layer of 16 units"),
         ("timm:mobilenetv3_small_100", 0, "missing .first: conv_head.weight.*export a bundle instead"),
         pytest.param("vgg16", 0, "missing .first: pre_logits.fc1.weight", marks=pytest.mark.slow),
         pytest.param("mobilenet_v3_large", 0, "is not quite the mobilenet_v3_large", marks=pytest.mark.slow),

@@ -586,7 +586,7 @@ def test_folders_whose_names_differ_only_in_the_part_are_a_split(tmp_path: Path,
     [
         (["images/1.png", "masks/1.png"], "the folders images, masks are not labels"),
         (["train/images/1.png", "train/labels/1.txt", "val/images/2.png"], "the folders images, labels are not labels"),
-        (["train/a/1.png", "train/b/1.png", "extra/a/1.png"], "train holds only folders, .* but extra beside"),
+        (["train/a/1.png", "train/b/1.png", "extra/a/1.png"], "train holds only folders, .* but extra next to"),
         (["data/a/1.png", "data/b/1.png"], "got data; .* if the folders in data are the labels, let data.images end"),
     ],
 )

@@ -167,12 +167,12 @@ def test_image_sets_become_a_column_of_the_split(tmp_path: Path) -> None:
     assert not len(dataset.columns.columns) and "not usable, as 1 image is missing" in " ".join(dataset.notes)
 
 
-def test_a_split_beside_the_labels_gives_a_note(tmp_path: Path) -> None:
+def test_a_split_next_to_the_labels_gives_a_note(tmp_path: Path) -> None:
     (tmp_path / "list_attr.txt").write_text("Young Male\n" + lines(one_of("1 -1", "-1 1"), " "))
     (tmp_path / "list_eval_partition.txt").write_text(lines(one_of(0, 1, 2), " "))
     dataset = read_dataset(tmp_path, tmp_path / "list_attr.txt")
     assert dataset.classes == ("Young", "Male")
-    assert "list_eval_partition.txt beside the labels looks like a split" in " ".join(dataset.notes)
+    assert "list_eval_partition.txt next to the labels looks like a split" in " ".join(dataset.notes)
 
 
 @pytest.mark.parametrize(

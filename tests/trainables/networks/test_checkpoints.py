@@ -269,7 +269,7 @@ def test_the_parts_of_a_snapshot_are_joined(suffix: str, state: State, tmp_path:
     for place in (tmp_path, index):
         assert read_state(place, KEY).keys() == state.keys()
     (tmp_path / f"model-1.{suffix}").unlink()
-    with pytest.raises(ConfigError, match=r"not beside it \(model-1"):
+    with pytest.raises(ConfigError, match=r"not next to it \(model-1"):
         read_state(tmp_path, KEY)
     index.write_text("[1]")
     with pytest.raises(ConfigError, match="under weight_map"):

@@ -76,7 +76,7 @@ def test_a_network_that_reads_values_while_it_is_built_is_taken() -> None:
     check_contract(resolve("mine", "none", SIDE))
 
 
-def test_build_hears_of_the_image_size_where_it_asks() -> None:
+def test_build_gets_the_image_size_if_it_takes_it() -> None:
     heard = []
 
     def build(classes: int = 7, image_size: int = 0) -> nn.Module:

@@ -57,7 +57,7 @@ def epoch(training: Training) -> EpochRow:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_trial_goes_on_to_the_bit(name: str, context: RunContext, tmp_path: Path) -> None:
+def test_a_trial_continues_to_the_bit(name: str, context: RunContext, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     whole = begin(context, **CONFIGS[name])
     rows = [epoch(whole) for _ in range(3)]
@@ -210,12 +210,12 @@ def test_a_full_disk_leaves_the_former_checkpoint(tmp_path: Path) -> None:
     assert read(file)[0]["a"].shape == (1000,)
 
 
-def test_training_goes_on_when_checkpoints_cannot_be_written(context: RunContext, tmp_path: Path) -> None:
+def test_training_continues_when_checkpoints_cannot_be_written(context: RunContext, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file where the folder should be")
     training, continuation = begin(context, architecture="convnet"), Continuation(RunFolder(tmp_path), 0)
     for _ in range(2):
         continuation.save(training, epoch(training))
-    assert "trial 0 goes on without a checkpoint" in continuation.warning
+    assert "trial 0 continues without a checkpoint" in continuation.warning
 
 
 def _write_for_ever(file: Path) -> None:

@@ -86,7 +86,7 @@ def replay(run: Run, observer: Observer) -> list[str]:
     return warnings
 
 
-def test_everything_is_told_in_order(run: Run) -> None:
+def test_everything_is_reported_in_order(run: Run) -> None:
     notes = made(Notes, run)
     assert replay(run, notes) == []
     assert isinstance(notes, Notes) and (notes.told[0], notes.told[-1]) == ("begin", "finish")
@@ -112,7 +112,7 @@ def test_a_service_that_hangs_holds_up_nothing(run: Run, monkeypatch: pytest.Mon
     monkeypatch.setattr(tracker, "PATIENCE", 0.2)
     begun = time.monotonic()
     assert replay(run, made(Hanging, run)) == [
-        "Hanging is left out from now on: it has not taken everything within 0 s"
+        "Hanging is left out from now on: it has not accepted everything within 0 s"
     ]
     assert time.monotonic() - begun < 5
 
@@ -139,13 +139,13 @@ def test_what_is_sent_between_sessions_is_kept_and_a_dead_service_is_a_warning(
         send(["mlflow"], run.folder, "model", tmp_path, said.append)
     assert said == [
         "sending the model to mlflow",
-        "warning: mlflow has not taken the model: nobody is there",
+        "warning: mlflow has not accepted the model: nobody is there",
         "sending the model to mlflow",
-        "warning: mlflow has not taken the model: it has not answered within 0 s",
+        "warning: mlflow has not accepted the model: it has not answered within 0 s",
     ]
 
 
-def test_a_run_is_itself_wherever_its_folder_lies_and_no_later_one_there(run: Run, tmp_path: Path) -> None:
+def test_a_run_keeps_its_identity_wherever_its_folder_is(run: Run, tmp_path: Path) -> None:
     shutil.copytree(run.folder.path, tmp_path / "moved" / run.folder.path.name)
     moved = load_run(tmp_path / "moved" / run.folder.path.name)
     assert made(Notes, moved).identity == made(Notes, run).identity
@@ -234,7 +234,7 @@ def mlflow_server(folder: Path, port: int) -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_a_search_goes_on_without_its_server_and_catches_up_in_the_same_run(
+def test_a_search_continues_without_its_server_and_catches_up_in_the_same_run(
     tmp_path: Path, squares: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mlflow = pytest.importorskip("mlflow")
@@ -261,7 +261,7 @@ def test_a_search_goes_on_without_its_server_and_catches_up_in_the_same_run(
         run = run_search(config, console, backend="inline", observers=[Outage()])
     assert len(run.records) == 4 and run.best is not None
     assert "warning: MLflow is left out from now on: " in out.getvalue()
-    assert "warning: mlflow has not taken the report: " in out.getvalue()
+    assert "warning: mlflow has not accepted the report: " in out.getvalue()
     with mlflow_server(tmp_path / "server", port):
         run = resume_search(run.folder.path, ["search.trials=5"], console, backend="inline")
         load_saved_run(run.folder.path).export(tmp_path / "bundle", progress=False)
