@@ -1,4 +1,4 @@
-"""The cost of trials: *here*, in this search, and what each would have cost *by itself*.
+"""The cost of trials: *here*, in this search, and what each would have cost *by itself*, as the only trial.
 
 The activations at the output of a frozen prefix are computed once and shared by all trials of that network and freeze
 depth (``thaw/trainables/activations/inputs.py``). The first of these trials waits for them, so they are charged to the

@@ -48,7 +48,7 @@ def trials_table(records: Collection[TrialRecord], objective: str) -> pd.DataFra
 
 
 def history_table(records: Collection[TrialRecord]) -> pd.DataFrame:
-    """One row a trial and epoch: metrics, learning rate, gradient norm, and seconds by phase (``seconds_train`` …)."""
+    """One row per trial and epoch: metrics, learning rate, gradient norm, seconds by phase (``seconds_train`` …)."""
     # Column by column: a dictionary a row would take several times the memory of the table.
     rows = sorted(((r.number, epoch, row) for r in records for epoch, row in r.epochs.items()), key=lambda row: row[:2])
     table: dict[str, list[Any]] = {"trial": [number for number, _, _ in rows], "epoch": [epoch for _, epoch, _ in rows]}

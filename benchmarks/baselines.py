@@ -76,7 +76,7 @@ def mean_average_precision(logits: list[Tensor], targets: Tensor, config: TrialC
 
 
 class Tuned(tune.Trainable):
-    """As an expert would do it: reused workers, images decoded once into an array that all workers map, normalised and
+    """As an expert would do it: reused workers, images decoded once into a memory-mapped array, normalised and
     augmented in batches, the frozen part under no_grad in evaluation mode, channels_last, a fused optimiser."""
 
     def setup(self, config: dict[str, Any], context: RunContext, device: str) -> None:  # type: ignore[override]

@@ -1,13 +1,13 @@
-"""Write constructed tables, on which the best configuration is known, for searches to be replayed on.
+"""Write constructed tables, whose best configuration is known, on which searches can be replayed.
 
 python -m benchmarks.constructed tables --first 16 --count 8
 python -m benchmarks.replay tables/*.csv --arms tpe+median auto+median --cost stored --seeds 8 --shallowest 0
 
 Each table has the columns of :mod:`benchmarks.table` that replay needs: 220 configurations of two networks, 6 epochs.
 A configuration's final value falls off from that of the best freeze depth, with the square of the log learning rates of
-head and backbone, and by noise. It is approached exponentially: heads in about an epoch, thawed networks the later the
-more is thawed and the smaller the learning rate. Tables differ in which depth is best (heads in a quarter of them), in
-all slopes and in the noise.
+head and backbone, and by noise. It is approached exponentially: by heads in about an epoch, by thawed networks the
+later, the more is thawed and the smaller the learning rate is. Tables differ in which depth is best (heads in a quarter
+of them), in all slopes and in the noise.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def constructed(number: int) -> pd.DataFrame:
     middle, deep = int(rng.choice([3, 4])), int(rng.choice([0, 1, 2]))
     best_depth = {"heads": 5, "middle": middle, "deep": deep}[KINDS[number % len(KINDS)]]
     step = rng.uniform(0.01, 0.03) / 2
-    second = rng.choice([0.0, 0.01, 0.03, -0.02])  # the second network beside the first
+    second = rng.choice([0.0, 0.01, 0.03, -0.02])  # the second network relative to the first
     base = rng.uniform(0.5, 0.9)
     heads_lose = rng.uniform(0.005, 0.04)
     noise, epoch_noise = rng.uniform(0.002, 0.008), rng.uniform(0.002, 0.005)

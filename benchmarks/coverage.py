@@ -4,7 +4,7 @@ python -m benchmarks.coverage --data ../shared/data/coco18 --weights ../shared/w
 
 Each split seed splits the photos differently: most are locked away as the test split, so that the true quality of a
 model is known almost exactly. On the others a random search runs and its leaders are confirmed with the code behind
-`thaw confirm`, trained in this process by the plain loop (Ray gives the same figures, but would restart its workers for
+`thaw confirm`, trained in this process by the plain loop (Ray gives the same results, but would restart its workers for
 each of the many searches). The first seed also shows the results of each policy.
 
 Average precision of a rare label is biased upwards on few images, whatever the model. So the test value is given twice:

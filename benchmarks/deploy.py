@@ -1,8 +1,8 @@
-"""How many photos a second each way to use a bundle gives, see docs/deploy.md.
+"""Photos per second of each way to use a bundle, see docs/deploy.md.
 
 python -m benchmarks.deploy BUNDLE PHOTOS… [--images 200] [--rounds 3] [--web FOLDER]
 
-BUNDLE has a model.onnx. FOLDER is where `npm install onnxruntime-web` was run; without it no browser is asked.
+BUNDLE has a model.onnx. FOLDER is where `npm install onnxruntime-web` was run; without it no browser is measured.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def service(bundle: Path) -> Iterator[str]:
 
 
 def ask(address: str, photo: Path) -> dict[str, Any]:
-    """What the service says of a photo."""
+    """The service's answer for a photo."""
     request = urllib.request.Request(f"{address}/predict", photo.read_bytes(), {"Content-Type": "image/jpeg"})
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
@@ -101,7 +101,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @contextmanager
 def web_page(bundle: Path, packages: Path, folder: Path) -> Iterator[str]:
-    """The example's page on loopback, with the bundle's files and npm's packages beside it; gives its address."""
+    """The example's page on loopback, with the bundle's files and npm's packages next to it; gives its address."""
     for file in (EXAMPLES / "index.html", bundle / "model.onnx", bundle / "bundle.json"):
         shutil.copy(file, folder)
     (folder / "node_modules").symlink_to((packages / "node_modules").resolve())

@@ -149,7 +149,7 @@ ARMS: dict[str, Callable[[Setting, RunContext, Arrived], None]] = {
     "ray-tpe": _ray(asha=False),
     "ray-tpe-asha": _ray(asha=True),
 }
-"""Arm → function that searches. What it is given besides the setting: data and training conditions, with images."""
+"""Arm → function that searches, from the setting and the data and training conditions, with decoded images."""
 
 
 def run_seed(setting: Setting) -> dict[str, Search]:
@@ -168,7 +168,7 @@ def run_seed(setting: Setting) -> dict[str, Search]:
 
 
 def targets(searches: Mapping[str, Search]) -> tuple[float, float]:
-    """What is to be reached: the best of all arms, and the best of plain Ray Tune, both less the tolerance."""
+    """The targets: the best of all arms, and the best of plain Ray Tune, both less the tolerance."""
     best = [max(s.best for arm, s in searches.items() if arm.startswith(start)) for start in ("", "ray")]
     return best[0] - TOLERANCE, best[1] - TOLERANCE
 

@@ -21,7 +21,7 @@ def running_ray(workers: int) -> Iterator[None]:
 
 @contextmanager
 def clone_importable() -> Iterator[None]:
-    """Within, processes that are started import ``benchmarks`` and ``tests``: the current folder may be any."""
+    """A context in which new processes can import ``benchmarks`` and ``tests``, whatever the current folder is."""
     given = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(CLONE), given] if given else [str(CLONE)])
     try:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.terminal --width 80 --to live.png --showing "2 running" -- thaw search search.yaml
 
-runs the command on a terminal of 80 columns, prints its longest silences, and draws the last screen on which the text
-stands, with a headless Chromium.
+runs the command on a terminal of 80 columns, prints its longest silences, and draws the last screen that shows the
+text, with a headless Chromium.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Recording:
             yield screen
 
     def page(self, showing: str) -> str:
-        """The last screen on which a text stands, as HTML; empty if it stands on none."""
+        """The last screen that shows a text, as HTML; empty if none does."""
         found = ""
         for screen in self.screens():
             if any(showing in line for line in screen.display):
@@ -89,7 +89,7 @@ class Recording:
 
 
 def record(command: Sequence[str], width: int) -> Recording:
-    """Run a command on a terminal of so many columns, until it ends."""
+    """Run a command to its end on a terminal with this many columns."""
     recording = Recording(width)
     began = time.monotonic()
     process, terminal = pty.fork()

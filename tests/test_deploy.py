@@ -79,7 +79,7 @@ def test_the_example_makes_the_same_squares(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_service_answers_for_a_photo_and_refuses_what_is_none(bundle: Bundle, photos: list[Path]) -> None:
+def test_the_service_answers_for_a_photo_and_refuses_anything_else(bundle: Bundle, photos: list[Path]) -> None:
     for package in ("fastapi", "uvicorn"):
         pytest.importorskip(package)
     with service(bundle.path) as address:

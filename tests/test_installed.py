@@ -231,7 +231,7 @@ main()
 
 
 @pytest.mark.slow
-def test_what_a_worker_cannot_import_is_said_and_not_tried_again(
+def test_what_a_worker_cannot_import_is_reported_and_not_tried_again(
     site: Path, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
     search_file(tmp_path, squares, cache, output="results")

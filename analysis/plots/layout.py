@@ -1,4 +1,4 @@
-"""Where the words of a figure stand: which of them collide, are cut off, or cover data."""
+"""Where the words of a figure are: which of them collide, are cut off, or cover data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOUCH = 1.0
 
 
 def legible(figure: Figure) -> bool:
-    """Whether every word has its own place, within the figure and beside the data."""
+    """Whether every word has its own place, within the figure and without covering data."""
     drawn = words(figure)
     return not (_collisions(drawn) or _beyond_the_edge(figure, drawn) or legends_over_data(figure))
 

@@ -43,14 +43,14 @@ class Section:
 def write_report(
     runs: Sequence[RunData], output: Path | None = None, photos: Sequence[str] = (), refresh: float | None = None
 ) -> Path:
-    """Write the page, and beside it each picture as PNG and SVG and each table as CSV.
+    """Write the page, and next to it each picture as PNG and SVG and each table as CSV.
 
     Args:
         runs: at least one.
         output: the report's folder; by default ``report`` in the folder of the run, or, for several runs, in the
             current one. An older report in it is replaced.
         photos: for each run HTML of :func:`thaw.analysis.report.photos.gallery`, which may be empty.
-        refresh: seconds after which a browser loads the page anew, as the search goes on; None for never.
+        refresh: seconds after which a browser reloads the page while the search runs; None for never.
 
     Returns:
         The path of the page.

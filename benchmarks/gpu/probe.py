@@ -305,7 +305,7 @@ def export_tolerance(probe: Probe) -> Figures:
 
 
 def repeats_itself(probe: Probe) -> Figures:
-    """Whether a trial gives the same figures twice, to the bit, plain and with `deterministic: true`; its seconds."""
+    """Whether a trial gives the same results twice, to the bit, plain and with `deterministic: true`; its seconds."""
     ready, figures = probe.prepared(probe.name, "paper"), {}
     for depth in probe.depths:
         for deterministic in (False, True):

@@ -13,13 +13,13 @@ from PIL import Image, ImageOps
 
 
 def load(file: str) -> tuple[InferenceSession, dict]:
-    """The model, and what its file says of itself."""
+    """The model, and the metadata of its file."""
     session = InferenceSession(file, providers=["CPUExecutionProvider"])
     return session, {key: json.loads(text) for key, text in session.get_modelmeta().custom_metadata_map.items()}
 
 
 def prepare(photo: str, square: dict) -> np.ndarray:
-    """A photo of 8 bits as the model wants it: uint8 RGB (side, side, 3)."""
+    """An 8-bit photo as the model expects it: uint8 RGB (side, side, 3)."""
     image = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
     side, border = (square["size"],) * 2, (1 - square["crop_pct"]) / 2
     filter_ = Image.Resampling[square["interpolation"].upper()]

@@ -60,7 +60,7 @@ def test_what_was_stopped_is_unknown(tmp_path: Path) -> None:
     assert "freeze depth" not in text.lower() or "unknown" in text
 
 
-def test_what_was_trained_to_the_end_is_said(tmp_path: Path) -> None:
+def test_what_was_trained_to_the_end_is_reported(tmp_path: Path) -> None:
     run = whole(tmp_path / "run")
     assert finding("frozen_tuned", run).startswith("Fine-tuning beats the frozen network for 1 of 1 architectures")
     assert finding("freeze_depth", run) == (
@@ -106,7 +106,7 @@ def test_trials_of_different_length_are_compared_after_equally_many_epochs(tmp_p
     ]
 
 
-def test_a_loss_is_compared_the_other_way_round(tmp_path: Path) -> None:
+def test_a_loss_is_compared_in_the_opposite_direction(tmp_path: Path) -> None:
     trials = [trial(5, HEAD), *(trial(2, [value], "pruned") for value in (0.30, 0.28))]
     run = write_run(tmp_path / "run", trials, search={"metric": "val_loss"})
     assert "unknown" in finding("frozen_tuned", run)

@@ -98,7 +98,7 @@ def test_freeze_depth_comes_first_where_it_decides_everything(tmp_path: Path, ob
     assert "architecture" not in set(parts["resnet18"]["hyperparameter"])
 
 
-def test_it_agrees_with_the_eye_where_depths_part_late(tmp_path: Path) -> None:
+def test_importance_sees_depths_that_differ_late(tmp_path: Path) -> None:
     """After one epoch all depths look alike; at the end the best values by depth go from 0.51 to 0.93."""
     run = search(tmp_path / "run", 30, by_depth=[0.93, 0.90, 0.85, 0.75, 0.62, 0.51], alike=0.35)
     rows = importance(run)
@@ -131,7 +131,7 @@ def test_few_trials_say_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("later", [MIN_LATER - 1, MIN_LATER])
-def test_few_trials_that_went_on_say_nothing(tmp_path: Path, later: int) -> None:
+def test_few_trials_that_continued_say_nothing(tmp_path: Path, later: int) -> None:
     """All others are stopped after one epoch, which says little of the last one."""
     run = search(tmp_path / "run", 24, scheduler="none")
     for number in range(later, 24):

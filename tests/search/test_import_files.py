@@ -145,7 +145,7 @@ assert len(context.images.source) == 3 and context.images.source.decode(2).size 
 """
 
 
-def test_own_code_travels_to_workers_that_do_not_have_it(tmp_path: Path, squares: Path, cache: Path) -> None:
+def test_own_code_is_sent_to_workers_that_do_not_have_it(tmp_path: Path, squares: Path, cache: Path) -> None:
     from dataclasses import replace
 
     from ray import cloudpickle

@@ -169,7 +169,7 @@ def test_nothing_is_left_when_it_fails_midway(
     assert set(tmp_path.iterdir()) == before
 
 
-def test_a_file_that_hangs_holds_up_nobody(bundle: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_hangs_delays_no_other(bundle: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decode, slow = prediction.decode_image, images / "0.png"
 
     def sometimes(path: Path, *how: Any) -> np.ndarray:

@@ -39,7 +39,7 @@ def test_signs_fit_the_encoding(text: str, encoding: str, shown: str) -> None:
     fitting(text, encoding).encode(encoding)
 
 
-def test_each_sign_has_one_in_its_place() -> None:
+def test_each_character_has_a_replacement() -> None:
     assert all(len(sign) == len(plain) == 1 and plain.isascii() for sign, plain in SIGNS.items())
 
 

@@ -40,7 +40,7 @@ def test_the_page_is_written_until_the_search_is_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_browser_loads_the_page_anew_until_the_search_is_over(tmp_path: Path) -> None:
+def test_a_browser_reloads_the_page_until_the_search_is_over(tmp_path: Path) -> None:
     run = synthetic_run(tmp_path / "run", 3)
     page = write_report([run], refresh=1)
     began = "return performance.timeOrigin"

@@ -149,7 +149,7 @@ def test_spending_counts_every_trial(tmp_path: Path) -> None:
     assert spent.saved_epochs >= int((6 - pruned["last_epoch"]).sum()) > 0
 
 
-def test_what_mattered_is_said_by_architecture_with_counts(tmp_path: Path) -> None:
+def test_what_mattered_is_reported_by_architecture_with_counts(tmp_path: Path) -> None:
     facts = answer(synthetic_run(tmp_path / "run", 100, failures=0)).facts
     mattered = [fact for fact in facts if "most at the last epoch" in fact]
     assert mattered[0].startswith("Over all architectures, ")
@@ -179,7 +179,7 @@ def test_rows_are_best_first_and_json(tmp_path: Path) -> None:
     assert down["val_map"] and not down["val_loss"] and not down["seconds"]
 
 
-def test_one_label_an_image_is_spoken_of_as_accuracy(tmp_path: Path) -> None:
+def test_one_label_per_image_is_reported_as_accuracy(tmp_path: Path) -> None:
     run = by_hand(tmp_path / "run")
     assert not any("accuracy)" in fact for fact in answer(run).facts)
     text = run.folder.events_file.read_text().replace('"val_map"', '"val_accuracy": 0.75, "val_balanced_accuracy": 0.5')

@@ -113,7 +113,7 @@ def test_ray_listens_on_loopback_alone(before: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "address", "warned"), [(True, "192.0.2.7", True), (True, "127.0.0.1", False), (False, "192.0.2.7", False)]
 )
-def test_a_ray_that_listens_on_the_network_is_said(head: bool, address: str, warned: bool) -> None:
+def test_a_ray_that_listens_on_the_network_is_reported(head: bool, address: str, warned: bool) -> None:
     """A stand-in, as a test must not open ports to the network itself. A cluster is meant to be there."""
     node = SimpleNamespace(head=head, node_ip_address=address)
     worker = SimpleNamespace(global_worker=SimpleNamespace(node=node))

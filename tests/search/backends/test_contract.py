@@ -251,7 +251,7 @@ class Broken(Observer):
 
 
 @pytest.mark.parametrize("backend", SLOW_IN_WORKERS, indirect=True)
-def test_the_users_observers_hear_all_and_disturb_nothing(
+def test_the_users_observers_get_every_event_and_disturb_nothing(
     backend: str, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
     noting, broken = Noting(), Broken()

@@ -119,7 +119,7 @@ def test_a_fold_gives_what_the_plain_loop_gives(
     assert all(0 <= bound <= 1 for leader in found["leaders"] for bound in leader["interval"])
 
 
-def test_the_first_fold_is_not_the_whole_story_and_the_second_seed_draws_anew(
+def test_one_fold_is_not_enough_and_another_seed_draws_again(
     confirmed: Confirmed, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
     run, _ = confirmed

@@ -73,7 +73,7 @@ def test_images_with_equal_pixels_stay_in_one_fold() -> None:
         assert not set(alike[part.train]) & set(alike[part.validation])
 
 
-def test_seeds_deal_differently_and_repeatably() -> None:
+def test_seeds_give_different_and_repeatable_folds() -> None:
     data = dataset()
     first, again, other = (split_folds(data, halves(180), folds=4, seed=seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first[0].validation, again[0].validation)

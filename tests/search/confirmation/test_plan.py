@@ -62,7 +62,7 @@ def test_with_fewer_folds_each_has_a_label(prepared: Prepared) -> None:
     assert all(prepared.dataset.labels[fold.validation].any() for fold in folds)
 
 
-def test_folds_do_not_mix_what_the_user_kept_apart_and_that_is_said(own_split: Prepared, prepared: Prepared) -> None:
+def test_folds_do_not_mix_what_the_user_kept_apart_and_a_note_says_so(own_split: Prepared, prepared: Prepared) -> None:
     [folds] = own_split.context.folds
     assert sorted(np.concatenate([fold.validation for fold in folds]).tolist()) == list(range(0, 24, 3))
     assert all((fold.train % 3 > 0).all() and len(fold.train) > 8 for fold in folds)

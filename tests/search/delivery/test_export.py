@@ -153,7 +153,7 @@ def test_without_its_checkpoint_a_trial_is_trained_again(copied: Run, tmp_path: 
         assert torch.equal(state[name], value), name
 
 
-def test_other_figures_are_said(copied: Run, tmp_path: Path) -> None:
+def test_other_results_are_reported(copied: Run, tmp_path: Path) -> None:
     number = _of(copied, "convnet")
     shutil.rmtree(copied.folder.checkpoints)
     text = copied.folder.events_file.read_text().splitlines()
@@ -246,7 +246,7 @@ def test_config_trains_the_same_again(copied: Run, tmp_path: Path) -> None:
     assert "without a search" in (tmp_path / "trained" / CARD).read_text()
 
 
-def test_training_wants_one_configuration(tmp_path: Path, squares: Path, cache: Path) -> None:
+def test_training_needs_one_configuration(tmp_path: Path, squares: Path, cache: Path) -> None:
     config = load_config(search_file(tmp_path, squares, cache))
     with pytest.raises(
         ConfigError, match="space: training takes one configuration, this file searches dropout, learning_rate"
@@ -300,7 +300,7 @@ def test_other_pretrained_weights_are_refused(copied: Run, tmp_path: Path, monke
     assert not (tmp_path / "bundle").exists() and "test_scored" not in copied.folder.provenance()
 
 
-def test_what_decides_the_figures_may_not_be_set(copied: Run, tmp_path: Path) -> None:
+def test_what_decides_the_results_may_not_be_set(copied: Run, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"threshold: is part of what the run's results mean"):
         _export(copied, tmp_path / "bundle", overrides=["threshold=0.3"])
 
@@ -316,7 +316,7 @@ def test_half_precision_is_no_other_model(
     assert facts["provenance"]["precision"] == "bf16" and (tmp_path / "bundle" / MODEL).is_file()
 
 
-def test_one_label_an_image_makes_a_classifier(tmp_path: Path, squares: Path, cache: Path) -> None:
+def test_one_label_per_image_makes_a_classifier(tmp_path: Path, squares: Path, cache: Path) -> None:
     lines = (squares / "labels.csv").read_text().splitlines()
     (tmp_path / "single.csv").write_text("\n".join(line for line in lines if " " not in line))
     data, training = {"labels": str(tmp_path / "single.csv")}, {"learning_rate": 0.003, "epochs": 2}

@@ -165,7 +165,7 @@ def test_without_test_images_nothing_is_claimed(facts: dict[str, Any]) -> None:
     assert "inclusion accuracy" not in card and "| label | train | validation | threshold |" in card
 
 
-def test_one_label_an_image_is_spoken_of_as_accuracy(facts: dict[str, Any]) -> None:
+def test_one_label_per_image_is_reported_as_accuracy(facts: dict[str, Any]) -> None:
     assert "**Accuracy" not in model_card(facts) and "does not use the thresholds" not in model_card(facts)
     own = np.eye(3, dtype=bool)[[0, 0, 1, 2]]
     rule = replace(RULE, policy="exactly_one")

@@ -125,7 +125,7 @@ def test_hugging_face_reads_the_card(made: tuple[Bundle, Path]) -> None:
         ("resnet18", "bsd-3-clause", None, None),
     ],
 )
-def test_published_weights_hand_down_their_licence(
+def test_published_weights_pass_on_their_licence(
     made: tuple[Bundle, Path], architecture: str, licence: str, name: str | None, base: str | None
 ) -> None:
     facts = made[0].facts

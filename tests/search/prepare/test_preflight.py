@@ -232,7 +232,7 @@ def test_one_label_per_training_image_is_noticed_and_measured(photos: Path, cach
     assert not several.context.single_label and not set(accuracies) & {*several.trivial["nothing"]}
 
 
-def test_accuracy_as_objective_needs_one_label_an_image(photos: Path, cache: Path) -> None:
+def test_accuracy_as_objective_needs_one_label_per_image(photos: Path, cache: Path) -> None:
     file = photos / "labels.csv"
     with pytest.raises(ConfigError, match=r"search.metric: val_top5_accuracy needs 10 labels or more.*val_accuracy"):
         prepare(small_config(photos, photos, cache, search={**ACCURACY, "metric": "val_top5_accuracy"}))

@@ -33,7 +33,7 @@ def test_elsewhere_a_stage_is_a_line_and_a_long_one_several(monkeypatch: pytest.
     assert out.getvalue().splitlines() == ["reading images …", "reading images … 512 of 2,048"]
 
 
-def test_without_a_console_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_console_nothing_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with Stages()("reading labels") as step:
         step(1, 2)
     assert capsys.readouterr().out == ""

@@ -97,7 +97,7 @@ def test_asha_stops_trials_at_rungs_and_says_why(halving: Run) -> None:
             assert "at the rung of epoch" in event["reason"]
 
 
-def test_the_study_tells_the_truth(halving: Run) -> None:
+def test_the_study_agrees_with_the_log(halving: Run) -> None:
     study = optuna.load_study(
         study_name="squares", storage=JournalStorage(JournalFileBackend(str(halving.folder.study_file)))
     )

@@ -159,7 +159,7 @@ def test_over_budget_later_views_are_computed_live(context: RunContext) -> None:
     assert sum(file.stat().st_size for file in context.cache.directory.glob("*/*")) < one_view
 
 
-def test_a_cache_too_small_for_a_view_is_said_once(tmp_path: Path, squares: Path, resnet18_file: Path) -> None:
+def test_a_cache_too_small_for_a_view_is_reported_once(tmp_path: Path, squares: Path, resnet18_file: Path) -> None:
     """In a search, whatever depths its trials have; figures are those of a cache that is large enough."""
     sections: dict[str, Any] = {
         "weights": {"resnet18": str(resnet18_file)},

@@ -111,7 +111,7 @@ def test_a_pgm_states_its_largest_value(tmp_path: Path) -> None:
     assert store.pixels[0, 0, [0, 7], 0].tolist() == [0, round(900 / 4095 * 255)]
 
 
-def test_kinds_have_scales_of_their_own_and_8_bits_stay(tmp_path: Path) -> None:
+def test_each_kind_has_its_own_scale_and_8_bits_stay(tmp_path: Path) -> None:
     colour = io.BytesIO()
     Image.new("RGB", (8, 8), (200, 100, 50)).save(colour, "PNG")
     contents = {"a.png": png(ramp(0, 4000, np.uint16)), "b.png": colour.getvalue()}

@@ -105,13 +105,13 @@ def test_its_pickle_is_small_and_its_digest_depends_on_its_content(tmp_path: Pat
         (Reading(labels=("what",)), r"columns.labels: no column 'what'; choose from image, label"),
     ],
 )
-def test_columns_that_are_not_there_are_said(tmp_path: Path, reading: Reading, message: str) -> None:
+def test_columns_that_are_not_there_are_reported(tmp_path: Path, reading: Reading, message: str) -> None:
     folder = saved(tmp_path / "d", datasets.ClassLabel(names=NAMES), [0, 1, 2])
     with pytest.raises(ConfigError, match=message):
         read_saved(folder, reading)
 
 
-def test_a_damaged_folder_is_said(tmp_path: Path) -> None:
+def test_a_damaged_folder_is_reported(tmp_path: Path) -> None:
     folder = saved(tmp_path / "d", datasets.ClassLabel(names=NAMES), [0, 1, 2])
     for file in folder.glob("*.arrow"):
         file.write_bytes(b"no table")

@@ -144,7 +144,7 @@ def test_calibration_keeps_the_order_of_the_images(seed: int, images: int, label
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), labels=st.integers(1, 6), k=st.integers(1, 8), target=st.sampled_from(list(TARGETS)))
-def test_policies_keep_their_word(seed: int, labels: int, k: int, target: str) -> None:
+def test_policies_do_what_they_state(seed: int, labels: int, k: int, target: str) -> None:
     logits, targets = predictions(25, labels, seed)
     plain = fit_label_rule(logits, targets, target)
     probabilities = plain.probabilities(logits)
@@ -197,7 +197,7 @@ def test_damaged_rules_are_refused(change: dict[str, object], message: str) -> N
         LabelRule.from_dict({})
 
 
-def test_wrong_wishes_are_refused() -> None:
+def test_wrong_requests_are_refused() -> None:
     logits, targets = predictions(20, 2)
     with pytest.raises(ConfigError, match="did you mean f1_macro?"):
         fit_label_rule(logits, targets, "f1macro")

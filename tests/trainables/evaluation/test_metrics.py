@@ -132,7 +132,7 @@ def test_no_label_at_all() -> None:
     assert average_precision(torch.rand(3, 2), targets).isnan().all()
 
 
-def test_ties_play_no_part() -> None:
+def test_ties_do_not_matter() -> None:
     """With all probabilities equal each label's average precision is its frequency, and top-1 is a draw among all."""
     targets = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 1], [0, 0, 0, 1]]).bool()
     same = torch.full((4, 4), 0.25)

@@ -21,7 +21,7 @@ def test_every_predictor_has_every_metric() -> None:
     assert all(math.isfinite(value) for row in table.values() for value in row.values())
 
 
-def test_accuracies_of_one_label_an_image() -> None:
+def test_accuracies_of_one_label_per_image() -> None:
     labels = np.eye(12, dtype=bool)[np.array([0, 0, 0, 0, 1, 2])]
     table = trivial_metrics(labels, labels, single_label=True)
     assert all(set(row) == set(measured(True, 12)) for row in table.values())

@@ -352,7 +352,7 @@ def test_a_resnet_of_transformers_is_taken(tmp_path: Path) -> None:
     assert all(torch.equal(fit.state[name], tensor) for name, tensor in state.items())
 
 
-def test_names_of_other_implementations_are_said_to_be_so(tmp_path: Path) -> None:
+def test_names_of_other_implementations_are_reported_as_such(tmp_path: Path) -> None:
     name, file = "timm:test_vit", tmp_path / "weights.pth"
     torch.save({"vision_model.embeddings.class_embedding": torch.ones(64)}, file)
     with pytest.raises(ConfigError, match="0 of 78 tensors matched.*give weights under the names of timm, torchvision"):

@@ -154,7 +154,7 @@ def test_a_gpu_takes_32_images_of_any_size() -> None:
     assert {chunk_size("cuda", side) for side in (32, 128, 299)} == {32}
 
 
-def test_frozen_layers_stay_in_eval_mode_whatever_is_asked(weights: dict[str, str]) -> None:
+def test_frozen_layers_always_stay_in_eval_mode(weights: dict[str, str]) -> None:
     network = build(weights, freeze_depth=2).train()
     network.prefix.train()
     assert not any(module.training for module in network.prefix.modules())

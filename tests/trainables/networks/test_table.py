@@ -136,7 +136,7 @@ def test_macs_of_resnet50_are_the_published_ones() -> None:
     assert sum(stage.macs for stage in stages_of("resnet50", 224)) == pytest.approx(4.09e9, rel=0.01)
 
 
-def test_preprocessing_travels_with_the_weights() -> None:
+def test_preprocessing_is_stored_with_the_weights() -> None:
     def scale(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return architecture(name).preprocessing.mean, architecture(name).preprocessing.std
 
@@ -154,7 +154,7 @@ def test_preprocessing_travels_with_the_weights() -> None:
         ("timm:hf-hub:someone/something", "timm has no model"),
     ],
 )
-def test_networks_that_cannot_be_had_are_refused(name: str, words: str) -> None:
+def test_networks_that_are_not_available_are_refused(name: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words.replace("?", r"\?")):
         resolve(name, "none", 240).check()
 

@@ -267,7 +267,7 @@ def test_a_download_is_checked_by_the_hash_in_its_name(no_network: Path, state: 
     assert not SOURCES["url"].path(bad.as_uri()).exists()
 
 
-def test_whether_a_place_answers_is_known_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_of_a_url_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()

@@ -18,7 +18,7 @@ def network_and(**fields: Any) -> tuple[TrialConfig, Network]:
     return config, build_network(config, 3, SIDE, "none")
 
 
-def test_two_groups_as_ever_unless_something_else_is_asked_for() -> None:
+def test_two_groups_by_default() -> None:
     config, network = network_and(backbone_lr_scale=0.1)
     head, backbone = parameter_groups(config, network, transformer=False)
     assert head["lr_scale"] == 1.0 and backbone["lr_scale"] == 0.1
@@ -26,7 +26,7 @@ def test_two_groups_as_ever_unless_something_else_is_asked_for() -> None:
     assert "weight_decay" not in head and "weight_decay" not in backbone
 
 
-def test_each_block_learns_slower_than_the_one_above() -> None:
+def test_each_block_has_a_smaller_learning_rate_than_the_next() -> None:
     config, network = network_and(layer_decay=0.5, backbone_lr_scale=0.2)
     head, *below = parameter_groups(config, network, transformer=False)
     scales = [group["lr_scale"] for group in below]

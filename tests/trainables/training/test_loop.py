@@ -86,7 +86,7 @@ def test_bf16_stays_near_fp32(context: RunContext) -> None:
         assert rounded.metrics["val_loss"] == pytest.approx(exact.metrics["val_loss"], rel=0.03)
 
 
-def test_softmax_on_one_label_an_image(tmp_path: Path, squares: Path, cache: Path) -> None:
+def test_softmax_on_one_label_per_image(tmp_path: Path, squares: Path, cache: Path) -> None:
     lines = (squares / "labels.csv").read_text().splitlines()
     (tmp_path / "single.csv").write_text("\n".join(line for line in lines if " " not in line))
     config = small_config(tmp_path, squares, cache, data={"labels": str(tmp_path / "single.csv")})

@@ -75,7 +75,7 @@ def assert_close(ours: dict[str, Tensor], alone: dict[str, Tensor]) -> None:
         pytest.param({"loss": "softmax", "label_smoothing": 0.1, "head_units": 0}, id="softmax"),
     ],
 )
-def test_heads_have_the_figures_that_each_has_alone(context: RunContext, common: dict[str, Any]) -> None:
+def test_heads_have_the_results_that_each_has_alone(context: RunContext, common: dict[str, Any]) -> None:
     """Different learning rates, decays, dropouts, optimisers and schedules; what they carry on is the same, too."""
     group = [start(context, **common, **own) for own in DIFFERENT]
     alone = [start(context, **common, **own) for own in DIFFERENT]

@@ -104,7 +104,7 @@ def test_a_service_that_fails_is_left_out_with_one_warning(run: Run) -> None:
     assert replay(run, made(Failing, run)) == ["Failing is left out from now on: nobody is there"]
 
 
-def test_a_service_that_hangs_holds_up_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_hangs_delays_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     class Hanging(Notes):
         def begin(self, records: Mapping[int, TrialRecord]) -> None:
             time.sleep(60)
@@ -163,7 +163,7 @@ def test_a_package_that_is_not_there_is_named_before_anything_starts(run: Run, m
 
 
 @pytest.mark.slow
-def test_mlflow_has_a_run_a_trial_below_that_of_the_search(
+def test_mlflow_has_a_run_per_trial_below_that_of_the_search(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mlflow = pytest.importorskip("mlflow")
@@ -283,7 +283,7 @@ def test_a_search_continues_without_its_server_and_catches_up_in_the_same_run(
 
 
 @pytest.mark.slow
-def test_wandb_offline_keeps_a_run_a_trial_and_the_artefacts(
+def test_wandb_offline_keeps_a_run_per_trial_and_the_artefacts(
     tmp_path: Path, squares: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("wandb")
@@ -302,7 +302,7 @@ def test_wandb_offline_keeps_a_run_a_trial_and_the_artefacts(
 
 
 @pytest.mark.slow
-def test_wandb_without_a_key_is_said_before_anything_starts(tmp_path: Path) -> None:
+def test_wandb_without_a_key_is_reported_before_anything_starts(tmp_path: Path) -> None:
     pytest.importorskip("wandb")
     code = (
         "from thaw.search.observers.trackers import build_trackers\n"
