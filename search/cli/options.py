@@ -31,7 +31,7 @@ Policy = Annotated[
 ]
 AtMost = Annotated[int | None, typer.Option("--k", help="labels per image, for --policy at_most", min=1, metavar="K")]
 Set = Annotated[
-    list[str], typer.Option("--set", help="replace a key of the file: search.trials=10", metavar="KEY=VALUE")
+    list[str], typer.Option("--set", help="replace a key of the file, as in search.trials=10", metavar="KEY=VALUE")
 ]
 
 From = Annotated[
