@@ -27,7 +27,7 @@ from thaw.search.delivery import export
 from thaw.search.delivery.export import export_run
 from thaw.search.delivery.fit import TrainingFailed
 from thaw.search.delivery.train import train_config
-from thaw.search.delivery.winner import LabelGoal
+from thaw.search.delivery.winner import LabelGoal, Winner
 from thaw.search.prepare.preflight import prepare
 from thaw.search.sessions.resume import resume_search
 from thaw.search.settings.config import load_config
@@ -199,6 +199,23 @@ def test_the_label_rule_serves_the_goal(copied: Run, tmp_path: Path) -> None:
     for name, goal in (("target", LabelGoal("f1")), ("policy", LabelGoal(policy="most"))):
         with pytest.raises(ConfigError, match=f"unknown {name}"):
             _export(copied, tmp_path / "wrong", goal=goal)
+
+
+def test_thresholds_serve_the_metric_of_the_search(copied: Run) -> None:
+    assert copied.best is not None
+    best, prepared = (
+        read_best(copied.folder.best_file(copied.best.number)),
+        prepare(load_config(copied.folder.search_file)),
+    )
+
+    def target(metric: str, goal: LabelGoal) -> str:
+        searched = replace(prepared, context=replace(prepared.context, metric=f"val_{metric}"))
+        return Winner(searched, best, goal, run="any", metrics={}, source="checkpoint").target
+
+    expected = {"map": "f1_macro", "loss": "f1_macro", "f1_macro": "f1_macro", "f1_micro": "f1_micro"}
+    expected |= {"exact_match": "f1_micro", "inclusion_accuracy": "inclusion_accuracy"}
+    assert {metric: target(metric, LabelGoal()) for metric in expected} == expected
+    assert target("f1_micro", LabelGoal("precision")) == "precision"
 
 
 def test_a_confirmation_chooses_and_gives_the_label_rule(copied: Run, tmp_path: Path) -> None:
