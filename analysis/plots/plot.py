@@ -47,6 +47,11 @@ class Plot(Generic[Data]):
         """The figure in a theme's colours, with the plot's title unless the draw function set a better one."""
         with theme.applied():
             figure = self.draw(data, theme)
-            if not figure.get_suptitle():
+        self.add_title(figure, theme)
+        return figure
+
+    def add_title(self, figure: Figure, theme: Theme = LIGHT) -> None:
+        """Give a figure the plot's title, unless it has a better one."""
+        if not figure.get_suptitle():
+            with theme.applied():
                 theme.title(figure, self.title)
-            return figure

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from thaw.analysis.csv_text import csv_text
@@ -118,34 +121,45 @@ def _picture(name: str, plot: Plot[Any], data: Any, report: Path, folder: str) -
     files = {label: str(Path(folder, kind, f"{name}.{ending}")) for label, (kind, ending) in places.items()}
     for path in files.values():
         (report / path).parent.mkdir(parents=True, exist_ok=True)
-    titled = plot.figure(data, LIGHT)
-    svg, png = rendered(titled, "svg"), rendered(titled, "png")
-    (report / files["SVG"]).write_bytes(svg)
-    (report / files["PNG"]).write_bytes(png)
     write_table(report / files["CSV"], plot.table(data))
-    kind = "svg" if len(svg) <= LARGEST_SVG or len(svg) <= len(few_colours(png)) else "png"
-    width, height = css_size(titled)
+    light, dark = (untitled(plot, data, theme) for theme in (LIGHT, DARK))
+    lay_out(light)
+    share_layout(light, dark)
+    kind, images = _wide_images(light, dark)
+    width, height = css_size(light)
+    plot.add_title(light, LIGHT)
+    lay_out(light)
+    (report / files["SVG"]).write_bytes(_svg(light))
+    _pixels(light, DPI).save(report / files["PNG"], dpi=(DPI, DPI))
     interactive = plain(plot.interactive(data), literally) if plot.interactive else None
-    light, dark = (_uri(rendered(untitled(plot, data, theme), kind), kind) for theme in (LIGHT, DARK))
+    light_uri, dark_uri = (_uri(image, kind) for image in images)
     finding, narrow = plot.finding(data), _narrow(plot, data)
-    return Picture(name, plot.title, plot.question, finding, light, dark, width, height, narrow, files, interactive)
+    return Picture(
+        name, plot.title, plot.question, finding, light_uri, dark_uri, width, height, narrow, files, interactive
+    )
+
+
+def _wide_images(light: Figure, dark: Figure) -> tuple[str, list[bytes]]:
+    """Both as SVG or, where that is large and PNG is smaller, both as PNG; with the name of the format."""
+    svg = _svg(light)
+    if len(svg) > LARGEST_SVG:
+        png = few_colours(_pixels(light, DPI))
+        if len(png) < len(svg):
+            return "png", [png, few_colours(_pixels(dark, DPI))]
+    return "svg", [svg, _svg(dark)]
 
 
 def _narrow(plot: Plot[Any], data: Any) -> Narrow | None:
     with warnings.catch_warnings():
         # Of parts that get no room at all; then it is not legible.
         warnings.simplefilter("ignore", UserWarning)
-        light, dark = (untitled(plot, data, theme.narrow) for theme in (LIGHT, DARK))
-        if light.get_figwidth() > NARROW:
-            return None
+        light = untitled(plot, data, LIGHT.narrow)
         # Long words next to a colour bar find their places in a second layout.
-        if not legible(light):
-            if not legible(light):
-                return None
-            dark.draw_without_rendering()
-    # It has been laid out to see that.
-    light.set_layout_engine("none")
-    images = [_uri(rendered(figure, "png", NARROW_DPI), "png", NARROW_COLOURS) for figure in (light, dark)]
+        if light.get_figwidth() > NARROW or not (legible(light) or legible(light)):
+            return None
+        dark = untitled(plot, data, DARK.narrow)
+    share_layout(light, dark)
+    images = [_uri(few_colours(_pixels(figure, NARROW_DPI), NARROW_COLOURS), "png") for figure in (light, dark)]
     width, height = css_size(light)
     return Narrow(images[0], images[1], width, height)
 
@@ -167,27 +181,48 @@ def untitled(plot: Plot[Any], data: Any, theme: Theme) -> Figure:
     return figure
 
 
-def rendered(figure: Figure, kind: str, dpi: float = DPI) -> bytes:
-    """A figure as the bytes of a PNG or SVG; equal figures give equal bytes."""
+def lay_out(figure: Figure) -> None:
+    """Place the parts of a figure, once for all formats; then no format does it again."""
+    ConstrainedLayoutEngine().execute(figure)
+    figure.set_layout_engine(None)
+
+
+def share_layout(light: Figure, dark: Figure) -> None:
+    """Give a figure the layout of one that differs in colours alone: finding a layout costs as much as drawing."""
+    for figure in (light, dark):
+        # With the engine "none", saving would still go through a figure twice.
+        figure.set_layout_engine(None)
+    for one, other in zip(light.axes, dark.axes, strict=True):
+        other.set_position(one.get_position(original=True))
+        other.set_anchor(one.get_anchor())
+        other.set_box_aspect(one.get_box_aspect())
+
+
+def _svg(figure: Figure) -> bytes:
+    """A figure that has its layout as SVG; equal figures give equal bytes."""
     buffer = io.BytesIO()
     # Without a salt of its own, matplotlib names the parts of an SVG at random when it is saved.
     with mpl.rc_context({"svg.hashsalt": "thaw"}):
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else None)
-    # The next format does not need a new layout.
-    figure.set_layout_engine("none")
+        figure.savefig(buffer, format="svg", dpi=DPI, metadata={"Date": None})
     return buffer.getvalue()
 
 
-def few_colours(png: bytes, colours: int = COLOURS) -> bytes:
+def _pixels(figure: Figure, dpi: float) -> Image.Image:
+    """A figure that has its layout as an image."""
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def few_colours(image: Image.Image, colours: int = COLOURS) -> bytes:
     """A PNG with a palette: with 256 colours a third of the bytes, without a visible difference in a plot."""
     buffer = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+    image.quantize(colours, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
     return buffer.getvalue()
 
 
-def _uri(image: bytes, kind: str, colours: int = COLOURS) -> str:
-    image = few_colours(image, colours) if kind == "png" else image
+def _uri(image: bytes, kind: str) -> str:
     return f"data:{FORMATS[kind]};base64,{base64.b64encode(image).decode()}"
 
 
