@@ -19,7 +19,7 @@ from thaw.spaces import ConfigError, printable
 from thaw.spaces.words import counted
 from thaw.trainables.data.dataset import Dataset, read_dataset, read_saved, read_source
 from thaw.trainables.data.digits import BUILTIN
-from thaw.trainables.data.parts import PART_WORDS
+from thaw.trainables.data.parts import PART_WORDS, VALIDATION
 from thaw.trainables.data.reading import Reading
 from thaw.trainables.data.remote import RemoteFolder, is_remote
 from thaw.trainables.data.saved_dataset import is_saved_dataset
@@ -137,6 +137,11 @@ def data_facts(config: SearchConfig, dataset: Dataset, notes: Sequence[str] = ()
     except ConfigError as error:
         raise error.within("data.split") from None
     chosen = config.data.split
+    if places is not None and not (places == VALIDATION).any():
+        said.append(
+            f"the data give no validation images: {chosen.validation:.0%} of the training images are drawn at random "
+            "instead (data.split.validation)"
+        )
     drawn = dict(zip(PART_WORDS, (1 - chosen.validation - chosen.test, chosen.validation, chosen.test), strict=True))
     return DataFacts(
         images=len(dataset.files) + len(unusable),

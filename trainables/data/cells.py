@@ -87,15 +87,17 @@ def label_sets(
     chosen = _choose_separator(column, set(stripped.values()), known, separator, notes)
     if separator == "auto" and chosen is None:
         _suggest_separator(column, set(stripped.values()), notes)
-    whole = []
+    whole: set[str] = set()
     for cell, text in stripped.items():
         sets[cell] = [text] if chosen is None else [part for part in _split(text, chosen) if part]
         if chosen is None or len(sets[cell]) == 1:
-            whole.append(cell)
+            whole.add(cell)
     if separator == "auto" and chosen is not None and len(stripped) == len(plain) and plain:
         _refuse_vectors([sets[cell] for cell in plain], column)
     labels = {label for parts in sets.values() for label in parts}
-    note_variants(labels | set(whole), notes)
+    # Lists are compared by their parts, single labels as written, outer blanks included.
+    parts = {label for cell in sets if cell not in whole for label in sets[cell]}
+    note_variants(parts | whole, notes)
     if symbols := sorted(label for label in labels - known if label.isascii() and not any(map(str.isalnum, label))):
         notes.append(f"{', '.join(map(repr, symbols[:5]))} in {column!r} are read as labels, not as missing values")
     if not labels <= known:

@@ -13,7 +13,7 @@ from thaw.spaces.words import counted
 from thaw.trainables.data.cells import BINARY, CellError, label_sets
 from thaw.trainables.data.columns import distinct
 from thaw.trainables.data.label_files import Rows, looks_like_image, text_of
-from thaw.trainables.data.one_hot import binary_sets, first_names, is_binary, label_columns
+from thaw.trainables.data.one_hot import binary_sets, first_names, is_binary, label_columns, refuse_wrong_cells
 from thaw.trainables.data.parts import is_split_heading, parts_of
 from thaw.trainables.data.reading import Source
 from thaw.trainables.data.split_lists import refuse_split, split_beside
@@ -198,6 +198,11 @@ def _roles(table: Table, source: Source) -> _Roles:
         return _Roles(image, (label_column,), False, notes)
     listed = [name for name in free if name in source.known]
     binary_columns = listed or label_columns([name for name in free if is_binary(table.columns[name])], table, notes)
+    if not listed:
+        try:
+            refuse_wrong_cells([name for name in free if name not in binary_columns], table)
+        except CellError as error:
+            raise ConfigError(f"{source.place}: {error.message}", key="labels") from None
     if not binary_columns and others and all(map(is_split_heading, others)):
         raise ConfigError(
             f"{source.place}: holds a split ({', '.join(others)}) and no labels; give the label file, with the split "

@@ -87,6 +87,9 @@ def check_part_names(images: Path, tops: list[str], named: dict[str, int], notes
         raise ConfigError(
             f"{images}: the folder {unlabelled} is probably not a label; move it elsewhere, or rename it", key="images"
         )
+    for name in tops:
+        if name.casefold() in NOT_LABELS and len(tops) > 1:
+            notes.append(f"the folder {name} is read as a label; move it elsewhere if it is none")
     within = {name: part_within(name) for name in tops}
     if len(tops) > 1 and None not in within.values():
         if len(set(within.values())) > 1:

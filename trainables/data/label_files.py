@@ -21,6 +21,19 @@ IMAGE_SUFFIXES = (
 """Extensions of image files, in lower case."""
 
 
+BINARY_FILES = {
+    b"PK\x03\x04": ("an Excel, OpenDocument or zip file", "save the table as CSV (UTF-8), or unpack the file"),
+    b"\xd0\xcf\x11\xe0": ("an old Excel file (.xls)", "save the table as CSV (UTF-8)"),
+    b"\x1f\x8b": ("compressed by gzip", "unpack it with gunzip"),
+    b"SQLite format 3": ("an SQLite database", "export the table of labels as CSV"),
+    b"%PDF-": ("a PDF file", "give the labels as CSV"),
+    b"ARROW1\0": ("a Feather file", "save the table as Parquet or CSV"),
+    b"\x93NUMPY": ("a NumPy array", "give file names and labels as CSV"),
+    b"MATLAB 5.0 MAT-file": ("a MATLAB file", "give file names and labels as CSV"),
+}
+"""First bytes of files that people give for labels → what they are, and the fix."""
+
+
 @dataclass(frozen=True)
 class Rows:
     """The content of a label file, one entry per row (or per image, if the format lists images).
@@ -67,8 +80,12 @@ def text_of(path: Path, key: str, encoding: str = "auto", notes: list[str] | Non
     Raises:
         ConfigError: the file cannot be read, is not text, or is in another encoding.
     """
+    content = bytes_of(path, key)
+    for start, (kind, fix) in BINARY_FILES.items():
+        if content.startswith(start):
+            raise ConfigError(f"{path}: is {kind}, not text; {fix}", key=key)
     try:
-        text, guess = decode_text(bytes_of(path, key), encoding)
+        text, guess = decode_text(content, encoding)
     except Unreadable as error:
         raise ConfigError(f"{path}: {error}", key=key) from None
     if "\0" in text:

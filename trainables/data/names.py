@@ -15,6 +15,9 @@ from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.label_files import IMAGE_SUFFIXES
 from thaw.trainables.data.own_results import holds_own_results
 
+SAME_FORMAT = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tif": ".tiff"}
+"""Extension → the usual one of the same format."""
+
 
 def listing(folder: Path) -> set[str] | None:
     """The names in a folder; empty if it does not exist, None if it cannot be listed."""
@@ -56,7 +59,7 @@ class FileIndex:
 
     def matches(self, name: str) -> list[str]:
         """The files that `name` may refer to. Case, Unicode composition and leading folders may differ, and the
-        extension may be missing.
+        extension may be missing or another one of the same format (``.jpeg``, ``.jpg``).
         """
         *folders, base = (_fold(part) for part in name.split("/"))
         stem, extension = _stem(base)
@@ -99,7 +102,7 @@ def _fold(text: str) -> str:
 def _stem(folded: str) -> tuple[str, str]:
     """(name, extension) of a folded file name. An extension that is not one of images is part of the name."""
     stem, extension = posixpath.splitext(folded)
-    return (stem, extension) if extension in IMAGE_SUFFIXES else (folded, "")
+    return (stem, SAME_FORMAT.get(extension, extension)) if extension in IMAGE_SUFFIXES else (folded, "")
 
 
 def inside(name: str, root: Path) -> str | None:
@@ -119,8 +122,8 @@ def match_names(names: Iterable[str], files: FileIndex, base: str, place: Path) 
     """Finds the file that each name refers to.
 
     An exact match comes first; ``../images/a.jpg`` is relative to the folder of the label file. Otherwise a file is
-    matched that differs only in its extension (if the name has none), case, Unicode composition or leading folders, if
-    it is the only one and no other name matches it exactly.
+    matched that differs only in its extension (if the name has none, or one of the same format), case, Unicode
+    composition or leading folders, if it is the only one and no other name matches it exactly.
 
     Args:
         names: as the label file writes them.
@@ -207,6 +210,9 @@ def _difference(name: str, file: str) -> str:
     if not _stem(_fold(base))[1] and _stem(_fold(other))[1]:
         differences.append("by adding the extension")
         other = posixpath.splitext(other)[0]
+    elif posixpath.splitext(_fold(base))[1] != posixpath.splitext(_fold(other))[1]:
+        differences.append("by another extension of the same format")
+        base, other = posixpath.splitext(base)[0], posixpath.splitext(other)[0]
     if unicodedata.normalize("NFC", base) == unicodedata.normalize("NFC", other) != base or base != other:
         composed = unicodedata.normalize("NFC", base) == unicodedata.normalize("NFC", other)
         differences.append("in another Unicode composition" if composed else "ignoring case")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -19,6 +20,26 @@ def is_binary(cells: Sequence[str]) -> bool:
     """Whether the cells of a column are yes or no, -1 or missing."""
     values = {cell.strip() for cell in distinct(cells)} - MISSING
     return bool(values) and all(cell.lower() in BINARY for cell in values)
+
+
+def refuse_wrong_cells(names: Sequence[str], table: Table) -> None:
+    """Refuses columns that are 0/1 but for a few cells, such as ``?``: left out in silence, they would lose a label.
+
+    Raises:
+        CellError: more than half of the cells of a column are 0 or 1 and it holds both, but others are something else.
+    """
+    for name in names:
+        cells = table.columns[name]
+        wrong = {cell for cell in distinct(cells) if cell.strip() not in MISSING and cell.strip().lower() not in BINARY}
+        digits = {cell.strip().removesuffix(".0") for cell in distinct(cells)}
+        if not wrong or not {"0", "1"} <= digits or any(re.fullmatch(r"-?[\d.]+", cell.strip()) for cell in wrong):
+            continue
+        if 2 * sum(cell not in wrong for cell in cells) > len(cells):
+            row = next(row for row, cell in enumerate(cells) if cell in wrong)
+            raise CellError(
+                f"column {name!r} must be 0 or 1, got {cells[row]!r} in row {table.line(row)}; correct the cell (blank "
+                "is 0, -1 is uncertain), or name the columns by data.columns.labels"
+            )
 
 
 def label_columns(columns: list[str], table: Table, notes: list[str]) -> list[str]:

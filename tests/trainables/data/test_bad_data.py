@@ -104,7 +104,7 @@ IMAGES = [
     ImageFault("animated GIF", "moving.gif", saved("GIF", photo(), **ANIMATION), "used"),
     ImageFault("animated WebP", "moving.webp", saved("WEBP", photo(), **ANIMATION), "used"),
     ImageFault("CMYK", "cmyk.jpg", saved("JPEG", photo().convert("CMYK")), "used"),
-    ImageFault("16 bit", "deep.tif", numbers(np.full((8, 8), 40_000, np.uint16)), "used"),
+    ImageFault("16 bits", "deep.tif", numbers(np.full((8, 8), 40_000, np.uint16)), "used"),
     ImageFault("float TIFF", "float.tif", numbers(np.full((8, 8), 0.5, np.float32)), "used"),
     ImageFault("float TIFF with NaN", "nan.tif", numbers(NOT_FINITE), "holds values that are not finite numbers"),
     ImageFault("damaged EXIF", "exif.png", saved("PNG", exif=b"Exif\0\0garbage"), "used"),
