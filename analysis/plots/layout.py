@@ -16,7 +16,7 @@ TOUCH = 1.0
 def legible(figure: Figure) -> bool:
     """Whether every word has its own place, within the figure and without covering data."""
     drawn = words(figure)
-    return not (_collisions(drawn) or _beyond_the_edge(figure, drawn) or legends_over_data(figure))
+    return not (collisions(drawn) or beyond_the_edge(figure, drawn) or legends_over_data(figure))
 
 
 def words(figure: Figure) -> list[tuple[str, Bbox]]:
@@ -30,12 +30,8 @@ def words(figure: Figure) -> list[tuple[str, Bbox]]:
     return [(text.get_text(), text.get_window_extent()) for text in texts if text.get_visible() and text.get_text()]
 
 
-def collisions(figure: Figure) -> list[tuple[str, str]]:
+def collisions(drawn: list[tuple[str, Bbox]]) -> list[tuple[str, str]]:
     """Pairs of words whose boxes intersect."""
-    return _collisions(words(figure))
-
-
-def _collisions(drawn: list[tuple[str, Bbox]]) -> list[tuple[str, str]]:
     return [
         (a, b)
         for (a, box_a), (b, box_b) in combinations(drawn, 2)
@@ -43,12 +39,8 @@ def _collisions(drawn: list[tuple[str, Bbox]]) -> list[tuple[str, str]]:
     ]
 
 
-def beyond_the_edge(figure: Figure) -> list[str]:
+def beyond_the_edge(figure: Figure, drawn: list[tuple[str, Bbox]]) -> list[str]:
     """Words that the picture's edge cuts off."""
-    return _beyond_the_edge(figure, words(figure))
-
-
-def _beyond_the_edge(figure: Figure, drawn: list[tuple[str, Bbox]]) -> list[str]:
     page = figure.bbox
     return [
         text

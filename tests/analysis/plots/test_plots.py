@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from tests.synthetic_runs import synthetic_run
 from thaw.analysis.plots import DARK, GROUPS, LIGHT, PLOTS, NotEnough, Theme
 from thaw.analysis.plots.fates import FATES
-from thaw.analysis.plots.layout import beyond_the_edge, collisions, legends_over_data, legible
+from thaw.analysis.plots.layout import beyond_the_edge, collisions, legends_over_data, legible, words
 from thaw.analysis.plots.theme import SMALL
 from thaw.analysis.report.pictures import untitled
 from thaw.analysis.run import Run
@@ -47,8 +47,9 @@ def test_plot(name: str, size: int, runs: dict[int, Run]) -> None:
         assert len(json.dumps(plot.interactive(data), allow_nan=False)) < 1_000_000
     figure = plot.figure(data, LIGHT if size == 3 else DARK)
     assert figure.get_suptitle()
-    assert not collisions(figure)
-    assert not beyond_the_edge(figure)
+    drawn = words(figure)
+    assert not collisions(drawn)
+    assert not beyond_the_edge(figure, drawn)
     assert not legends_over_data(figure)
     if size == max(SIZES):
         narrow = untitled(plot, data, LIGHT.narrow)
@@ -80,7 +81,7 @@ def test_a_run_that_continues(name: str, trials: int, tmp_path: Path) -> None:
         data = PLOTS[name].compute(run)
     except NotEnough:
         return
-    assert PLOTS[name].finding(data) and not collisions(PLOTS[name].figure(data))
+    assert PLOTS[name].finding(data) and not collisions(words(PLOTS[name].figure(data)))
 
 
 def test_run_plot_draws_and_names_what_it_does_not_know(runs: dict[int, Run]) -> None:
