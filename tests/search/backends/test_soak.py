@@ -21,7 +21,7 @@ from thaw.analysis.run_folder import RunFolder
 from thaw.search.sessions.tuner import run_search
 
 TRIALS = int(os.environ.get("THAW_SOAK_TRIALS", "1000"))
-MEMORY = 35_000
+MEMORY = 30_000
 """Bytes that the driver may grow by with each trial."""
 
 SLOWER = 1.2
