@@ -48,12 +48,12 @@ reference: $(VENV)/installed
 backbones: $(VENV)/installed
 	$(BIN)/python -m thaw.search.backbones docs/backbones.md
 
-# Pack what a GPU machine without network access lacks: make gpu-kit DATA=folder WEIGHTS=file
+# Pack what a GPU machine without network access lacks: make gpu-kit DATA=folder WEIGHTS=file GPU_PYTHON=3.12
 gpu-kit: $(VENV)/installed
-	$(BIN)/python -m benchmarks.gpu.pack $(if $(DATA),--data "$(DATA)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+	$(BIN)/python -m benchmarks.gpu.pack $(if $(DATA),--data "$(DATA)") $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(GPU_PYTHON),--python $(GPU_PYTHON))
 
 # Uses the packed kit if there is one, else the packages installed here. THAW_DEVICE=cpu tries it without a GPU.
-PACKED := $(wildcard .gpu/site.tar.xz)
+PACKED := $(wildcard .gpu/site-*.tar.xz)
 gpu-check: $(if $(PACKED),,$(VENV)/installed)
 	$(if $(PACKED),$(PYTHON),$(BIN)/python) -m benchmarks.gpu.check
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -50,6 +51,13 @@ def test_photos_are_packed_with_their_labels_and_links_as_files(squares: Path, t
     assert (there / "labels.csv").read_text() == 'labels,filename\nred,"a b,c.png"\n'
     copy = there / "images" / "a b,c.png"
     assert copy.read_bytes() == first.read_bytes() and not copy.is_symlink()
+
+
+def test_packages_for_another_python_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "site-2.7.tar.xz").touch()
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    with pytest.raises(SystemExit, match=rf"site-2\.7\.tar\.xz: packages for another Python, this is {own}; pack with"):
+        unpack(tmp_path, tmp_path / "there")
 
 
 def test_a_part_that_hangs_or_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

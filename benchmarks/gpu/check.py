@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import subprocess
 import sys
 import tarfile
@@ -134,13 +135,21 @@ def _run(command: Sequence[str], log: Path, environment: dict[str, str], limit: 
 
 
 def unpack(kit: Path, place: Path) -> dict[str, str]:
-    """Unpack a kit's packages and photos into `place`; returns the environment variables that make them importable."""
+    """Unpack a kit's packages and photos into `place`; returns the environment variables that make them importable.
+
+    Raises:
+        SystemExit: the packages are for another version of Python.
+    """
+    own = ".".join(platform.python_version_tuple()[:2])
+    site = SITE.format(python=own)
+    if not (kit / site).exists() and (others := sorted(file.name for file in kit.glob(SITE.format(python="*")))):
+        sys.exit(f"{kit / others[0]}: packages for another Python, this is {own}; pack with --python {own}")
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     path = [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]
-    for name in (SITE, PHOTOS):
+    for name, folder in ((site, "site"), (PHOTOS, "photos")):
         if (kit / name).exists():
             with tarfile.open(kit / name) as archive:
-                archive.extractall(place / name.partition(".")[0], filter="data")
+                archive.extractall(place / folder, filter="data")
     if (place / "site").exists():
         # After the checkout, before the machine's own packages.
         path.insert(1, str(place / "site"))

@@ -20,8 +20,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 KIT = Path(".gpu")
-SITE, PHOTOS, WEIGHTS = "site.tar.xz", "photos.tar", "weights.pth"
-"""File names within the kit: Python packages, photos with their labels, weights of MobileNetV2."""
+SITE, PHOTOS, WEIGHTS = "site-{python}.tar.xz", "photos.tar", "weights.pth"
+"""File names within the kit: packages for a version of Python, photos with their labels, weights of MobileNetV2."""
 
 PACKAGES = (
     *("ray", "jsonschema", "jsonschema-specifications", "referencing", "rpds-py", "tensorboardx"),
@@ -73,7 +73,7 @@ def pack_packages(kit: Path, python: str, work: Path) -> None:
     if shutil.which("strip"):  # symbols are for debuggers
         for binary in (*site.rglob("*.so"), *programs):
             subprocess.run(["strip", "--strip-unneeded", str(binary)], stderr=subprocess.DEVNULL)
-    with tarfile.open(kit / SITE, "w:xz", preset=6) as archive:
+    with tarfile.open(kit / SITE.format(python=python), "w:xz", preset=6) as archive:
         archive.add(site, ".")
 
 
