@@ -73,7 +73,9 @@ def test_three_nodes_compute_each_row_once(
     used = int(np.count_nonzero(np.frombuffer(alone, np.uint8).reshape(IMAGES, -1).any(1)))
     seconds, waited = sum(float(row[2]) for row in counts), sum(row["seconds"]["prefix"] for row in epochs)
     print(f"\n{used} rows, computed by node: {by_node}; {seconds:.1f} s of computing, {waited:.1f} with all waiting")
-    whole = [disk for disk in disks.iterdir() if stored_rows(disk) == alone]
+    # After the kill two nodes are left for three trials: one of them may do all, before the other's worker has started.
+    began = [disk for disk in disks.iterdir() if any(disk.rglob("*.rows"))] if kill else list(disks.iterdir())
+    whole = [disk for disk in began if stored_rows(disk) == alone]
     if kill:
         assert f"kill {disks}" not in done.stdout and "kill " in done.stdout
         assert len(whole) >= 1 and sum(by_node.values()) <= 2 * used
