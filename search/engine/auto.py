@@ -61,8 +61,9 @@ class Auto(StudyProposer):
     def apply(self, event: dict[str, Any], record: TrialRecord | None) -> None:
         super().apply(event, record)
         if event["event"] == "trial_started":
-            started = event["config"]
-            self._left = [values for values in self._left if self.space.config(values).model_dump() != started]
+            # By searched values: a later version may know hyperparameters that a log's configurations lack.
+            started = event["config"].items()
+            self._left = [values for values in self._left if not values.items() <= started]
         if record is not None:
             self._records[record.number] = record
 

@@ -25,7 +25,7 @@ SCHEDULERS = {
     "1/reduction_factor of those that have reached it",
     "asha_promotion": "the same, but trials wait at a rung and continue once they are among the best",
     "percentile": "a trial stops if its best value is among the worst 30 % of the others' averages at that epoch",
-    "median": "the same, but among the worse half",
+    "median": "a trial stops if its best value is worse than the median of the others' averages at that epoch",
     "none": "every trial trains to the end",
 }
 """``scheduler.type`` → meaning. ``RULES`` in :mod:`thaw.search.engine.rules` has the same keys."""
