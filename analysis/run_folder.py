@@ -18,8 +18,11 @@ from thaw.analysis.csv_text import csv_text
 from thaw.analysis.shapes import PROVENANCE, SETTINGS, check, checked
 from thaw.spaces import ConfigError
 from thaw.spaces.files import check_new, replaced_file
+from thaw.spaces.json_values import storable
 
 EVENTS_AT_ONCE = 1000
+HALF_PAIR = rb"\ud"
+"""How JSON writes one half of a surrogate pair."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,8 @@ class RunFolder:
                 except (ValueError, RecursionError):
                     # One by one, so that those before the damaged one are yielded.
                     events = map(json.loads, whole)
-                yield from events
+                # Logs of 0.1.0 may hold what no text file can.
+                yield from map(storable, events) if any(HALF_PAIR in line for line in whole) else events
 
     def settings(self) -> dict[str, Any]:
         """The resolved search file as plain values.

@@ -1,4 +1,4 @@
-"""Values for JSON, which has no infinite numbers and no NaN."""
+"""Values for JSON in UTF-8, which has no infinite numbers, no NaN and no halves of surrogate pairs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from sys import intern
 from typing import Any
 
 
-def finite(value: Any) -> Any:
-    """`value` with None in place of every float that is NaN or infinite, also within dictionaries and lists.
+def storable(value: Any) -> Any:
+    """`value` with None for every float that is NaN or infinite, and escapes for what is no text in a string.
 
-    Equal keys share one string in memory, as rows from elsewhere would each bring their own.
+    The latter comes from file names that are not valid in the system's encoding. Dictionaries and lists are gone
+    through. Equal keys share one string in memory, as rows from elsewhere would each bring their own.
     """
     if isinstance(value, dict):
-        return {intern(key): finite(item) for key, item in value.items()}
+        return {intern(storable(key)): storable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
+        return [storable(item) for item in value]
+    if isinstance(value, str) and not value.isascii():
+        return value.encode(errors="backslashreplace").decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,7 +11,7 @@ import torch
 from thaw.search.delivery.assemble import Model
 from thaw.search.delivery.winner import Winner
 from thaw.spaces import measured
-from thaw.spaces.json_values import finite
+from thaw.spaces.json_values import storable
 from thaw.trainables.bundles.predict import store_logits
 from thaw.trainables.device import default_device
 from thaw.trainables.evaluation.bootstrap import Estimate, bootstrap
@@ -43,7 +43,7 @@ class Score:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, which has no NaN: None replaces it."""
-        return finite(asdict(self))
+        return storable(asdict(self))
 
 
 def score_test(winner: Winner, model: Model) -> Score | None:

@@ -12,7 +12,7 @@ from typing import Any
 from thaw.analysis.run_folder import RunFolder
 from thaw.analysis.shapes import EVENT_VERSION
 from thaw.search.engine.interruption import LogUnwritable
-from thaw.spaces.json_values import finite
+from thaw.spaces.json_values import storable
 
 
 class EventLog:
@@ -34,13 +34,13 @@ class EventLog:
         os.ftruncate(self._log, self._size)
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
-        """Write one event and return it as it is in the log, where null replaces a number that is not finite.
+        """Write one event and return it as it is in the log, see :func:`thaw.spaces.json_values.storable`.
 
         Raises:
             LogUnwritable: it cannot be written; the log ends with the previous event.
         """
         line = {"v": EVENT_VERSION, "time": round(time.time(), 3), "session": self.session, "event": event, **fields}
-        line = finite(line)
+        line = storable(line)
         data = (json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n").encode()
         try:
             if not self.writable:

@@ -7,7 +7,7 @@ the rule records the epoch with its verdict (``note``); replaying the log record
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -47,15 +47,12 @@ class Rule:
     def note(self, trial: TrialRecord, epoch: int, value: float, verdict: str) -> None:
         """Record an epoch and its verdict: that of :class:`Decision`, or ``finish`` if the trial ended by itself."""
 
-    def promotion(self) -> int | None:
-        """The waiting trial that should continue next, if any."""
+    def promotion(self, waiting: Collection[int]) -> int | None:
+        """The one of the waiting trials that should continue next, if any."""
         return None
 
     def promoted(self, number: int) -> None:
         """Trial `number` continues from where it waited."""
-
-    def ended(self, number: int) -> None:
-        """Trial `number` has ended."""
 
     def standing(self) -> str:
         """One line for the user on how far trials have come; empty where the rule has no rungs."""
@@ -121,7 +118,6 @@ class AshaPromotion(Ladder):
     def __init__(self, metric: Metric, max_epochs: int, grace_period: int, reduction_factor: int) -> None:
         super().__init__(metric, max_epochs, grace_period, reduction_factor)
         self.gone: dict[int, set[int]] = {epoch: set() for epoch in self.rungs}
-        self._ended: set[int] = set()
 
     def decide(self, trial: TrialRecord, epoch: int, value: float) -> Decision:
         if epoch not in self.rungs or trial.number in self.gone[epoch]:
@@ -145,18 +141,15 @@ class AshaPromotion(Ladder):
         ordered = sorted(rung, key=lambda number: sign * rung[number])
         return ordered[: len(rung) // self.reduction_factor]
 
-    def promotion(self) -> int | None:
+    def promotion(self, waiting: Collection[int]) -> int | None:
         for epoch in reversed(self.rungs):
             for number in self._best(self.rungs[epoch]):
-                if number not in self.gone[epoch] and number not in self._ended:
+                if number in waiting and number not in self.gone[epoch]:
                     return number
         return None
 
     def promoted(self, number: int) -> None:
         self.gone[max(epoch for epoch, rung in self.rungs.items() if number in rung)].add(number)
-
-    def ended(self, number: int) -> None:
-        self._ended.add(number)
 
 
 class PercentileRule(Rule):

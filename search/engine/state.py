@@ -14,6 +14,7 @@ from typing import Any
 from thaw.analysis.cost import seconds_alone
 from thaw.analysis.objectives import losses
 from thaw.analysis.records import TrialRecord, apply_event
+from thaw.analysis.shapes import EVENTS
 from thaw.search.engine.events import EventLog
 from thaw.search.engine.observers import Observers
 from thaw.search.engine.proposals import Proposer
@@ -73,7 +74,7 @@ class SearchState:
 
         Interrupted trials come first, then those that the rule promotes, then new ones.
         """
-        interrupted, promoted = self._with("interrupted"), self.rule.promotion()
+        interrupted, promoted = self._with("interrupted"), self.rule.promotion(self._with("waiting"))
         if interrupted:
             return self._continue(min(interrupted), "interrupted")
         if promoted is not None:
@@ -196,12 +197,14 @@ class SearchState:
         self.events.close()
 
     def replay(self, events: Iterable[dict[str, Any]]) -> None:
-        """Become the state that wrote these events, one of each line of the log.
+        """Become the state that wrote these events, one of each line of the log; unknown ones have no effect.
 
         Raises:
             ConfigError: no search can have written one of them; the log is closed.
         """
         for line, event in enumerate(events, 1):
+            if event["event"] not in EVENTS:
+                continue
             try:
                 self._apply(event)
             except Exception as error:
@@ -236,7 +239,6 @@ class SearchState:
         self._unsettled.pop(number, None)
         if record.ended:
             self._open.pop(number, None)
-            self.rule.ended(number)
         else:
             self._open[number] = record
         if event["event"] == "trial_continued" and event["reason"] == "promoted":

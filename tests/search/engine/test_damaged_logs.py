@@ -76,6 +76,30 @@ def test_any_log_is_resumed_or_refused(
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"event": "trial_ennded"}, id="an unknown event instead of a trial's end"),
+        pytest.param({"event": "trial_paused", "status": "interrupted"}, id="interrupted instead of ended"),
+    ],
+)
+def test_a_trial_is_never_promoted_while_it_runs(
+    change: dict[str, Any], written: tuple[SearchConfig, str], tmp_path: Path
+) -> None:
+    """At its rung it is the best, and nothing says that it has ended."""
+    settings, text = written
+    lines = [json.loads(line) for line in text.splitlines()]
+    at = next(n for n, event in enumerate(lines) if event["event"] == "trial_ended")
+    for event in lines:
+        if event["event"] == "epoch" and event["trial"] == lines[at]["trial"]:
+            event["metrics"]["val_map"] = 1.0
+    lines[at] |= change
+    folder = RunFolder(tmp_path)
+    folder.events_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    go_on(settings, folder)
+    assert [event["event"] for event in folder.events()].count("trial_started") > 8
+
+
+@pytest.mark.parametrize(
     ("line", "change", "message"),
     [
         (2, {"distributions": None}, "distributions: "),

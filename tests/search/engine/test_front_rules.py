@@ -40,7 +40,7 @@ def test_with_one_objective_they_are_the_rules_for_one(name: str) -> None:
     values = [rng.random() for _ in range(60)]
     one, several = rule(name, RULES), rule(name)
     assert judged(one, values) == judged(several, [(value,) for value in values])
-    assert one.promotion() == several.promotion()
+    assert one.promotion(range(60)) == several.promotion(range(60))
 
 
 def test_cheap_or_good_trials_continue() -> None:
@@ -54,4 +54,4 @@ def test_cheap_or_good_trials_continue() -> None:
     assert judged(rule("percentile"), [*second, (0.97, 9.9)])[-1] == "stop"
     waiting = rule("asha_promotion")
     assert judged(waiting, [good, cheap, poor]) == ["wait", "wait", "wait"]
-    assert waiting.promotion() == 0, "both ends of the front are as good; the first one goes on"
+    assert waiting.promotion([0, 1, 2]) == 0, "both ends of the front are as good; the first one goes on"
