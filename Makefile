@@ -21,10 +21,10 @@ init: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -m '$(FAST) and not ray' --numprocesses 2 --dist loadfile --timeout 300 --durations 10
-	$(BIN)/python -m pytest -m '$(FAST) and ray' --numprocesses 2 --dist loadfile --timeout 300 --durations 10
+	$(BIN)/python -m pytest tests/search -m '$(FAST) and ray' --numprocesses 2 --dist loadfile --timeout 300 --durations 10
 
 test-slow: $(VENV)/installed
-	$(BIN)/python -m pytest -m 'slow and not alone' --numprocesses 2 --dist loadfile --timeout 900 --durations 10
+	$(BIN)/python -m pytest -m 'slow and not alone and not soak' --numprocesses 2 --dist loadfile --timeout 900 --durations 10
 	$(BIN)/python -m pytest -m 'slow and alone' --timeout 900 --durations 10
 
 test-gpu: $(VENV)/installed

@@ -17,7 +17,8 @@ from rich.console import Console
 
 from tests.conftest import ROOT
 from tests.searches import small_config
-from thaw.analysis.report import photos as page
+from thaw.analysis.report import page
+from thaw.analysis.report import photos as photos_page
 from thaw.analysis.report.photos import Photo, Sheet, gallery
 from thaw.analysis.run import Run, load_run
 from thaw.search.cli import app
@@ -43,7 +44,7 @@ def test_labels_cannot_write_the_page_and_thumbnails_keep_their_budget(monkeypat
     photos = tuple(Photo(noise, f"{i}.jpg", ("<script>alert(1)</script>",)) for i in range(20))
     html = gallery([Sheet("<b>", "what & why", photos)])
     assert "<script>" not in html and html.count("&lt;script&gt;") == 20 and "&lt;b&gt;" in html
-    monkeypatch.setattr(page, "BUDGET", 60_000)
+    monkeypatch.setattr(photos_page, "BUDGET", 60_000)
     small = gallery([Sheet("a", "b", photos)])
     assert len(small) < 100_000 and re.search(r"\d+ more are left out", small)
 
@@ -108,7 +109,9 @@ def test_the_report_needs_no_torch_and_leaves_photos_out_on_request(
 ) -> None:
     code = """
 import sys
+from thaw.analysis.report import page
 from thaw.search.cli import app
+page.PLOTS = {}
 app(sys.argv[1:], standalone_mode=False)
 sys.exit(" ".join({"torch", "ray"} & sys.modules.keys()) or None)
 """
@@ -122,7 +125,7 @@ sys.exit(" ".join({"torch", "ray"} & sys.modules.keys()) or None)
     photos = re.findall(r"data:image/jpeg;base64,[^\"]+", with_photos)
     assert "Training images as the network sees them" in with_photos and len(photos) >= 18
     assert sum(map(len, photos)) < 1_400_000
-    monkeypatch.setattr("thaw.analysis.report.page.PLOTS", {})
+    monkeypatch.setattr(page, "PLOTS", {})
     app([*arguments, "--no-photos"], standalone_mode=False)
     without = (confirmed.folder.report / "index.html").read_text()
     assert "Training images as the network sees them" not in without and "data:image/jpeg" not in without

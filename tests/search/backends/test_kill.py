@@ -64,16 +64,20 @@ def start() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("backend", ["ray", "local"])
-def test_ten_kills_of_the_driver(backend: str, start: Any, tmp_path: Path, squares: Path, cache: Path) -> None:
-    # More trials than ten kills leave time for, also on a fast machine.
-    search = {"algorithm": "random", "trials": 60}
+@pytest.mark.parametrize("kills", [4, pytest.param(10, marks=pytest.mark.soak)])
+def test_the_driver_is_killed_again_and_again(
+    kills: int, backend: str, start: Any, tmp_path: Path, squares: Path, cache: Path
+) -> None:
+    # More trials than the kills leave time for, also on a fast machine.
+    trials = 6 * kills
+    search = {"algorithm": "random", "trials": trials}
     file = search_file(tmp_path, squares, cache, **{**LONG, "search": search})
     folder = RunFolder(tmp_path / "results" / "squares")
     rng = random.Random(0)
     arguments: tuple[object, ...] = ("search", file, "--backend", backend)
     orphans: list[psutil.Process] = []
     recovered = []
-    for number in range(10):
+    for number in range(kills):
         before, began = epochs(folder), time.monotonic()
         process = start(command(*arguments))
         wait(process, folder, before + 1)
@@ -81,7 +85,7 @@ def test_ten_kills_of_the_driver(backend: str, start: Any, tmp_path: Path, squar
         wait(process, folder, before + rng.randint(1, 4))
         time.sleep(rng.uniform(0, 0.5))
         assert process.poll() is None, process.stdout.read()
-        if number == 4:
+        if number == kills // 2:
             second = subprocess.run(
                 command("resume", folder.path), cwd=ROOT, capture_output=True, text=True, timeout=LIMIT
             )
@@ -96,7 +100,7 @@ def test_ten_kills_of_the_driver(backend: str, start: Any, tmp_path: Path, squar
     output, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, output
     run = check_whole(folder)
-    assert len(run.records) == 60 and all(record.ended for record in run.records.values())
+    assert len(run.records) == trials and all(record.ended for record in run.records.values())
     assert not psutil.wait_procs(orphans, timeout=60)[1], "processes survive their driver"
     print(f"seconds from start to the first new epoch: {[round(seconds, 1) for seconds in recovered]}")
 
