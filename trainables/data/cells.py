@@ -37,6 +37,10 @@ MIN_IMAGES = 20
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"|([^\s,\[\]()'\"]+)")
 
 
+_BOXES = re.compile(r"(?:(?!\d+(?:\.\d+)?\s)\S+(?:\s+\d+(?:\.\d+)?){4}\s*)+")
+"""A cell of ImageNet's ``LOC_train_solution.csv``: each label is followed by the four sides of its box."""
+
+
 class CellError(ConfigError):
     """A column does not hold labels. The message names the column; the caller adds the file."""
 
@@ -84,6 +88,11 @@ def label_sets(
     if any("\n" in cell or "\r" in cell for cell in plain):
         raise CellError(f"labels in column {column!r} span several lines; close the quote before them")
     stripped = {cell: cell.strip() for cell in plain}
+    if stripped and separator == "auto" and all(map(_BOXES.fullmatch, stripped.values())):
+        raise CellError(
+            f"column {column!r} holds labels with the positions of boxes, such as {plain[0].strip()[:60]!r}; keep only "
+            "the labels, separated by blanks"
+        )
     chosen = _choose_separator(column, set(stripped.values()), known, separator, notes)
     if separator == "auto" and chosen is None:
         _suggest_separator(column, set(stripped.values()), notes)
@@ -125,7 +134,7 @@ def _literal(cell: str, column: str) -> list[str] | None:
         return None
     value: Any = None
     # NumPy omits the commas, and Python would concatenate ['a' 'b'] into one string.
-    if "," not in cell and len(cell.split()) > 1 and cell[0] == "[":
+    if "," not in cell and "{" not in cell and len(cell.split()) > 1 and cell[0] == "[":
         value = [next(filter(None, groups), "") for groups in _QUOTED.findall(cell[1:-1])]
     else:
         # pandas writes a bare nan, which Python cannot parse.

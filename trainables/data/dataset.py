@@ -23,6 +23,7 @@ from thaw.trainables.data.grey import Scales
 from thaw.trainables.data.label_files import looks_like_image
 from thaw.trainables.data.label_matrix import check_order, label_matrix, sorted_labels
 from thaw.trainables.data.names import listing, match_names
+from thaw.trainables.data.one_hot import first_names
 from thaw.trainables.data.reading import Reading, Source
 from thaw.trainables.data.remote import RemoteFolder
 from thaw.trainables.data.rows_by_image import CONTRADICTING, join_rows
@@ -215,6 +216,12 @@ def read_dataset(
     if format not in ("csv", "imagefolder"):  # these have checked their cells
         note_variants(order, notes)
     check_order(order, len(joined.labels), place)
+    if not any(joined.labels):
+        raise ConfigError(
+            f"{place}: no image has any of the labels {first_names(order)}; add labels to the images, or name the "
+            "columns of labels by data.columns.labels",
+            key=key,
+        )
     kept = joined.rows
     return Dataset(
         root=images,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 import unicodedata
 
@@ -23,6 +24,9 @@ SUGGESTED = {
 }
 """Encodings that are suggested if the default reads badly → their script or origin, and the first words of the Unicode
 names of its letters."""
+
+WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-32")
+"""Encodings whose text holds zero bytes; the last one with a byte order mark."""
 
 _SUSPICIOUS = re.compile(
     r"""
@@ -93,6 +97,19 @@ def decode_text(raw: bytes, encoding: str = "auto") -> tuple[str, str | None]:
         )
     word = _words(text)[0][:40]
     return text, f"is not UTF-8; it is read as Windows-1252 (western European), such as {word!r} (data.encoding)"
+
+
+def zero_bytes(raw: bytes) -> str:
+    """What is wrong with text that holds zero bytes, and the fix: Unicode without its byte order mark, or no text."""
+    for name in WIDE:
+        with contextlib.suppress(UnicodeDecodeError):
+            text = raw.decode(name)
+            if all(character.isprintable() or character.isspace() for character in text):
+                return (
+                    f"seems to be {name.upper()}; only UTF-16 with a byte order mark is recognised by itself, so set "
+                    f"data.encoding: {name}, or save it as UTF-8"
+                )
+    return "is not a text file (it holds zero bytes); choose another"
 
 
 def reads_badly(text: str) -> str | None:

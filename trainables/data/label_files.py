@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from thaw.spaces.errors import ConfigError
-from thaw.trainables.data.encodings import Unreadable, decode_text
+from thaw.trainables.data.encodings import Unreadable, decode_text, zero_bytes
 
 IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
@@ -89,7 +89,7 @@ def text_of(path: Path, key: str, encoding: str = "auto", notes: list[str] | Non
     except Unreadable as error:
         raise ConfigError(f"{path}: {error}", key=key) from None
     if "\0" in text:
-        raise ConfigError(f"{path}: is not a text file (it holds zero bytes); choose another", key=key)
+        raise ConfigError(f"{path}: {zero_bytes(content)}", key=key)
     if guess and notes is not None:
         notes.append(f"{path.name} {guess}")
     # Concatenated files hold a byte order mark at each joint.

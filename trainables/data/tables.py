@@ -152,12 +152,18 @@ def split_rows(
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
             raise ConfigError(
-                f"{path}: row {number} has {counted(len(row), 'column')}, row 1 has {len(rows[0])}; all rows must "
-                f"have the same "
-                'number: put several labels into one column, separated by blanks or quoted ("1,2")',
+                f"{path}: row {number} has {counted(len(row), 'column')}, row 1 has {len(rows[0])} (row {number}: "
+                f"{_shown(row)}); all rows must have the same number: put several labels into one column, separated "
+                'by blanks or quoted ("1,2")',
                 key=key,
             )
     return rows, notes
+
+
+def _shown(row: Sequence[str]) -> str:
+    """A row for an error: its cells between bars, shortened in the middle."""
+    text = " | ".join(cell.strip() for cell in row)
+    return repr(text if len(text) <= 80 else f"{text[:50]} … {text[-27:]}")
 
 
 def has_header(rows: Sequence[Sequence[str]], is_file: Callable[[str], bool]) -> bool:

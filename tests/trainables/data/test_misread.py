@@ -42,6 +42,31 @@ def test_columns_of_other_values_beside_0_1_columns_are_no_wrong_cells(tmp_path:
     assert dataset.classes == ("cat", "dog")
 
 
+@pytest.mark.parametrize(
+    ("header", "cells", "message"),
+    [
+        ("file,labels", ["\"[{'label': 'cat'}]\"", '"[{""label"": ""dog""}]"'], "'labels' holds nested values"),
+        (
+            "ImageId,PredictionString",
+            ["n01 111 108 441 193", "n02 1 2 3 4 n03 5 6 7 8"],
+            "such as 'n01 111 108 441 193'",
+        ),
+        ("file,boxes,group", ["0,0"], "no image has any of the labels boxes, group"),
+        (
+            "file,label",
+            ["cat", "cat, dog, a fox that looks at us from behind a tree, then a goose"],
+            "dog | a fox that",
+        ),
+    ],
+)
+def test_cells_that_would_give_wrong_labels_are_refused(
+    tmp_path: Path, header: str, cells: list[str], message: str
+) -> None:
+    rows = [f"{file},{cells[number % len(cells)]}" for number, file in enumerate(FILES)]
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        read(tmp_path, [header, *rows])
+
+
 def test_blanks_after_commas_are_not_reported_as_variants(tmp_path: Path) -> None:
     rows = [f"{file}, {'cat' if number % 2 else 'dog'}" for number, file in enumerate(FILES)]
     dataset = read(tmp_path, ["file, label", *rows])

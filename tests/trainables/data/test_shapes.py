@@ -606,7 +606,9 @@ def test_label_folders_that_differ_in_case_give_a_note(tmp_path: Path) -> None:
     [
         ("cp1252", "f,label\na.jpg,Hündin\nb.jpg,“Rüde” – alt\n", {"Hündin": 1, "“Rüde” – alt": 1}),
         ("shift-jis", "f,label\na.jpg,犬、\nb.jpg,猫、\n", "is not UTF-8, and probably not Windows-1252"),
-        ("utf-16-le", "f,label\na.jpg,1\nb.jpg,2\n", "it holds zero bytes"),
+        ("utf-16-le", "f,label\na.jpg,1\nb.jpg,2\n", "seems to be UTF-16-LE; .* set data.encoding: utf-16-le"),
+        ("utf-16-be", "f,label\na.jpg,猫\nb.jpg,犬\n", "seems to be UTF-16-BE; .* set data.encoding: utf-16-be"),
+        ("utf-32", "f,label\na.jpg,1\nb.jpg,2\n", "seems to be UTF-32; .* set data.encoding: utf-32"),
     ],
 )
 def test_other_encodings_give_a_note_or_are_refused(tmp_path: Path, encoding: str, text: str, outcome: object) -> None:
