@@ -13,8 +13,9 @@ from thaw.spaces.words import counted
 from thaw.trainables.data.cells import BINARY, CellError, label_sets
 from thaw.trainables.data.columns import distinct
 from thaw.trainables.data.label_files import Rows, looks_like_image, text_of
-from thaw.trainables.data.one_hot import binary_sets, first_names, is_binary, label_columns, refuse_wrong_cells
+from thaw.trainables.data.one_hot import binary_sets, columns_by_label, first_names, how_declared, is_binary
 from thaw.trainables.data.parts import is_split_heading, parts_of
+from thaw.trainables.data.presence import Pair, absent_word, as_digits
 from thaw.trainables.data.reading import Source
 from thaw.trainables.data.split_lists import refuse_split, split_beside
 from thaw.trainables.data.tables import (
@@ -80,6 +81,8 @@ def rows_of(table: Table, source: Source) -> Rows:
     try:
         if roles.binary:
             columns = {name: table.columns[name] for name in roles.labels}
+            if roles.pair:
+                columns = {name: as_digits(cells, roles.pair) for name, cells in columns.items()}
             sets, dropped = binary_sets(columns, source.reading.uncertain, table.line, notes)
             rejected += [(files[row], f"label {label!r} is uncertain") for row, label in dropped.items()]
             if dropped:
@@ -129,12 +132,13 @@ def _drop_rows_without_image(table: Table, image: str, source: Source) -> list[t
 
 @dataclass(frozen=True)
 class _Roles:
-    """The column of file names, the columns of labels, and whether those are 0/1 columns."""
+    """The column of file names, the columns of labels, whether those are 0/1 columns, and what they hold instead."""
 
     image: str
     labels: tuple[str, ...]
     binary: bool
     notes: list[str]
+    pair: Pair | None = None
 
 
 def _is_file(source: Source) -> Callable[[str], bool]:
@@ -162,8 +166,11 @@ def _roles(table: Table, source: Source) -> _Roles:
         notes.append(f"file names are in column {image!r}")
     others = [name for name in names if name != image]
     if reading.labels:
-        binary = len(reading.labels) > 1 and all(is_binary(table.columns[name]) for name in reading.labels)
-        return _Roles(image, reading.labels, binary, notes)
+        try:
+            binary, pair = how_declared(reading.labels, table)
+        except CellError as error:
+            raise ConfigError(f"{source.place}: {error.message}", key="columns.labels") from None
+        return _Roles(image, reading.labels, binary, notes, pair)
     free = [name for name in others if name not in reading.reserved]
     for name in free:
         parts = parts_of(name, map(str.strip, distinct(table.columns[name])))
@@ -196,13 +203,10 @@ def _roles(table: Table, source: Source) -> _Roles:
         if table.headed and (unused := [name for name in candidates if name != label_column]):
             notes.append(f"columns not used as labels: {first_names(unused)}")
         return _Roles(image, (label_column,), False, notes)
-    listed = [name for name in free if name in source.known]
-    binary_columns = listed or label_columns([name for name in free if is_binary(table.columns[name])], table, notes)
-    if not listed:
-        try:
-            refuse_wrong_cells([name for name in free if name not in binary_columns], table)
-        except CellError as error:
-            raise ConfigError(f"{source.place}: {error.message}", key="labels") from None
+    try:
+        pair, binary_columns = columns_by_label(free, candidates, source.known, table, notes)
+    except CellError as error:
+        raise ConfigError(f"{source.place}: {error.message}", key="labels") from None
     if not binary_columns and others and all(map(is_split_heading, others)):
         raise ConfigError(
             f"{source.place}: holds a split ({', '.join(others)}) and no labels; give the label file, with the split "
@@ -217,7 +221,7 @@ def _roles(table: Table, source: Source) -> _Roles:
         )
     if others := [name for name in candidates if name not in binary_columns and not is_binary(table.columns[name])]:
         notes.append(f"columns not used as labels: {first_names(others)}")
-    return _Roles(image, tuple(binary_columns), True, notes)
+    return _Roles(image, tuple(binary_columns), True, notes, pair)
 
 
 def _image_column(table: Table, source: Source) -> str:
@@ -259,11 +263,15 @@ def _check_present(table: Table, roles: _Roles, source: Source) -> None:
     for name in table.columns:
         if heading(name) not in PRESENCE_HEADINGS or name in (roles.image, *roles.labels) or roles.binary:
             continue
-        absent = sum(BINARY.get(cell.strip().lower()) == 0 for cell in table.columns[name])
-        if not absent or not is_binary(table.columns[name]):
+        cells = table.columns[name]
+        word = absent_word(cells)
+        absent = sum(BINARY.get(cell.strip().lower()) == 0 or cell == word for cell in cells)
+        if not absent or not (is_binary(cells) or word is not None):
             continue
+        written = "0" if word is None else repr(word) if word.strip() else "blank"
         message = (
-            f"column {name!r} is 0 in {counted(absent, 'row')}, which seems to mean that their images lack the label"
+            f"column {name!r} is {written} in {counted(absent, 'row')}, which seems to mean that their images lack the "
+            "label"
         )
         if not source.reading.labels:
             raise ConfigError(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
 from thaw.spaces.words import counted
 from thaw.trainables.data.cells import BINARY, MISSING, UNCERTAIN, CellError
 from thaw.trainables.data.columns import distinct, numbers_of
+from thaw.trainables.data.presence import Pair, only_absent, presence_columns, refuse_marks, shown
 from thaw.trainables.data.tables import Table
 
 MIN_ROWS = 10
@@ -40,6 +41,52 @@ def refuse_wrong_cells(names: Sequence[str], table: Table) -> None:
                 f"column {name!r} must be 0 or 1, got {cells[row]!r} in row {table.line(row)}; correct the cell (blank "
                 "is 0, -1 is uncertain), or name the columns by data.columns.labels"
             )
+
+
+def how_declared(names: Sequence[str], table: Table) -> tuple[bool, Pair | None]:
+    """Whether the columns of ``data.columns.labels`` hold a label each, by 0 and 1 or by a pair.
+
+    One column alone holds the labels themselves.
+
+    Raises:
+        CellError: some cells are marks such as ``x``, and others are not.
+    """
+    if len(names) < 2 or all(is_binary(table.columns[name]) for name in names):
+        return len(names) > 1, None
+    pair, _ = presence_columns(names, table, declared=True)
+    return pair is not None, pair
+
+
+def columns_by_label(
+    free: Sequence[str], candidates: Sequence[str], known: Collection[str], table: Table, notes: list[str]
+) -> tuple[Pair | None, list[str]]:
+    """The columns that hold a label each, and the pair that they use instead of 0 and 1.
+
+    Args:
+        free: columns with no other purpose.
+        candidates: those of them that do not only count the rows.
+        known: labels from ``data.classes``; if some are headings, these columns are the labels.
+        notes: notes on what was guessed are appended.
+
+    Raises:
+        CellError: a cell of such a column is something else, or columns use different pairs.
+    """
+    listed = [name for name in free if name in known]
+    binary = [name for name in listed or free if is_binary(table.columns[name])]
+    # A column of nothing but "no" may be one of sí and no.
+    if not (listed and binary == listed) and all(only_absent(table.columns[name]) for name in binary):
+        pair, columns = presence_columns(listed or candidates, table, declared=bool(listed))
+        if pair:
+            notes.append(f"labels are the columns {first_names(columns)}, which hold {shown(pair)}")
+            return pair, columns
+    if listed:
+        return None, listed
+    columns = label_columns(binary, table, notes)
+    rest = [name for name in free if name not in columns]
+    refuse_wrong_cells(rest, table)
+    if columns:
+        refuse_marks(rest, table, columns[0])
+    return None, columns
 
 
 def label_columns(columns: list[str], table: Table, notes: list[str]) -> list[str]:
