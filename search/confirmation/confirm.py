@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +101,7 @@ def run_confirm(
     plan = make_plan(run, top, folds, seeds)
     folder = run.folder.confirm
     with starting(backend) as begin, interruptible(console, folder.path, f"thaw confirm {run.folder.path}"):
-        prepared = _prepared(run, plan, overrides, console, begin)
-        check_resources(backend, prepared.config.resources)
+        prepared = _prepared(run, plan, overrides, console, backend, begin)
         for note in fold_notes(prepared):
             say(console, note)
         with nullcontext() if folder.path.exists() else new_folder(folder), driving(folder):
@@ -137,7 +137,7 @@ def run_confirm(
 
 
 def _prepared(
-    run: Run, plan: Plan, overrides: Sequence[str], console: Console, begin: Callable[[int], None]
+    run: Run, plan: Plan, overrides: Sequence[str], console: Console, backend: str, begin: Callable[[int], None]
 ) -> Prepared:
     """The run's data and conditions, with folds.
 
@@ -145,7 +145,8 @@ def _prepared(
         ConfigError: images, labels or weights have changed since, or a fold has no label.
     """
     config = confirm_config(changed_config(run.folder, overrides), len(plan.tasks()))
-    prepared = prepare(config, Stages(console), recorded_precision(run.folder.provenance()), meanwhile=begin)
+    precision, suits = recorded_precision(run.folder.provenance()), partial(check_resources, backend)
+    prepared = prepare(config, Stages(console), precision, suits=suits, meanwhile=begin)
     check_same_inputs(run.folder, prepared)
     return replace(prepared, context=replace(prepared.context, folds=assign_folds(prepared, plan)))
 

@@ -26,7 +26,7 @@ from thaw.search.prepare.notes import equal_notes, split_notes
 from thaw.search.prepare.preprocessing import follow_weights
 from thaw.search.prepare.resources import available, resolve_resources
 from thaw.search.prepare.stages import Stages
-from thaw.search.settings.schema import SearchConfig
+from thaw.search.settings.schema import ResourcesConfig, SearchConfig
 from thaw.spaces import ConfigError
 from thaw.trainables.context import CacheOptions, ImageSource, RunContext
 from thaw.trainables.data.augment import AUGMENTS
@@ -93,6 +93,7 @@ def prepare(
     stages: Stages | None = None,
     precision: str | Mapping[str, str] | None = None,
     latency: Mapping[str, float] | None = None,
+    suits: Callable[[ResourcesConfig], None] = lambda resources: None,
     meanwhile: Callable[[int], None] = lambda slots: None,
 ) -> Prepared:
     """Check everything, decode the images and split them.
@@ -102,6 +103,8 @@ def prepare(
         stages: reports progress; silent by default.
         precision: that of a resumed run; None follows the search file, measuring for ``auto``.
         latency: as measured when a resumed run began; None measures it if it is an objective.
+        suits: called with the resolved resources of a trial before anything is read; raises ConfigError if the backend
+            cannot give them.
         meanwhile: called with the number of concurrent trials just before the images are read, to start work that
             can run at the same time.
 
@@ -109,6 +112,7 @@ def prepare(
         ConfigError: anything is wrong.
     """
     config = resolve_resources(config, available())
+    suits(config.resources)
     check_nodes(config)
     stages = stages or Stages()
     with stages("looking at networks and their weights"):

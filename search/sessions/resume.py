@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,7 @@ def resume_search(
                 "search.time_budget",
                 folder.search_file,
             )
-        prepared = _prepared(folder, config, console, begin)
-        check_resources(backend, prepared.config.resources)
+        prepared = _prepared(folder, config, console, backend, begin)
         session = 1 + max((event["session"] for event in past), default=0)
         proposer = build_proposer(prepared.config)
         state = new_state(prepared.config, proposer, folder, session, past)
@@ -188,9 +188,12 @@ def _nothing_left(past: Sequence[dict[str, Any]], config: SearchConfig) -> bool:
     return last.get("event") == "session_ended" and last["reason"] == "done" and started >= config.trials
 
 
-def _prepared(folder: RunFolder, config: SearchConfig, console: Console, begin: Callable[[int], None]) -> Prepared:
+def _prepared(
+    folder: RunFolder, config: SearchConfig, console: Console, backend: str, begin: Callable[[int], None]
+) -> Prepared:
     """As for a new run, but with the precision and latencies that it has and only with its data."""
     recorded = folder.provenance()
-    prepared = prepare(config, Stages(console), recorded_precision(recorded), recorded.get("latency"), begin)
+    precision, suits = recorded_precision(recorded), partial(check_resources, backend)
+    prepared = prepare(config, Stages(console), precision, recorded.get("latency"), suits, begin)
     check_same_inputs(folder, prepared)
     return prepared

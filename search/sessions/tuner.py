@@ -84,8 +84,7 @@ def run_search(
         say(console, note)
     earlier_runs(config)
     with starting(backend) as begin, interruptible(console, folder.path, f"thaw resume {folder.path}"):
-        prepared = prepare(config, Stages(console), meanwhile=begin)
-        check_resources(backend, prepared.config.resources)
+        prepared = prepare(config, Stages(console), suits=partial(check_resources, backend), meanwhile=begin)
         earlier = earlier_trials(prepared)
         for line in [*prepared.facts.lines(), *earlier_lines(earlier, prepared.config)]:
             say(console, line)

@@ -11,9 +11,10 @@ import pytest
 from tests.interruption import StopAfter, interrupted_and_resumed
 from tests.searches import check_whole, comparable_history, small_config, small_search
 from thaw.analysis.run import Run
-from thaw.search.backends import BACKENDS, check_resources
+from thaw.search.backends import BACKENDS
 from thaw.search.prepare import resources
 from thaw.search.prepare.resources import Available, resolve_resources
+from thaw.search.sessions.tuner import run_search
 from thaw.spaces import ConfigError
 from thaw.trainables.training import trial
 
@@ -120,7 +121,19 @@ def test_as_many_heads_run_as_fit_together(tmp_path: Path, squares: Path, cache:
     config = small_config(tmp_path, squares, cache, space=space, search=search, resources=TOGETHER, **sections)
     with pytest.raises(ConfigError, match="only 6 trials fit at once, got 7"):
         resolve_resources(config, [Available(2, 0)])
-    for name in set(BACKENDS) - {"inline"}:
-        with pytest.raises(ConfigError, match=f"heads_per_trial: backend {name} trains one .* got 3; use --backend"):
-            check_resources(name, config.resources)
-    check_resources("inline", config.resources)
+
+
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "inline"])
+def test_workers_train_one_trial_each(
+    backend: str, tmp_path: Path, resnet18_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is said before anything is read, even whether there are images."""
+    monkeypatch.chdir(tmp_path)
+    sections: dict[str, Any] = {
+        "weights": {"resnet18": str(resnet18_file)},
+        "training": TRAINING,
+        "resources": TOGETHER,
+    }
+    config = small_config(tmp_path, tmp_path / "nowhere", tmp_path / "cache", space=GRID["space"], **sections)
+    with pytest.raises(ConfigError, match=f"heads_per_trial: backend {backend} trains one .* got 3; use --backend"):
+        run_search(config, backend=backend)
