@@ -9,6 +9,7 @@ from thaw.search.settings.data_section import DataConfig
 from thaw.search.settings.schema import SearchConfig
 from thaw.spaces import ConfigError, measured, metric
 from thaw.spaces.words import counted
+from thaw.trainables.data.absence import absence_hint
 from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.image_store import ImageStore
 from thaw.trainables.data.splits import Split
@@ -52,11 +53,12 @@ def check_absent(data: DataConfig, dataset: Dataset) -> None:
     """Check that not too many images are absent, before any is decoded."""
     absent = dataset.absent()
     if len(absent) > data.max_rejected * len(dataset.files):
+        hint = absence_hint(absent, dataset.unlisted())
         first = ", ".join(absent[:3])
         raise ConfigError(
             f"the label file names {counted(len(absent), 'image')} that {dataset.root} does not hold (of "
             f"{len(dataset.files)}; "
-            f"first: {first}); correct data.images, or raise data.max_rejected to continue without them",
+            f"first: {first}); {hint or 'correct data.images'}, or raise data.max_rejected to continue without them",
             "data.images",
         )
 

@@ -17,6 +17,7 @@ from thaw.search.settings.data_section import DataConfig
 from thaw.search.settings.schema import SearchConfig
 from thaw.spaces import ConfigError, printable
 from thaw.spaces.words import counted
+from thaw.trainables.data.absence import absence_hint
 from thaw.trainables.data.dataset import Dataset, read_dataset, read_saved, read_source
 from thaw.trainables.data.digits import BUILTIN
 from thaw.trainables.data.parts import PART_WORDS, VALIDATION
@@ -128,7 +129,10 @@ def data_facts(config: SearchConfig, dataset: Dataset, notes: Sequence[str] = ()
         if files:
             many = counted(len(files), "image is", "images are")
             said.append(f"{many} {what} {dataset.root} (first: {', '.join(files[:3])})")
-    if unlisted := dataset.unlisted():
+    unlisted = dataset.unlisted()
+    if hint := absence_hint(absent, unlisted):
+        said.append(hint)
+    if unlisted:
         many = counted(len(unlisted), "more image has no row and is", "more images have no row and are")
         said.append(f"{many} not used (first: {', '.join(unlisted[:3])})")
     try:

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import unquote
 
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.label_files import IMAGE_SUFFIXES
@@ -59,8 +60,13 @@ class FileIndex:
 
     def matches(self, name: str) -> list[str]:
         """The files that `name` may refer to. Case, Unicode composition and leading folders may differ, and the
-        extension may be missing or another one of the same format (``.jpeg``, ``.jpg``).
+        extension may be missing or another one of the same format (``.jpeg``, ``.jpg``). If there is none, the name is
+        decoded like a URL.
         """
+        found = self._alike(name)
+        return found if found or (plain := decoded(name)) == name else self._alike(plain)
+
+    def _alike(self, name: str) -> list[str]:
         *folders, base = (_fold(part) for part in name.split("/"))
         stem, extension = _stem(base)
         found = []
@@ -105,6 +111,29 @@ def _stem(folded: str) -> tuple[str, str]:
     return (stem, SAME_FORMAT.get(extension, extension)) if extension in IMAGE_SUFFIXES else (folded, "")
 
 
+AROUND = (
+    (r"(?:.*/)?data/local-files/\?d=(.+)", r"\1"),  # Label Studio, files of its own machine
+    (r"(?:.*/)?data/upload/\d+/[0-9a-f]{8}-(.+)", r"\1"),  # Label Studio, uploads
+    (r"(\w+:/[^?#]*)[?#].*", r"\1"),  # a URL with a query
+)
+"""What programs write around a file name, and the name in it."""
+
+
+def decoded(name: str) -> str:
+    """The file name in a URL (``https://x.org/my%20cat.jpg?raw=1``) or in a path of `AROUND`; else the name itself.
+
+    A name that would lead to a folder above is not decoded.
+    """
+    plain = name
+    for around, within in AROUND:
+        plain = re.sub(f"^{around}$", within, plain)
+    try:
+        plain = unquote(plain, errors="strict")
+    except UnicodeDecodeError:
+        return name
+    return name if ".." in plain.replace("\\", "/").split("/") or "\0" in plain else plain
+
+
 def inside(name: str, root: Path) -> str | None:
     """A name relative to the image folder, normalised (``./a//b.jpg``, ``a\\b.jpg`` → ``a/b.jpg``); None if outside."""
     path = posixpath.normpath(name.replace("\\", "/"))
@@ -123,7 +152,7 @@ def match_names(names: Iterable[str], files: FileIndex, base: str, place: Path) 
 
     An exact match comes first; ``../images/a.jpg`` is relative to the folder of the label file. Otherwise a file is
     matched that differs only in its extension (if the name has none, or one of the same format), case, Unicode
-    composition or leading folders, if it is the only one and no other name matches it exactly.
+    composition, leading folders or the encoding of URLs, if it is the only one and no other name matches it exactly.
 
     Args:
         names: as the label file writes them.
@@ -207,6 +236,10 @@ def _difference(name: str, file: str) -> str:
     """How a name differs from the file that it matches."""
     differences = []
     base, other = posixpath.basename(name), posixpath.basename(file)
+    if _stem(_fold(base))[0] != _stem(_fold(other))[0]:
+        differences.append("after decoding URLs or uploads")
+        name = decoded(name)
+        base = posixpath.basename(name)
     if not _stem(_fold(base))[1] and _stem(_fold(other))[1]:
         differences.append("by adding the extension")
         other = posixpath.splitext(other)[0]
