@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import yaml
 from rich.table import Table
 
 from thaw.analysis.objectives import outcome
 from thaw.analysis.run import Run
 from thaw.analysis.words import in_full, listed, value
+from thaw.search.settings.yaml_file import yaml_text
 from thaw.spaces import best_epoch
 
 
@@ -19,7 +19,7 @@ def best_yaml(run: Run) -> str:
     values = record.values(run.metric)
     epoch = best_epoch(values, run.metric)
     head = f"# trial {record.number} of {run.folder.path.name}: {run.metric} {values[epoch]:.4f} at epoch {epoch}\n"
-    return head + yaml.safe_dump(record.config, sort_keys=False)
+    return head + yaml_text(record.config)
 
 
 def front_table(run: Run) -> Table:

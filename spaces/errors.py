@@ -36,8 +36,15 @@ class ConfigError(ValueError):
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """``; did you mean X?`` if a known word resembles `word`, else the list of known words."""
     known = list(known)
-    close = difflib.get_close_matches(str(word), known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
+    close = closest(word, known)
+    return f"; did you mean {close}?" if close else f"; known: {', '.join(known)}"
+
+
+def closest(word: object, known: Iterable[str]) -> str | None:
+    """The known word that resembles `word` most, in upper or lower case; None if none does."""
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(str(word).lower(), by_lower, n=1)
+    return by_lower[close[0]] if close else None
 
 
 def printable(text: str) -> str:

@@ -45,6 +45,9 @@ class Float:
     def __post_init__(self) -> None:
         _check_range(self.low, self.high, self.log, self.step, (int, float))
 
+    def __str__(self) -> str:
+        return _as_written("float", self)
+
     def __contains__(self, value: object) -> bool:
         if not _is_number(value) or not self.low <= value <= self.high:
             return False
@@ -88,6 +91,9 @@ class Int:
     def __post_init__(self) -> None:
         _check_range(self.low, self.high, self.log, self.step, (int,))
 
+    def __str__(self) -> str:
+        return _as_written("int", self)
+
     def __contains__(self, value: object) -> bool:
         if not _is_number(value) or not float(value).is_integer() or not self.low <= value <= self.high:
             return False
@@ -128,6 +134,9 @@ class Choice:
         if repeated is not None:
             raise ConfigError(f"values must be unique, {repeated!r} appears twice; remove one")
 
+    def __str__(self) -> str:
+        return f"[{', '.join(map(str, self.values))}]"
+
     def __contains__(self, value: object) -> bool:
         return value in self.values
 
@@ -148,6 +157,12 @@ class Choice:
 Parameter = Float | Int | Choice
 
 
+def _as_written(kind: str, parameter: Float | Int) -> str:
+    """A range as in a search file."""
+    step = "" if parameter.step is None else f", step: {parameter.step}"
+    return f"{{{'log' if parameter.log else kind}: [{parameter.low}, {parameter.high}]{step}}}"
+
+
 def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -163,11 +178,14 @@ def _check_range(low: object, high: object, log: object, step: object, types: tu
     if low >= high:
         raise ConfigError(f"low must be < high, got [{low}, {high}]; swap them, or give one fixed value")
     if log and low <= 0:
-        raise ConfigError(f"low must be > 0, got {low}")
+        raise ConfigError(f"low must be > 0 in a logarithmic range, got {low}; raise it, or use float or int")
     if step is not None:
         if log:
             raise ConfigError(f"step and log exclude each other, got step = {step!r}; remove one")
         if not _is_number(step) or not isinstance(step, types) or not 0 < step <= high - low:
-            raise ConfigError(f"step must be one of {kind} in (0, {high - low}], got {step!r}")
+            raise ConfigError(
+                f"step must be a {kind[:-1]} above 0 and at most high - low = {high - low:g}, got {step!r}; list the "
+                "values instead, or change it"
+            )
         if step * MAX_STEPS < high - low:
             raise ConfigError(f"step must leave {MAX_STEPS:,} values at most, got {step!r}; enlarge or remove it")

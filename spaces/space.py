@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class SearchSpace:
             try:
                 parsed = parse_parameter(name, written)
                 if isinstance(written, Mapping) and "when" in written:
-                    conditions.setdefault(name, {}).update(parse_condition(written["when"]))
+                    _restrict(name, conditions.setdefault(name, {}), parse_condition(written["when"]))
             except ConfigError as error:
                 raise error.within(f"space.{name}") from None
             if isinstance(parsed, Float | Int | Choice):
@@ -81,10 +82,15 @@ class SearchSpace:
             else:
                 fixed[name] = parsed
         result = SearchSpace(parameters, fixed, conditions, FIELDS)
-        conditions.setdefault("freeze_depth", {})["architecture"] = tuple(
-            name for name in result.options("architecture") if pretrained(str(name))
+        depth = conditions.setdefault("freeze_depth", {})
+        depth["architecture"] = tuple(
+            name
+            for name in result.options("architecture")
+            if pretrained(str(name)) and name in depth.get("architecture", (name,))
         )
-        return SearchSpace(parameters, fixed, conditions, _parents_first(conditions))
+        order = _parents_first(conditions)
+        _check_ranges(parameters, conditions)
+        return SearchSpace(parameters, fixed, conditions, order)
 
     def options(self, name: str) -> tuple[Value, ...]:
         """The values of `name`: a list of choices, the bounds of a range, or the one fixed value."""
@@ -97,11 +103,14 @@ class SearchSpace:
 
     def active(self, name: str, values: Mapping[str, Value]) -> bool:
         """Whether `name` is active given the searched `values`, which include at least those that it depends on."""
-        return all(self._value(parent, values) in allowed for parent, allowed in self.conditions.get(name, {}).items())
+        return all(
+            _among(self._value(parent, values), allowed) for parent, allowed in self.conditions.get(name, {}).items()
+        )
 
     def idle(self) -> list[str]:
-        """Searched hyperparameters that are active in no configuration of the space."""
-        return [name for name in self.parameters if not self._reachable(name)]
+        """Hyperparameters that are searched or set, and active in no configuration of the space."""
+        set_ = [name for name, value in self.constants.items() if value != default(name)]
+        return [name for name in (*self.parameters, *set_) if not self._reachable(name)]
 
     def _reachable(self, name: str) -> bool:
         for parent, allowed in self.conditions.get(name, {}).items():
@@ -216,8 +225,16 @@ class SearchSpace:
             if name not in self.parameters:
                 hint = did_you_mean(name, self.parameters) if self.parameters else "; nothing is searched"
                 raise ConfigError(f"not a searched hyperparameter{hint}", name)
-            if value not in self.parameters[name]:
-                raise ConfigError(f"must be in the space ({self.parameters[name]}), got {value!r}", name)
+            try:
+                fitting = check_value(name, value) in self.parameters[name]
+            except ConfigError as error:
+                raise error.within(name) from None
+            if not fitting:
+                raise ConfigError(
+                    f"must be in the space ({self.parameters[name]}), got {value!r}; widen the space, or change the "
+                    "value",
+                    name,
+                )
 
     def searched(self, values: Mapping[str, Any]) -> dict[str, Value]:
         """The searched part of a configuration to be tried (``start_with``), which may be partial or full.
@@ -248,9 +265,43 @@ class SearchSpace:
     def _excluded(self, name: str, values: Mapping[str, Any]) -> bool:
         """Whether a partial configuration already makes `name` inactive."""
         return any(
-            (parent in values or parent not in self.parameters) and self._value(parent, values) not in allowed
+            (parent in values or parent not in self.parameters) and not _among(self._value(parent, values), allowed)
             for parent, allowed in self.conditions.get(name, {}).items()
         )
+
+
+def _among(value: Value, allowed: Sequence[Value]) -> bool:
+    """Whether a condition names a value; steps of a range are rounded differently by Optuna and in a grid."""
+    if value in allowed:
+        return True
+    return isinstance(value, float) and any(math.isclose(value, one) for one in allowed if isinstance(one, float))
+
+
+def _restrict(name: str, condition: Condition, when: Condition) -> None:
+    """Add a ``when`` clause to the condition that a hyperparameter's meaning implies."""
+    for parent, values in when.items():
+        allowed = condition.get(parent, values)
+        without = [value for value in values if value not in allowed]
+        if without:
+            raise ConfigError(
+                f"{name} has a meaning only with {parent} {', '.join(map(str, allowed))}, got {without[0]!r}; "
+                "leave that value out",
+                f"when.{parent}",
+            )
+        condition[parent] = values
+
+
+def _check_ranges(parameters: Mapping[str, Parameter], conditions: Mapping[str, Condition]) -> None:
+    """Refuse a ``when`` that names a value of a continuous range, which no trial ever has exactly."""
+    for name, condition in conditions.items():
+        for parent, values in condition.items():
+            parameter = parameters.get(parent)
+            if name in parameters and isinstance(parameter, Float) and parameter.step is None:
+                raise ConfigError(
+                    f"no trial has exactly a value of a continuous range ({parent}: {parameter}), got "
+                    f"{', '.join(map(str, values))}; list the values of {parent}, or give it a step",
+                    f"space.{name}.when.{parent}",
+                )
 
 
 def _parents_first(conditions: Mapping[str, Condition]) -> tuple[str, ...]:

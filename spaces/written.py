@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.spaces.parameters import Choice, Float, Int, Parameter, Value
+from thaw.spaces.refusals import refused
 from thaw.spaces.trial import FIELDS, TrialConfig
 
 Condition = dict[str, tuple[Value, ...]]
@@ -26,10 +27,9 @@ def check_value(name: str, value: Any, section: str = "") -> Value:
     try:
         return getattr(TrialConfig.model_validate({name: value}), name)
     except ValidationError as error:
-        rule = error.errors()[0]["msg"]
-        raise ConfigError(
-            f"{rule[0].lower()}{rule[1:]}, got {value!r}", f"{section}.{name}" if section else ""
-        ) from None
+        several = section == "training" and isinstance(value, list | Mapping)
+        fix = f"; to search it, move it to space.{name}" if several else ""
+        raise ConfigError(f"{refused(error.errors()[:1])}{fix}", f"{section}.{name}" if section else "") from None
 
 
 def parse_parameter(name: str, written: Any) -> Parameter | Value:
@@ -71,9 +71,9 @@ def _parse_range(name: str, kind: str, written: Mapping[str, Any]) -> Parameter:
     log = kind == "log" or written.get("log", False)
     step = written.get("step")
     try:
-        parameter = Int(low, high, log, step) if annotation is int else Float(low, high, log, step)
         for bound in bounds:
             check_value(name, bound)
+        parameter = Int(low, high, log, step) if annotation is int else Float(low, high, log, step)
     except ConfigError as error:
         raise error.within(kind) from None
     return parameter
@@ -92,6 +92,8 @@ def parse_condition(written: Any) -> Condition:
         if parent not in FIELDS:
             raise ConfigError(f"unknown key{did_you_mean(parent, FIELDS)}", f"when.{parent}")
         values = values if isinstance(values, list) else [values]
+        if not values:
+            raise ConfigError("a list of values must not be empty; name at least one value", f"when.{parent}")
         try:
             condition[parent] = tuple(check_value(parent, value) for value in values)
         except ConfigError as error:

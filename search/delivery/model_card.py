@@ -7,9 +7,9 @@ from importlib import resources
 from typing import Any
 
 import jinja2
-import yaml
 
 from thaw.analysis.optimism import optimism
+from thaw.search.settings.yaml_file import yaml_text
 from thaw.spaces import METRICS, STAGES
 from thaw.trainables.evaluation.label_sets import POLICIES
 from thaw.trainables.evaluation.policies import GROUPS
@@ -96,4 +96,4 @@ def _metric(name: str) -> str:
 
 
 def _yaml(config: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(dict(config), sort_keys=False).strip()
+    return yaml_text(dict(config)).strip()

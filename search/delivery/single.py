@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from thaw.analysis.records import TrialRecord
 from thaw.analysis.run import Run
 from thaw.search.prepare.resources import this_machine
 from thaw.search.sessions.resume import as_before
 from thaw.search.settings.config import SearchConfig, load_config
+from thaw.search.settings.yaml_file import yaml_text
 from thaw.spaces import ConfigError, TrialConfig
 
 
@@ -39,7 +38,7 @@ def trial_file(run: Run, record: TrialRecord, overrides: Sequence[str] = ()) -> 
         "scheduler": {"type": "none"},
         "precision": precision,
     }
-    texts = [f"{key}={yaml.safe_dump(value, default_flow_style=True, width=10**6)}" for key, value in fixed.items()]
+    texts = [f"{key}={yaml_text(value, one_line=True)}" for key, value in fixed.items()]
     return load_config(run.folder.search_file, [*as_before(run.folder), *texts, *overrides])
 
 

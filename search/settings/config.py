@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from thaw.search.settings.schema import SearchConfig, section_of
 from thaw.search.settings.start_with import read_start_with
 from thaw.search.settings.yaml_file import parse_yaml, read_mapping
 from thaw.spaces import ConfigError, TrialConfig, did_you_mean
+from thaw.spaces.refusals import refused
 from thaw.spaces.trial import is_local
 from thaw.trainables.data.remote import is_remote
 
@@ -58,12 +58,15 @@ def config_from(settings: Mapping[str, Any]) -> SearchConfig:
     return _checked(_validate(_merge_preset(raw)))
 
 
-def _plain(value: Any) -> Any:
-    """Convert to what a YAML file would give: Python has more kinds of numbers, lists and paths."""
+def _plain(value: Any, path: str = "") -> Any:
+    """Convert what stands at a dotted path to what YAML would give: Python has more kinds of numbers and paths."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        for key in value:
+            if not isinstance(key, str):
+                raise ConfigError(f"keys must be text, got {key!r}; put it in quotes, or correct it", path)
+        return {key: _plain(item, f"{path}.{key}" if path else key) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, f"{path}.{place}") for place, item in enumerate(value)]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     # NumPy's numbers.
@@ -87,7 +90,7 @@ def _checked(config: SearchConfig) -> SearchConfig:
 
 
 # If a value may have several types, pydantic adds the type to the path; the file has no such key.
-_KIND = re.compile(r"Augment|(literal|dict|constrained-\w+|int|str|float|tuple)(\[.*\])?")
+_KIND = re.compile(r"Augment|(function-after|literal|dict|constrained-\w+|int|str|float|tuple)(\[.*\])?")
 
 
 def _validate(raw: dict[str, Any]) -> SearchConfig:
@@ -104,12 +107,7 @@ def _validate(raw: dict[str, Any]) -> SearchConfig:
         raise ConfigError(f"unknown key{_hint(keys)}", ".".join(keys))
     if errors[0]["type"] == "missing":
         raise ConfigError("this key is required", ".".join(keys))
-    rules = dict.fromkeys(_rule(error["msg"]) for error in errors)
-    got = errors[0]["input"]
-    received = "" if isinstance(got, dict) else f", got {got!r}"
-    names = [name for error in errors for name in re.findall(r"'([^']+)'", error.get("ctx", {}).get("expected", ""))]
-    close = did_you_mean(got, names) if difflib.get_close_matches(str(got), names, n=1) else ""
-    raise ConfigError(" or ".join(rules) + received + close, ".".join(keys))
+    raise ConfigError(refused(errors), ".".join(keys))
 
 
 def _hint(keys: Sequence[str]) -> str:
@@ -143,15 +141,6 @@ def _path(error: Any) -> tuple[str, ...]:
     parts = [str(part) for part in error["loc"]]
     unknown = error["type"] == "extra_forbidden"  # then the last part is the user's own, whatever its name
     return tuple(part for i, part in enumerate(parts, 1) if (unknown and i == len(parts)) or not _KIND.fullmatch(part))
-
-
-def _rule(message: str) -> str:
-    message = message.removeprefix("Value error, ").removeprefix("Input ")
-    if "valid tuple" in message:
-        return "should be a list"
-    if "valid dictionary" in message:
-        return "should be `key: value` lines"
-    return f"{message[0].lower()}{message[1:]}"
 
 
 def _override(raw: dict[str, Any], text: str) -> None:
@@ -226,7 +215,7 @@ def _absolute_paths(raw: dict[str, Any], folder: Path) -> None:
 
 def _absolute(path: Any, folder: Path) -> Any:
     """A path that starts from `folder` where it is relative; anything but a path stays: a URL, or what is refused."""
-    if isinstance(path, str) and not is_remote(path):
+    if isinstance(path, str) and path.strip() and not is_remote(path):
         # What cannot be expanded stays, and is refused as a path.
         with contextlib.suppress(RuntimeError):
             return str(folder / Path(path).expanduser())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from thaw.search.settings.names import OneOf
-from thaw.search.settings.units import PathText
+from thaw.search.settings.units import PathText, different
 from thaw.trainables.data.augment import AUGMENTS, Augment
 from thaw.trainables.data.decoding import INTERPOLATIONS, RESIZE, Square
 from thaw.trainables.data.formats import READERS
@@ -45,9 +45,13 @@ class ColumnsConfig(Section):
     """The columns of a table of labels. Columns not named here are recognised by headings and cells."""
 
     image: str | None = Field(None, description="column of the file names")
-    labels: str | Annotated[tuple[str, ...], Field(strict=False)] = Field(
+    labels: str | Annotated[tuple[str, ...], Field(strict=False), AfterValidator(different)] = Field(
         (), description="column of the labels, or a list of columns: of 0 and 1, or of one label each"
     )
+
+
+_OF_FILES = ("labels", "format", "classes", "encoding", "columns", "separator", "rows", "uncertain")
+"""Keys that say how labels are read from files."""
 
 
 class DataConfig(Section):
@@ -154,8 +158,20 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> DataConfig:
-        if sum(place is not None for place in (self.builtin, self.images, self.source)) != 1:
-            raise ValueError("needs one of images (a folder, with labels), builtin: digits, or source (from Python)")
+        places = {"images": self.images, "builtin": self.builtin, "source": self.source}
+        given = [key for key, place in places.items() if place is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "needs one of images (a folder, with labels), builtin: digits, or source (from Python), got "
+                f"{' and '.join(given) or 'none of them'}; {'keep one' if given else 'add one'}"
+            )
+        fields = type(self).model_fields
+        unused = [key for key in _OF_FILES if getattr(self, key) != fields[key].default]
+        if given != ["images"] and unused:
+            raise ValueError(
+                f"{given[0]} has labels of its own, so {' and '.join(unused)} would have no effect; remove "
+                f"{'it' if len(unused) == 1 else 'them'}, or give images instead of {given[0]}"
+            )
         return self
 
     @property

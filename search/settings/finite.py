@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from thaw.search.settings.config import SearchConfig
+from thaw.search.settings.effect import without_effect
 from thaw.spaces import Value
 from thaw.trainables.seeding import derive_seed
 
@@ -51,10 +52,7 @@ def searched_once(config: SearchConfig, past: Iterable[Mapping[str, Any]] = ()) 
         config: as loaded.
         past: events of the run so far. Runs of Thaw 0.1.0 may hold a configuration twice; what is left is counted.
     """
-    notes = [
-        f"note: space.{name} has no meaning in any configuration of this space, so it is not searched"
-        for name in config.search_space.idle()
-    ]
+    notes = [f"note: {note}" for note in without_effect(config)]
     cells = configurations(config)
     if cells is None:
         return config, notes

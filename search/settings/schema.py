@@ -8,12 +8,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
 from thaw.search.settings.data_section import DataConfig, Section
 from thaw.search.settings.names import ALGORITHMS, LEARNING, SCHEDULERS, TRACKERS, OneOf
-from thaw.search.settings.units import Bytes, PathText, Seconds, word_off
+from thaw.search.settings.units import Bytes, PathText, Seconds, different, run_name, word_off
+from thaw.search.settings.yaml_file import yaml_text
 from thaw.spaces import METRICS, SearchSpace, pretrained
 from thaw.spaces.costs import COSTS
 from thaw.spaces.words import counted
@@ -50,7 +50,7 @@ class AlgorithmConfig(Section):
         description="configurations to try first, written here or as a path: a run folder (its best trial) or a "
         "YAML file, such as the output of `thaw best`; the algorithm proposes what they leave out",
     )
-    learn_from: tuple[PathText, ...] = Field(
+    learn_from: Annotated[tuple[PathText, ...], AfterValidator(different)] = Field(
         (),
         strict=False,
         description="run folders on the same data (`--from`), whose trials `auto`, `tpe` and `gp` learn from before "
@@ -173,8 +173,8 @@ class CheckpointsConfig(Section):
 class SearchConfig(Section):
     """A whole search file."""
 
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="name of the run and of its folder"
+    name: Annotated[str, AfterValidator(run_name)] = Field(
+        max_length=100, description="name of the run and of its folder"
     )
     preset: str | None = Field(None, description="a search included in Thaw; the file's own keys override it")
     data: DataConfig = Field(description="the images and their labels")
@@ -209,10 +209,12 @@ class SearchConfig(Section):
         le=1_000,
         description="how many times a trial continues after losing its worker or node; its own errors end it at once",
     )
-    trackers: Annotated[tuple[Annotated[str, OneOf(TRACKERS)], ...], Field(strict=False)] = Field(
-        (),
-        description="services that the search is reported to: `mlflow`, `wandb`, each an optional extra, configured by "
-        "its usual environment variables; a lost connection never affects the search",
+    trackers: Annotated[tuple[Annotated[str, OneOf(TRACKERS)], ...], Field(strict=False), AfterValidator(different)] = (
+        Field(
+            (),
+            description="services that the search is reported to: `mlflow`, `wandb`, each an optional extra, "
+            "configured by its usual environment variables; a lost connection never affects the search",
+        )
     )
     output: PathText = Field("results", description="folder for run folders, relative to the current folder")
 
@@ -234,7 +236,7 @@ class SearchConfig(Section):
 
     def to_yaml(self) -> str:
         """The resolved search file, with every default; loading it gives an equal configuration."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        return yaml_text(self.model_dump(mode="json"))
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:

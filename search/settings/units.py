@@ -41,6 +41,8 @@ def word_off(value: object) -> object:
 
 def path_text(text: str) -> str:
     """A path that is possible on this system."""
+    if not text.strip():
+        raise ValueError("must be a path, which has at least one character; `.` is the current folder")
     try:
         if b"\0" in os.fsencode(text):
             raise ValueError("it holds a zero byte")
@@ -48,6 +50,25 @@ def path_text(text: str) -> str:
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"must be a path of this system: {error}") from None
     return text
+
+
+def run_name(text: str) -> str:
+    """A name that is also that of a folder, on every system and in every shell."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        fitting = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
+        fix = f"; write {fitting}" if fitting else ""
+        raise ValueError(
+            f"must consist of letters a-z, digits, `.`, `_` and `-`, and begin with one of the first two{fix}"
+        )
+    return text
+
+
+def different(entries: tuple[str, ...]) -> tuple[str, ...]:
+    """A list without repetitions."""
+    repeated = [entry for place, entry in enumerate(entries) if entry in entries[:place]]
+    if repeated:
+        raise ValueError(f"names {repeated[0]} twice; remove one")
+    return entries
 
 
 Seconds = Annotated[float, BeforeValidator(seconds)]

@@ -1,4 +1,4 @@
-"""Reading YAML the way people write it: ``1e-5`` is a number, and a duplicate key is an error."""
+"""Reading YAML the way people write it: ``1e-5`` is a number, ``020`` is twenty, and a duplicate key is an error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(
                 None, None, f"a number may have {MAX_DIGITS} digits, got {len(node.value)}", node.start_mark
             )
-        return super().construct_yaml_int(node)
+        text = node.value.replace("_", "")
+        return int(text) if text.lstrip("+-").isdigit() else int(text, 0)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -71,10 +72,48 @@ def _expanded(node: yaml.Node, counted: dict[int, int], depth: int) -> int:
     return counted[id(node)]
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+_TAG = "tag:yaml.org,2002:"
+_SIGNED = list("-+0123456789")
+_INT = r"[-+]?(0[xX][0-9a-fA-F_]+|0[bB][01_]+|0o[0-7_]+|\d[\d_]*)"
+_FLOAT = r"[-+]?((\d[\d_]*\.[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)?|\d[\d_]*[eE][-+]?\d+|\.(inf|Inf|INF))|\.(nan|NaN|NAN)"
+# YAML 1.1 also reads 1:30 as 90, 020 as 16, 2026-01-02 as a date and = as a value of its own. Nobody means that here.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag.removeprefix(_TAG) in ("bool", "null", "merge")]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(f"{_TAG}int", re.compile(f"^(?:{_INT})$", re.ASCII), _SIGNED)
+_Loader.add_implicit_resolver(f"{_TAG}float", re.compile(f"^(?:{_FLOAT})$", re.ASCII), [*_SIGNED, "."])
+_Loader.add_constructor(f"{_TAG}int", _Loader.construct_yaml_int)
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper, which puts text into quotes that this module or YAML 1.1 would read as anything else."""
+
+
+for _first, _known in _Loader.yaml_implicit_resolvers.items():
+    for _tag, _pattern in _known:
+        _Dumper.add_implicit_resolver(_tag, _pattern, [_first])
+
+
+def yaml_text(value: Any, *, one_line: bool = False) -> str:
+    """A value as YAML, from which :func:`parse_yaml` reads an equal one."""
+    layout: dict[str, Any] = {"default_flow_style": True, "width": 10**6} if one_line else {}
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, **layout)
+
+
+_REMEDIES = {
+    "found character '\\t'": "indent with blanks instead of tabs",
+    "found character": "put the value into quotes",
+    "found unknown escape": "use single quotes, in which a backslash stands for itself",
+    "mapping values are not allowed": "put a value that holds `: ` into quotes, and indent keys of one section alike",
+    "but found another document": "remove the line `---`: a search file is one document",
+    "expected <block end>": "indent keys of one section alike, and close all quotes and brackets",
+    "expected ',' or": "close the bracket, or separate its parts by commas",
+    "found unexpected end of stream": "close the quote",
+    "could not find expected ':'": "write `key: value`, with a blank after the colon",
+    "found undefined alias": "write an anchor (`&name`) before its alias (`*name`)",
+}
+"""How PyYAML describes a fault → what its author should do."""
 
 
 def parse_yaml(text: str, source: str | Path) -> Any:
@@ -87,7 +126,8 @@ def parse_yaml(text: str, source: str | Path) -> Any:
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"not valid YAML: {error.problem}", where, source) from None
+        remedy = next((f"; {fix}" for fault, fix in _REMEDIES.items() if str(error.problem).startswith(fault)), "")
+        raise ConfigError(f"not valid YAML: {error.problem}{remedy}", where, source) from None
     except Exception as error:  # text after a tag, as in `!!bool x`, may raise any error
         raise ConfigError(f"not valid YAML: {error or type(error).__name__}", file=source) from None
 
@@ -111,5 +151,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise ConfigError(f"must have at most {MAX_CHARACTERS:,} characters; is this a search file?", file=path)
     value = parse_yaml(text, path)
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise ConfigError("must hold `key: value` lines with names as keys; see examples/", file=path)
+        got = "nothing" if value is None else "a list" if isinstance(value, list) else "other text"
+        got = "a key that is not text" if isinstance(value, dict) else got
+        raise ConfigError(f"must hold `key: value` lines with names as keys, got {got}; see examples/", file=path)
     return value

@@ -38,28 +38,45 @@ def test_a_single_value_in_space_is_a_constant() -> None:
     ("space", "message"),
     [
         ({"learning_rat": 1}, "space.learning_rat: unknown key; did you mean learning_rate?"),
-        ({"learning_rate": {"log": [0, 1]}}, "space.learning_rate.log: low must be > 0, got 0"),
+        ({"learning_rate": {"log": [0, 1]}}, "space.learning_rate.log: should be greater than 0, got 0"),
+        (
+            {"weight_decay": {"log": [0, 1]}},
+            "space.weight_decay.log: low must be > 0 in a logarithmic range, got 0; raise it, or use float or int",
+        ),
         ({"learning_rate": {"float": [1, 0.5]}}, "space.learning_rate.float: low must be < high, got [1, 0.5]"),
         ({"learning_rate": {"float": [0.1]}}, "space.learning_rate.float: needs [low, high], got [0.1]"),
-        ({"freeze_depth": {"int": [0, 6]}}, "space.freeze_depth.int: input should be less than or equal to 5, got 6"),
-        ({"freeze_depth": [2.5]}, "space.freeze_depth: input should be a valid integer"),
+        ({"freeze_depth": {"int": [0, 6]}}, "space.freeze_depth.int: should be less than or equal to 5, got 6"),
+        ({"freeze_depth": [2.5]}, "space.freeze_depth: should be a valid integer"),
         ({"freeze_depth": {"float": [0, 5]}}, "space.freeze_depth.float: float does not fit"),
         ({"dropout": {"int": [0, 1]}}, "space.dropout.int: int does not fit this hyperparameter; use float or log"),
         ({"dropout": {"float": [0, 0.5], "stp": 0.1}}, "space.dropout.stp: unknown key; did you mean step?"),
         (
             {"dropout": {"float": [0, 0.5], "step": 1}},
-            "space.dropout.float: step must be one of numbers in (0, 0.5], got 1",
+            "space.dropout.float: step must be a number above 0 and at most high - low = 0.5, got 1; list the values",
         ),
         ({"dropout": {}}, "space.dropout: needs one of int, float, log or choice"),
         ({"dropout": [0.1, 0.1]}, "space.dropout: values must be unique, 0.1 appears twice"),
         ({"optimizer": []}, "space.optimizer: a list of values must not be empty"),
-        ({"optimizer": ["adamw", "sdg"]}, "space.optimizer: input should be 'adamw', 'adam' or 'sgd', got 'sdg'"),
+        ({"optimizer": ["adamw", "sdg"]}, "space.optimizer: should be 'adamw', 'adam' or 'sgd', got 'sdg'; did you"),
         ({"optimizer": {"int": [0, 2]}}, "space.optimizer.int: int does not fit this hyperparameter; list its values"),
         ({"momentum": {"float": [0, 0.5], "when": {"optimiser": "sgd"}}}, "space.momentum.when.optimiser: unknown key"),
         ({"momentum": {"float": [0, 0.5], "when": {}}}, "space.momentum.when: needs hyperparameter: value(s)"),
         (
             {"momentum": {"float": [0, 0.5], "when": {"optimizer": "sdg"}}},
-            "space.momentum.when.optimizer: input should",
+            "space.momentum.when.optimizer: should be 'adamw', 'adam' or 'sgd', got 'sdg'; did you mean sgd?",
+        ),
+        (
+            {"momentum": {"float": [0, 0.5], "when": {"optimizer": ["sgd", "adam"]}}, "optimizer": ["sgd", "adam"]},
+            "space.momentum.when.optimizer: momentum has a meaning only with optimizer sgd, got 'adam'; leave",
+        ),
+        (
+            {"dropout": {"float": [0, 0.5], "when": {"loss": []}}},
+            "space.dropout.when.loss: a list of values must not be",
+        ),
+        (
+            {"dropout": {"float": [0, 0.5], "when": {"learning_rate": 0.01}}, "learning_rate": {"log": [1e-3, 0.1]}},
+            "space.dropout.when.learning_rate: no trial has exactly a value of a continuous range (learning_rate: "
+            "{log: [0.001, 0.1]}), got 0.01; list the values of learning_rate, or give it a step",
         ),
         (
             {
@@ -119,6 +136,33 @@ def test_constants_are_switched_off_where_they_do_not_count() -> None:
     assert SearchSpace.parse({"momentum": [0.8, 0.9]}, {}).idle() == ["momentum"], "the default optimizer is not sgd"
 
 
+def test_a_constant_that_no_configuration_uses_is_named() -> None:
+    assert SearchSpace.parse({}, {"momentum": 0.5}).idle() == ["momentum"]
+    assert SearchSpace.parse({"optimizer": ["adam", "sgd"]}, {"momentum": 0.5}).idle() == []
+    assert SearchSpace.parse({}, {"momentum": 0.9}).idle() == [], "the default has no effect either, but is no mistake"
+
+
+def test_a_depth_may_depend_on_the_network() -> None:
+    """The user's condition and the one that follows from pretrained weights both hold."""
+    depth = {"choice": [0, 5], "when": {"architecture": ["resnet50", "convnet"]}}
+    space = SearchSpace.parse({"architecture": ["resnet50", "resnet18", "convnet"], "freeze_depth": depth}, {})
+    assert space.grid() == [
+        {"architecture": "resnet50", "freeze_depth": 0},
+        {"architecture": "resnet50", "freeze_depth": 5},
+        {"architecture": "resnet18"},
+        {"architecture": "convnet"},
+    ]
+
+
+def test_a_condition_holds_at_a_step_however_it_is_rounded() -> None:
+    """Optuna's 0.1 + 2 * 0.1 is 0.30000000000000004."""
+    smoothing = {"float": [0.0, 0.2], "when": {"dropout": 0.3}}
+    steps = {"float": [0.1, 0.5], "step": 0.1}
+    space = SearchSpace.parse({"dropout": steps, "label_smoothing": smoothing}, {})
+    fixed = optuna.trial.FixedTrial({"dropout": 0.1 + 2 * 0.1, "label_smoothing": 0.1})
+    assert 0.1 + 2 * 0.1 != 0.3 and space.suggest(fixed)["label_smoothing"] == 0.1
+
+
 @pytest.mark.parametrize("name", ["learning_rate", "head_units"])
 def test_grid_over_a_continuous_parameter_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"space.{name}: a grid needs a finite list of values"):
@@ -152,8 +196,11 @@ def test_validate_refuses_what_is_not_searched_or_outside() -> None:
     space = SearchSpace.parse(FULL, {})
     for values, message in (
         ({"dropout": 0.1}, "dropout: not a searched hyperparameter"),
-        ({"freeze_depth": 6}, "freeze_depth: must be in the space"),
-        ({"learning_rate": "high"}, "learning_rate: must be in the space"),
+        ({"freeze_depth": 6}, "freeze_depth: should be less than or equal to 5, got 6"),
+        ({"freeze_depth": True}, "freeze_depth: should be a valid integer, got True"),
+        ({"learning_rate": "1e-3"}, "learning_rate: should be a valid number, got '1e-3'; write 1e-3, without quotes"),
+        ({"learning_rate": 0.1}, "learning_rate: must be in the space ({log: [1e-05, 0.01]}), got 0.1; widen"),
+        ({"architecture": "vgg16"}, "architecture: must be in the space ([convnet, resnet18]), got 'vgg16'"),
     ):
         with pytest.raises(ConfigError) as raised:
             space.validate(values)

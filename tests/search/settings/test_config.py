@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from thaw.search.engine.rules import RULES
 from thaw.search.engine.samplers import SAMPLERS
 from thaw.search.settings.config import SearchConfig, load_config, preset_names
+from thaw.search.settings.effect import without_effect
 from thaw.search.settings.names import ALGORITHMS, SCHEDULERS
 from thaw.search.settings.schema import SchedulerConfig, section_of
 from thaw.spaces import ConfigError
@@ -143,7 +144,11 @@ def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatc
             "data.split.validation: should be less than 1, got 1.5",
         ),
         ("data: {builtin: digits}", "name: this key is required"),
-        ("name: a b\ndata: {builtin: digits}", "name: string should match pattern"),
+        (
+            "name: a b\ndata: {builtin: digits}",
+            "name: must consist of letters a-z, digits, `.`, `_` and `-`, and begin with one of the first two, got "
+            "'a b'; write a-b",
+        ),
         (
             "name: a\ndata: {}",
             "data: needs one of images (a folder, with labels), builtin: digits, or source (from Python)",
@@ -168,7 +173,7 @@ def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatc
         ("name: [", "line 1: not valid YAML"),
         ("- 1", "must hold `key: value` lines"),
         (MINIMAL + "space: {learning_rat: 1}", "space.learning_rat: unknown key; did you mean learning_rate?"),
-        (MINIMAL + "training: {epochs: 0}", "training.epochs: input should be greater than or equal to 1, got 0"),
+        (MINIMAL + "training: {epochs: 0}", "training.epochs: should be greater than or equal to 1, got 0"),
         (
             MINIMAL + "space: {learning_rate: {log: [1e-5, 1e-2]}}\nsearch: {algorithm: grid}",
             "space.learning_rate: a grid needs a finite list of values",
@@ -181,12 +186,93 @@ def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatc
             MINIMAL + "space: {dropout: [0.1]}\nsearch: {algorithm: grid, start_with: [{dropout: 0.1}]}",
             "search: start_with cannot be used with algorithm: grid",
         ),
+        (
+            MINIMAL + "training: {epochs: '15'}",
+            "training.epochs: should be a valid integer, got '15'; write 15",
+        ),
+        (MINIMAL + "search: {trials: 20.0}", "search.trials: should be a valid integer, got 20.0; write 20"),
+        (MINIMAL + "threshold: 50%", "threshold: should be a valid number, got '50%'; write 0.5"),
+        (MINIMAL + "threshold: '0,5'", "threshold: should be a valid number, got '0,5'; write 0.5, without quotes"),
+        (
+            MINIMAL + "training: {dropout: [0.1, 0.2]}",
+            "training.dropout: should be a valid number, got [0.1, 0.2]; to search it, move it to space.dropout",
+        ),
+        (
+            MINIMAL + "search:",
+            "search: should be `key: value` lines, got nothing; write its keys below it",
+        ),
+        (MINIMAL + "output:", "output: should be a valid string, got nothing; write a value, or remove the key"),
+        ("name: 2026\ndata: {builtin: digits}", "name: should be a valid string, got 2026; put it in quotes"),
+        (
+            "name: no\ndata: {builtin: digits}",
+            "name: should be a valid string, got False; YAML reads yes, no, on",
+        ),
+        (
+            MINIMAL + "search: {algorithm: TPE}",
+            "search.algorithm: should be 'auto', 'tpe', 'grid', 'random' or 'gp'",
+        ),
+        (MINIMAL + "trackers: mlflow", "trackers: should be a list, got 'mlflow'; put it in brackets, as in [mlflow]"),
+        (MINIMAL + "trackers: [wandb, wandb]", "trackers: names wandb twice, got ['wandb', 'wandb']; remove one"),
+        (
+            MINIMAL + "search: {time_budget: 2:00}",
+            "search.time_budget: must be a time such as 90s, 30m, 2h or 1d12h",
+        ),
+        (MINIMAL + "training: {5: null}", "training: keys must be text, got 5; put it in quotes, or correct it"),
+        (
+            MINIMAL + "output: ''",
+            "output: must be a path, which has at least one character, got ''; `.`",
+        ),
+        (
+            "name: a\ndata: {images: '', labels: l.csv}",
+            "data.images: must be a path, which has at least one character, got ''; `.` is the current folder",
+        ),
+        (
+            "name: a\ndata: {builtin: digits, images: photos}",
+            "data: needs one of images (a folder, with labels), builtin: digits, or source (from Python), got "
+            "images and builtin; keep one",
+        ),
+        (
+            "name: a\ndata: {builtin: digits, labels: l.csv}",
+            "data: builtin has labels of its own, so labels would have no effect; remove it, or give images instead",
+        ),
+        (
+            "name: a\ndata:\n\tbuiltin: digits",
+            "line 3: not valid YAML: found character '\\t' that",
+        ),
+        ("name: a: b", "line 1: not valid YAML: mapping values are not allowed here; put a value that holds `: ` into"),
+        ("# all of it is a comment", "must hold `key: value` lines with names as keys, got nothing; see examples/"),
     ],
 )
 def test_wrong_files_get_a_precise_error(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         load(tmp_path, text)
     assert str(raised.value).startswith(f"{tmp_path / 'search.yaml'}: {message}")
+
+
+def test_numbers_are_read_as_people_mean_them(tmp_path: Path) -> None:
+    """YAML 1.1 reads 010 as 8, and 2026-01-02 as a date."""
+    text = MINIMAL + "output: 2026-01-02\nsearch: {trials: 010, seed: 1_000}\nthreshold: .5"
+    config = load(tmp_path, text)
+    assert (config.output, config.trials, config.search.seed, config.threshold) == ("2026-01-02", 10, 1000, 0.5)
+
+
+@pytest.mark.parametrize("name", ["1e5", "0o17", "010", "2026-01-02", "1.5e3", "no", "null"])
+def test_text_like_a_number_stays_text_when_written(tmp_path: Path, name: str) -> None:
+    config = load(tmp_path, f"name: '{name}'\ndata: {{images: photos, columns: {{labels: ['{name}']}}}}\n")
+    assert load(tmp_path, config.to_yaml()) == config and config.name == name
+
+
+def test_what_has_no_effect_is_said(tmp_path: Path) -> None:
+    text = MINIMAL + "weights: {resnet50: none}\nscheduler: {type: median, grace_period: 5, reduction_factor: 4}\n"
+    text += "training: {epochs: 5, momentum: 0.5}\nspace: {architecture: [convnet], freeze_depth: [0, 5]}\n"
+    assert list(without_effect(load(tmp_path, text))) == [
+        "space.freeze_depth has no meaning in any configuration of this space, so it is not searched",
+        "training.momentum has no meaning in any configuration of this space, so it is not used",
+        "scheduler.grace_period is 5, so no trial of up to 5 epochs stops early",
+        "scheduler.reduction_factor has no meaning for median, only for asha and asha_promotion",
+        "weights.resnet50 is for a network that this file does not search, so it is not used",
+    ]
+    assert list(without_effect(load(tmp_path, MINIMAL + "preset: transfer"))) == []
 
 
 def test_unreadable_files_are_named(tmp_path: Path) -> None:

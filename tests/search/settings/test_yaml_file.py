@@ -101,7 +101,7 @@ def keys(values: list[str]) -> str:
         ("- " * 50_000, "not valid YAML"),
         (START + "#" * 300_000, "must have at most 200,000 characters"),
         (START + "threshold: 0x" + "f" * 100_000, "a number may have 40 digits"),
-        (START + "threshold: 1" + ":10" * 50_000, "a number may have 40 digits"),
+        (START + "threshold: 1" + ":10" * 50_000, "threshold: should be a valid number, got '1:10:10"),
         (START + "threshold: !!bool x", "not valid YAML"),
         (START + "threshold: !!timestamp x", "not valid YAML"),
         (START + f"search: {{time_budget: '{' ' * 100_000}x'}}", "must be a time such as"),
