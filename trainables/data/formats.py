@@ -16,6 +16,7 @@ from thaw.trainables.data.label_files import Rows, bytes_of, text_of
 from thaw.trainables.data.label_folders import metadata_files, read_folders, read_imagefolder
 from thaw.trainables.data.reading import Source
 from thaw.trainables.data.records import PARQUET
+from thaw.trainables.data.tables import JSON_LINES, YAML, is_json_lines
 
 READERS: dict[str, Callable[[Source], Rows]] = {
     "csv": read_csv,
@@ -29,6 +30,10 @@ READERS: dict[str, Callable[[Source], Rows]] = {
 
 FROM_IMAGES = ("folders", "imagefolder")
 """Formats that need no label file."""
+
+
+COCO = re.compile(r'"(categories|annotations)"\s*:')
+"""Keys of COCO, and of no map of labels."""
 
 
 def detect_format(source: Source) -> str:
@@ -51,10 +56,11 @@ def detect_format(source: Source) -> str:
             "folder, or export the labels as CSV or COCO",
             key="labels",
         )
-    first_line, _, more = text.partition("\n")
-    lines = first_line.startswith("{") and first_line.rstrip().endswith("}") and more
-    if lines or re.match(r"\[\s*\{", text) or labels.suffix.lower() in (".jsonl", ".ndjson"):
+    if is_json_lines(text, labels) or re.match(r"\[\s*\{", text) or labels.suffix.lower() in (*JSON_LINES, *YAML):
         return "csv"
-    if text.startswith("{") or labels.suffix.lower() == ".json":
+    if text.startswith("{"):
+        return "coco" if COCO.search(text) else "csv"
+    if labels.suffix.lower() == ".json":
         return "coco"
+    first_line = text.partition("\n")[0]
     return "paper" if re.fullmatch(r"[^\t]+\.\w+\t\d+(,\d+)*\s*", first_line) else "csv"

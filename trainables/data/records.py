@@ -17,7 +17,7 @@ PARQUET = b"PAR1"
 
 
 def json_columns(text: str, path: Path, key: str) -> dict[str, Sequence[str]]:
-    """Key → cells of JSON lines, or of a JSON list of objects; one row per object, keys in order of appearance.
+    """Key → cells of JSON lines, or of a JSON list of objects.
 
     Raises:
         ConfigError: the text is not JSON, or an entry is not an object.
@@ -44,8 +44,13 @@ def json_columns(text: str, path: Path, key: str) -> dict[str, Sequence[str]]:
             rows.append(record)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: line {number + 1} is not JSON ({error}); repair it", key=key) from error
+    return record_columns(rows)
+
+
+def record_columns(rows: Sequence[dict[str, Any]]) -> dict[str, Sequence[str]]:
+    """Key → cells of objects, one row per object, keys in order of appearance."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return {str(name): [_cell(_path_of(row.get(name))) for row in rows] for name in names}
+    return {str(name): [cell_of(_path_of(row.get(name))) for row in rows] for name in names}
 
 
 def parquet_columns(path: Path, key: str) -> dict[str, Sequence[str]]:
@@ -66,7 +71,7 @@ def parquet_columns(path: Path, key: str) -> dict[str, Sequence[str]]:
     columns: dict[str, Sequence[str]] = {}
     for name in table.column_names:
         if pyarrow.types.is_struct(table.schema.field(name).type):
-            columns[name] = [_cell(_path_of(value)) for value in table[name].to_pylist()]
+            columns[name] = [cell_of(_path_of(value)) for value in table[name].to_pylist()]
         else:
             columns[name] = _parquet_column(table[name])
     return columns
@@ -79,8 +84,8 @@ def _parquet_column(column: Any) -> Sequence[str]:
     try:
         encoded = column.combine_chunks().dictionary_encode()
     except pyarrow.ArrowException:  # lists and the like
-        return [_cell(value) for value in column.to_pylist()]
-    values = [_cell(value) for value in encoded.dictionary.to_pylist()]
+        return [cell_of(value) for value in column.to_pylist()]
+    values = [cell_of(value) for value in encoded.dictionary.to_pylist()]
     if column.null_count:
         values.append("")
     codes = encoded.indices.fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
@@ -94,7 +99,7 @@ def _path_of(value: Any) -> Any:
     return value["path"] if isinstance(value, dict) and isinstance(value.get("path"), str) else value
 
 
-def _cell(value: Any) -> str:
+def cell_of(value: Any) -> str:
     """A value as the text of a cell: empty for null, JSON for lists and objects."""
     if value is None:
         return ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +19,16 @@ from thaw.spaces.errors import ConfigError
 from thaw.spaces.words import counted
 from thaw.trainables.data.columns import read_wide_table
 from thaw.trainables.data.label_files import IMAGE_SUFFIXES, bytes_of, looks_like_image, text_of
-from thaw.trainables.data.records import PARQUET, json_columns, parquet_columns
+from thaw.trainables.data.label_maps import SHAPES, map_columns, unique_keys
+from thaw.trainables.data.records import PARQUET, json_columns, parquet_columns, record_columns
+from thaw.trainables.data.yaml_labels import yaml_content
 
 SAMPLED_ROWS = 50
 """Evenly spread rows that are checked to find out whether a column holds file names."""
+
+YAML = (".yaml", ".yml")
+JSON_LINES = (".jsonl", ".ndjson")
+"""Suffixes of files whose content alone does not tell what they are."""
 
 COLUMN_SEPARATORS = "\t;,|"
 """Separators to try; blanks come last."""
@@ -76,8 +83,8 @@ def read_table(
         return Table(parquet_columns(path, key), headed=True)
     guessed: list[str] = []
     text = text_of(path, key, encoding, guessed)
-    if re.match(r"\s*\{.*\}\s*(\n|$)", text) or re.match(r"\s*\[\s*\{", text):
-        return Table(json_columns(text, path, key), headed=True)
+    if (typed := _typed_columns(text, path, key, is_file)) is not None:
+        return Table(typed, True, guessed)
     if wide := read_wide_table(text, COLUMN_SEPARATORS):
         first, columns = wide
         top = [first, *map(list, zip(*(column[:SAMPLED_ROWS] for column in columns), strict=True))]
@@ -101,6 +108,35 @@ def read_table(
         raise ConfigError(f"{path}: two columns are named {repeated!r}; give each its own heading", key=key)
     cells = zip(*rows[headed:], strict=True)
     return Table({name: list(column) for name, column in zip(names, cells, strict=True)}, headed, notes)
+
+
+def is_json_lines(text: str, path: Path) -> bool:
+    """Whether each line of a text is a JSON object; one line alone may be a whole file, unless the suffix tells."""
+    first, _, more = text.strip().partition("\n")
+    single = not more.strip() and path.suffix.lower() not in JSON_LINES
+    return first.startswith("{") and first.rstrip().endswith("}") and not single
+
+
+def _typed_columns(text: str, path: Path, key: str, is_file: Callable[[str], bool]) -> dict[str, Sequence[str]] | None:
+    """The columns of JSON or YAML; None for any other text."""
+    if path.suffix.lower() in YAML:
+        content = yaml_content(text, path, key)
+    elif is_json_lines(text, path) or re.match(r"\s*\[\s*\{", text):
+        return json_columns(text, path, key)
+    elif text.lstrip().startswith("{"):
+        try:
+            content = json.loads(text, object_pairs_hook=unique_keys)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ConfigError(f"{path}: is not JSON ({error}); repair it", key=key) from error
+        except ValueError as error:  # of `unique_keys`
+            raise ConfigError(f"{path}: {error}", key=key) from None
+    else:
+        return None
+    if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
+        return record_columns(content)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: {SHAPES}; got {type(content).__name__}", key=key)
+    return map_columns(content, path, key, is_file, USUAL_HEADINGS)
 
 
 def _has_headings(rows: Sequence[Sequence[str]], is_file: Callable[[str], bool], named: frozenset[str]) -> bool:

@@ -630,7 +630,8 @@ def test_other_encodings_give_a_note_or_are_refused(tmp_path: Path, encoding: st
             "<annotations><image/></annotations>",
             "is an XML file; XML is read only from a folder of Pascal VOC files",
         ),
-        ("a.json", '{"a.jpg": "cat"}', "has no 'categories'.* or a list of objects"),
+        ("a.json", '{"images": [{"id": 1}]}', "must map each file name to its labels, .* got the key 'images'"),
+        ("a.json", '[["a.jpg", "cat"]]', "has no 'categories'.* or a list of objects"),
     ],
 )
 def test_errors_of_other_formats_name_the_supported_ones(tmp_path: Path, name: str, text: str, message: str) -> None:
