@@ -12,6 +12,7 @@ from typing import Any
 
 from thaw.spaces.errors import ConfigError
 from thaw.spaces.words import counted
+from thaw.trainables.data.nested_labels import nested_labels
 
 MISSING = frozenset(
     ("", "nan", "NaN", "NAN", "-nan", "-NaN", "None", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "null", "NULL", "NaT")
@@ -144,6 +145,8 @@ def _literal(cell: str, column: str) -> list[str] | None:
                 break
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
+    if (nested := nested_labels(value)) is not None:
+        return [label.strip() for label in nested]
     if isinstance(value, dict) or (isinstance(value, list | tuple | set) and any(map(_nested, value))):
         raise CellError(f"column {column!r} holds nested values such as {cell[:60]!r}; give flat lists of labels")
     if not isinstance(value, list | tuple | set):

@@ -16,8 +16,8 @@ PARQUET = b"PAR1"
 """The first bytes of a Parquet file."""
 
 
-def json_columns(text: str, path: Path, key: str) -> dict[str, Sequence[str]]:
-    """Key → cells of JSON lines, or of a JSON list of objects.
+def json_records(text: str, path: Path, key: str) -> list[dict[str, Any]]:
+    """The objects of JSON lines, or of a JSON list.
 
     Raises:
         ConfigError: the text is not JSON, or an entry is not an object.
@@ -44,7 +44,7 @@ def json_columns(text: str, path: Path, key: str) -> dict[str, Sequence[str]]:
             rows.append(record)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: line {number + 1} is not JSON ({error}); repair it", key=key) from error
-    return record_columns(rows)
+    return rows
 
 
 def record_columns(rows: Sequence[dict[str, Any]]) -> dict[str, Sequence[str]]:

@@ -18,9 +18,10 @@ from thaw.spaces.csv_cells import unguarded
 from thaw.spaces.errors import ConfigError
 from thaw.spaces.words import counted
 from thaw.trainables.data.columns import read_wide_table
+from thaw.trainables.data.exports import VIA_CSV, VIA_IMAGES, ExportError, export_columns, via_csv
 from thaw.trainables.data.label_files import IMAGE_SUFFIXES, bytes_of, looks_like_image, text_of
 from thaw.trainables.data.label_maps import SHAPES, map_columns, unique_keys
-from thaw.trainables.data.records import PARQUET, json_columns, parquet_columns, record_columns
+from thaw.trainables.data.records import PARQUET, json_records, parquet_columns, record_columns
 from thaw.trainables.data.yaml_labels import yaml_content
 
 SAMPLED_ROWS = 50
@@ -83,8 +84,9 @@ def read_table(
         return Table(parquet_columns(path, key), headed=True)
     guessed: list[str] = []
     text = text_of(path, key, encoding, guessed)
-    if (typed := _typed_columns(text, path, key, is_file)) is not None:
-        return Table(typed, True, guessed)
+    if typed := _typed_table(text, path, key, is_file):
+        typed.notes += guessed
+        return typed
     if wide := read_wide_table(text, COLUMN_SEPARATORS):
         first, columns = wide
         top = [first, *map(list, zip(*(column[:SAMPLED_ROWS] for column in columns), strict=True))]
@@ -107,7 +109,13 @@ def read_table(
     if repeated is not None:
         raise ConfigError(f"{path}: two columns are named {repeated!r}; give each its own heading", key=key)
     cells = zip(*rows[headed:], strict=True)
-    return Table({name: list(column) for name, column in zip(names, cells, strict=True)}, headed, notes)
+    found: dict[str, Sequence[str]] = {name: list(column) for name, column in zip(names, cells, strict=True)}
+    if found.keys() >= {*VIA_CSV}:
+        try:
+            return Table(via_csv(found), True, [*notes, "export of VGG Image Annotator"])
+        except ExportError as error:
+            raise ConfigError(f"{path}: {error}", key=key) from None
+    return Table(found, headed, notes)
 
 
 def is_json_lines(text: str, path: Path) -> bool:
@@ -117,12 +125,13 @@ def is_json_lines(text: str, path: Path) -> bool:
     return first.startswith("{") and first.rstrip().endswith("}") and not single
 
 
-def _typed_columns(text: str, path: Path, key: str, is_file: Callable[[str], bool]) -> dict[str, Sequence[str]] | None:
-    """The columns of JSON or YAML; None for any other text."""
+def _typed_table(text: str, path: Path, key: str, is_file: Callable[[str], bool]) -> Table | None:
+    """The table in JSON or YAML; None for any other text."""
+    content: Any
     if path.suffix.lower() in YAML:
         content = yaml_content(text, path, key)
     elif is_json_lines(text, path) or re.match(r"\s*\[\s*\{", text):
-        return json_columns(text, path, key)
+        content = json_records(text, path, key)
     elif text.lstrip().startswith("{"):
         try:
             content = json.loads(text, object_pairs_hook=unique_keys)
@@ -130,13 +139,22 @@ def _typed_columns(text: str, path: Path, key: str, is_file: Callable[[str], boo
             raise ConfigError(f"{path}: is not JSON ({error}); repair it", key=key) from error
         except ValueError as error:  # of `unique_keys`
             raise ConfigError(f"{path}: {error}", key=key) from None
+        content = content.get(VIA_IMAGES, content)
     else:
         return None
-    if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
-        return record_columns(content)
+    records = list(content.values()) if isinstance(content, dict) else content
+    if isinstance(records, list) and records and all(isinstance(row, dict) for row in records):
+        try:
+            export = export_columns(records)
+        except ExportError as error:
+            raise ConfigError(f"{path}: {error}", key=key) from None
+        if export is not None:
+            return Table(export[0], True, [f"export of {export[1]}"])
+        if isinstance(content, list):
+            return Table(record_columns(records), True)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: {SHAPES}; got {type(content).__name__}", key=key)
-    return map_columns(content, path, key, is_file, USUAL_HEADINGS)
+    return Table(map_columns(content, path, key, is_file, USUAL_HEADINGS), True)
 
 
 def _has_headings(rows: Sequence[Sequence[str]], is_file: Callable[[str], bool], named: frozenset[str]) -> bool:
@@ -228,6 +246,7 @@ LABEL_HEADINGS = (
     *("labels", "label", "classes", "class", "tags", "tag", "categories", "category", "targets", "target"),
     *("labelname", "label_name", "class_name", "category_name", "finding_labels", "genres", "genre", "species"),
     *("lbl", "diagnosis", "dx", "attribute_ids", "choice", "category_id", "class_id", "label_id"),
+    *("classificationannotation", "classificationannotations", "boundingboxannotations"),
 )
 """Usual headings of a column with all labels of an image, the most specific first."""
 

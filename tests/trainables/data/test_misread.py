@@ -45,7 +45,7 @@ def test_columns_of_other_values_beside_0_1_columns_are_no_wrong_cells(tmp_path:
 @pytest.mark.parametrize(
     ("header", "cells", "message"),
     [
-        ("file,labels", ["\"[{'label': 'cat'}]\"", '"[{""label"": ""dog""}]"'], "'labels' holds nested values"),
+        ("file,labels", ["\"[{'name': 'cat'}]\"", '"[{""name"": ""dog""}]"'], "'labels' holds nested values"),
         (
             "ImageId,PredictionString",
             ["n01 111 108 441 193", "n02 1 2 3 4 n03 5 6 7 8"],
