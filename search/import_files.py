@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import traceback
 from pathlib import Path
 
 from thaw.spaces import ConfigError
+from thaw.spaces.errors import as_raised
 
 PREFIX = "thaw_imported_"
 """Before the file's name in the module's, so that none is hidden by it."""
@@ -46,8 +46,6 @@ def _import(path: Path) -> None:
     except ConfigError:
         del sys.modules[name]
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        place = f"{path}, line {lines[-1]}" if lines else str(path)
-        raise ConfigError(f"{place}: {type(error).__name__}: {error}", "--import") from error
+        raise ConfigError(as_raised(error, path), "--import") from error

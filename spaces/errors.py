@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -45,6 +46,12 @@ def closest(word: object, known: Iterable[str]) -> str | None:
     by_lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(str(word).lower(), by_lower, n=1)
     return by_lower[close[0]] if close else None
+
+
+def as_raised(error: BaseException, file: str | Path) -> str:
+    """``FILE, line 3: ValueError: …``: an exception of the user's own code, with the last line of `file` on its way."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    return f"{file}{f', line {lines[-1]}' if lines else ''}: {type(error).__name__}: {error}"
 
 
 def printable(text: str) -> str:

@@ -61,7 +61,7 @@ def check_backend(name: str) -> None:
         ConfigError: names the existing backends, or the reason.
     """
     if name not in BACKENDS:
-        raise ConfigError(f"must be {', '.join(BACKENDS)}{did_you_mean(name, BACKENDS)}, got {name!r}", "--backend")
+        raise ConfigError(f"must be {', '.join(BACKENDS)}, got {name!r}{did_you_mean(name, BACKENDS)}", "--backend")
     check_system(name)
     if name == "ray":
         from thaw.search.backends.ray.session import session_place

@@ -49,6 +49,12 @@ class ColumnsConfig(Section):
         (), description="column of the labels, or a list of columns: of 0 and 1, or of one label each"
     )
 
+    @model_validator(mode="after")
+    def _apart(self) -> ColumnsConfig:
+        if self.image is not None and self.image in (self.labels if isinstance(self.labels, tuple) else (self.labels,)):
+            raise ValueError(f"image and labels must be different columns, got {self.image} for both; change one")
+        return self
+
 
 _OF_FILES = ("labels", "format", "classes", "encoding", "columns", "separator", "rows", "uncertain")
 """Keys that say how labels are read from files."""

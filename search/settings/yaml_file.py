@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from thaw.analysis.run_folder import RunFolder
 from thaw.spaces import ConfigError
 
 MAX_CHARACTERS = 200_000
@@ -138,6 +139,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file is absent, unreadable, or not a mapping in YAML as UTF-8 text.
     """
+    if RunFolder(path).events_file.is_file():
+        raise ConfigError(f"is a run folder, not a search file; `thaw resume {path}` continues that run", file=path)
     if path.is_dir():
         raise ConfigError(
             f"is a folder, not a search file; `thaw init {path}` writes one for the photos in it", file=path

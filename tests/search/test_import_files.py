@@ -45,7 +45,12 @@ def call(own_code: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_files_that_cannot_run_say_where(tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("import math\n\nmath.nothing\n")
-    for file, words in ((broken, r"broken.py, line 3: AttributeError"), (tmp_path / "absent.py", "there is no file")):
+    (leaving := tmp_path / "leaving.py").write_text("import sys\n\nsys.exit(3)\n")
+    for file, words in (
+        (broken, r"broken.py, line 3: AttributeError"),
+        (leaving, r"leaving.py, line 3: SystemExit: 3"),
+        (tmp_path / "absent.py", "there is no file"),
+    ):
         with pytest.raises(ConfigError, match=words):
             import_files([file])
     (tmp_path / "text.txt").write_text("x = 1")

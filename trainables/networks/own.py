@@ -6,13 +6,17 @@ import functools
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from thaw.spaces import STAGES, ConfigError
+from thaw.spaces.errors import as_raised
 from thaw.trainables.networks.architecture import (
     RGB,
     Architecture,
@@ -69,21 +73,33 @@ def register_backbone(
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name in NAMES:
         rule = "is Thaw's own" if name in NAMES else "must consist of letters, digits, dots, hyphens and underscores"
         raise ConfigError(f"the name {name!r} {rule}; choose another", "register_backbone")
-    if not callable(stages) and len(stages) != STAGES:
-        raise ConfigError(f"{name} needs {STAGES} stages, got {len(stages)}; cut it differently", "register_backbone")
+    if isinstance(build, nn.Module) or not callable(build):
+        rule = f"{name} needs a function or class that builds a new network each time it is called"
+        raise ConfigError(f"{rule}, got {type(build).__name__}; give the class, or a lambda", "register_backbone")
+    if not callable(stages) and (isinstance(stages, str) or len(stages) != STAGES):
+        got = "one name" if isinstance(stages, str) else len(stages)
+        raise ConfigError(f"{name} needs {STAGES} stages, got {got}; cut it differently", "register_backbone")
     takes_size = "image_size" in inspect.signature(build).parameters
+    code = _code(name, build, version)
 
     def build_own(image_size: int) -> nn.Module:
-        network = build(image_size=image_size) if takes_size else build()
+        with _own_code(name, "build", code):
+            network = build(image_size=image_size) if takes_size else build()
         if not isinstance(network, nn.Module):
             raise ConfigError(f"the function that builds {name} must return a torch module, got {type(network)}")
         return network
 
     def cut_own(network: nn.Module, _: nn.Module, __: int) -> Layers:
-        parts = list(stages(network)) if callable(stages) else [_sequence(name, network, group) for group in stages]
+        with _own_code(name, "stages", code):
+            parts = list(stages(network)) if callable(stages) else [_sequence(name, network, group) for group in stages]
         if len(parts) != STAGES:
             raise ConfigError(f"{name} needs {STAGES} stages, got {len(parts)}; cut it differently")
-        pooling = global_pool() if pool is None else pool(network) if callable(pool) else _sequence(name, network, pool)
+        with _own_code(name, "pool", code):
+            own_pool = pool(network) if callable(pool) else pool and _sequence(name, network, pool)
+        pooling = own_pool or global_pool()
+        for part in (*parts, pooling):
+            if not isinstance(part, nn.Module):
+                raise ConfigError(f"stages and pool of {name} must be torch modules, got {part!r}; correct them")
         try:
             check_weights([*parts, pooling])
         except ValueError as error:
@@ -91,7 +107,19 @@ def register_backbone(
         return named_layers(parts, pooling)
 
     preprocessing = Preprocessing((*map(float, mean),), (*map(float, std),))  # type: ignore[arg-type]
-    OWN[name] = Architecture(name, build_own, cut_own, preprocessing, None, code=_code(name, build, version))
+    OWN[name] = Architecture(name, build_own, cut_own, preprocessing, None, code=code)
+
+
+@contextmanager
+def _own_code(name: str, part: str, code: Code) -> Iterator[None]:
+    """What the user's function raises is the input's fault; that memory ran out may be another trial's."""
+    try:
+        yield
+    except (ConfigError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        file = getattr(sys.modules.get(code.module), "__file__", None) or code.file
+        raise ConfigError(f"{part} of {name} raised an exception: {as_raised(error, file)}") from error
 
 
 def _sequence(name: str, network: nn.Module, group: str | Sequence[str]) -> nn.Module:

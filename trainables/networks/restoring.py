@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from thaw.spaces import ConfigError
+
 
 def skeleton(build: Callable[[], nn.Module]) -> nn.Module:
     """The network on the device ``meta``, in evaluation mode: shapes without values.
@@ -16,7 +18,7 @@ def skeleton(build: Callable[[], nn.Module]) -> nn.Module:
     try:
         with torch.device("meta"):
             return build().eval().requires_grad_(False)
-    except RuntimeError:
+    except (RuntimeError, ConfigError):
         with torch.random.fork_rng(devices=[]):
             return build().eval().requires_grad_(False).to("meta")
 

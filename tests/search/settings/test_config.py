@@ -239,6 +239,10 @@ def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatc
             "name: a\ndata:\n\tbuiltin: digits",
             "line 3: not valid YAML: found character '\\t' that",
         ),
+        (
+            "name: a\ndata: {images: a, labels: b, columns: {image: file, labels: [file, red]}}",
+            "data.columns: image and labels must be different columns, got file for both; change one",
+        ),
         ("name: a: b", "line 1: not valid YAML: mapping values are not allowed here; put a value that holds `: ` into"),
         ("# all of it is a comment", "must hold `key: value` lines with names as keys, got nothing; see examples/"),
     ],
@@ -277,6 +281,9 @@ def test_what_has_no_effect_is_said(tmp_path: Path) -> None:
 
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"is a folder, not a search file; `thaw init {tmp_path}` writes one"):
+        load_config(tmp_path)
+    (tmp_path / "events.jsonl").touch()
+    with pytest.raises(ConfigError, match=f"is a run folder, not a search file; `thaw resume {tmp_path}` continues"):
         load_config(tmp_path)
     with pytest.raises(ConfigError, match="absent.yaml: must be a readable UTF-8 file"):
         load_config(tmp_path / "absent.yaml")

@@ -105,7 +105,16 @@ def test_functions_cut_what_names_cannot() -> None:
         ({"stages": NAMES[:3]}, "mine needs 5 stages, got 3"),
         ({"stages": lambda network: [network]}, "mine needs 5 stages, got 1"),
         ({"stages": [*NAMES[:4], "parts.9"]}, "a stage of mine must be a submodule.*it has parts"),
+        ({"stages": "parts"}, "mine needs 5 stages, got one name"),
+        ({"stages": lambda network: [*network.parts[:4], 3]}, "stages and pool of mine must be torch modules, got 3"),
+        (
+            {"stages": lambda network: network.absent},
+            r"stages of mine raised an exception: .*test_own.py, line \d+: A",
+        ),
         ({"build": lambda: 3}, "must return a torch module"),
+        ({"build": lambda: [][0]}, r"build of mine raised an exception: .*test_own.py, line \d+: IndexError: list"),
+        ({"build": Two()}, "needs a function or class that builds a new network each time it is called, got Two"),
+        ({"pool": 3}, "pool of mine raised an exception: .*TypeError"),
         ({"build": lambda: Parts(nn.Identity(), Two())}, "stage 2 of mine must return one tensor, got 2 of them"),
         (
             {"build": lambda: Parts(Raising())},
