@@ -12,7 +12,7 @@ from thaw.spaces import ConfigError
 from thaw.trainables.data.dataset import Dataset, read_dataset
 from thaw.trainables.data.splits import keeps_apart
 
-LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt")
+LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".manifest", ".parquet", ".txt")
 LABEL_FOLDERS = ("annotations", "labels")
 """Folders next to the images that may hold label files or VOC files; case is ignored."""
 

@@ -7,13 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pandas as pd
 
 from thaw.spaces.errors import ConfigError
 from thaw.spaces.words import counted
-from thaw.trainables.data.label_files import Rows, bytes_of, json_of
+from thaw.trainables.data.label_files import Rows, json_of, xml_of
 from thaw.trainables.data.reading import Source
 from thaw.trainables.data.split_lists import IMAGE_SETS, image_sets
 
@@ -115,14 +114,9 @@ def read_voc(source: Source) -> Rows:
         if path.suffix.lower() != ".xml":
             ignored.append((path.relative_to(labels).as_posix(), "not an annotation (.xml)"))
             continue
-        raw = bytes_of(path, "labels")
-        # Annotations need no document type, and its entities can expand a few lines into megabytes.
-        if b"<!DOCTYPE" in raw.replace(b"\0", b""):
-            raise ConfigError(f"{path}: must not declare a document type; remove <!DOCTYPE …>", key="labels")
-        try:
-            root = ElementTree.fromstring(raw)
-        except (ElementTree.ParseError, LookupError, ValueError) as error:
-            raise ConfigError(f"{path}: is not XML ({error}); repair or remove it", key="labels") from error
+        root = xml_of(path, "labels")
+        if root.tag == "annotations" and root.find("image") is not None:
+            raise ConfigError(f"{path}: is an export of CVAT; set data.labels to this file", key="labels")
         names = [thing.findtext("name", "").strip() for thing in root.iter("object")]
         file = root.findtext("filename", "").strip()
         for key, missing in (("filename", not file), ("object/name", "" in names)):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.annotations import read_coco, read_voc
 from thaw.trainables.data.csv_labels import read_csv, read_paper
+from thaw.trainables.data.cvat import read_cvat
 from thaw.trainables.data.label_files import Rows, bytes_of, text_of
 from thaw.trainables.data.label_folders import metadata_files, read_folders, read_imagefolder
 from thaw.trainables.data.reading import Source
@@ -23,6 +23,7 @@ READERS: dict[str, Callable[[Source], Rows]] = {
     "paper": read_paper,
     "coco": read_coco,
     "voc": read_voc,
+    "cvat": read_cvat,
     "folders": read_folders,
     "imagefolder": read_imagefolder,
 }
@@ -40,7 +41,7 @@ def detect_format(source: Source) -> str:
     """The format that ``format: auto`` stands for.
 
     Raises:
-        ConfigError: the label file cannot be read, or is XML.
+        ConfigError: the label file cannot be read.
     """
     labels = source.labels
     if labels is None:
@@ -51,11 +52,7 @@ def detect_format(source: Source) -> str:
         return "csv"
     text = text_of(labels, "labels", source.reading.encoding).strip()
     if text.startswith("<"):
-        raise ConfigError(
-            f"{labels}: is an XML file; XML is read only from a folder of Pascal VOC files, one per image; give that "
-            "folder, or export the labels as CSV or COCO",
-            key="labels",
-        )
+        return "cvat"
     if is_json_lines(text, labels) or re.match(r"\[\s*\{", text) or labels.suffix.lower() in (*JSON_LINES, *YAML):
         return "csv"
     if text.startswith("{"):

@@ -8,6 +8,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pandas as pd
 
@@ -102,6 +103,18 @@ def json_of(path: Path, key: str, encoding: str = "auto", notes: list[str] | Non
         return json.loads(text_of(path, key, encoding, notes))
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not JSON ({error}); repair it or choose another file", key=key) from error
+
+
+def xml_of(path: Path, key: str) -> ElementTree.Element:
+    """The root of an XML file; arguments as for :func:`text_of`."""
+    raw = bytes_of(path, key)
+    # Annotations need no document type, and its entities can expand a few lines into megabytes.
+    if b"<!DOCTYPE" in raw.replace(b"\0", b""):
+        raise ConfigError(f"{path}: must not declare a document type; remove <!DOCTYPE …>", key=key)
+    try:
+        return ElementTree.fromstring(raw)
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise ConfigError(f"{path}: is not XML ({error}); repair or remove it", key=key) from error
 
 
 def looks_like_image(name: str) -> bool:

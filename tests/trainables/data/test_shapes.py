@@ -627,8 +627,8 @@ def test_other_encodings_give_a_note_or_are_refused(tmp_path: Path, encoding: st
         ("labels/a.txt", "0 0.5 0.5 1 1", "holds no annotation .* 1 other files .first: a.txt.*Pascal VOC"),
         (
             "a.xml",
-            "<annotations><image/></annotations>",
-            "is an XML file; XML is read only from a folder of Pascal VOC files",
+            "<annotation><filename>a.jpg</filename></annotation>",
+            "in the format CVAT for images, got <annotation> without images; Pascal VOC is read from a folder",
         ),
         ("a.json", '{"images": [{"id": 1}]}', "must map each file name to its labels, .* got the key 'images'"),
         ("a.json", '[["a.jpg", "cat"]]', "has no 'categories'.* or a list of objects"),
