@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 from thaw.trainables.data.annotations import read_coco, read_voc
+from thaw.trainables.data.automl import is_automl, read_automl
 from thaw.trainables.data.csv_labels import read_csv, read_paper
 from thaw.trainables.data.cvat import read_cvat
 from thaw.trainables.data.label_files import Rows, bytes_of, text_of
@@ -24,6 +25,7 @@ READERS: dict[str, Callable[[Source], Rows]] = {
     "coco": read_coco,
     "voc": read_voc,
     "cvat": read_cvat,
+    "automl": read_automl,
     "folders": read_folders,
     "imagefolder": read_imagefolder,
 }
@@ -59,5 +61,7 @@ def detect_format(source: Source) -> str:
         return "coco" if COCO.search(text) else "csv"
     if labels.suffix.lower() == ".json":
         return "coco"
+    if is_automl(text):
+        return "automl"
     first_line = text.partition("\n")[0]
     return "paper" if re.fullmatch(r"[^\t]+\.\w+\t\d+(,\d+)*\s*", first_line) else "csv"

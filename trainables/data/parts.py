@@ -13,7 +13,7 @@ PART_WORDS = ("train", "validation", "test")
 
 PART_NAMES = {
     **dict.fromkeys(("train", "training", "trn", "trainval"), TRAIN),
-    **dict.fromkeys(("validation", "valid", "val", "dev", "devel", "development", "eval"), VALIDATION),
+    **dict.fromkeys(("validation", "validate", "valid", "val", "dev", "devel", "development", "eval"), VALIDATION),
     **dict.fromkeys(("test", "testing", "tst", "holdout", "heldout"), TEST),
 }
 """Usual name → part. Case, ``-``, ``_`` and blanks are ignored (``hold-out``), and so are ``set``, ``split``, ``data``
