@@ -77,7 +77,8 @@ class DataConfig(Section):
         "each machine; or a data set saved to disk by Hugging Face's `datasets`, with its labels",
     )
     labels: PathText | None = Field(
-        None, description="label file, or a folder of VOC files; none if `images` holds a folder per label"
+        None,
+        description="label file, or a folder of annotations (VOC, YOLO, LabelMe); none if `images` holds a folder per label",
     )
     format: Annotated[str, OneOf(["auto", *READERS])] = Field(
         "auto", description="format of the labels; `auto` recognises it from the file"

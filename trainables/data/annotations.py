@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pandas as pd
 
 from thaw.spaces.errors import ConfigError
 from thaw.spaces.words import counted
-from thaw.trainables.data.label_files import Rows, json_of, xml_of
+from thaw.trainables.data.label_files import Rows, json_of, visible_files, xml_of
 from thaw.trainables.data.reading import Source
 from thaw.trainables.data.split_lists import IMAGE_SETS, image_sets
 
@@ -109,7 +108,7 @@ def read_voc(source: Source) -> Rows:
         message = "format voc needs a folder of XML files, got a file; give the folder of annotations"
         raise ConfigError(f"{labels}: {message}", key="labels")
     files, sets, ignored = [], [], []
-    for path in _visible(labels):
+    for path in visible_files(labels):
         folder = path.parent.relative_to(labels).as_posix()
         if path.suffix.lower() != ".xml":
             ignored.append((path.relative_to(labels).as_posix(), "not an annotation (.xml)"))
@@ -127,7 +126,8 @@ def read_voc(source: Source) -> Rows:
     if not files:
         others = f", but {len(ignored)} other files (first: {ignored[0][0]})" if ignored else ""
         raise ConfigError(
-            f"{labels}: holds no annotation (.xml){others}; a folder of labels must hold one Pascal VOC file per image",
+            f"{labels}: holds no annotation (.xml){others}; a folder of labels must hold one file per image, all of "
+            "Pascal VOC (.xml), of YOLO (.txt) or of LabelMe (.json)",
             key="labels",
         )
     parts, notes = image_sets(labels), []
@@ -144,16 +144,3 @@ def read_voc(source: Source) -> Rows:
         if not unknown:
             columns[SET_COLUMN] = [parts[stem] for stem in stems]
     return Rows(files, sets, columns=columns, notes=tuple(notes), ignored=tuple(ignored))
-
-
-def _visible(folder: Path) -> list[Path]:
-    """The visible files below a folder, sorted by path. An unreadable folder is an error."""
-
-    def fail(error: OSError) -> None:
-        raise ConfigError(f"{error.filename}: cannot be read ({error.strerror}); check the path", key="labels")
-
-    found = []
-    for place, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, file) for file in files if not file.startswith(".")]
-    return sorted(found, key=lambda path: path.relative_to(folder).parts)

@@ -117,6 +117,19 @@ def xml_of(path: Path, key: str) -> ElementTree.Element:
         raise ConfigError(f"{path}: is not XML ({error}); repair or remove it", key=key) from error
 
 
+def visible_files(folder: Path) -> list[Path]:
+    """The visible files below a folder, sorted by path. An unreadable folder is an error."""
+
+    def fail(error: OSError) -> None:
+        raise ConfigError(f"{error.filename}: cannot be read ({error.strerror}); check the path", key="labels")
+
+    found = []
+    for place, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, file) for file in files if not file.startswith(".")]
+    return sorted(found, key=lambda path: path.relative_to(folder).parts)
+
+
 def looks_like_image(name: str) -> bool:
     """Whether a file has the extension of an image. Its content is checked when it is decoded."""
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES

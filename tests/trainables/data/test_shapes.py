@@ -624,7 +624,7 @@ def test_other_encodings_give_a_note_or_are_refused(tmp_path: Path, encoding: st
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("labels/a.txt", "0 0.5 0.5 1 1", "holds no annotation .* 1 other files .first: a.txt.*Pascal VOC"),
+        ("labels/a.md", "0 0.5 0.5 1 1", "holds no annotation .* 1 other files .first: a.md.*Pascal VOC .*YOLO"),
         (
             "a.xml",
             "<annotation><filename>a.jpg</filename></annotation>",
