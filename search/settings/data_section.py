@@ -78,7 +78,8 @@ class DataConfig(Section):
     )
     labels: PathText | None = Field(
         None,
-        description="label file, or a folder of annotations (VOC, YOLO, LabelMe); none if `images` holds a folder per label",
+        description="label file, or a folder of annotations (VOC, YOLO, LabelMe); none if `images` holds a folder per "
+        "label",
     )
     format: Annotated[str, OneOf(["auto", *READERS])] = Field(
         "auto", description="format of the labels; `auto` recognises it from the file"
