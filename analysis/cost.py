@@ -44,10 +44,10 @@ def shared_seconds(records: Iterable[TrialRecord]) -> dict[Prefix, dict[int, flo
 
 
 def seconds_alone(record: TrialRecord, records: Iterable[TrialRecord]) -> float:
-    """What a trial has cost by itself after its last epoch: the last column of :func:`cost_table`.
+    """Seconds that a trial has cost by itself after its last epoch: the last column of :func:`cost_table`.
 
     Args:
-        records: all trials so far, this one among them; what they spent on activations that this one shares counts.
+        records: all trials so far, including this one; the time they spent on activations shared with it counts.
     """
     alike = [other for other in records if prefix(other) == prefix(record)]
     shared = shared_seconds(alike)[prefix(record)]

@@ -11,12 +11,12 @@ from thaw.spaces.csv_cells import guarded
 
 
 def csv_text(table: pd.DataFrame) -> str:
-    """A table with its headings and without its index; no cell is run by a spreadsheet."""
+    """A table with its headings and without its index; a spreadsheet takes no cell for a formula."""
     return table.apply(_guarded_column).rename(columns=_guarded).to_csv(index=False)
 
 
 def _guarded_column(column: pd.Series) -> pd.Series:
-    # Numbers stay packed: as objects they would be most of the memory that a search takes for its tables.
+    # Numbers stay packed: as objects they would take up most of the tables' memory.
     return column if is_numeric_dtype(column) else column.map(_guarded)
 
 

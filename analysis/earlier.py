@@ -1,4 +1,4 @@
-"""What a search knows of other runs: its event ``earlier_trials``, one line, so that a log has all of it or nothing."""
+"""Trials of earlier runs, from a search's event ``earlier_trials``: a single line, so a log has all of them or none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from thaw.spaces.words import counted
 
 
 def earlier_record(trial: Mapping[str, Any], metric: str) -> TrialRecord:
-    """One of the event's ``trials``; of its metrics it has `metric` alone."""
+    """One of the event's ``trials``; `metric` is its only metric."""
     epochs = {epoch: {"metrics": {metric: value}} for epoch, value in enumerate(trial["values"], 1)}
     return TrialRecord(trial["number"], trial["config"], trial["status"], epochs=epochs)
 

@@ -34,7 +34,7 @@ class Standing:
         best: the best observed value.
         trial, epoch: the trial with that value, and its number of epochs (at most `horizon`).
         could: the best value that the group could hold: equal to `best` if none of its stopped trials could have done
-            better, infinite (minus infinity for a loss) if that is not known of one of them.
+            better, infinite (minus infinity for a loss) if that is unknown for one of them.
         trials: number of trials.
         whole: number of trials trained to the horizon, or ended by patience.
         stopped_by: the last epoch that any other trial reached; 0 if all are whole.

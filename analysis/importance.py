@@ -35,7 +35,7 @@ MIN_TRIALS = 12
 """With fewer trials, a hyperparameter without any effect easily ranks first."""
 
 MIN_LATER = 4
-"""With fewer trials that went on after the first ones were stopped, what comes later is a guess."""
+"""With fewer trials that went on after the first ones were stopped, predictions for later epochs are guesses."""
 
 FORESTS, TREES = 10, 12
 SAMPLE = 160

@@ -1,7 +1,7 @@
-"""Several objectives: what a trial is worth by each, and the trials that no other one beats in all of them.
+"""Several objectives: a trial's value of each, and the Pareto front.
 
-The first objective is a metric, the others are costs, see :mod:`thaw.spaces.costs`. A trial's costs are those that its
-events name at the epoch where its metric is best.
+The first objective is a metric, the others are costs, see :mod:`thaw.spaces.costs`. A trial's costs are those of the
+epoch where its metric is best.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ Point = tuple[float, ...]
 
 
 def outcome(record: TrialRecord, objectives: Sequence[str], epoch: int | None = None) -> Point:
-    """What a trial with an epoch is worth by each objective.
+    """A trial's value of each objective; infinite for a cost that was not recorded.
 
     Args:
-        epoch: the one that is asked about; by default that of its best metric.
+        record: a trial with at least one epoch.
+        objectives: the metric's column, then names of costs.
+        epoch: by default the one with the best metric.
     """
     column, *costs = objectives
     values = record.values(column)
@@ -31,13 +33,13 @@ def outcome(record: TrialRecord, objectives: Sequence[str], epoch: int | None = 
 
 
 def losses(point: Point, objectives: Sequence[str]) -> Point:
-    """The same, so that less is better in all of them."""
+    """The same values, signed so that less is better in every objective."""
     return (-point[0] if metric(objectives[0]).maximize else point[0], *point[1:])
 
 
 def fronts(points: Sequence[Point]) -> list[int]:
-    """The front of each point, where less is better: 0 if no other one dominates it, else one more than the last of its
-    dominators'. Equal points are on the same front.
+    """The front of each point, where less is better: 0 if no other point dominates it, else one more than the largest
+    front of its dominators. Equal points are on the same front.
 
     Source: Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", 2002, section III A.
 
@@ -47,7 +49,7 @@ def fronts(points: Sequence[Point]) -> list[int]:
     """
     if not points:
         return []
-    # In this order whatever dominates a point comes before it.
+    # In this order, all dominators of a point come before it.
     rows, places = np.unique(np.array(points, dtype=float), axis=0, return_inverse=True)
     found = np.zeros(len(rows), dtype=int)
     for place in range(1, len(rows)):
@@ -60,7 +62,7 @@ def fronts(points: Sequence[Point]) -> list[int]:
 def pareto_front(records: Iterable[TrialRecord], objectives: Sequence[str]) -> list[TrialRecord]:
     """The finished trials that no other finished one dominates, best by the first objective first.
 
-    Of trials that are equal in all objectives the first is taken.
+    Of trials that are equal in all objectives, only the first is included.
     """
     points: dict[Point, TrialRecord] = {}
     for record in sorted(records, key=lambda record: record.number):

@@ -2,7 +2,7 @@
 
 The best of many values is partly luck. But a confirmed value also differs from the search's for other reasons: a fold
 trains on different, often fewer images and is validated on different ones. These affect the other leaders in the same
-way, so their average loss is subtracted. What remains is the selection bias of the best. (The other leaders were
+way, so their mean difference is subtracted. What remains is the selection bias of the best. (The other leaders were
 selected too, if less strongly, so this estimate is too small rather than too large.)
 """
 

@@ -24,7 +24,7 @@ class TrialRecord:
     Args:
         number, config: the trial's number and configuration.
         status: running, waiting, completed, early_stopped, pruned, failed or interrupted.
-        started, ended_at: Unix seconds; 0 before it has ended.
+        started, ended_at: Unix seconds; `ended_at` is 0 before the end.
         failures: how many times its worker was lost.
         error: why it failed; empty otherwise.
         parameters: number of trained parameters; None before the first epoch.
@@ -44,7 +44,7 @@ class TrialRecord:
     epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def values(self, metric: str) -> dict[int, float]:
-        """Epoch → value of `metric`; NaN if it has none."""
+        """Epoch → value of the column `metric`; NaN if the epoch has none."""
         found = {epoch: row["metrics"].get(metric) for epoch, row in self.epochs.items()}
         return {epoch: math.nan if value is None else value for epoch, value in found.items()}
 
@@ -67,7 +67,7 @@ def apply_event(records: dict[int, TrialRecord], event: dict[str, Any]) -> None:
                 if record.status == "running":
                     record.status = "interrupted"
         case "trial_started":
-            # A trial of 0.1.0 was trained with what are now the defaults of later hyperparameters.
+            # Thaw 0.1.0 trained with what are now the defaults of hyperparameters added since.
             config = dict(event["config"])
             for name in ADDED:
                 config.setdefault(name, default(name))
@@ -99,7 +99,7 @@ def trial_records(events: Iterable[dict[str, Any]]) -> dict[int, TrialRecord]:
 
 
 def ranking(records: Iterable[TrialRecord], column: str, statuses: Sequence[str] = FINISHED) -> list[TrialRecord]:
-    """The finished trials by the value at their best epoch, best first; ties by lower number."""
+    """The trials with one of `statuses` by the value at their best epoch, best first; ties by lower number."""
     finished = sorted((r for r in records if r.status in statuses and r.epochs), key=lambda record: record.number)
     sign = -1.0 if metric(column).maximize else 1.0
 

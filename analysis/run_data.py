@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 def once(compute: Callable[[RunData], Result]) -> Callable[[RunData], Result]:
-    """A function of a run that is computed once for each run object, for what several parts of a report show."""
+    """Compute a function of a run once per run object, because several parts of a report show its result."""
 
     @wraps(compute)
     def computed(run: RunData) -> Result:
@@ -36,7 +36,10 @@ def once(compute: Callable[[RunData], Result]) -> Callable[[RunData], Result]:
 
 @dataclass(frozen=True)
 class RunData:
-    """A finished, interrupted or still running search, read from its folder."""
+    """A finished, interrupted or still running search, read from its folder.
+
+    Files are read when needed; a damaged one raises ConfigError.
+    """
 
     folder: RunFolder
 
@@ -56,7 +59,7 @@ class RunData:
 
     @cached_property
     def objectives(self) -> tuple[str, ...]:
-        """The metric, and after it the costs that are objectives, too."""
+        """The metric, followed by the costs that are objectives."""
         return (self.metric, *self.settings["search"].get("objectives", ())[1:])
 
     @cached_property
@@ -97,7 +100,7 @@ class RunData:
 
     @property
     def earlier(self) -> list[dict[str, Any]]:
-        """The runs that the search learnt from, as its event ``earlier_trials`` has them."""
+        """The runs that the search learnt from, as in its event ``earlier_trials``; empty without any."""
         return self._replayed[2]
 
     @cached_property
@@ -117,10 +120,10 @@ class RunData:
 
     @cached_property
     def best(self) -> TrialRecord | None:
-        """The best finished trial, by the metric."""
+        """The best finished trial by the metric; None if no trial has finished."""
         return best_record(self.records.values(), self.metric)
 
     @cached_property
     def front(self) -> list[TrialRecord]:
-        """The finished trials that no other beats in all objectives, the best by the metric first."""
+        """The Pareto front of the finished trials, best by the metric first."""
         return pareto_front(self.records.values(), self.objectives)

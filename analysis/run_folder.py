@@ -131,7 +131,7 @@ class RunFolder:
         """Create the folder.
 
         Raises:
-            ConfigError: as in :meth:`check_new`, or another process was faster.
+            ConfigError: as in :meth:`check_new`, or another process has just created it.
         """
         self.check_new()
         try:
@@ -152,7 +152,9 @@ class RunFolder:
         return self
 
     def refuse_links(self) -> None:
-        """Refuse links before anything here is written, truncated or removed; what Ray left is never used again.
+        """Refuse links before anything here is written, truncated or removed.
+
+        Ray's folder is skipped: nothing in it is used again.
 
         Raises:
             ConfigError: there is a link; the message names it.
@@ -191,7 +193,7 @@ class RunFolder:
                 except (ValueError, RecursionError):
                     # One by one, so that those before the damaged one are yielded.
                     events = map(json.loads, whole)
-                # Logs of 0.1.0 may hold what no text file can.
+                # Logs of 0.1.0 may hold lone surrogates, which no text file can.
                 yield from map(storable, events) if any(HALF_PAIR in line for line in whole) else events
 
     def settings(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ Whole = Annotated[int, Field(ge=0, le=10**9)]
 Parameters = Annotated[int, Field(ge=0, lt=2**63)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Moment = Annotated[float, Field(ge=0, le=1e11)]
-"""Unix seconds that a calendar knows."""
+"""Unix seconds that can be converted to a date."""
 Figure = float | None
 """The value of a metric. Logs of 0.1.0 may hold NaN."""
 Column = Annotated[str, AfterValidator(lambda name: metric(name) and name)]
@@ -232,7 +232,7 @@ def checked(events: Iterable[Any]) -> Iterator[dict[str, Any]]:
                     f"{name} of trial {trial}, which {'has ended' if trial in over else 'has not started'}"
                 )
             if name == "epoch" and event["epoch"] > last[trial] + 1:
-                raise ValueError(f"epoch {event['epoch']} of trial {trial} follows on epoch {last[trial]}")
+                raise ValueError(f"epoch {event['epoch']} of trial {trial} follows epoch {last[trial]}")
             if event.get("status") == "waiting" and not last[trial]:
                 raise ValueError(f"trial {trial} waits before its first epoch")
             if name == "epoch":

@@ -26,7 +26,7 @@ def trials_table(records: Collection[TrialRecord], objective: str) -> pd.DataFra
 
     Columns: trial, status, every hyperparameter, best_epoch and its metrics (``val_map`` …), last_epoch, seconds
     (here: of training and validation), seconds_alone (by itself: with the activations that trials share),
-    parameters (trained ones), error. With several objectives also ``cost_…``, what each cost was at the best epoch.
+    parameters (trained ones), error. With several objectives also ``cost_…``, each cost at the best epoch.
     """
     costs = cost_table(records).drop_duplicates("trial", keep="last").set_index("trial").round(3)
     rows = []
@@ -49,7 +49,7 @@ def trials_table(records: Collection[TrialRecord], objective: str) -> pd.DataFra
 
 def history_table(records: Collection[TrialRecord]) -> pd.DataFrame:
     """One row per trial and epoch: metrics, learning rate, gradient norm, seconds by phase (``seconds_train`` …)."""
-    # Column by column: a dictionary a row would take several times the memory of the table.
+    # Column by column: one dictionary per row would take several times the memory of the table.
     rows = sorted(((r.number, epoch, row) for r in records for epoch, row in r.epochs.items()), key=lambda row: row[:2])
     table: dict[str, list[Any]] = {"trial": [number for number, _, _ in rows], "epoch": [epoch for _, epoch, _ in rows]}
     for column in metric_columns(records):

@@ -35,7 +35,7 @@ def number(value: float) -> str:
 
 
 def in_full(item: float) -> str:
-    """As :func:`number`, but whole numbers with all their digits, so that large ones that differ look different."""
+    """As :func:`number`, but integers keep all their digits, so that large ones remain distinguishable."""
     return f"{item:,}" if isinstance(item, int) else number(item)
 
 

@@ -23,8 +23,8 @@ def best_yaml(run: Run) -> str:
 
 
 def front_table(run: Run) -> Table:
-    """The trials that no other beats in all objectives, the best by the metric first, with what was searched."""
-    table = Table(title=f"Trials that no other one beats in {listed([*run.objectives])}", title_justify="left")
+    """The trials on the Pareto front, best by the metric first, with their searched hyperparameters."""
+    table = Table(title=f"The Pareto front of {listed([*run.objectives])}", title_justify="left")
     searched = list(run.space.parameters)
     for column in ("trial", *run.objectives, *searched):
         table.add_column(column, justify="left" if column in searched else "right", overflow="fold")

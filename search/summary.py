@@ -75,7 +75,7 @@ def _choices(run: Run, folder: str) -> dict[str, str]:
     """With several objectives: the command that shows what there is to choose from."""
     if len(run.front) < 2:
         return {}
-    what = f"{len(run.front)} trials that no other one beats in {listed([*run.objectives])}"
+    what = f"{len(run.front)} trials on the Pareto front of {listed([*run.objectives])}"
     return {f"thaw best {folder} --list": what}
 
 

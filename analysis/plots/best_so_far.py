@@ -18,7 +18,7 @@ from thaw.analysis.words import metric_label, number
 from thaw.spaces import metric
 from thaw.spaces.words import counted
 
-AXES = {"trials": "trials begun", "seconds": "seconds of searching", "epochs": "epochs trained"}
+AXES = {"trials": "trials started", "seconds": "search time (seconds)", "epochs": "epochs trained"}
 NEAR = 0.01
 """How close to the final value counts as reached, as a share of the total improvement."""
 

@@ -42,7 +42,7 @@ def comparison(words: str, curve: str) -> Plot[Comparison]:
 
     return Plot(
         title=f"Comparison: {words}",
-        question=f"Whose {words} is best, and how did it get there?",
+        question=f"Which trial has the best {words}, and how did it get there?",
         group="paper",
         compute=compute,
         draw=draw,

@@ -17,7 +17,7 @@ from thaw.analysis.words import shortened
 from thaw.spaces.words import counted
 
 NAMED = 30
-"""How many labels are drawn, the most frequent ones."""
+"""The number of labels drawn, the most frequent ones."""
 LETTERED = 12
 """The number of labels up to which each cell shows its percentage."""
 
@@ -53,7 +53,7 @@ def draw(data: Together, theme: Theme) -> Figure:
     shown = min(len(data.labels), NAMED)
     shares = data.shares[:shown, :shown]
     lettered = shown <= LETTERED
-    # In the cells of a narrow figure, the signs would not fit.
+    # In the cells of a narrow figure, percent signs would not fit.
     unit, sign, bar = (100, "", "% of the row's images") if theme.is_narrow else (1, "%", "share of the row's images")
     words = [[f"{100 * share:.0f}{sign}" if lettered and np.isfinite(share) else "" for share in row] for row in shares]
     names_height = 2.7 if theme.is_narrow else 2.0
@@ -92,7 +92,7 @@ def table(data: Together) -> pd.DataFrame:
 
 PLOT = Plot(
     title="Labels that occur together",
-    question="Which labels do images tend to have together?",
+    question="Which labels tend to occur together?",
     group="labels",
     compute=compute,
     draw=draw,

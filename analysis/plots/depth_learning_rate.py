@@ -90,14 +90,14 @@ def draw(data: Interaction, theme: Theme) -> Figure:
     depths = sorted(set(trials["freeze_depth"]))
     axes.set_yticks(depths, [f"{depth}" for depth in depths])
     axes.set_ylim(depths[0] - 0.5, depths[-1] + 0.5)
-    axes.set_xlabel("learning rate (a step's size, no unit)")
+    axes.set_xlabel("learning rate (no unit)")
     axes.set_ylabel("freeze depth (stages frozen)")
     if whole.any():
         bar = figure.colorbar(points, ax=axes, fraction=0.05, aspect=30)
         bar.set_label(data.metric)
         bar.outline.set_visible(False)
     ring = Line2D(
-        [], [], color=theme.text, lw=0.8, ls=":", marker="o", ms=8, mfc="none", label="best whole trial of each depth"
+        [], [], color=theme.text, lw=0.8, ls=":", marker="o", ms=8, mfc="none", label="best of those trained to the end"
     )
     dot = Line2D([], [], color=theme.muted, lw=0, marker=".", ms=7, label="stopped early")
     theme.legend(figure, [ring] if whole.all() else [ring, dot])
@@ -105,7 +105,7 @@ def draw(data: Interaction, theme: Theme) -> Figure:
 
 
 def _spread(depths: pd.Series) -> np.ndarray:
-    """Offsets that separate trials of one depth; they do not depend on what else is drawn."""
+    """Offsets that separate trials of one depth; they do not depend on the other depths."""
     place = depths.groupby(depths).cumcount().to_numpy()
     # Multiples of the golden ratio fill an interval evenly, whatever their number.
     return ((place * 0.6180339887) % 1 - 0.5) * 2 * SPREAD
@@ -116,7 +116,7 @@ def finding(data: Interaction) -> str:
     cannot = [f"{depth} ({words})" for depth, words in sorted(data.unknown.items())]
     unknown = f"the best learning rate is unknown at freeze depth {named(cannot)}." if cannot else ""
     if len(best) < 2:
-        return f"The depths' best learning rates cannot be compared; {unknown}"
+        return f"The best learning rates by depth cannot be compared; {unknown}"
     winner = best_first(best, data.metric, "value").iloc[0]
     counts = data.trials["freeze_depth"].value_counts()
     whole = data.trials[data.trials["whole"]]["freeze_depth"].value_counts()

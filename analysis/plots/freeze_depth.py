@@ -63,7 +63,7 @@ def draw(data: Cells, theme: Theme) -> Figure:
             words[row][column] += f"\nstopped by {cell['stopped_by']}"
     rows, columns = [shortened(name) for name in names], [str(depth) for depth in data.depths]
     if theme.is_narrow:
-        # There are six depths, and mostly fewer networks.
+        # There are usually fewer networks than the six depths.
         values, words = values.T, [list(line) for line in zip(*words, strict=True)]
         rows, columns = columns, [name.replace("_", "_\n") for name in rows]
     figure = theme.figure(1.6 + 0.56 * len(rows))
@@ -80,13 +80,13 @@ def draw(data: Cells, theme: Theme) -> Figure:
 def finding(data: Cells) -> str:
     best = data.cells.iloc[0]
     place = f"{best['architecture']} at freeze depth {best['freeze_depth']}"
-    there = f"({counted(int(best['trials']), 'trial')} there)"
+    behind = f"({counted(int(best['trials']), 'trial')})"
     if data.open:
-        seen = f"The best observed {data.metric} is {number(best['best'])}, for {place} {there}"
+        seen = f"The best observed {data.metric} is {number(best['best'])}, for {place} {behind}"
         return f"{seen}; the true best is unknown, because trials were stopped that could have done better: " + (
             f"{named(data.open)}."
         )
-    text = f"{place} is best with {data.metric} {number(best['best'])} {there}"
+    text = f"{place} is best with {data.metric} {number(best['best'])} {behind}"
     others = data.cells[
         (data.cells["architecture"] == best["architecture"]) & (data.cells["freeze_depth"] != best["freeze_depth"])
     ]

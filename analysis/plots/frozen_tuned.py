@@ -19,7 +19,7 @@ from thaw.analysis.words import metric_label, number, shortened
 from thaw.spaces import STAGES, metric
 
 REGIMES = {
-    "frozen": ("s", "frozen: the head alone trained"),
+    "frozen": ("s", "frozen: only the head trained"),
     "tuned": ("o", "fine-tuned: the best depth below 5"),
 }
 """Column → marker and legend text; hollow markers where the comparison is unknown."""

@@ -68,7 +68,7 @@ def draw(data: Importance, theme: Theme) -> Figure:
     axes.set_yticks(np.arange(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(0, max(1.0, float(data.rows["importance"].max())) * 1.02)
-    axes.set_xlabel("importance at the last epoch (share of the explained variance; lines: how sure)")
+    axes.set_xlabel("importance at the last epoch (share of the explained variance; lines: uncertainty)")
     theme.legend(figure, handles)
     return figure
 

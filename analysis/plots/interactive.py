@@ -1,4 +1,4 @@
-"""Plotly figures as plain dictionaries: the page that shows them includes plotly, this package does not load it."""
+"""Plotly figures as plain dictionaries: the page that shows them includes plotly; this package does not import it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours and markers of architectures, the same in every plot of a run."""
+"""Colours and markers of architectures."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ OTHERS = "other architectures"
 
 @dataclass(frozen=True)
 class Kinds:
-    """The architectures with a colour of their own, the best ones; all others share one colour."""
+    """Architectures in the order of a legend. The first six have colours of their own; the others share one."""
 
     names: tuple[str, ...]
 
     @staticmethod
-    def of(best_first: Iterable[str]) -> Kinds:
-        """From the architectures of the trials, best trial first."""
-        return Kinds(tuple(dict.fromkeys(best_first)))
+    def of(architectures: Iterable[str]) -> Kinds:
+        """From the architectures of trials, in that order, each once."""
+        return Kinds(tuple(dict.fromkeys(architectures)))
 
     def name(self, architecture: str) -> str:
         return architecture if architecture in self.names[: len(MARKERS)] else OTHERS
@@ -37,7 +37,7 @@ class Kinds:
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """What a legend lists."""
+        """The entries of a legend."""
         return self.names[: len(MARKERS)] + ((OTHERS,) if len(self.names) > len(MARKERS) else ())
 
     def handles(self, theme: Theme, line: bool = False) -> list[Line2D]:

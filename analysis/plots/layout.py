@@ -1,4 +1,4 @@
-"""Where the words of a figure are: which of them collide, are cut off, or cover data."""
+"""Words of a figure that collide or are cut off, and legends that cover data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOUCH = 1.0
 
 
 def legible(figure: Figure) -> bool:
-    """Whether every word has its own place, within the figure and without covering data."""
+    """Whether no words collide or are cut off, and no legend covers data."""
     drawn = words(figure)
     return not (collisions(drawn) or beyond_the_edge(figure, drawn) or legends_over_data(figure))
 
@@ -50,7 +50,7 @@ def beyond_the_edge(figure: Figure, drawn: list[tuple[str, Bbox]]) -> list[str]:
 
 
 def legends_over_data(figure: Figure) -> list[str]:
-    """Legends that stand on the axes' data area."""
+    """Legends that overlap the data area of some axes."""
     legends = [*figure.legends, *(legend for axes in figure.axes if (legend := axes.get_legend()))]
     return [
         str([text.get_text() for text in legend.get_texts()])

@@ -21,7 +21,7 @@ from thaw.analysis.words import listed, metric_label, number
 from thaw.spaces.words import counted
 
 LIMIT = 300
-"""The number of lines up to which single ones remain visible."""
+"""The number of lines up to which individual ones remain visible."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def draw(curves: Curves, theme: Theme) -> Figure:
         ink = fate.ink(theme)
         axes.add_collection(LineCollection(_lines(rows), colors=ink, linewidths=0.8, alpha=0.6), autolim=True)
         last = rows.drop_duplicates("trial", keep="last")
-        # Without the sign at its end a trial of one epoch would not be seen.
+        # Without the marker at its end, a trial of one epoch would be invisible.
         axes.plot(
             last["epoch"], last["value"], fate.marker, color=ink, markersize=fate.size(4), alpha=0.8, clip_on=False
         )

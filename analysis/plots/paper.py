@@ -35,7 +35,7 @@ def some_trials(run: RunData, trials: list[int] | None, default: int = FEW) -> l
 
 
 def names(run: RunData, trials: list[int]) -> dict[int, str]:
-    """Trial → what distinguishes it from the others, such as ``trial 3: resnet50, depth 4, lr 1e-5``."""
+    """Trial → its name with the hyperparameters that vary, such as ``trial 3: resnet50, depth 4, lr 1e-5``."""
     configs = [run.records[trial].config for trial in trials]
     varied = [name for name in TrialConfig.model_fields if len({str(config[name]) for config in configs}) > 1]
     texts = {}
@@ -49,7 +49,7 @@ def names(run: RunData, trials: list[int]) -> dict[int, str]:
 
 
 def summary(run: RunData, trial: int) -> dict[str, float]:
-    """The paper's figures of one trial.
+    """The numbers that the paper reports for each of its runs.
 
     Returns:
         ``epoch`` (from 1, the best by the run's metric), its ``train_accuracy`` and ``val_accuracy``, and the

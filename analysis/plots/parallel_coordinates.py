@@ -25,7 +25,7 @@ from thaw.spaces.short_forms import LONGEST, network_names
 from thaw.spaces.words import counted
 
 LIMIT, NARROW_LIMIT = 300, 150
-"""Lines up to which single ones remain visible, in a figure and in a narrow one."""
+"""The number of lines up to which individual ones remain visible, in a wide and in a narrow figure."""
 UNUSED = -0.12
 """Where a line crosses the axis of a hyperparameter that is inactive in its trial."""
 AXES_AT_MOST = 9
@@ -184,7 +184,7 @@ def interactive(data: Lines) -> dict[str, Any]:
     quality = data.trials[data.metric].iloc[rows].round(5).tolist()
     dimensions.append({"label": data.metric, "values": quality})
     line = {"color": quality, "colorscale": COLORSCALE, "reversescale": not metric(data.metric).maximize}
-    # Names of categories stand to the left of the first axis.
+    # Room for the names of categories to the left of the first axis.
     margin = {"l": 130, "r": 60, "t": 50, "b": 30}
     return plotly_figure([{"type": "parcoords", "dimensions": dimensions, "line": line}], "", "", margin=margin)
 

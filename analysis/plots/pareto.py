@@ -1,6 +1,6 @@
-"""Quality against cost, and the trials that nothing beats in both.
+"""Quality against cost, and the Pareto front.
 
-Costs are training seconds and trained parameters or, where a search has several objectives, its own.
+Costs are training seconds and trained parameters or, for a search with several objectives, the costs among them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OBJECTIVES = {
     "macs": "multiply-accumulates for one image (number)",
     "latency": "one image (seconds)",
 }
-"""Cost that is an objective → its axis."""
+"""Cost that is an objective → title of its axis."""
 MANY = 500
 
 
@@ -41,15 +41,15 @@ class Front:
     """One row per trial, best first: trial, architecture, freeze_depth, status, value, costs, and on_… for each cost.
 
     The costs are seconds_alone (by itself; seconds: here, see :mod:`thaw.analysis.cost`) and trained parameters.
-    `on_…`: no other trial is at least as good and cheaper, or better and at most as dear. A stopped trial counts with
-    what it had reached at the cost that it had by then.
+    `on_…`: no other trial is at least as good and cheaper, or better and at most as expensive. A stopped trial counts
+    with the value and the cost that it had reached.
 
     Args:
         metric: the objective's column.
         trials: the rows.
-        costs: column → its axis.
+        costs: column → title of its axis.
         several: whether the costs are objectives of the search; they are then called cost_….
-        joint: numbers of the trials that no other one beats in all objectives together, best first.
+        joint: numbers of the trials on the Pareto front of all objectives, best first.
     """
 
     metric: str
@@ -122,7 +122,7 @@ def finding(data: Front) -> str:
         return _objectives(data)
     front = data.trials[data.trials["on_seconds_alone"]].sort_values("seconds_alone")
     cheap, good = front.iloc[0], front.iloc[-1]
-    text = f"{counted(len(front), 'trial')} of {len(data.trials):,} on the front of quality and time by itself"
+    text = f"The Pareto front of quality and time by itself has {len(front):,} of {counted(len(data.trials), 'trial')}"
     best = f"trial {good['trial']} with {data.metric} {number(good['value'])} for {_time(good)}"
     if len(front) == 1:
         return f"{text}: {best}, the best and the cheapest."
@@ -133,9 +133,9 @@ def finding(data: Front) -> str:
 
 
 def _objectives(data: Front) -> str:
-    """Of several objectives: who is on their front, and its ends."""
+    """The Pareto front of several objectives, and its ends."""
     names = listed([data.metric, *(cost.removeprefix("cost_") for cost in data.costs)])
-    text = f"{counted(len(data.joint), 'trial')} of {len(data.trials):,} that no other one beats in {names} together"
+    text = f"The Pareto front of {names} has {len(data.joint):,} of {counted(len(data.trials), 'trial')}"
     rows = data.trials.set_index("trial").loc[list(data.joint)]
     best = rows.iloc[0]
     ends = [
@@ -185,7 +185,7 @@ def interactive(data: Front) -> dict[str, Any]:
 
 
 def _further(row: dict[Any, Any], data: Front) -> str:
-    """The costs that the picture has no axis for."""
+    """The costs without an axis in the interactive plot."""
     if data.several:
         return "".join(f", {cost.removeprefix('cost_')} {number(row[cost])}" for cost in [*data.costs][1:])
     return f", {number(row['parameters'])} trained parameters"

@@ -24,7 +24,7 @@ class Plot(Generic[Data]):
 
     Args:
         title: a few words.
-        question: what a reader wants to know when looking at it.
+        question: the reader's question that it answers.
         group: heading under which a report shows it, one of :data:`thaw.analysis.plots.GROUPS`.
         compute: run and options → everything that is drawn, without drawing; raises NotEnough if the run lacks the
             data, and ConfigError if an option is wrong.

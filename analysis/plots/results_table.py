@@ -20,7 +20,7 @@ from thaw.spaces.words import counted
 
 ROWS = 12
 ALWAYS = ("architecture", "freeze_depth", "learning_rate", "weight_decay")
-"""Hyperparameters in which the paper's runs differ; others that vary are shown, too, while there is room."""
+"""Hyperparameters in which the paper's runs differ; others that vary follow as far as there is room."""
 HYPERPARAMETERS = 6
 NOTE = 0.72
 """The height of a line of words below a row, in rows."""
@@ -76,7 +76,7 @@ def _beside(numbers: list[str], *parts: list[list[str]]) -> list[list[str]]:
 
 
 def _configuration(names: list[str], config: list[str], theme: Theme) -> list[str]:
-    """Hyperparameters with their values, on as many lines as a figure's width needs."""
+    """Hyperparameters with their values, wrapped to the figure's width."""
     text = ", ".join(
         cell if name == "architecture" else f"{head(name)}\u00a0{cell}"
         for name, cell in zip(names, config, strict=True)
@@ -142,7 +142,7 @@ def table(data: Results) -> pd.DataFrame:
 
 PLOT = Plot(
     title="Accuracies and losses of the best trials",
-    question="How do the runs compare in the paper's own figures?",
+    question="How do the trials compare by the paper's measures?",
     group="paper",
     compute=compute,
     draw=draw,

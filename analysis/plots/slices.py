@@ -1,4 +1,4 @@
-"""The objective against each searched hyperparameter, with a note where the optimum lies at the edge of the space."""
+"""The objective against each searched hyperparameter; a note says where the best trial lies at the space's edge."""
 
 from __future__ import annotations
 

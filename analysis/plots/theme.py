@@ -17,20 +17,19 @@ from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 
 WIDTH = 6.4
-"""Of a figure, in inches."""
+"""Width of a figure, in inches."""
 
 NARROW = 3.5
-"""Of a figure for a phone: 336 CSS pixels."""
+"""Width of a figure for a phone, in inches: 336 CSS pixels."""
 
 AXIS_TEXT = 8
-"""Points of the words along an axis."""
-
+"""Font size along an axis, in points."""
 
 SMALL = 7.5
-"""Points of words within the data, the smallest of all: 10 CSS pixels."""
+"""Font size within the data, the smallest of all, in points: 10 CSS pixels."""
 
 CHARACTER = 0.07
-"""Of a word in a figure: inches that a character takes on average."""
+"""Average width of a character, in inches."""
 
 
 class NotebookFigure(Figure):
@@ -47,7 +46,7 @@ class Theme:
     """The colours of one variant.
 
     Args:
-        name: light or dark.
+        name: light, dark or both.
         background, text, muted, grid: colours of the background, of text, of secondary elements, of the grid lines.
         cycle: colours of categories, in order; distinct under every common colour blindness (a test simulates them).
         spread: the part of viridis, from 0 to 1, that contrasts with the background.
@@ -112,18 +111,18 @@ class Theme:
         return NotebookFigure(figsize=(width or self.width, height), dpi=110, layout="constrained")
 
     def columns(self, panels: int, most: int) -> int:
-        """The number of panels side by side, at most so many; a narrow figure has them one below another."""
+        """The number of panels side by side, at most `most`; in a narrow figure one."""
         return 1 if self.is_narrow else min(panels, most)
 
     def title(self, figure: Figure, text: str) -> None:
         figure.suptitle(text, x=0.01, ha="left", fontsize=10, fontweight="bold")
 
     def lines(self, text: str) -> str:
-        """Words above the data, on more lines where the figure is narrow."""
+        """A text above the data, wrapped in a narrow figure."""
         return fill(text, int(self.width / CHARACTER) - 12) if self.is_narrow else text
 
     def legend(self, figure: Figure, handles: Sequence[Artist]) -> None:
-        """A legend below the data, in as many columns as fit; words that are longer than the figure take two lines."""
+        """A legend below the data, in as many columns as fit; labels wider than the figure are wrapped."""
         if not handles:
             return
         # A handle with its gaps is about 0.6 inches wide.

@@ -84,8 +84,8 @@ def draw(data: Timeline, theme: Theme) -> Figure:
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_yticks(range(len(shown)), [shortened(worker, 22) for worker in shown])
     axes.grid(False, axis="y")
-    axes.set_xlabel("seconds of searching")
-    # A number at the very end would stand beyond the edge of a narrow figure.
+    axes.set_xlabel("search time (seconds)")
+    # A number at the very end would extend beyond the edge of a narrow figure.
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, prune="upper"))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: number(float(tick))))
     axes.set_ylabel("worker")
@@ -107,8 +107,8 @@ def _number(axes: Axes, bars: pd.DataFrame, lanes: np.ndarray, seconds: float, t
 
 def finding(data: Timeline) -> str:
     workers = data.bars["worker"].nunique()
-    there = (data.bars.groupby("worker")["end"].max() - data.bars.groupby("worker")["start"].min()).sum()
-    share = min(1.0, data.bars["busy"].sum() / there) if there > 0 else 1.0
+    present = (data.bars.groupby("worker")["end"].max() - data.bars.groupby("worker")["start"].min()).sum()
+    share = min(1.0, data.bars["busy"].sum() / present) if present > 0 else 1.0
     verb = "was" if workers == 1 else "were"
     return (
         f"{counted(workers, 'worker')} trained {counted(data.bars['trial'].nunique(), 'trial')} in "
@@ -123,7 +123,7 @@ def table(data: Timeline) -> pd.DataFrame:
 
 PLOT = Plot(
     title="Timeline of the workers",
-    question="Were the machine's processes kept busy?",
+    question="Were the workers kept busy?",
     group="search",
     compute=compute,
     draw=draw,

@@ -21,7 +21,7 @@ from thaw.spaces.words import counted
 UNFINISHED = ("running", "waiting")
 
 NAMED = 5
-"""Trials of the front that are named."""
+"""The number of trials on the Pareto front that are named."""
 
 WORTH_NAMING = 0.1
 """The minimum importance for the second hyperparameter to be named."""
@@ -73,7 +73,7 @@ def _headline(run: RunData, best: TrialRecord, searched: dict[str, str]) -> str:
 
 
 def _stopped(run: RunData, best: TrialRecord) -> str:
-    """How many trials were pruned, after a space; their values are not final. Empty if none was pruned."""
+    """How many trials were pruned, as their values are not final; begins with a space. Empty if none was pruned."""
     pruned = [record for record in run.records.values() if record.status == "pruned" and record.epochs]
     if not pruned:
         return ""
@@ -148,7 +148,7 @@ def _mattered(run: RunData) -> list[str]:
 
 
 def _front(run: RunData) -> list[str]:
-    """With several objectives: the trials that none beats in all of them."""
+    """With several objectives: their Pareto front."""
     if len(run.objectives) < 2:
         return []
     points = [
@@ -157,15 +157,15 @@ def _front(run: RunData) -> list[str]:
     ]
     more = len(run.front) - len(points)
     names = listed([*points, f"{more:,} more"] if more else points)
-    return [f"Best means {run.metric}. No trial beats these in {listed([*run.objectives])} together: {names}."]
+    return [f"Best means {run.metric}. The Pareto front of {listed([*run.objectives])}: {names}."]
 
 
 def _earlier(run: RunData) -> list[str]:
-    """What the search began with of other runs."""
+    """The trials of other runs that the search learnt from."""
     if not run.earlier:
         return []
     known = listed([earlier_words(other) for other in run.earlier])
-    return [f"The search learnt from earlier runs on the same data: {known}. Nothing else here counts their trials."]
+    return [f"The search learnt from earlier runs on the same data: {known}. Their trials are not counted here."]
 
 
 def _optimism(run: RunData) -> list[str]:

@@ -89,7 +89,7 @@ def draw(data: Progress, theme: Theme) -> Figure:
             steps["seconds"], steps["best"], style, drawstyle="steps-post", lw=1.8, label=shortened(name, 40)
         )
     axes.set_xlim(left=0)
-    axes.set_xlabel("seconds of searching")
+    axes.set_xlabel("search time (seconds)")
     metric_axis(axes, data.metric, data.steps["best"].to_numpy())
     theme.legend(figure, handles)
     return figure
@@ -108,7 +108,7 @@ def table(data: Progress) -> pd.DataFrame:
 
 PLOT = Plot(
     title="Best value so far, run by run",
-    question="Which run found the better configuration, and which was faster?",
+    question="Which run found the best configuration, and which was fastest?",
     group="comparison",
     compute=compute,
     draw=draw,

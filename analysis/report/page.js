@@ -1,7 +1,7 @@
 "use strict";
 // Tables that sort and filter, and pictures that become interactive on demand.
 
-const STEP = 50; // rows shown at first; a click shows four times as many more
+const STEP = 50; // rows shown at first; a click adds four times as many
 
 function shown(value) {
   if (value === null) return "–";
@@ -36,7 +36,7 @@ function trials(box) {
   const filter = box.querySelector("input"), count = box.querySelector(".count"), more = box.querySelector(".more");
   let by = names.indexOf(sorted), down = columns[by].descending, limit = STEP;
 
-  // A phone shows rows as blocks, which are no table for a screen reader unless their roles are stated.
+  // A phone shows rows as blocks, which a screen reader recognises as a table only by their roles.
   const role = (element, name) => { element.role = name; return element; };
   role(head, "rowgroup"), role(body, "rowgroup");
   const line = role(head.insertRow(), "row");

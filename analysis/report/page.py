@@ -47,16 +47,16 @@ def write_report(
 
     Args:
         runs: at least one.
-        output: the report's folder; by default ``report`` in the folder of the run, or, for several runs, in the
-            current one. An older report in it is replaced.
-        photos: for each run HTML of :func:`thaw.analysis.report.photos.gallery`, which may be empty.
+        output: the report's folder; by default ``report`` in the run folder or, for several runs, in the current one.
+            An older report in it is replaced.
+        photos: HTML of :func:`thaw.analysis.report.photos.gallery` for each run; may be empty.
         refresh: seconds after which a browser reloads the page while the search runs; None for never.
 
     Returns:
         The path of the page.
 
     Raises:
-        ConfigError: the folder holds other files, or is not writable.
+        ConfigError: the folder holds other files, is not writable, or is a link in the run folder.
     """
     if output is None:
         output = runs[0].folder.report if len(runs) == 1 else Path("report")
@@ -115,8 +115,7 @@ def side_by_side(runs: Mapping[str, Mapping[str, Sequence[Picture]]]) -> dict[st
         runs: name of a run → group → its pictures.
 
     Returns:
-        Group → plots, each with (names of runs, picture). Of pictures that are equal, such as those of the same data,
-        there is one.
+        Group → plots, each with (names of runs, picture). Equal pictures, such as those of the same data, appear once.
     """
     found: dict[str, list[list[tuple[str, Picture]]]] = {}
     for group in GROUPS:
@@ -131,7 +130,7 @@ def side_by_side(runs: Mapping[str, Mapping[str, Sequence[Picture]]]) -> dict[st
 
 
 def _common(facts: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """The entries that all have."""
+    """The entries that all share."""
     first, *others = facts
     return {name: text for name, text in first.items() if all(other.get(name) == text for other in others)}
 

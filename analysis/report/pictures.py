@@ -30,15 +30,15 @@ LARGEST_SVG = 150_000
 
 DPI = 160
 NARROW_DPI = 192
-"""Of pictures for phones, which have two pixels and more in a CSS pixel."""
+"""For phones, which have at least two pixels per CSS pixel."""
 COLOURS, NARROW_COLOURS = 256, 64
-"""Of the palette of a PNG on the page, and of one for phones."""
+"""Palette sizes of a PNG on the page, and of one for phones."""
 CSS_PIXELS = 96
-"""Of an inch, in a browser."""
+"""Per inch."""
 POINTS = 72
-"""Of an inch, in print."""
+"""Per inch."""
 SMALLEST_TEXT = 10
-"""CSS pixels that words along an axis have at least, on any screen."""
+"""The minimum font size along an axis on any screen, in CSS pixels."""
 
 FORMATS = {"svg": "image/svg+xml", "png": "image/png"}
 
@@ -151,7 +151,7 @@ def _wide_images(light: Figure, dark: Figure) -> tuple[str, list[bytes]]:
 
 def _narrow(plot: Plot[Any], data: Any) -> Narrow | None:
     with warnings.catch_warnings():
-        # Of parts that get no room at all; then it is not legible.
+        # Matplotlib warns about parts without any room; such a figure is not legible anyway.
         warnings.simplefilter("ignore", UserWarning)
         light = untitled(plot, data, LIGHT.narrow)
         # Long words next to a colour bar find their places in a second layout.
@@ -182,7 +182,7 @@ def untitled(plot: Plot[Any], data: Any, theme: Theme) -> Figure:
 
 
 def lay_out(figure: Figure) -> None:
-    """Place the parts of a figure, once for all formats; then no format does it again."""
+    """Lay out a figure once for all formats."""
     ConstrainedLayoutEngine().execute(figure)
     figure.set_layout_engine(None)
 
@@ -199,16 +199,16 @@ def share_layout(light: Figure, dark: Figure) -> None:
 
 
 def _svg(figure: Figure) -> bytes:
-    """A figure that has its layout as SVG; equal figures give equal bytes."""
+    """A figure with a finished layout as SVG; equal figures give equal bytes."""
     buffer = io.BytesIO()
-    # Without a salt of its own, matplotlib names the parts of an SVG at random when it is saved.
+    # Without a fixed salt, matplotlib names the parts of an SVG at random.
     with mpl.rc_context({"svg.hashsalt": "thaw"}):
         figure.savefig(buffer, format="svg", dpi=DPI, metadata={"Date": None})
     return buffer.getvalue()
 
 
 def _pixels(figure: Figure, dpi: float) -> Image.Image:
-    """A figure that has its layout as an image."""
+    """A figure with a finished layout as an image."""
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -116,7 +116,7 @@ def cache(
 def best(
     run: RunArgument,
     list_: Annotated[
-        bool, typer.Option("--list", help="a table of all trials that no other one beats in every objective")
+        bool, typer.Option("--list", help="a table of the trials on the Pareto front of several objectives")
     ] = False,
 ) -> None:
     """Print the best configuration as YAML."""

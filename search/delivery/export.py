@@ -101,7 +101,7 @@ def export_run(
     if trial is None and len(run.front) > 1:
         numbers = listed([str(other.number) for other in run.front[1:]])
         console.print(
-            f"--trial N takes another one that none beats in {listed([*run.objectives])}: {numbers}",
+            f"--trial N takes another one on the Pareto front of {listed([*run.objectives])}: {numbers}",
             highlight=False,
             soft_wrap=True,
         )

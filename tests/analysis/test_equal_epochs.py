@@ -45,7 +45,7 @@ def test_what_was_stopped_is_unknown(tmp_path: Path) -> None:
         f"resnet50 (fine-tuned {stopped})."
     )
     assert finding("freeze_depth", run) == (
-        "The best observed val_map is 0.53, for resnet50 at freeze depth 5 (1 trial there); the true best is unknown, "
+        "The best observed val_map is 0.53, for resnet50 at freeze depth 5 (1 trial); the true best is unknown, "
         f"because trials were stopped that could have done better: resnet50 at depth 2 ({stopped})."
     )
     assert finding("depth_curves", run) == (
@@ -64,7 +64,7 @@ def test_what_was_trained_to_the_end_is_reported(tmp_path: Path) -> None:
     run = whole(tmp_path / "run")
     assert finding("frozen_tuned", run).startswith("Fine-tuning beats the frozen network for 1 of 1 architectures")
     assert finding("freeze_depth", run) == (
-        "resnet50 at freeze depth 2 is best with val_map 0.8 (3 trials there); the next best depth of that network, 5, "
+        "resnet50 at freeze depth 2 is best with val_map 0.8 (3 trials); the next best depth of that network, 5, "
         "comes within 0.27."
     )
 

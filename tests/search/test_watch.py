@@ -46,11 +46,11 @@ def test_a_browser_reloads_the_page_until_the_search_is_over(tmp_path: Path) -> 
     began = "return performance.timeOrigin"
     with browser(tmp_path / "profile") as chromium:
         chromium.open(page)
-        assert "The search is going on" in chromium.run("return document.body.textContent")
+        assert "The search is running" in chromium.run("return document.body.textContent")
         first = chromium.run(began)
         write_report([run])
         deadline = time.monotonic() + LIMIT
-        while "The search is going on" in chromium.run("return document.body.textContent"):
+        while "The search is running" in chromium.run("return document.body.textContent"):
             assert time.monotonic() < deadline
             time.sleep(0.2)
         last = chromium.run(began)

@@ -74,7 +74,7 @@ def test_ray_gives_what_this_process_gives(run: Run, tmp_path: Path, squares: Pa
     assert [r.number for r in ray.front] == [r.number for r in run.front]
 
 
-def test_what_there_is_to_choose_from(run: Run) -> None:
+def test_the_pareto_front_is_shown_everywhere(run: Run) -> None:
     front = run.front
     assert front[0].number == run.best.number if run.best else False
     smallest = min(run.records.values(), key=lambda record: outcome(record, OBJECTIVES)[1])
@@ -83,14 +83,14 @@ def test_what_there_is_to_choose_from(run: Run) -> None:
     console.print(front_table(run))
     print_summary(run, console)
     text = console.export_text()
-    assert "Trials that no other one beats in val_map, parameters and macs" in text
-    assert len(front) < 2 or f"{len(front)} trials that no other one beats" in text
+    assert "The Pareto front of val_map, parameters and macs" in text
+    assert len(front) < 2 or f"{len(front)} trials on the Pareto front" in text
     data = PLOTS["pareto"].compute(run)
     assert list(data.joint) == [record.number for record in front]
     assert [*data.costs] == ["cost_parameters", "cost_macs"]
-    assert f"{len(front)} trial" in PLOTS["pareto"].finding(data)
+    assert f"has {len(front)} of " in PLOTS["pareto"].finding(data)
     run.plot("pareto")
-    (sentence,) = (fact for fact in answer(run).facts if "No trial beats" in fact)
+    (sentence,) = (fact for fact in answer(run).facts if "Pareto front" in fact)
     assert f"trial {front[0].number} (" in sentence
 
 
