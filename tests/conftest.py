@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -12,12 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from thaw.__main__ import FEWER_COLLECTIONS
+
 if TYPE_CHECKING:
     from thaw.analysis.run import Run
     from thaw.analysis.run_folder import RunFolder
 
 # Two test processes share the machine, and on tensors as small as those of tests threads mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# As the command does: imports and fixtures make millions of objects that stay.
+gc.set_threshold(FEWER_COLLECTIONS)
 
 ROOT = Path(__file__).resolve().parent.parent
 COLOURS = {"red": 0, "green": 1, "blue": 2}
