@@ -14,6 +14,7 @@ from thaw.analysis.run_folder import RunFolder
 from thaw.search.backends import DEFAULT
 from thaw.search.engine.observers import Observer
 from thaw.search.settings.config import config_from, load_config
+from thaw.spaces import ConfigError
 
 if TYPE_CHECKING:
     from thaw.trainables.bundles.bundle import Bundle
@@ -102,6 +103,9 @@ def search(
         config = (
             load_config(settings) if not sections else config_from({**load_config(settings).model_dump(), **sections})
         )
+    elif not isinstance(settings or {}, Mapping):
+        rule = "takes the content of a search file as a dictionary, or a search file"
+        raise ConfigError(f"{rule}, got {type(settings).__name__}; run_search takes a SearchConfig", "thaw.search")
     else:
         config = config_from({"name": time.strftime("search-%Y%m%d-%H%M%S"), **(settings or {}), **sections})
     run = run_search(config, _console(progress), backend=backend, observers=observers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from thaw.search.cli.searching import confirm, init, resume, search
 from thaw.search.engine.interruption import Interrupted
 from thaw.search.exit_status import exit_status
 from thaw.search.version import __version__
+from thaw.spaces import ConfigError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "init": init,
@@ -64,8 +66,16 @@ for _name, _command in COMMANDS.items():
 
 def run() -> int:
     """Run the command that the process was started with and return its exit status."""
+    return exit_status(_command)
+
+
+def _command() -> int | None:
+    for place, argument in enumerate(sys.argv[1:], start=1):
+        if argument == "" or re.fullmatch("--[a-z-]+=", argument):
+            rule = "must not be empty, which would mean the current folder"
+            raise ConfigError(f"{rule}, got {argument!r}; is a variable of the shell not set?", f"argument {place}")
     # Outside of its standalone mode, Click returns the status of `typer.Exit` instead of raising it.
-    return exit_status(lambda: app(standalone_mode=False))
+    return app(standalone_mode=False)
 
 
 def _show_version(requested: bool) -> None:

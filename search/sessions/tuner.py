@@ -42,7 +42,7 @@ from thaw.search.sessions.lock import driving
 from thaw.search.sessions.new_folder import new_folder
 from thaw.search.settings.config import SearchConfig
 from thaw.search.settings.finite import searched_once
-from thaw.spaces import metric
+from thaw.spaces import ConfigError, metric
 from thaw.trainables.activations.filling import being_filled
 
 
@@ -76,6 +76,11 @@ def run_search(
     """
     began = began or time.time()
     check_backend(backend)
+    if not isinstance(config, SearchConfig):
+        rule = "takes a configuration, such as load_config('search.yaml')"
+        raise ConfigError(
+            f"{rule}, got {type(config).__name__}; thaw.search takes a file or a dictionary", "run_search"
+        )
     console = console or Console(quiet=True)
     folder = run_folder(config)
     trackers = trackers_of(config, folder)

@@ -34,6 +34,10 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig
     Raises:
         ConfigError: names the file, the key's path, the value, the rule and the fix.
     """
+    if isinstance(path, Mapping):
+        raise ConfigError("takes the path of a search file, got a dictionary; thaw.search takes one", "load_config")
+    if isinstance(overrides, str) or not all(isinstance(override, str) for override in overrides):
+        raise ConfigError(f"must be a list of texts, got {overrides!r}; as in ['search.trials=10']", "overrides")
     path = Path(path)
     raw = read_mapping(path)
     try:

@@ -368,3 +368,17 @@ def test_one_search_file_and_any_number_of_runs_to_learn_from(
     for runs in (("--from", "a", "b"), ("--from", "a", "--from", "b")):
         status, _, error = call("search", file, *runs, "--dry-run", "--set", "name=next")
         assert status == 2 and "search.learn_from: " in error and "not a run folder" in " ".join(error.split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list", ""], ["predict", "m", "a.png", "--to="], ["search", "s.yaml", "--set", ""]]
+)
+def test_an_empty_argument_is_not_the_current_folder(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["thaw", *arguments])
+    assert run() == 2
+    assert capsys.readouterr().err == (
+        f"error: argument {len(arguments)}: must not be empty, which would mean the current folder, got "
+        f"{arguments[-1]!r}; is a variable of the shell not set?\n"
+    )

@@ -62,3 +62,19 @@ def test_errors_name_key_and_rule(squares: Path, tmp_path: Path, cache: Path) ->
         SEARCH(settings(squares, tmp_path, cache), search={"trials": 0})
     with pytest.raises(ConfigError, match="data: this key is required"):
         SEARCH(space={"dropout": [0.1, 0.2]})
+    config = load_config(search_file(tmp_path, squares, cache))
+    for call, words in (
+        (
+            lambda: thaw.run_search(str(tmp_path / "search.yaml")),
+            "run_search: takes a configuration, .*, got str; thaw",
+        ),
+        (
+            lambda: thaw.load_config({"name": "a"}),
+            "load_config: takes the path of a search file, got a dictionary; thaw",
+        ),
+        (lambda: SEARCH(config), "thaw.search: takes .* a dictionary, or a search file, got SearchConfig; run_search"),
+        (lambda: load_config("a.yaml", "search.trials=3"), "overrides: must be a list of texts, got 'search.trials=3'"),
+        (lambda: load_config("a.yaml", [("search.trials", 3)]), "overrides: must be a list of texts, got"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            call()

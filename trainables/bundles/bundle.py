@@ -93,7 +93,7 @@ def _as_list(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
         return [pictures]
     if isinstance(pictures, np.ndarray):
         return [pictures] if pictures.ndim < 4 else list(pictures)
-    return pictures
+    return pictures if isinstance(pictures, Iterable) else [pictures]
 
 
 def _in_folder(picture: Picture) -> Iterable[Picture]:

@@ -156,10 +156,14 @@ def decode_picture(picture: Image.Image | np.ndarray, square: Square) -> np.ndar
             kind = f"{picture.dtype} {picture.shape}"
             raise Rejected(f"an array must be uint8 (height, width), optionally with 3 or 4 channels, got {kind}")
         picture = Image.fromarray(picture)
+    if not isinstance(picture, Image.Image):
+        raise Rejected(f"must be a path, bytes, a Pillow image or an array, got {type(picture).__name__}")
     if picture.mode.startswith(("I", "F")):
         raise Rejected(f"an image of mode {picture.mode} has more than 8 bits; give its file, or scale it to 8 bits")
     try:
         return square_pixels(picture.copy(), square)
+    except Rejected:
+        raise
     except Exception as error:  # Pillow decodes here, and a decoder may raise anything
         raise Rejected(f"damaged: {error or type(error).__name__}") from error
 
@@ -206,6 +210,8 @@ def _opened(path: Path | bytes) -> Iterator[tuple[Image.Image, BinaryIO]]:
 
 def square_pixels(image: Image.Image, square: Square) -> np.ndarray:
     """The result of :func:`decode_image` for an 8-bit image, loaded or not."""
+    if 0 in image.size:
+        raise Rejected(f"{image.width} x {image.height} pixels are none")
     image.draft(None, (square.useful_side, square.useful_side))
     image.load()
     upright = _upright(image)

@@ -72,6 +72,10 @@ def test_whatever_holds_images_is_taken(made: Path, squares: Path, tmp_path: Pat
     for damaged in (half, Image.open(io.BytesIO(half))):
         assert bundle.predict(damaged)[0].rejected.startswith("damaged: ")
     assert bundle.predict(b"no image")[0].rejected == "not an image of a known format"
+    for none in (np.zeros((0, 8, 3), np.uint8), Image.new("RGB", (8, 0))):
+        assert bundle.predict(none)[0].rejected == "8 x 0 pixels are none"
+    for given in (None, 3, [None]):
+        assert bundle.predict(given)[0].rejected.startswith("must be a path, bytes, a Pillow image or an array, got ")
 
 
 def test_predictions_are_those_of_the_network(made: Path, squares: Path, tmp_path: Path) -> None:
