@@ -66,10 +66,10 @@ for _name, _command in COMMANDS.items():
 
 def run() -> int:
     """Run the command that the process was started with and return its exit status."""
-    return exit_status(_command)
+    return exit_status(_requested)
 
 
-def _command() -> int | None:
+def _requested() -> int | None:
     for place, argument in enumerate(sys.argv[1:], start=1):
         if argument == "" or re.fullmatch("--[a-z-]+=", argument):
             rule = "must not be empty, which would mean the current folder"
