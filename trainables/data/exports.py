@@ -58,7 +58,7 @@ def sagemaker(line: dict[str, Any]) -> Flat:
             continue
         names = about.get("class-map", {})
         if "class-name" in about:
-            row[name] = about["class-name"]
+            row[name] = str(about["class-name"])
         elif isinstance(value, list):
             row[name] = [names[str(number)] for number in value]
         elif isinstance(value, dict) and "annotations" in value:
@@ -73,7 +73,7 @@ def _check_numbers(lines: Sequence[dict[str, Any]]) -> None:
         for name, value in line.items():
             about = line.get(f"{name}-metadata")
             if isinstance(about, dict) and "class-name" in about:
-                known = numbers.setdefault((name, about["class-name"]), value)
+                known = numbers.setdefault((name, str(about["class-name"])), value)
                 if known != value:
                     raise ExportError(
                         f"{about['class-name']!r} of {name!r} stands for {known} and for {value}; remove the lines in "
@@ -154,8 +154,6 @@ def export_columns(records: Sequence[dict[str, Any]]) -> tuple[dict[str, Sequenc
     for program, (keys, rows_of) in EXPORTS.items():
         if not all(keys <= record.keys() for record in records):
             continue
-        if rows_of is sagemaker:
-            _check_numbers(records)
         rows: Flat = []
         for number, record in enumerate(records, 1):
             try:
@@ -165,6 +163,8 @@ def export_columns(records: Sequence[dict[str, Any]]) -> tuple[dict[str, Sequenc
                 raise ExportError(
                     f"object {number} is not as {program} exports it ({what}); export it again, or as a table"
                 ) from None
+        if rows_of is sagemaker:
+            _check_numbers(records)
         if not rows:
             raise ExportError(f"no image of this export of {program} is annotated; annotate images first")
         return record_columns(rows), program

@@ -85,6 +85,12 @@ def read_table(
     guessed: list[str] = []
     text = text_of(path, key, encoding, guessed)
     if typed := _typed_table(text, path, key, is_file):
+        for name in typed.columns:
+            try:
+                name.encode()
+            except UnicodeEncodeError as error:
+                message = f"a heading must be valid text, got {name!r} ({error.reason}); correct it"
+                raise ConfigError(f"{path}: {message}", key=key) from None
         typed.notes += guessed
         return typed
     if wide := read_wide_table(text, COLUMN_SEPARATORS):

@@ -87,6 +87,7 @@ def test_yaml_text_stays_as_written(tmp_path: Path) -> None:
         ('{"cat": ["p00.jpg", "nothing"], "dog": ["p01.jpg"]}', "must map each file name .* got the key 'cat'"),
         ('{"file": ["p00.jpg", "p01.jpg"], "label": ["cat"]}', "not all columns have the same rows"),
         ('{"p00.jpg": ["cat", {"x": 1}], "p01.jpg": ["dog"]}', "holds nested values"),
+        (r'{"p00.jpg": {"label": "cat", "\ud800": 1}}', r"a heading must be valid text, got '\\ud800'"),
         ('{"p00.jpg": "cat"', "is not JSON"),
         ("{}", "holds no rows"),
     ],
