@@ -55,6 +55,13 @@ def read_coco(source: Source) -> Rows:
         if repeated is not None:
             raise ConfigError(f"{labels}: two {what} {repeated!r}; give each its own", key="labels")
 
+    images = content.get("images") if isinstance(content, dict) else None
+    first = images[0] if isinstance(images, list) and images else {}
+    if isinstance(first, dict) and "coco_url" in first and "file_name" not in first:
+        raise wrong(
+            "images have 'coco_url' and no 'file_name', as in LVIS; add 'file_name', and mind that LVIS does not "
+            "annotate every category in every image"
+        )
     categories = [(str(id), str(name)) for id, name in entries("categories", "id", "name")]
     unique((id for id, _ in categories), "categories have the id")
     listed = list(dict.fromkeys((id, str(file)) for id, file in entries("images", "id", "file_name")))

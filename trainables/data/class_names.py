@@ -131,7 +131,8 @@ def _from_text(text: str, path: Path) -> tuple[list[tuple[str, str]], bool]:
         raise ConfigError(f"{path}: holds no names; write one per line", key="classes")
     if path.suffix.lower() in (".yaml", ".yml") or any(line.endswith("{") or line == "}" for line in lines):
         raise ConfigError(f"{path}: is not a list of names; write one per line, or a JSON list", key="classes")
-    numbered = [re.fullmatch(r"(\d+)\s*[:=\s]\s*(.+)", line) for line in lines]
+    # n and eight digits are ImageNet's ids.
+    numbered = [re.fullmatch(r"(\d+|n\d{8})\s*[:=\s]\s*(.+)", line) for line in lines]
     if all(numbered):
         return [(match[1], match[2]) for match in numbered if match], False
     try:

@@ -31,32 +31,36 @@ NOT_IMAGES = (
 )
 """Extensions of files that are not images. A file with any other extension may be an image of an unknown format."""
 
-METADATA = tuple(f"metadata.{ending}" for ending in ("csv", "jsonl", "parquet"))
-"""Names of the table next to the images in Hugging Face's `imagefolder` format."""
+METADATA = {
+    **{f"metadata.{ending}": b"file_name" for ending in ("csv", "jsonl", "parquet")},
+    "_classes.csv": b"filename",
+}
+"""Names of the table next to the images in Hugging Face's `imagefolder` format, and of Roboflow's → its column of file
+names."""
 
 
 def metadata_files(images: Path) -> list[Path]:
     """The tables of an `imagefolder`: in the image folder itself, and in its folders for train, validation and test.
 
-    A table of that name without ``file_name`` is ignored, as it has another purpose.
+    A table of that name without that column is ignored, as it has another purpose.
     """
     try:
         parts = sorted(name for name in os.listdir(images) if part_of(name) is not None)
     except OSError:
         return []
-    tables = [images / place / name for place in ("", *parts) for name in METADATA]
-    return [path for path in tables if path.is_file() and b"file_name" in bytes_of(path, "images")]
+    tables = {images / place / name: column for place in ("", *parts) for name, column in METADATA.items()}
+    return [path for path, column in tables.items() if path.is_file() and column in bytes_of(path, "images")]
 
 
 def read_imagefolder(source: Source) -> Rows:
-    """Images with ``metadata.csv``, ``.jsonl`` or ``.parquet`` next to them: Hugging Face's `imagefolder` format.
+    """Images with a table of `METADATA` next to them: Hugging Face's `imagefolder` format, or Roboflow's.
 
-    ``file_name`` is relative to the folder of its table. Tables in folders for train, validation and test are a split.
+    A file name is relative to the folder of its table. Tables in folders for train, validation and test are a split.
     """
     paths = metadata_files(source.images)
     if not paths:
         required = " or ".join(METADATA)
-        message = f"format imagefolder needs {required} with a column file_name, found none; add one"
+        message = f"format imagefolder needs {required} with a column of file names, found none; add one"
         raise ConfigError(f"{source.images}: {message}", key="images")
     tables = []
     for path in paths:

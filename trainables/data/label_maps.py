@@ -50,6 +50,14 @@ def map_columns(
     raise ConfigError(f"{path}: {SHAPES}; got the key {next(iter(content))!r}, which names no image", key=key)
 
 
+def rows_within(content: Mapping[str, Any], headings: frozenset[str]) -> str | None:
+    """The only key with a list of objects, all with a usual heading of labels: ``{"version": 1, "images": [{…}]}``."""
+    lists = [key for key, value in content.items() if isinstance(value, list) and value]
+    if len(lists) != 1 or not all(isinstance(row, dict) for row in content[lists[0]]):
+        return None
+    return lists[0] if all(any(key.lower() in headings for key in row) for row in content[lists[0]]) else None
+
+
 def _by_file(content: Mapping[str, Any], path: Path, key: str) -> dict[str, Sequence[str]]:
     if all(isinstance(value, dict) for value in content.values()):
         return record_columns([{**value, FILE: file} for file, value in content.items()])

@@ -20,7 +20,7 @@ from thaw.spaces.words import counted
 from thaw.trainables.data.columns import read_wide_table
 from thaw.trainables.data.exports import VIA_CSV, VIA_IMAGES, ExportError, export_columns, via_csv
 from thaw.trainables.data.label_files import IMAGE_SUFFIXES, bytes_of, looks_like_image, text_of
-from thaw.trainables.data.label_maps import SHAPES, map_columns, unique_keys
+from thaw.trainables.data.label_maps import SHAPES, map_columns, rows_within, unique_keys
 from thaw.trainables.data.records import PARQUET, json_records, parquet_columns, record_columns
 from thaw.trainables.data.yaml_labels import yaml_content
 
@@ -148,6 +148,10 @@ def _typed_table(text: str, path: Path, key: str, is_file: Callable[[str], bool]
         content = content.get(VIA_IMAGES, content)
     else:
         return None
+    notes = []
+    if isinstance(content, dict) and (inner := rows_within(content, frozenset(LABEL_HEADINGS))):
+        content = content[inner]
+        notes.append(f"rows are those of {inner!r}")
     records = list(content.values()) if isinstance(content, dict) else content
     if isinstance(records, list) and records and all(isinstance(row, dict) for row in records):
         try:
@@ -157,7 +161,7 @@ def _typed_table(text: str, path: Path, key: str, is_file: Callable[[str], bool]
         if export is not None:
             return Table(export[0], True, [f"export of {export[1]}"])
         if isinstance(content, list):
-            return Table(record_columns(records), True)
+            return Table(record_columns(records), True, notes)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: {SHAPES}; got {type(content).__name__}", key=key)
     return Table(map_columns(content, path, key, is_file, USUAL_HEADINGS), True)

@@ -71,6 +71,12 @@ def test_objects_in_yaml(tmp_path: Path) -> None:
     assert counts(read(tmp_path, text, "labels.yaml")) == COUNTS
 
 
+def test_objects_under_one_key(tmp_path: Path) -> None:
+    rows = [{"file": file, "labels": labels} for file, labels in BY_FILE.items()]
+    dataset = read(tmp_path, json.dumps({"version": 1, "info": {"by": "me"}, "images": rows}))
+    assert counts(dataset) == COUNTS and "rows are those of 'images'" in dataset.notes
+
+
 def test_yaml_text_stays_as_written(tmp_path: Path) -> None:
     text = "".join(f"{file}: {['no', '010', '1e3'][number % 3]}\n" for number, file in enumerate(FILES))
     assert counts(read(tmp_path, text, "labels.yaml")) == {"010": 8, "1e3": 8, "no": 8}

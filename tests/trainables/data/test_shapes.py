@@ -489,6 +489,13 @@ SHAPES = [
         classes=("c.txt", "ant\nbee\nwasp\n"),
     ),
     Shape(
+        "classes: ImageNet's `LOC_synset_mapping.txt`",
+        "ids get their names",
+        table("f,label", ["n02123045", "n02084071", "n01503061"]),
+        ["tabby, tabby cat", "dog, domestic dog", "bird"],
+        classes=("c.txt", "n01503061 bird\nn02084071 dog, domestic dog\nn02123045 tabby, tabby cat\n"),
+    ),
+    Shape(
         "classes: one name per line",
         "ids get their names",
         table("f,label", IDS),
@@ -829,6 +836,24 @@ def test_further_tables(tmp_path: Path, text: str, expected: dict[str, int], not
     (tmp_path / "labels.csv").write_text(text)
     dataset = read_dataset(touched(tmp_path, FILES), tmp_path / "labels.csv")
     assert counts(dataset) == expected and len(dataset.files) == ROWS and note in " ".join(dataset.notes)
+
+
+def test_roboflow_puts_a_table_next_to_the_images_of_each_part(tmp_path: Path) -> None:
+    for part, size in (("train", 12), ("valid", 4), ("test", 2)):
+        names = [f"{part}{number}_jpg.rf.3f2a.jpg" for number in range(size)]
+        rows = [f"{name}, {number % 2}, {1 - number % 2}, 0\n" for number, name in enumerate(names)]
+        touched(tmp_path / part, names)
+        (tmp_path / part / "_classes.csv").write_text("filename, bee, wasp, ant\n" + "".join(rows))
+    dataset = read_dataset(tmp_path)
+    assert counts(dataset) == {"ant": 0, "bee": 9, "wasp": 9} and dataset.absent() == []
+    assert dataset.parts is not None and [(dataset.parts == part).sum() for part in range(3)] == [12, 4, 2]
+
+
+def test_lvis_is_refused_as_absent_labels_are_not_known(tmp_path: Path) -> None:
+    content = {"images": [{"id": 1, "coco_url": "http://images.cocodataset.org/train2017/1.jpg"}], "categories": []}
+    (tmp_path / "lvis.json").write_text(json.dumps({**content, "annotations": []}))
+    with pytest.raises(ConfigError, match="'coco_url' and no 'file_name', as in LVIS"):
+        read_dataset(tmp_path, tmp_path / "lvis.json")
 
 
 def test_images_of_json_lines_with_their_path(tmp_path: Path) -> None:
