@@ -63,6 +63,11 @@ def _other_image(places: dict[str, Path]) -> None:
     shutil.copy(places["data.images"] / "1.png", places["data.images"] / "0.png")
 
 
+def _damaged_image(places: dict[str, Path]) -> None:
+    file = places["data.images"] / "7.png"
+    file.write_bytes(file.read_bytes()[:100])
+
+
 def _other_patients(places: dict[str, Path]) -> None:
     lines = places["data.labels"].read_text().splitlines()
     rows = [f"{line.rpartition(',')[0]},{i % 5}" for i, line in enumerate(lines[1:])]
@@ -77,7 +82,8 @@ def _other_weights(places: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("change", "key", "message"),
     [
-        (_other_image, "data", "images or labels have changed since the run began"),
+        (_other_image, "data", r"images or labels have changed since the run began \(fingerprint .* instead of .*\)"),
+        (_damaged_image, "data", r"\(119 usable images instead of 120; 7.png: damaged: .*\), so its results"),
         (_other_patients, "data.split", "the training and validation images have changed since the run began"),
         (_other_weights, "weights.resnet18", "the weights or the code of resnet18 are not those"),
     ],
