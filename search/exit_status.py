@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ from thaw.search.terminal import OutputLost, standard_streams
 from thaw.spaces import ConfigError, printable
 
 OK, NOTHING_FINISHED, WRONG_INPUT = 0, 1, 2
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Reasons for which a disk takes nothing more, as it may happen at any time, also after it was checked."""
 
 
 def exit_status(command: Callable[[], int | None]) -> int:
@@ -35,6 +39,10 @@ def exit_status(command: Callable[[], int | None]) -> int:
             print("interrupted", file=sys.stderr)
             return 128 + signal.SIGINT
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                where = f"{error.filename}: " if error.filename else ""
+                fix = "make room, or choose another place"
+                return _say(OSError(f"{where}cannot be written: {error.strerror}; {fix}"), NOTHING_FINISHED)
             # Click's errors about options know how to show themselves; anything else is a bug and shows its traceback.
             show = getattr(error, "show", None)
             if show is None:

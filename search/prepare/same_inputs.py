@@ -70,8 +70,8 @@ def _check_weights(digests: dict[str, str] | None, folder: RunFolder, prepared: 
     for name, digest in prepared.weights.items():
         if digests.get(name, digest) != digest:
             raise ConfigError(
-                f"the weights or the code of {name} are not those that the run began with (digest {digest} "
-                f"instead of {digests[name]}); restore them, give that file with --set weights.{name}=…, or start a new run",
+                f"the weights or the code of {name} are not those that the run began with (digest {digest} instead of "
+                f"{digests[name]}); restore them, give that file with --set weights.{name}=…, or start a new run",
                 f"weights.{name}",
                 folder.search_file,
             )

@@ -139,8 +139,11 @@ def read_mapping(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file is absent, unreadable, or not a mapping in YAML as UTF-8 text.
     """
-    if RunFolder(path).events_file.is_file():
-        raise ConfigError(f"is a run folder, not a search file; `thaw resume {path}` continues that run", file=path)
+    if (run := RunFolder(path)).events_file.is_file():
+        raise ConfigError(
+            f"is a run folder, whose search file is {run.search_file}; `thaw resume {path}` continues that run",
+            file=path,
+        )
     if path.is_dir():
         raise ConfigError(
             f"is a folder, not a search file; `thaw init {path}` writes one for the photos in it", file=path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import resource
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
@@ -229,6 +230,22 @@ def test_a_report_of_a_run_that_cannot_be_written_goes_elsewhere(tmp_path: Path)
         with pytest.raises(ConfigError, match=r"cannot be created: Read-only file system; choose another --output"):
             write_report([load_run(run.folder.path)])
     assert page == tmp_path / "page" / "index.html" and page.is_file()
+
+
+def test_a_disk_that_fills_up_is_an_error_of_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = by_hand(tmp_path / "run")
+    before = {path.name for path in run.folder.path.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(sys, "argv", ["thaw", "report", str(run.folder.path), "--no-photos"])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        status = command()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert status == 1 and {path.name for path in run.folder.path.iterdir()} == before
+    assert capsys.readouterr().err == "error: cannot be written: File too large; make room, or choose another place\n"
 
 
 def test_a_confirmation_is_shown(tmp_path: Path) -> None:

@@ -283,7 +283,9 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"is a folder, not a search file; `thaw init {tmp_path}` writes one"):
         load_config(tmp_path)
     (tmp_path / "events.jsonl").touch()
-    with pytest.raises(ConfigError, match=f"is a run folder, not a search file; `thaw resume {tmp_path}` continues"):
+    with pytest.raises(
+        ConfigError, match=f"is a run folder, whose search file is {tmp_path}/search.yaml; `thaw resume"
+    ):
         load_config(tmp_path)
     with pytest.raises(ConfigError, match="absent.yaml: must be a readable UTF-8 file"):
         load_config(tmp_path / "absent.yaml")
