@@ -14,7 +14,7 @@ from thaw.trainables.data.splits import keeps_apart
 
 LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".manifest", ".parquet", ".txt")
 LABEL_FOLDERS = ("annotations", "labels")
-"""Folders next to the images that may hold label files or VOC files; case is ignored."""
+"""Folders next to the images that may hold label files or annotations; case is ignored."""
 
 IMAGE_FOLDERS = ("images", "imgs", "img", "photos", "pictures", "jpegimages", "data")
 """Folders that hold all images and are not labels."""
@@ -97,7 +97,12 @@ def _label_files(place: Path) -> list[Path]:
     for folder in [place, *_named(place, LABEL_FOLDERS), place.parent, *_named(place.parent, LABEL_FOLDERS)]:
         if folder != place.parent and any(entry.suffix.lower() == ".xml" for entry in folder.iterdir()):
             found[folder] = None
-        found |= dict.fromkeys(_files(folder))
+        files = list(_files(folder))
+        # YOLO and LabelMe have a file for each image.
+        if folder.name.lower() in LABEL_FOLDERS and sum(file.suffix in (".txt", ".json") for file in files) > 1:
+            found[folder] = None
+            files = files if len(files) <= MOST_FILES else []
+        found |= dict.fromkeys(files)
     images = [file for folder in _named(place, IMAGE_FOLDERS) for file in _files(folder)]
     return list(dict.fromkeys([*found, *images]))[:MOST_FILES]
 

@@ -88,6 +88,13 @@ def coco(photos: Path, rows: list[tuple[str, str]] | None = None) -> None:
     (photos / "annotations" / "instances.json").write_text(json.dumps(content))
 
 
+def yolo(photos: Path) -> None:
+    (photos / "labels").mkdir(parents=True)
+    for name, label in pictures(photos / "images"):
+        (photos / "labels" / f"{Path(name).stem}.txt").write_text(f"{LABELS.index(label)} 0.5 0.5 0.1 0.2\n")
+    (photos / "data.yaml").write_text(f"names: [{', '.join(LABELS)}]\n")
+
+
 def voc(photos: Path) -> None:
     (photos / "Annotations").mkdir(parents=True)
     for name, label in pictures(photos / "JPEGImages"):
@@ -106,6 +113,7 @@ LAYOUTS: list[tuple[Callable[[Path], None], dict[str, str | None], dict[str, str
     ),
     (coco, {"images": "photos/images", "labels": "photos/annotations/instances.json"}, {}),
     (voc, {"images": "photos/JPEGImages", "labels": "photos/Annotations"}, {}),
+    (yolo, {"images": "photos/images", "labels": "photos/labels"}, {}),
 ]
 
 

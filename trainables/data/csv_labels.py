@@ -28,8 +28,11 @@ from thaw.trainables.data.tables import (
     spread,
 )
 
-PRESENCE_HEADINGS = ("confidence", "present", "presence", "is_present")
+PRESENCE_HEADINGS = ("confidence", "present", "presence", "is_present", "answer")
 """Headings of a column that may tell whether the image has the label of its row."""
+
+ANSWERS = {"accept": True, "reject": False, "ignore": False}
+"""Cells of Prodigy's column ``answer`` → whether the image has the label of its row."""
 
 MAX_OTHER_ROWS = 0.1
 """Largest fraction of rows that are dropped because they name no image."""
@@ -253,7 +256,7 @@ def _is_row_index(table: Table, name: str) -> bool:
 
 
 def _check_present(table: Table, roles: _Roles, source: Source) -> None:
-    """Refuses a column that marks labels as absent by 0, as Open Images does with a confidence of 0.
+    """Refuses a column that marks labels as absent, such as Open Images' confidence of 0 or Prodigy's rejected answers.
 
     If ``data.columns.labels`` is set, all rows are used, with a note.
 
@@ -264,18 +267,26 @@ def _check_present(table: Table, roles: _Roles, source: Source) -> None:
         if heading(name) not in PRESENCE_HEADINGS or name in (roles.image, *roles.labels) or roles.binary:
             continue
         cells = table.columns[name]
-        word = absent_word(cells)
-        absent = sum(BINARY.get(cell.strip().lower()) == 0 or cell == word for cell in cells)
-        if not absent or not (is_binary(cells) or word is not None):
+        cells_of_absent = _cells_of_absent(cells)
+        if not cells_of_absent:
             continue
-        written = "0" if word is None else repr(word) if word.strip() else "blank"
-        message = (
-            f"column {name!r} is {written} in {counted(absent, 'row')}, which seems to mean that their images lack the "
-            "label"
-        )
+        written = " or ".join(sorted(cell.strip() or "blank" for cell in cells_of_absent))
+        rows = counted(sum(cell in cells_of_absent for cell in cells), "row")
+        message = f"column {name!r} is {written} in {rows}, which seems to mean that their images lack the label"
         if not source.reading.labels:
             raise ConfigError(
                 f"{source.place}: {message}; remove these rows, or set data.columns.labels to use all rows",
                 key="labels",
             )
         roles.notes.append(f"{message}; all rows are used")
+
+
+def _cells_of_absent(cells: Sequence[str]) -> set[str]:
+    """The cells that mean absent, in a column that only says whether something is present; none for other columns."""
+    found = {*distinct(cells)}
+    if is_binary(cells):
+        return {cell for cell in found if BINARY.get(cell.strip().lower()) == 0}
+    if found <= ANSWERS.keys():
+        return {cell for cell in found if not ANSWERS[cell]}
+    word = absent_word(cells)
+    return set() if word is None else {word}

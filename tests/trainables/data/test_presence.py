@@ -95,8 +95,18 @@ def test_words_beside_0_1_columns_may_be_facts_about_the_image(tmp_path: Path) -
     assert counts(dataset) == COUNTS and "columns not used as labels: fumeur" in dataset.notes
 
 
-@pytest.mark.parametrize(("pair", "written"), [(("ja", "nein"), "'nein'"), (("x", ""), "blank")])
+@pytest.mark.parametrize(("pair", "written"), [(("ja", "nein"), "nein"), (("x", ""), "blank")])
 def test_rows_of_absent_labels_are_refused(tmp_path: Path, pair: tuple[str, str], written: str) -> None:
     cells = [["ab"[number % 2], pair[number % 3 == 0]] for number in range(24)]
     with pytest.raises(ConfigError, match=f"column 'present' is {written} in 8 rows, .* lack the label"):
         read(tmp_path, cells, ["label", "present"])
+
+
+def test_rejected_answers_are_refused(tmp_path: Path) -> None:
+    """As Prodigy writes them: a rejected answer means that the image lacks the label."""
+    cells = [["ab"[number % 2], ["accept", "reject", "ignore"][number % 3]] for number in range(24)]
+    with pytest.raises(ConfigError, match="column 'answer' is ignore or reject in 16 rows, .* lack the label"):
+        read(tmp_path, cells, ["label", "answer"])
+    (tmp_path / "accepted").mkdir()
+    dataset = read(tmp_path / "accepted", [[label, "accept"] for label, _ in cells], ["label", "answer"])
+    assert counts(dataset) == {"a": 12, "b": 12}
