@@ -29,26 +29,26 @@ FLAGS = (
     "--hide-scrollbars",
 )
 COLOURS = 64
-"""Of a picture that is kept."""
+"""In the palette of a screenshot."""
 
 LIMIT = 120
 """Seconds for a page to load or a script to end: the machine may be busy."""
 
 
 class Browser:
-    """Opens pages and says what happened."""
+    """Opens pages and reports what happened."""
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
 
     def open(self, page: Path, width: int = 1280, height: int = 900, theme: str = "light") -> None:
-        """Load a file in a window of so many CSS pixels, for readers who prefer a light or a dark theme."""
+        """Load a file in a window of this size in CSS pixels, for a reader who prefers a light or a dark theme."""
         self.window(width, height)
         self.media("screen", theme)
         self.driver.get(page.resolve().as_uri())
 
     def window(self, width: int, height: int) -> None:
-        """The size of the window in CSS pixels; a phone's below 500."""
+        """Set the window's size in CSS pixels; a width below 500 is a phone's."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
@@ -57,7 +57,7 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": kind, "features": features})
 
     def picture(self, width: float, height: float) -> bytes:
-        """The page's upper left part as a PNG of few colours, also what is below the window."""
+        """The page's upper left part, also below the window, as a PNG with few colours."""
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
         whole = Image.open(BytesIO(base64.b64decode(shot["data"]))).convert("RGB")
@@ -68,15 +68,15 @@ class Browser:
         return found.getvalue()
 
     def run(self, script: str, *arguments: Any) -> Any:
-        """The value of a JavaScript function's body."""
+        """Run the body of a JavaScript function and return its value."""
         return self.driver.execute_script(script, *arguments)
 
     def errors(self) -> list[str]:
-        """What the console complained about since it was asked last; remarks of the graphics driver are none."""
+        """Console messages since the last call, except those of the graphics driver."""
         return [entry["message"] for entry in self._log() if "WebGL" not in entry["message"]]
 
     def severe(self) -> list[str]:
-        """Its errors alone, without remarks such as on what is going to change."""
+        """Only errors, without warnings such as deprecations."""
         return [entry["message"] for entry in self._log() if entry["level"] == "SEVERE"]
 
     def _log(self) -> list[dict[str, Any]]:
@@ -84,7 +84,7 @@ class Browser:
         return log
 
     def requests(self) -> set[str]:
-        """Addresses of everything that files asked for since this was asked last; not what the empty window did."""
+        """URLs that files have requested since the last call; those of the empty window do not count."""
         found = set()
         for entry in self.driver.get_log("performance"):  # type: ignore[no-untyped-call]
             message = json.loads(entry["message"])["message"]
@@ -96,7 +96,7 @@ class Browser:
 
 @contextmanager
 def browser(profile: Path) -> Iterator[Browser]:
-    """A browser with an empty profile folder, closed afterwards; without one the test is skipped."""
+    """A browser with an empty profile folder, closed afterwards; the test is skipped if none is installed."""
     if CHROMIUM is None or DRIVER is None:
         pytest.skip("no headless browser: install chromium and chromium-driver, see docs/development.md")
     options = webdriver.ChromeOptions()

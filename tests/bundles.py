@@ -20,7 +20,7 @@ CLASSES = ("red", "traffic light", "blue")
 
 
 def random_network(name: str, labels: int = len(CLASSES), side: int = SIDE, units: int = 16) -> Network:
-    """A network of plausible random weights, in evaluation mode."""
+    """A network with plausible random weights, in evaluation mode."""
     layers = layers_of(name, whole_network(name, side), side)
     head = resolve(name, "none", side).head(labels, units, 0.2)
     return Network(Frozen({}), {**layers, "head": head}, "random").eval()
@@ -44,7 +44,7 @@ def write_bundle(
     seed: int = 1,
     ids: Sequence[str] | None = None,
 ) -> Network:
-    """A bundle of a random network, and that network."""
+    """Write the bundle of a random network, which is returned."""
     torch.manual_seed(seed)
     network = random_network(name, len(classes))
     folder.mkdir()

@@ -1,7 +1,7 @@
-"""Runs a search on several Ray nodes of one machine, one of which may be killed. A process of its own.
+"""Runs a search on several Ray nodes of one machine, one of which may be killed. A script, run as a process.
 
-With ``--disks FOLDER`` each node has a disk of its own: its cache lies in a folder below FOLDER, mounted where the
-search file has it. That takes the right to mount.
+With ``--disks FOLDER`` each node has a disk of its own: the cache directory of the search file is, for each node,
+another folder below FOLDER. This requires the right to mount.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from thaw.search.sessions.tuner import run_search
 from thaw.search.settings.config import SearchConfig, load_config
 
 NEW_MOUNTS = 0x00020000
-"""CLONE_NEWNS: what this thread mounts from now on is seen by it and its children alone."""
+"""CLONE_NEWNS: later mounts of this thread are visible only to it and its children."""
 
 
 class PrintingLedger(sharing.RayLedger):
-    """Appends to a file how many rows a node has computed, and the seconds."""
+    """Appends the number of rows that a node has computed, and the seconds, to a file."""
 
     def hold(self, node: str, view: str, images: int, rows: np.ndarray, seconds: float | None) -> None:
         super().hold(node, view, images, rows, seconds)
@@ -59,7 +59,7 @@ def nodes(cluster: Cluster, config: SearchConfig, number: int, disks: Path | Non
 
 
 def node_that_trains(folder: RunFolder, started: list[Node]) -> Node | None:
-    """Not the head, and in its third epoch."""
+    """A node that trains the third epoch of a trial, but not the head."""
     for row in folder.events() if folder.events_file.exists() else ():
         if row["event"] == "epoch" and row["epoch"] >= 2:
             raylet = psutil.Process(int(row["worker"].rpartition(":")[2])).ppid()
@@ -71,7 +71,7 @@ def node_that_trains(folder: RunFolder, started: list[Node]) -> Node | None:
 
 
 def node_that_computes(disks: Path, started: list[Node]) -> Node | None:
-    """Not the head, and with some rows on its disk."""
+    """A node with some rows on its disk, but not the head."""
     for index, node in list(enumerate(started))[1:]:
         for checks in (disks / str(index)).rglob("*.checks"):
             if np.fromfile(checks, np.uint64).any():
@@ -90,7 +90,7 @@ def main() -> None:
     options = parser.parse_args()
     config = load_config(options.file, options.set)
     set_environment(2)
-    # The name RayLedger must stay its own: a class that its module has under another name is sent by value, in parts.
+    # RayLedger must keep its name: a class that its module knows under another name is sent by value, in parts.
     start = sharing._on
     sharing._on = lambda node, kind, *arguments, **more: start(
         node, PrintingLedger if kind is sharing.RayLedger else kind, *arguments, **more

@@ -1,4 +1,4 @@
-"""What several test files share: one Ray for the whole session, and a small set of real image files."""
+"""Fixtures of several test files: one Ray for the whole session, and a small set of real image files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from thaw.analysis.run import Run
     from thaw.analysis.run_folder import RunFolder
 
-# Two test processes share the machine, and on tensors as small as those of tests threads mostly wait for each other.
+# Two test processes share the machine, and on tensors this small, threads mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As the command does: imports and fixtures make millions of objects that stay.
 gc.set_threshold(FEWER_COLLECTIONS)
@@ -40,7 +40,7 @@ needs_photos = pytest.mark.skipif(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share the session's Ray are marked `ray`, as those are that start one in a process of their own."""
+    """Mark tests that share the session's Ray as `ray`, like those that start Ray in a process of their own."""
     for item in items:
         if "ray_session" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.ray)
@@ -60,7 +60,7 @@ def ray_session() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Torch with one thread, whatever a search in this process left behind."""
+    """Torch uses one thread, whatever an earlier search in this process has set."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
@@ -84,7 +84,7 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_squares(folder: Path, images: int) -> Path:
-    """Write so many PNG files, and their labels, into a folder."""
+    """Write this number of PNG files, and their labels, into a folder."""
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
     lines = ["filename,labels"]
@@ -108,7 +108,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def grid(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path) -> Run:
-    """A finished grid of four cells, two epochs each. Tests leave it as it is."""
+    """A finished grid of four cells, two epochs each. Tests must not change it."""
     from tests.searches import small_search
 
     return small_search(tmp_path_factory.mktemp("grid"), squares, cache)
@@ -116,7 +116,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path) -
 
 @pytest.fixture(scope="session")
 def halving(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path) -> Run:
-    """A finished search by ``searches.HALVING``. Tests leave it as it is."""
+    """A finished search with ``searches.HALVING``. Tests must not change it."""
     from tests.searches import HALVING, small_search
 
     return small_search(tmp_path_factory.mktemp("halving"), squares, cache, **HALVING)
@@ -136,7 +136,7 @@ def resnet18_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def own_code() -> Iterator[Callable[[], None]]:
-    """What a test imports and registers is gone afterwards; call it to be as in a new process."""
+    """Forget the user's code that a test imports and registers; call it to do so within the test."""
     from thaw.search.import_files import PREFIX
     from thaw.trainables.data.source import SOURCES
     from thaw.trainables.networks.table import OWN
@@ -156,7 +156,7 @@ def own_code() -> Iterator[Callable[[], None]]:
 
 @pytest.fixture
 def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunFolder, int | None], None]:
-    """Interrupt searches in a folder once the log holds so many epochs; None for not any more."""
+    """Interrupt searches in a folder once the log holds this many epochs; None to stop interrupting."""
     from thaw.search.engine.interruption import SearchStopped, StopRequest
 
     def limit(folder: RunFolder, epochs: int | None) -> None:

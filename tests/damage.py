@@ -1,4 +1,4 @@
-"""Files with values exchanged, lost or made to harm, for property tests."""
+"""Files with values replaced, removed or made hostile, for property tests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def with_value(content: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """A copy in which another value stands at `path`, or none."""
+    """A copy with `value` at `path`; ABSENT removes the entry."""
     if not path:
         return None if value is ABSENT else value
     content = copy.deepcopy(content)
@@ -42,7 +42,7 @@ def with_value(content: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 @st.composite
 def damaged(draw: st.DrawFn, content: Any) -> Any:
-    """`content` with one to three values exchanged or taken away."""
+    """`content` with one to three values replaced or removed."""
     for _ in range(draw(st.integers(1, 3))):
         content = with_value(content, draw(st.sampled_from(places(content))), draw(st.sampled_from([ABSENT, *HOSTILE])))
     return content
@@ -50,7 +50,7 @@ def damaged(draw: st.DrawFn, content: Any) -> Any:
 
 @st.composite
 def damaged_log(draw: st.DrawFn, text: str) -> str:
-    """The lines of an event log with one of them damaged, lost, twice or elsewhere, at times torn."""
+    """An event log with one line damaged, lost, repeated or moved, and sometimes cut short."""
     lines = [json.loads(line) for line in text.splitlines()]
     at = draw(st.integers(0, len(lines) - 1))
     match draw(st.sampled_from(["values", "lost", "twice", "moved", "torn"])):
@@ -70,7 +70,7 @@ def right_or_refused(read: Callable[[], object]) -> None:
     try:
         read()
     except ConfigError as error:
-        # As it is printed.
+        # Printing it must work, too.
         str(error).encode(errors="backslashreplace")
 
 

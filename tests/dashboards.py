@@ -1,4 +1,4 @@
-"""The pages of other tools on a run: their servers on loopback, and what a browser shows of them."""
+"""Pages of other tools about a run: their servers on loopback, and the texts that a browser shows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOPBACK = ("--host", "127.0.0.1")
 OPTUNA = "import sys; from optuna_dashboard._cli import main; sys.argv[0] = 'optuna-dashboard'; main()"
 
 MLFLOW_RUNS = "#/experiments/1/runs?workflowType=machine_learning"
-"""The page of the first experiment's runs, below an address of MLflow."""
+"""The page of the first experiment's runs, relative to MLflow's address."""
 
 TEXT = """
     const words = (node) => node.nodeType === 3 ? [node.textContent.trim()] :
@@ -28,7 +28,7 @@ TEXT = """
         [...(node.shadowRoot ? node.shadowRoot.childNodes : []), ...node.childNodes].flatMap(words);
     return words(document.body).filter(Boolean);
 """
-"""All texts of a page in their order, those of web components too."""
+"""All texts of a page in order, including those of web components."""
 
 
 def optuna_dashboard(run: RunFolder, place: Path) -> AbstractContextManager[str]:
@@ -40,7 +40,7 @@ def tensorboard(run: RunFolder, place: Path) -> AbstractContextManager[str]:
 
 
 def mlflow_database(place: Path) -> str:
-    """The address of the runs that :func:`mlflow` shows."""
+    """The URL of the database that :func:`mlflow` shows."""
     return f"sqlite:///{place}/mlflow.db"
 
 
@@ -51,7 +51,7 @@ def mlflow(place: Path) -> AbstractContextManager[str]:
 
 @contextmanager
 def served(place: Path, *command: str) -> Iterator[str]:
-    """The address of a server that listens on 127.0.0.1, at the port that is appended to its command."""
+    """Run a server on 127.0.0.1, with a free port appended to its command; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -76,7 +76,7 @@ def served(place: Path, *command: str) -> Iterator[str]:
 
 
 def texts(chromium: Browser, *expected: str) -> list[str]:
-    """The page's texts, once all those that are expected are among them."""
+    """The page's texts, once they include all expected ones."""
     deadline = time.monotonic() + LIMIT
     while True:
         found: list[str] = chromium.run(TEXT)

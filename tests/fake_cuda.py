@@ -1,6 +1,6 @@
-"""A GPU that is not there: torch's fake tensors know shapes, types and devices, and hold no values.
+"""A GPU that does not exist: torch's fake tensors have shapes, types and devices, but no values.
 
-Mixing devices raises, and so does whatever needs a value, but for the few calls that this module answers and counts.
+Mixing devices raises, and so does whatever needs a value, except for the few calls that this module answers and counts.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from thaw.trainables.training.loop import Training
 
 CUDA = torch.device("cuda", 0)
 FREE = 8e9
-"""Bytes of memory that the device has left."""
+"""Free memory of the device, in bytes."""
 
 
 class Calls(TorchDispatchMode):
-    """What a program asks of the device.
+    """Counts a program's calls to the device.
 
     Attributes:
-        launches: operations on it by name; those that only look at a tensor in another way are none.
-        looks: how often the program waited for a number.
-        sent: how often something was copied there.
+        launches: operations by name; views do not count.
+        looks: how often the program waited for a value.
+        sent: how often something was copied to the device.
     """
 
     def __init__(self) -> None:
@@ -45,8 +45,8 @@ class Calls(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
         results = result if isinstance(result, (list, tuple)) else [result]
-        there = any(isinstance(one, Tensor) and one.device.type == "cuda" for one in results)
-        if there and not function.is_view:
+        on_device = any(isinstance(one, Tensor) and one.device.type == "cuda" for one in results)
+        if on_device and not function.is_view:
             self.launches[str(function.overloadpacket)] += 1
             given = [value for value in args if isinstance(value, Tensor)]
             self.sent += "copy" in str(function) and any(value.device.type == "cpu" for value in given)
@@ -54,7 +54,7 @@ class Calls(TorchDispatchMode):
 
 
 def _moved(module: nn.Module, change: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
-    """`Module._apply` without its exchange of tensors in place, which fake ones refuse."""
+    """`Module._apply` without swapping tensors in place, which fake ones refuse."""
     for child in module.children() if recurse else ():
         _moved(child, change)
     for name, weight in module._parameters.items():
@@ -69,7 +69,7 @@ def _moved(module: nn.Module, change: Callable[[Tensor], Tensor], recurse: bool 
 
 @contextmanager
 def fake_cuda(backbone: Backbone) -> Iterator[Calls]:
-    """Within, `CUDA` is a device as far as shapes go. `backward` gives every trained weight a gradient and no more."""
+    """Within this context, `CUDA` is a device as far as shapes go."""
     folded = freezing.fold(backbone.layers, backbone.image_size)
     calls = Calls()
 
@@ -91,9 +91,9 @@ def fake_cuda(backbone: Backbone) -> Iterator[Calls]:
         mock.patch.object(resident, "memory_left", lambda device: FREE),
         mock.patch.object(Tensor, "__deepcopy__", lambda tensor, memo: tensor.detach().clone()),
         mock.patch.object(torch.cuda, "get_device_name", lambda: "fake"),
-        # Nothing is drawn from it.
+        # No number is drawn from it.
         mock.patch.object(torch, "Generator", lambda device: torch.default_generator.clone_state()),
-        # Else autocast does nothing.
+        # Otherwise autocast does nothing.
         mock.patch("torch.cuda.amp.common.amp_definitely_not_available", lambda: False),
         mock.patch.object(torch.cuda, "is_bf16_supported", lambda *_: True),
     ]
@@ -113,7 +113,7 @@ def fake_cuda(backbone: Backbone) -> Iterator[Calls]:
 
 @contextmanager
 def gradients(training: Training) -> Iterator[None]:
-    """Stands for `backward` and `grad`, which fake tensors of an absent device cannot run."""
+    """Replaces `backward` and `grad`, which fake tensors of an absent device cannot run; gradients are zero."""
 
     def backward(loss: Tensor) -> None:
         assert isinstance(loss, FakeTensor) and loss.device == CUDA and loss.shape == ()

@@ -12,7 +12,7 @@ HOSTILE = ["<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>",
 
 
 def hostile_run(folder: Path, trials: int) -> Run:
-    """Such a run, with failures, made in `folder`."""
+    """Write such a run, with failures, into `folder`."""
     run = synthetic_run(folder / "<b>run & more", trials, labels=len(HOSTILE), failures=0.1)
     provenance = run.folder.provenance()
     provenance["data"]["classes"] = HOSTILE

@@ -11,7 +11,7 @@ from thaw.analysis.run import Run
 from thaw.analysis.run_folder import RunFolder
 
 StopAfter = Callable[[RunFolder, int | None], None]
-"""Interrupts searches in a folder once the log holds so many epochs; None for not any more."""
+"""Interrupts searches in a folder once the log holds this many epochs; None to stop interrupting."""
 
 
 def interrupted_and_resumed(

@@ -1,4 +1,4 @@
-"""Runs `thaw` and says on standard error how much memory it held at most, in bytes."""
+"""Runs `thaw` and prints its peak memory, in bytes, on standard error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from thaw.search.cli import run
 
 if __name__ == "__main__":
     status = run()
-    # Not `getrusage`, whose figure begins with that of the process which started this one. Linux counts in kilobytes.
+    # Not `getrusage`, whose peak is inherited from the parent process. Linux counts in kilobytes.
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     assert peak is not None
     print(int(peak[1]) * 1024, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""File systems that are small or read-only, for tests; making them takes the right to mount."""
+"""File systems that are small or read-only, for tests; they require the right to mount."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def small_disk(place: Path, size: str) -> Iterator[Path]:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[Path]:
-    """`folder` as it is, but nothing can be written to it, not even by root."""
+    """Make `folder` read-only, even for root."""
     with _mounted(folder, ["--bind", str(folder)]):
         subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
         yield folder
@@ -29,7 +29,7 @@ def read_only(folder: Path) -> Iterator[Path]:
 @contextmanager
 def _mounted(place: Path, options: list[str]) -> Iterator[None]:
     if subprocess.run(["mount", *options, str(place)], capture_output=True).returncode:
-        pytest.skip("mounting takes the right to do so")
+        pytest.skip("no right to mount")
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""A page as a browser would parse it, for tests that need none."""
+"""A page as a browser would parse it, for tests without a browser."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class Elements(HTMLParser):
-    """What a browser would make of a page: its elements, and the text of each script."""
+    """The elements of a page, and the text of each script."""
 
     def __init__(self, page: Path) -> None:
         super().__init__()

@@ -54,7 +54,7 @@ def search_file(folder: Path, squares: Path, cache: Path, **sections: Any) -> Pa
     }
     for name, value in sections.items():
         content[name] = {**content[name], **value} if name in ("data", "training") else value
-    # None takes a default away, where a test searches that hyperparameter.
+    # None removes the default of a hyperparameter that the test searches.
     content["training"] = {key: value for key, value in content["training"].items() if value is not None}
     file = folder / "search.yaml"
     file.write_text(yaml.safe_dump(content))
@@ -72,7 +72,7 @@ def small_search(folder: Path, squares: Path, cache: Path, *, backend: str = "in
 
 
 def resume(folder: RunFolder, overrides: Sequence[str] = (), *, backend: str = "inline") -> Run:
-    """Go on with a search, in this process unless another backend is named."""
+    """Resume a search, in this process unless another backend is named."""
     return resume_search(folder.path, overrides, backend=backend)
 
 
@@ -82,7 +82,7 @@ def trained(config: TrialConfig, context: RunContext) -> Iterator[EpochRow | Fai
 
 
 def comparable_history(run: Run) -> pd.DataFrame:
-    """The history by configuration instead of trial number, times aside."""
+    """The history by configuration instead of trial number, without times."""
     configs = {number: str(sorted(record.config.items())) for number, record in run.records.items()}
     table = pd.read_csv(run.folder.history_file)
     table.insert(0, "config", table.pop("trial").map(configs))
@@ -91,7 +91,7 @@ def comparable_history(run: Run) -> pd.DataFrame:
 
 
 def check_whole(folder: RunFolder) -> Run:
-    """Nothing is lost, doubled or orphaned in a run."""
+    """Check that nothing in a run is lost, duplicated or orphaned."""
     run = load_run(folder.path)
     events = list(folder.events())
     started = [event["trial"] for event in events if event["event"] == "trial_started"]

@@ -1,4 +1,4 @@
-"""Trials that do what real ones do only at times: die, run out of memory, raise, fill the disk."""
+"""Trials that fail as real ones occasionally do: they die, run out of memory, raise, or fill the disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from thaw.trainables.training.trial import Trial
 
 
 class Standin(TrialTrainable):
-    """Acts in the second epoch of trial 0, the first time if `ONCE`."""
+    """Acts in the second epoch of trial 0, only once if `ONCE`."""
 
     ONCE = True
 
@@ -54,7 +54,6 @@ def install(standin: type[Standin], backend: str, monkeypatch: pytest.MonkeyPatc
     if backend == "ray":
         monkeypatch.setattr("thaw.search.backends.ray.backend.TrialTrainable", standin)
         return
-
     if backend == "local":
         monkeypatch.setattr(
             "thaw.search.backends.local.backend.packed", lambda *needed: pickle.dumps(Infected(standin, needed))
@@ -79,7 +78,7 @@ def acting(standin: type[Standin]) -> type[Trial]:
 
 
 class Infected:
-    """What a worker needs; with it, the stand-in gets into the worker."""
+    """What a worker needs; unpickling it installs the stand-in in the worker."""
 
     def __init__(self, standin: type[Standin], needed: tuple[Any, ...]) -> None:
         self.standin, self.needed = standin, needed
@@ -128,7 +127,7 @@ class Raises(Standin):
 
 
 class FillsTheDisk(Standin):
-    """From the second epoch of any trial on, this worker cannot write files of more than a few bytes."""
+    """From the second epoch of trial 0 on, its process cannot write files of more than 1,000 bytes."""
 
     @classmethod
     def act(cls) -> None:

@@ -45,13 +45,13 @@ def synthetic_run(
     """Write a run folder and load it.
 
     Args:
-        folder: made here.
+        folder: created here.
         trials, epochs, labels: its size; `epochs` is the longest a trial trains.
         scheduler: asha or none.
-        objective: the metric that is searched for.
+        objective: the metric to optimise.
         space: as in a search file, instead of :data:`SPACE`.
         failures: share of trials that fail, some before and some after their first epoch.
-        running: so many of the last trials have no end, and the session has none either.
+        running: number of last trials that have not ended; if positive, neither has the session.
         workers: processes that train at the same time.
         seed: of everything random.
     """
@@ -93,7 +93,7 @@ class _Events:
 
     def replay(self, trials: int, to_be_ended: int, workers: int) -> list[dict[str, Any]]:
         events = [self._event(0.0, "session_started", overrides={})]
-        # (time when the worker is free, worker, trial or None, epochs done)
+        # (time when the worker is free, worker, trial or -1 for none yet, epochs done or -1 once the trial has ended)
         queue: list[tuple[float, int, int, int]] = [(1.0 + worker * 0.1, worker, -1, 0) for worker in range(workers)]
         configs: dict[int, dict[str, Any]] = {}
         time, started = 0.0, 0
@@ -190,7 +190,7 @@ class _Events:
 
 
 def provenance_of(labels: int, seed: int) -> dict[str, Any]:
-    """What plots and reports read of it: classes, split sizes, data facts, trivial predictors."""
+    """The part that plots and reports read: classes, split sizes, label counts, trivial predictors."""
     rng = random.Random(seed)
     images = {"train": 700, "validation": 200, "test": 100}
     shares = [0.6 / (1 + rank) + 0.02 for rank in range(labels)]

@@ -1,4 +1,4 @@
-"""A thousand trials while workers are killed: all accounted for, and nothing grows that should not."""
+"""A thousand trials while workers are killed: all are accounted for, and memory and time per trial stay bounded."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from thaw.search.sessions.tuner import run_search
 
 TRIALS = int(os.environ.get("THAW_SOAK_TRIALS", "1000"))
 MEMORY = 30_000
-"""Bytes that the driver may grow by with each trial."""
+"""The maximum growth of the driver per trial, in bytes."""
 
 SLOWER = 1.2
-"""What the last tenth of the trials may take of the first tenth's processor time."""
+"""The maximum processor time of the last tenth of the trials, relative to the first tenth."""
 
 
 class Watch(threading.Thread):
-    """Kills a worker at a random moment of every tenth of the trials, and notes memory and time after each tenth."""
+    """Kills a worker at a random moment in each tenth of the trials, and records memory and time after it."""
 
     def __init__(self, folder: RunFolder) -> None:
         super().__init__(daemon=True)

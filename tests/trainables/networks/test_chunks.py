@@ -13,7 +13,7 @@ BLOCK = 512
 
 
 class Device:
-    """A device that needs so many seconds for an image, by the number of images at a time, and a second to warm up."""
+    """A device with given seconds per image by chunk size, plus one second to warm up for each size."""
 
     def __init__(self, seconds: Mapping[int, float], fits: int = SIZES[-1]) -> None:
         self.seconds, self.fits = seconds, fits

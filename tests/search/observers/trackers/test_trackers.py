@@ -38,7 +38,7 @@ FOUR: dict[str, Any] = {
     "space": {"learning_rate": {"log": [1e-4, 1e-2]}},
     "search": {"algorithm": "random", "trials": 4, "concurrency": 1},
 }
-"""Trials one after another, of a space that holds more."""
+"""Four trials, one at a time, from a continuous space."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 class Notes(Tracker):
-    """Notes what it is told."""
+    """Records all calls."""
 
     def connect(self) -> None:
         self.told: list[Any] = []
