@@ -1,4 +1,4 @@
-"""The benchmarks run, on a handful of images, and what they state about themselves is right."""
+"""The benchmarks run, on a handful of images, and their stated bounds are right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run folders and bundles that are damaged, or made to harm: they are read, or a ConfigError says what is wrong."""
+"""Damaged or hostile run folders and bundles are read, or a ConfigError says what is wrong."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read_all(path: Path) -> None:
-    """All that commands and reports read of a run, pictures aside."""
+    """Everything that commands and reports read of a run, except for pictures."""
     run = RunData(RunFolder(path).require())
     best_yaml(run)  # type: ignore[arg-type]
     for read in (answer, beside, made_with, trial_rows):
@@ -98,7 +98,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("mean", [math.nan] * 3, "does not describe a model"),
     ],
 )
-def test_a_model_that_cannot_be(bundle: Path, key: str, value: Any, message: str) -> None:
+def test_an_impossible_model_is_refused(bundle: Path, key: str, value: Any, message: str) -> None:
     facts = json.loads((bundle / "whole.json").read_text())
     facts["model"][key] = value
     (bundle / FACTS).write_text(json.dumps(facts))
@@ -130,7 +130,7 @@ def test_nesting_is_refused(bundle: Path, whole: Path, tmp_path: Path) -> None:
         (f'{{"v":1,"time":1{"0" * 400},"session":1,"event":"session_started"}}', "time: .*a number with many digits"),
     ],
 )
-def test_a_line_that_is_no_event_is_named(whole: Path, tmp_path: Path, line: str, message: str) -> None:
+def test_a_line_that_is_not_an_event_is_reported(whole: Path, tmp_path: Path, line: str, message: str) -> None:
     folder = RunFolder(shutil.copytree(whole, tmp_path / "run"))
     first, rest = folder.events_file.read_text().split("\n", 1)
     folder.events_file.write_text(f"{first}\n{line}\n{rest}")

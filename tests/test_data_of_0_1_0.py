@@ -1,4 +1,4 @@
-"""Runs and bundles that version 0.1.0 made still load, replay, go on and predict.
+"""Runs and bundles of version 0.1.0 still load, replay, continue and predict.
 
 ``data_of_0_1_0/run_and_bundle.tar.xz`` holds a confirmed search of three small ConvNets on the built-in digits, the
 bundle that was exported from it, and that bundle's predictions on the first ten images. Ray's own files and the

@@ -1,4 +1,4 @@
-"""What docs/deploy.md shows works: a web service, ONNX Runtime in Python, and a page that predicts in a browser."""
+"""The examples in docs/deploy.md work: a web service, ONNX Runtime in Python, and predictions in a browser."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def photos(squares: Path) -> list[Path]:
     return sorted((squares / "images" if data is None else data / "coco18" / "images").iterdir())[:4]
 
 
-def test_the_page_shows_the_examples_as_they_are() -> None:
+def test_the_page_shows_the_current_examples() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
     code = (EXAMPLES / "service.py").read_text(encoding="utf-8").partition('"""\n\n')[2]
     assert code in page and len(code.splitlines()) <= 20
     assert all(f"../examples/deploy/{file.name}" in page for file in EXAMPLES.iterdir() if file.is_file())
 
 
-def test_onnx_runtime_in_python_gives_what_the_bundle_gives(bundle: Bundle, photos: list[Path]) -> None:
+def test_onnx_runtime_in_python_equals_the_bundle(bundle: Bundle, photos: list[Path]) -> None:
     example = onnx_example()
     session, about = example.load(str(bundle.path / "model.onnx"))
     pixels = np.stack([example.prepare(str(photo), about["square"]) for photo in photos])

@@ -1,4 +1,4 @@
-"""The kit for machines with a GPU: what is packed is found there, and every part runs, here on a processor."""
+"""The kit for machines with a GPU: it packs all that is needed, and every part runs, here on a processor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.gpu.check import PARTS, Setting, run_parts, unpack
 
 
 def needed(*names: str) -> set[str]:
-    """Packages and all that they need in turn, extras only where they are asked for."""
+    """Packages and their dependencies, with extras only where requested."""
     found: set[tuple[str, str]] = set()
     left = [Requirement(name) for name in names]
     while left:
@@ -34,7 +34,7 @@ def needed(*names: str) -> set[str]:
     return {name for name, _ in found}
 
 
-def test_nothing_is_lacking_there() -> None:
+def test_all_dependencies_are_packed() -> None:
     lacking = needed("thaw-tune", "pytest-timeout") - needed(*pack.EXPECTED) - {*pack.PACKAGES, "thaw-tune"}
     # Imported where a plot for a browser is drawn, and nowhere else.
     assert lacking == {"plotly"}

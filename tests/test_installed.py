@@ -1,4 +1,4 @@
-"""Thaw as users have it: a wheel, an unpacked sdist or a clone, in a folder full of files with everyday names."""
+"""Thaw as users install it: from a wheel, an unpacked sdist or a clone, in a folder of files with everyday names."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def run(
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What packaging reads of this project, links as links, in another folder."""
+    """A copy of the files that packaging reads, with links kept as links."""
     folder = tmp_path_factory.mktemp("clone")
     for name in ("thaw", "search", "spaces", "trainables", "analysis"):
         shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -89,9 +89,9 @@ def site(packages: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def traps(tmp_path: Path) -> Iterator[Path]:
-    """A folder where modules of all names are not to be imported; afterwards, none has been."""
+    """A folder of modules with common names, none of which may be imported; this is checked afterwards."""
     (tmp_path / "empty.py").write_text("import json, sys; print(json.dumps([*sys.modules]))")
-    # What Python itself has imported before the first line of `python -m MODULE` is not in our hands.
+    # Thaw cannot prevent imports that Python does before the first line of `python -m MODULE`.
     before = json.loads(run(["-m", "empty"], tmp_path).stdout)
     ran = tmp_path.parent / f"{tmp_path.name}-ran"
     for name in {*sys.stdlib_module_names, *OUTSIDE, *SHADOWS} - {*before, "antigravity", "this"}:
@@ -202,7 +202,7 @@ import thaw
 print("once")
 print(*thaw.search("search.yaml", backend="local", progress=False).trials["status"])
 """
-"""A script that searches as it is imported. Its own folder is on its path, which is none of Thaw's doing."""
+"""A script that searches as it is imported. Python itself adds its folder to the path."""
 
 
 @pytest.mark.slow
@@ -231,7 +231,7 @@ main()
 
 
 @pytest.mark.slow
-def test_what_a_worker_cannot_import_is_reported_and_not_tried_again(
+def test_failed_imports_of_workers_are_reported_and_not_retried(
     site: Path, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
     search_file(tmp_path, squares, cache, output="results")

@@ -1,4 +1,4 @@
-"""What the README and the other pages say is true: their commands, search files, Python and links work."""
+"""The commands, search files, Python code and links in the README and the other pages work."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_commands_are_understood(page: str, line: str, tmp_path: Path, monkeypat
     (tmp_path / "own_network.py").touch()  # --import runs it
     name, *arguments = shlex.split(line)[1:]
     command = COMMANDS[name]
-    # A sentence may name a command, or an option of it, without all that it needs.
+    # A sentence may name a command, or one of its options, without its required arguments.
     command.make_context(name, arguments, resilient_parsing=not arguments or arguments[0].startswith("-"))
 
 
@@ -78,13 +78,13 @@ def test_search_files_load(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [block for page in PAGES.values() for block in blocks(page, "python")])
-def test_python_imports_what_there_is(text: str) -> None:
+def test_python_code_imports_existing_names(text: str) -> None:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and node.module == "thaw":
             assert all(hasattr(thaw, alias.name) for alias in node.names)
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_have_targets() -> None:
     for page, text in PAGES.items():
         folder = ROOT if page == "README.md" else ROOT / "docs"
         for target in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", text):
@@ -117,7 +117,7 @@ SMALLER = {
     "/tmp/runs": "other-runs",
     "--trials 100": "--trials 5",
 }
-"""What the README says → what its test says instead, to be done in minutes and without downloads."""
+"""Text of the README → replacement in its test, which then takes minutes and no downloads."""
 
 
 def smaller(text: str) -> str:
@@ -128,7 +128,7 @@ def smaller(text: str) -> str:
 
 @pytest.mark.slow
 def test_the_readme_runs_as_written(tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path) -> None:
-    """Every command of its blocks in their order, in one folder, then its Python in another."""
+    """Run every command of its blocks in order, in one folder, then its Python code in another."""
     shutil.copytree(squares, tmp_path / "photos")
     (tmp_path / "new-photos").mkdir()
     (tmp_path / "more" / "deep").mkdir(parents=True)

@@ -26,7 +26,7 @@ def test_only_complete_depths_are_searched(table: Table) -> None:
     assert len(Table(DIGITS, shallowest=5)) == 20
 
 
-def test_a_configuration_is_worth_what_the_nearest_recorded_one_is(table: Table) -> None:
+def test_a_configuration_has_the_value_of_the_nearest_recorded_one(table: Table) -> None:
     config = {"architecture": "mobilenet_v2", "freeze_depth": 4, "learning_rate": 6e-4, "dropout": 0.15}
     assert table.key({**config, "backbone_lr_scale": 0.4}) == ("mobilenet_v2", 4, 0.001, 0.0, 1.0), (
         "nearest by logarithm"
@@ -34,7 +34,7 @@ def test_a_configuration_is_worth_what_the_nearest_recorded_one_is(table: Table)
     assert table.key({**config, "backbone_lr_scale": 0.3}) == ("mobilenet_v2", 4, 0.001, 0.0, 0.1)
 
 
-def test_the_frozen_part_is_paid_once_or_always(table: Table) -> None:
+def test_the_cost_of_the_frozen_part_counts_once_or_always(table: Table) -> None:
     """One worker, nothing stopped: the costs differ by the frozen part of every epoch but the first of each network."""
     config = search_config(table, "random", "none", seed=0, trials=8)
     (stored, state), (live, _) = (simulate(table, config, is_live, workers=1) for is_live in (False, True))
@@ -64,7 +64,7 @@ def test_a_table_is_continued_by_whole_configurations(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", range(8))
-def test_constructed_tables_have_the_best_where_they_say(number: int, tmp_path: Path) -> None:
+def test_constructed_tables_have_their_stated_optimum(number: int, tmp_path: Path) -> None:
     rows = constructed(number)
     pd.testing.assert_frame_equal(rows, constructed(number))
     assert (

@@ -38,7 +38,7 @@ FORBIDDEN = {
     "full_load": "builds objects",
     "extractall": "writes where an archive says",
 }
-"""Names that no call of ours ends with."""
+"""Names that no call in Thaw ends with."""
 
 
 def called(node: ast.Call) -> str:
@@ -52,11 +52,11 @@ MAY_USE = {
     "search/backends/local/server.py": {"ForkingPickler.loads"},
     "trainables/networks/weight_files.py": {"pickle.Unpickler"},
 }
-"""File → what it may use: in backends for what the driver sends to its own workers, for weights a class that makes
-nothing of what a file names."""
+"""File → exceptions: in backends for data that the driver sends to its own workers, for weights a class that creates
+no object named by a file."""
 
 
-def test_no_call_of_ours_runs_what_a_file_says() -> None:
+def test_no_call_in_thaw_runs_content_of_files() -> None:
     for package in PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
             allowed = MAY_USE.get(str(file.relative_to(ROOT)), set())
@@ -88,7 +88,7 @@ def test_pillows_limit_stands() -> None:
 
 
 def lying(claimed: int, tensors: dict[str, object], content: bytes = b"") -> bytes:
-    """A safetensors file whose header says what it likes."""
+    """A safetensors file with an arbitrary header."""
     header = json.dumps(tensors).encode()
     return struct.pack("<Q", claimed or len(header)) + header + content
 
@@ -107,7 +107,7 @@ LIES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("content", LIES.values(), ids=LIES.keys())
-def test_headers_that_lie_are_refused(tmp_path: Path, content: bytes) -> None:
+def test_false_headers_are_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "last.safetensors"
     file.write_bytes(content)
     for reader in (read, read_best):

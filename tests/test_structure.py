@@ -103,20 +103,20 @@ KNOWS_RAY = "thaw.trainables.trainable"
 
 
 SMELL, WALL = 300, 400
-"""Lines of a file: above the first it is named, above the second it fails."""
+"""Lines of a file: above the first it is listed, above the second the test fails."""
 
 PACKAGES = ("spaces", "trainables", "search", "analysis")
 
 
 class Import(NamedTuple):
-    """`name`: what is imported, in full; `typing`: for type checkers alone."""
+    """`name`: the module's full name; `typing`: imported for type checkers alone."""
 
     name: str
     typing: bool
 
 
 def imports(tree: ast.AST, typing: bool = False) -> Iterator[Import]:
-    """Everything a file imports, wherever in it: an import within a function is an arrow like any other."""
+    """All imports of a file, including those within functions."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (Import(alias.name, typing) for alias in node.names)
@@ -186,7 +186,7 @@ def upward() -> list[tuple[str, str]]:
 
 
 def executed() -> dict[str, list[str]]:
-    """As `arrows`, without what only type checkers follow: that can make no circle."""
+    """As `arrows`, without imports for type checkers alone, which cannot make a circle."""
     return {module: [name for name, typing in targets.items() if not typing] for module, targets in arrows().items()}
 
 

@@ -16,7 +16,7 @@ from thaw.analysis.report.answer import answer
 from thaw.analysis.run import Run
 
 HEAD, TUNED = [0.50, 0.52, 0.53], [0.30, 0.60, 0.80]
-"""The truth of every network here: after one epoch the frozen one looks better, at the end the fine-tuned one is."""
+"""The curves of every network here: after one epoch the frozen one is ahead, at the end the fine-tuned one is."""
 
 
 def trial(depth: int, values: list[float], status: str = "completed", name: str = "resnet50") -> tuple[Any, ...]:
@@ -37,7 +37,7 @@ def finding(name: str, run: Run) -> str:
     return PLOTS[name].finding(PLOTS[name].compute(run))
 
 
-def test_what_was_stopped_is_unknown(tmp_path: Path) -> None:
+def test_results_of_stopped_trials_are_unknown(tmp_path: Path) -> None:
     run = hidden(tmp_path / "run")
     stopped = "stopped by epoch 1 in 3 of 3 trials"
     assert finding("frozen_tuned", run) == (
@@ -60,7 +60,7 @@ def test_what_was_stopped_is_unknown(tmp_path: Path) -> None:
     assert "freeze depth" not in text.lower() or "unknown" in text
 
 
-def test_what_was_trained_to_the_end_is_reported(tmp_path: Path) -> None:
+def test_results_of_trials_trained_to_the_end_are_reported(tmp_path: Path) -> None:
     run = whole(tmp_path / "run")
     assert finding("frozen_tuned", run).startswith("Fine-tuning beats the frozen network for 1 of 1 architectures")
     assert finding("freeze_depth", run) == (
@@ -69,7 +69,7 @@ def test_what_was_trained_to_the_end_is_reported(tmp_path: Path) -> None:
     )
 
 
-def test_one_poor_trial_to_the_end_does_not_speak_for_those_stopped(tmp_path: Path) -> None:
+def test_one_poor_finished_trial_says_nothing_about_stopped_ones(tmp_path: Path) -> None:
     """Trial 1 is fine-tuned badly and gains 0.3 from epoch 1 on: the stopped one, at 0.3, may reach 0.6."""
     trials = [trial(5, HEAD), trial(2, [0.10, 0.30, 0.40]), trial(2, [0.30], "pruned")]
     run = write_run(tmp_path / "run", trials)
@@ -81,7 +81,7 @@ def test_one_poor_trial_to_the_end_does_not_speak_for_those_stopped(tmp_path: Pa
     assert finding("frozen_tuned", calm).startswith("Fine-tuning beats the frozen network for 0 of 1 architectures")
 
 
-def test_a_trial_that_was_ahead_does_not_speak_for_those_that_started_lower(tmp_path: Path) -> None:
+def test_a_trial_that_was_ahead_says_nothing_about_those_that_started_lower(tmp_path: Path) -> None:
     """Of photos: the head that looked best after one epoch had a high learning rate and hardly gained from there on."""
     quick, slow = [0.21, 0.22, 0.22], [0.16, 0.24, 0.28]
     tuned = trial(2, [0.20, 0.25, 0.27])
@@ -114,7 +114,7 @@ def test_a_loss_is_compared_in_the_opposite_direction(tmp_path: Path) -> None:
     assert "for 1 of 1" in finding("frozen_tuned", run)
 
 
-def test_a_network_that_was_always_stopped_is_no_quick_one(tmp_path: Path) -> None:
+def test_a_network_that_was_always_stopped_is_not_called_fast(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [trial(5, HEAD), trial(2, [0.1], "pruned", "mobilenet_v2")])
     text = finding("cost_to_quality", run)
     assert text == (

@@ -37,9 +37,9 @@ def search(
     alike: float = 0.0,
     architectures: Sequence[str] = ("convnet", "resnet18"),
 ) -> Run:
-    """A search whose values depend on freeze depth alone, but for a little noise, with the real rule for stopping.
+    """A search whose values depend on freeze depth and a little noise alone, stopped by the real rule.
 
-    Every trial begins at `alike` and comes half as near to the value of its depth with each further epoch.
+    Every trial begins at `alike`; each epoch halves its distance to the value of its depth.
     """
     folder.mkdir()
     rng = random.Random(1)
@@ -107,8 +107,8 @@ def test_importance_sees_depths_that_differ_late(tmp_path: Path) -> None:
     assert depth["importance"] > 0.6 and depth["low"] <= depth["importance"] <= depth["high"]
 
 
-def test_there_may_be_more_architectures_than_are_drawn_of_the_space(tmp_path: Path) -> None:
-    """Of most of 400 architectures no configuration is among 160 that are drawn at random."""
+def test_a_space_may_have_more_architectures_than_samples(tmp_path: Path) -> None:
+    """Of 400 architectures, most do not occur among 160 configurations drawn at random."""
     many = [f"timm:network{number}" for number in range(400)]
     run = search(tmp_path / "run", 24, scheduler="none", architectures=many)
     for number, record in run.records.items():

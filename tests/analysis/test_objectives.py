@@ -31,7 +31,7 @@ def dominates(a: Point, b: Point) -> bool:
     return a != b and all(x <= y for x, y in zip(a, b, strict=True))
 
 
-def test_fronts_are_what_their_definition_says() -> None:
+def test_fronts_follow_their_definition() -> None:
     rng = random.Random(0)
     for objectives in (1, 2, 3):
         points = [tuple(rng.randint(0, 5) / 5 for _ in range(objectives)) for _ in range(40)]

@@ -68,13 +68,13 @@ def test_trials_table_holds_the_best_epoch_and_the_end() -> None:
     assert pd.isna(table.loc[1, "best_epoch"]) and table.loc[1, "error"] == "the training loss became nan in epoch 1"
 
 
-def test_history_has_one_row_an_epoch_even_if_one_was_logged_twice() -> None:
+def test_history_has_one_row_per_epoch_even_if_one_was_logged_twice() -> None:
     table = history_table(trial_records([*EVENTS, epoch(0, 2, 0.65)]).values())
     assert table[["trial", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [0, 3], [2, 1]]
     assert table.loc[1, "val_map"] == 0.65 and table.loc[1, "seconds_train"] == 2.0
 
 
-def test_accuracies_stand_where_they_were_measured() -> None:
+def test_accuracies_appear_only_where_they_were_measured() -> None:
     """A run that 0.1.0 began on images of one label has them from then on."""
     assert "val_accuracy" not in history_table(trial_records(EVENTS).values())
     later = epoch(2, 2, 0.8)

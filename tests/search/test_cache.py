@@ -43,7 +43,7 @@ def shown(directory: Path, keep: int | None = None) -> str:
     return console.export_text()
 
 
-def test_all_is_listed_by_last_use_and_holes_take_no_room(directory: Path) -> None:
+def test_everything_is_listed_by_last_use_and_holes_take_no_room(directory: Path) -> None:
     text = shown(directory)
     rows = [line for line in text.splitlines() if " ago " in line]
     assert [re.split(r"\s{2,}", row.strip())[0] for row in rows] == [
@@ -55,7 +55,7 @@ def test_all_is_listed_by_last_use_and_holes_take_no_room(directory: Path) -> No
     assert " 1 h ago" in text and " 2 h ago" in text
 
 
-def test_what_was_used_longest_ago_goes_first(directory: Path) -> None:
+def test_the_least_recently_used_goes_first(directory: Path) -> None:
     total = sum(one.size for one in stored(directory))
     shown(directory, total)
     assert len(stored(directory)) == 3, "it fits already"
@@ -65,7 +65,7 @@ def test_what_was_used_longest_ago_goes_first(directory: Path) -> None:
     assert not stored(directory)
 
 
-def test_what_another_process_uses_stays(directory: Path) -> None:
+def test_files_in_use_by_another_process_stay(directory: Path) -> None:
     used = directory / "activations" / "c"
     command = [sys.executable, "-c", HOLD + "print('held', flush=True); sys.stdin.read()", str(used)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

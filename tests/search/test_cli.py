@@ -28,7 +28,7 @@ from thaw.search.cli import run
 from thaw.spaces import TrialConfig
 
 LIMIT = 300
-"""Seconds after which a process of these tests is given up."""
+"""Timeout for a process of these tests, in seconds."""
 
 EXPLODING: dict[str, Any] = {
     "space": {"learning_rate": [10.0, 9.0]},
@@ -195,9 +195,7 @@ def test_wrong_input_is_status_2_and_starts_nothing(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_gpu_that_is_not_there(
-    tmp_path: Path, squares: Path, cache: Path, call: Callable[..., tuple[int, str, str]]
-) -> None:
+def test_a_missing_gpu(tmp_path: Path, squares: Path, cache: Path, call: Callable[..., tuple[int, str, str]]) -> None:
     status, _, err = call("search", search_file(tmp_path, squares, cache, resources={"gpu": 0.5}))
     assert status == 2 and "resources.gpu: a trial requests 0.5, there are 0 GPUs" in err
     assert not (tmp_path / "results").exists()
@@ -256,7 +254,7 @@ def _check_interrupted(folder: RunFolder, children: list[psutil.Process], reason
 
 @pytest.fixture
 def killed_at_the_end() -> Iterator[list[subprocess.Popen[Any]]]:
-    """Processes that must not outlive a failed test, with all their children."""
+    """Processes that are killed at the end, with all their children, even if the test fails."""
     processes: list[subprocess.Popen[Any]] = []
     yield processes
     for process in processes:

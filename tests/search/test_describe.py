@@ -1,4 +1,4 @@
-"""`thaw data`, `thaw describe` and `--dry-run`: what is said before anything starts."""
+"""`thaw data`, `thaw describe` and `--dry-run`: information before anything starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`thaw init` finds the labels of a folder as people have it, and what it writes is a search that can start."""
+"""`thaw init` finds the labels in common folder layouts, and writes a search file that can start."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_names_of_any_kind(tmp_path: Path) -> None:
     assert config.data.images == str(tmp_path / "my: photos #1") and config.name == "my-photos-1" and lines
 
 
-def test_where_there_is_no_data_set(tmp_path: Path) -> None:
+def test_folders_without_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="PHOTOS: .* is not a folder"):
         written(tmp_path)
     pictures(tmp_path / "photos")

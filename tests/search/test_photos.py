@@ -1,4 +1,4 @@
-"""Photos on the page: what they show, what they may cost, and that they stay away where they are not wanted."""
+"""Photos on the page: their content, their size limit, and reports without them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions over folders, patterns and lists, into files that exist whole or not at all."""
+"""Predictions for folders, patterns and lists, in files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def images(tmp_path: Path, squares: Path) -> Path:
-    """40 images in a folder, three of them below another one; beside them what is no image."""
+    """40 images in a folder, three of them in a subfolder, and files that are not images."""
     folder = tmp_path / "photos"
     (folder / "deep" / "er").mkdir(parents=True)
     for number in range(40):
@@ -125,7 +125,7 @@ def test_no_cell_is_run_by_a_spreadsheet_and_every_name_comes_back(
         assert {name for name, yes in zip(data.classes, row, strict=True) if yes} == set(one.labels)
 
 
-def test_own_results_among_the_images_are_no_images(images: Path) -> None:
+def test_results_among_the_images_are_not_read(images: Path) -> None:
     run = images / "results" / "photos"
     for file in (run / "events.jsonl", run / "search.yaml", images / "model" / "bundle.json"):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,7 @@ def test_own_results_among_the_images_are_no_images(images: Path) -> None:
     assert read_folders(Source(images, None)).files == [f"deep/er/{number}.png" for number in (37, 38, 39)]
 
 
-def test_bad_images_are_listed_and_end_nothing(bundle: Path, images: Path, tmp_path: Path) -> None:
+def test_bad_images_are_listed_and_do_not_stop_the_others(bundle: Path, images: Path, tmp_path: Path) -> None:
     (images / "a bad one.jpg").write_text("no image")
     (images / "empty.png").touch()
     assert predict(bundle, [str(images)], tmp_path / "out.csv", "probabilities", QUIET) == 40
@@ -151,7 +151,7 @@ def test_bad_images_are_listed_and_end_nothing(bundle: Path, images: Path, tmp_p
     ]
 
 
-def test_nothing_is_left_when_it_fails_midway(
+def test_a_failure_midway_leaves_nothing(
     bundle: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = Bundle.stream

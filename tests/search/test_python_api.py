@@ -1,4 +1,4 @@
-"""A search from Python: a dictionary in, a run out that does what the commands do."""
+"""A search from Python: a dictionary gives a run with methods that correspond to the commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command says on a terminal while it works: never nothing for long."""
+"""A command never leaves its terminal silent for long."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from benchmarks.terminal import record
 from tests.searches import search_file
 
 SILENCE = 2.0
-"""Seconds without a word, on a machine that has nothing else to do."""
+"""The longest silence in seconds, on an otherwise idle machine."""
 
 
 def waiting(over: threading.Event) -> float:
-    """How many times longer than its own work a computation takes at most, until something is over."""
+    """The largest ratio of wall time to processor time of a computation, measured until `over` is set."""
     worst = 1.0
     while not over.wait(0.5):
         began, worked = time.monotonic(), time.thread_time()

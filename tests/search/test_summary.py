@@ -1,4 +1,4 @@
-"""What a search says at its end."""
+"""The summary at the end of a search."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from thaw.search.summary import print_summary
 
 
 @pytest.mark.parametrize(("failures", "status"), [(1.0, 1), (0.0, 0)])
-def test_what_needs_a_finished_trial_is_offered_where_there_is_one(
+def test_commands_for_a_finished_trial_are_offered_only_if_there_is_one(
     tmp_path: Path, failures: float, status: int
 ) -> None:
     run, out = synthetic_run(tmp_path / "run", 4, failures=failures), StringIO()

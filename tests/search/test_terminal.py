@@ -1,4 +1,4 @@
-"""Standard output in other encodings, closed, or on a full disk: what is shown, and with which status commands end."""
+"""Standard output in other encodings, closed, or on a full disk: the text shown, and the exit status."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_an_ascii_terminal_shows_everything(tmp_path: Path, squares: Path, cache
 
 @pytest.mark.slow
 def test_a_search_continues_when_its_terminal_is_closed(tmp_path: Path, squares: Path, cache: Path) -> None:
-    """An ASCII one: nothing that is printed until then, or at the end, breaks it."""
+    """The terminal is an ASCII one, so no text before that, or at the end, may break the search."""
     search_file(tmp_path, squares, cache, training={"epochs": 40, "patience": 0})
     folder = RunFolder(tmp_path / "results" / "squares")
     process, terminal = pty.fork()

@@ -1,4 +1,4 @@
-"""`thaw report --watch` and `thaw search --open`: the page while a search goes on."""
+"""`thaw report --watch` and `thaw search --open`: the page of a running search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all, and what a killed process leaves is removed by the next one."""
+"""Files and folders are written completely or not at all; the next process removes what a killed one left."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def writer(kind: str, path: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("kind", ["new_file", "new_folder"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path, kind: str, number: signal.Signals) -> None:
+def test_leftovers_of_a_killed_process_are_removed_by_the_next(
+    tmp_path: Path, kind: str, number: signal.Signals
+) -> None:
     killed, living = writer(kind, tmp_path / "one"), writer(kind, tmp_path / "two")
     try:
         killed.send_signal(number)

@@ -15,7 +15,7 @@ def test_columns_lead_to_their_metric() -> None:
         metric("val_mpa")
 
 
-def test_accuracies_are_measured_where_they_mean_something() -> None:
+def test_accuracies_are_measured_for_single_labels_alone() -> None:
     plain = measured(False, 1000)
     assert "map" in plain and not any("balanced" in name or name in ("accuracy", "top5_accuracy") for name in plain)
     assert measured(True, 9) == (*plain, "accuracy", "balanced_accuracy")

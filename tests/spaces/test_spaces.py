@@ -116,7 +116,7 @@ def test_grid_has_valid_cells_only_and_each_once() -> None:
     assert {config.dropout for config in configs} == {0.0, 0.2, 0.4}
 
 
-def test_backbone_scale_counts_only_where_a_stage_is_thawed() -> None:
+def test_backbone_scale_is_active_only_if_a_stage_is_thawed() -> None:
     space = SearchSpace.parse({"architecture": "resnet18", "freeze_depth": [4, 5], "backbone_lr_scale": [0.1, 1.0]}, {})
     assert space.grid() == [
         {"freeze_depth": 4, "backbone_lr_scale": 0.1},
@@ -125,7 +125,7 @@ def test_backbone_scale_counts_only_where_a_stage_is_thawed() -> None:
     ]
 
 
-def test_constants_are_switched_off_where_they_do_not_count() -> None:
+def test_constants_are_inactive_without_effect() -> None:
     space = SearchSpace.parse({"architecture": ["convnet", "resnet18"]}, {"freeze_depth": 4})
     assert [space.config(cell).freeze_depth for cell in space.grid()] == [0, 4]
     nothing_pretrained = SearchSpace.parse(
@@ -192,7 +192,7 @@ def test_samples_and_suggestions_hold_active_parameters_within_bounds() -> None:
     assert seen == {("convnet", None), *(("resnet18", depth) for depth in range(6))}
 
 
-def test_validate_refuses_what_is_not_searched_or_outside() -> None:
+def test_validate_refuses_unknown_and_outside_values() -> None:
     space = SearchSpace.parse(FULL, {})
     for values, message in (
         ({"dropout": 0.1}, "dropout: not a searched hyperparameter"),
@@ -207,7 +207,7 @@ def test_validate_refuses_what_is_not_searched_or_outside() -> None:
         assert str(raised.value).startswith(message)
 
 
-def test_a_whole_configuration_keeps_what_is_searched() -> None:
+def test_a_complete_configuration_keeps_the_searched_values() -> None:
     space = SearchSpace.parse({"learning_rate": {"log": [1e-4, 1e-2]}, "freeze_depth": [3, 5]}, {"dropout": 0.3})
     whole = space.config({"freeze_depth": 5, "learning_rate": 1e-3}).model_dump()
     assert space.searched(whole) == {"freeze_depth": 5, "learning_rate": 1e-3}

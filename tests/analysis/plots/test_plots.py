@@ -1,4 +1,4 @@
-"""What every plot of the table keeps, on runs of 3, 300 and 5,000 trials."""
+"""The contract of every plot in the table, on runs of 3, 300 and 5,000 trials."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_categories_differ_for_colour_blind_eyes(theme: Theme, blindness: str) -
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
-def test_everything_contrasts_with_the_paper(theme: Theme) -> None:
+def test_everything_contrasts_with_the_background(theme: Theme) -> None:
     def contrast(colour: str) -> float:
         weights = np.array([0.2126, 0.7152, 0.0722])
         pair = sorted(float(weights @ linear(c)) + 0.05 for c in (colour, theme.background))
@@ -133,6 +133,6 @@ def test_everything_contrasts_with_the_paper(theme: Theme) -> None:
     assert min(contrast(colour) for colour in (*theme.cycle, theme.muted)) > 3
 
 
-def test_fates_differ_by_sign_too() -> None:
+def test_fates_differ_by_marker_too() -> None:
     assert len({fate.marker for fate in FATES.values()}) == len(FATES)
     assert pd.Series([fate.words for fate in FATES.values()]).is_unique

@@ -1,4 +1,4 @@
-"""The report's page, its elements and in a real browser: it sorts, filters, draws and asks nobody for anything."""
+"""The report's page, its elements and in a real browser: it sorts, filters, draws and requests nothing."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def type_keys(chromium: Browser, keys: str) -> None:
     chromium.driver.switch_to.active_element.send_keys(keys)
 
 
-def test_it_opens_without_complaint_and_asks_nobody_for_anything(chromium: Browser, page: Path) -> None:
+def test_it_opens_without_errors_and_requests_nothing(chromium: Browser, page: Path) -> None:
     chromium.errors(), chromium.requests()
     chromium.open(page)
     assert chromium.run("return document.querySelectorAll('figure').length") >= 15
@@ -306,7 +306,7 @@ CONTRAST = """
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_words_stand_out_from_their_paper(chromium: Browser, page: Path, theme: str) -> None:
+def test_text_contrasts_with_its_background(chromium: Browser, page: Path, theme: str) -> None:
     """WCAG 2.1, level AA: a contrast of 4.5 to 1."""
     chromium.open(page, theme=theme)
     assert chromium.run(CONTRAST) == {}

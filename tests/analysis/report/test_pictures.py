@@ -1,4 +1,4 @@
-"""Pictures of a report: the layout found once is that of every variant."""
+"""Pictures of a report: light and dark ones share a layout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.mark.parametrize("narrow", [False, True], ids=["wide", "narrow"])
 @pytest.mark.parametrize("name", ["freeze_depth", "depth_curves", "parallel_coordinates"])
-def test_dark_pictures_need_no_layout_of_their_own(name: str, narrow: bool, run: Run) -> None:
+def test_dark_pictures_share_the_layout_of_light_ones(name: str, narrow: bool, run: Run) -> None:
     plot = PLOTS[name]
     data = plot.compute(run)
     themes = [theme.narrow if narrow else theme for theme in (LIGHT, DARK, DARK)]

@@ -217,7 +217,7 @@ def test_a_confirmation_that_cannot_be_read_says_what_to_do(tmp_path: Path, text
 
 @pytest.fixture
 def few_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three plots, for what does not depend on which: all of them take ten seconds."""
+    """Only three plots, as drawing all of them takes ten seconds."""
     few = ("best_so_far", "learning_curves", "label_distribution")
     monkeypatch.setattr("thaw.analysis.report.page.PLOTS", {name: PLOTS[name] for name in few})
 
@@ -295,7 +295,7 @@ def test_unusual_runs_and_several_of_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_plots")
-def test_of_several_runs_what_is_equal_is_there_once(tmp_path: Path) -> None:
+def test_equal_plots_of_several_runs_appear_once(tmp_path: Path) -> None:
     """Two runs on the same data that maximise different metrics."""
     runs = [
         synthetic_run(tmp_path / objective, 6, failures=0, objective=objective)
@@ -346,7 +346,7 @@ def test_a_report_that_is_killed_leaves_the_old_one_and_locks_nobody_out(tmp_pat
         assert {path.name for path in folder.iterdir()} == {"index.html", "tables"}
 
 
-def test_of_reports_at_once_each_is_whole(tmp_path: Path) -> None:
+def test_simultaneous_reports_are_each_complete(tmp_path: Path) -> None:
     folder = tmp_path / "report"
     with ExitStack() as several:
         for number in (1, 2, 3):
@@ -394,7 +394,7 @@ def test_five_thousand_trials_make_a_page_that_can_be_mailed(tmp_path: Path) -> 
     assert int(done.stderr.split()[-1]) < 1.5e9, "bytes"
 
 
-def test_the_command_names_what_is_no_run(
+def test_the_command_refuses_other_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["thaw", "report", str(tmp_path)])

@@ -1,4 +1,4 @@
-"""A search on a Ray cluster: what is refused, where trials run, what they see; and Ray alone listens on loopback."""
+"""A search on a Ray cluster: refusals, where trials run, what they see; and Ray without a cluster stays on loopback."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def address(environment: dict[str, str]) -> Iterator[str]:
-    """Of a cluster of three nodes: two of one processor, one of two processors and a logical GPU."""
+    """The address of a cluster of three nodes: two with one processor, one with two and a logical GPU."""
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "tests" / "local_cluster.py")],
         env={**os.environ, **environment},
@@ -194,7 +194,7 @@ def test_a_search_over_three_nodes(
 
 
 @pytest.mark.slow
-def test_what_the_cluster_cannot_do_is_refused(
+def test_impossible_requests_to_the_cluster_are_refused(
     tmp_path: Path, squares: Path, address: str, environment: dict[str, str]
 ) -> None:
     file = search_file(tmp_path, squares, tmp_path / "cache", resources={"cpu": 3, "gpu": 0})
@@ -235,8 +235,8 @@ with joined(sys.argv[1]):
 
 
 @pytest.mark.slow
-def test_what_a_trial_sees(tmp_path: Path, squares: Path, address: str, environment: dict[str, str]) -> None:
-    """Our code comes from the driver, a GPU is seen by whom it was given, and paths are looked for on every node."""
+def test_the_environment_of_a_trial(tmp_path: Path, squares: Path, address: str, environment: dict[str, str]) -> None:
+    """Thaw comes from the driver, a trial sees only its own GPU, and paths are checked on every node."""
     file = search_file(tmp_path, squares, tmp_path / "cache")
     done = run([sys.executable, "-c", SEEN, address, str(file)], tmp_path, environment)
     assert done.returncode == 0, done.stderr

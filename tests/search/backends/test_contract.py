@@ -1,4 +1,4 @@
-"""What every backend keeps: the same rows, resuming, promotions, failures and lost trials, whoever runs them."""
+"""The contract of every backend: the same rows, resuming, promotions, failures and lost trials."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ RAY, SLOW = pytest.mark.ray, pytest.mark.slow
 EVERYWHERE = [pytest.param(name, marks=[RAY] if name == "ray" else []) for name in BACKENDS]
 
 WORKERS = [pytest.param("ray", marks=RAY), pytest.param("local")]
-"""Those whose trials run in other processes."""
+"""Backends whose trials run in other processes."""
 
 SLOW_ON_LOCAL = [
     pytest.param("ray", marks=RAY),
     pytest.param("local", marks=SLOW),
     pytest.param("inline"),
 ]
-"""For what other fast tests have shown of local workers already: each search of theirs costs seconds."""
+"""For tests whose subject other fast tests cover for local workers: each of their searches costs seconds."""
 
 SLOW_IN_WORKERS = [
     pytest.param("ray", marks=[RAY, SLOW]),
     pytest.param("local", marks=SLOW),
     pytest.param("inline"),
 ]
-"""The same, of the hooks of Ray, too."""
+"""The same for Ray's hooks, too."""
 
 
 def _stopped(backends: list[Any], how: signal.Signals | None, reason: str) -> list[Any]:
@@ -71,9 +71,7 @@ def pauses(run: Run) -> list[str]:
     return [event["reason"] for event in run.folder.events() if event["event"] == "trial_paused"]
 
 
-def test_a_grid_gives_what_the_plain_loop_gives(
-    backend: str, grid: Run, tmp_path: Path, squares: Path, cache: Path
-) -> None:
+def test_a_grid_equals_the_plain_loop(backend: str, grid: Run, tmp_path: Path, squares: Path, cache: Path) -> None:
     search = {"algorithm": "grid", "concurrency": 2}
     run = small_search(tmp_path, squares, cache, backend=backend, search=search)
     pd.testing.assert_frame_equal(comparable_history(run), comparable_history(grid), check_exact=True)
@@ -159,7 +157,7 @@ def test_a_worker_killed_within_a_checkpoint(
 
 
 @pytest.mark.parametrize("backend", SLOW_IN_WORKERS, indirect=True)
-def test_an_exception_is_not_tried_again(
+def test_an_exception_is_not_retried(
     backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, squares: Path, cache: Path
 ) -> None:
     standins.install(standins.Raises, backend, monkeypatch)
@@ -223,7 +221,7 @@ def test_an_event_log_that_cannot_be_written(
 
 
 class Noting(Observer):
-    """Notes what it hears."""
+    """Records all calls."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -242,7 +240,7 @@ class Noting(Observer):
 
 
 class Broken(Observer):
-    """Raises at the first epoch, and would again."""
+    """Raises at every epoch."""
 
     calls = 0
 

@@ -1,4 +1,4 @@
-"""What a trial's error says, and whether another trial may have been its cause."""
+"""The message of a trial's error, and whether another trial may have caused it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong in practice, really caused: no finished trial is lost, the search goes on or can be resumed."""
+"""Real faults: no finished trial is lost, and the search continues or can be resumed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_checkpoints_that_cannot_be_written(
     )
 
 
-def test_what_can_be_made_again_stops_no_search(
+def test_files_that_can_be_rebuilt_stop_no_search(
     tmp_path: Path, squares: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TensorBoard, tables and mirror cannot be written: warnings, and all is there after the next resume."""

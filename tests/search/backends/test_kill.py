@@ -24,7 +24,7 @@ from thaw.analysis.run_folder import RunFolder
 pytestmark = pytest.mark.slow
 
 LIMIT = 300
-"""Seconds after which a process of these tests is given up."""
+"""Timeout for a process of these tests, in seconds."""
 
 LONG: dict[str, Any] = {
     "space": {"learning_rate": {"log": [1e-4, 1e-2]}, "dropout": {"float": [0.0, 0.5]}},
@@ -47,7 +47,7 @@ def wait(process: subprocess.Popen[str], folder: RunFolder, least: int) -> None:
 
 @pytest.fixture
 def start() -> Iterator[Any]:
-    """Start processes that do not outlive the test, nor do their children."""
+    """Start processes that, with their children, end with the test."""
     started: list[psutil.Process] = []
 
     def begin(arguments: list[str]) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""Readers of stored rows where Ray runs: also on a node that the session did not know when it began."""
+"""Readers of stored rows run on every Ray node, including one that joins after the session has begun."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forked workers: what they are forked from, how they end, and whose code they run."""
+"""Forked workers: the server they are forked from, their end, and the code they run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IMPORTING = {"python", "python3", "jemalloc_bg_thd"}
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """One that is there at once, as it cannot import torch."""
+    """A server that starts at once, as it cannot import torch."""
     (tmp_path / "torch.py").write_text("raise ImportError('libfast.so.1: cannot open shared object file')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     server = Server()
@@ -57,7 +57,7 @@ def test_workers_share_one_import_and_get_the_users_code(
         assert {Path(thread, "comm").read_text().strip() for thread in threads.iterdir()} <= IMPORTING
 
 
-def test_what_a_worker_cannot_import_is_the_answer(server: Server) -> None:
+def test_a_failed_import_of_a_worker_is_reported(server: Server) -> None:
     with server.fork() as worker:
         worker.send_bytes(b"")
         for _ in range(2):
@@ -65,7 +65,7 @@ def test_what_a_worker_cannot_import_is_the_answer(server: Server) -> None:
             assert worker.recv() == "ImportError: libfast.so.1: cannot open shared object file\n"
 
 
-def test_workers_heed_the_driver_alone_and_do_not_outlive_it(server: Server) -> None:
+def test_workers_obey_the_driver_alone_and_do_not_outlive_it(server: Server) -> None:
     with server.fork() as worker:
         worker.send_bytes(b"")
         worker.send(None)
@@ -104,7 +104,7 @@ def test_timm_is_imported_before_workers_are_forked(server: Server, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("platform", "name"), [("darwin", "macOS"), ("win32", "Windows"), ("freebsd14", "freebsd14")])
-def test_elsewhere_than_on_linux_there_is_none(platform: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_workers_require_linux(platform: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", platform)
     check_backend("inline")
     with pytest.raises(ConfigError, match=rf"^--backend: local needs Linux.*, got {name}; use ray or inline$"):

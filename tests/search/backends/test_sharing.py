@@ -40,7 +40,7 @@ def stored_rows(place: Path) -> bytes:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, many_squares: Path, resnet18_file: Path) -> bytes:
-    """The rows as one process computes them for itself."""
+    """The rows computed by a single process."""
     place = tmp_path_factory.mktemp("alone")
     torch.set_num_threads(1)
     training = {**SECTIONS["training"], "epochs": 1}
@@ -53,7 +53,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, many_squares: Path, resnet18
 def test_three_nodes_compute_each_row_once(
     tmp_path: Path, many_squares: Path, resnet18_file: Path, alone: bytes, kill: bool
 ) -> None:
-    """What the killed node held is computed again, and nothing else."""
+    """Only the rows that a killed node held are computed again."""
     sections = {**SECTIONS, "weights": {"resnet18": str(resnet18_file)}}
     file = search_file(tmp_path, many_squares, tmp_path / "cache", **sections)
     disks, computed = tmp_path / "disks", tmp_path / "computed"

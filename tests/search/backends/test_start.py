@@ -1,4 +1,4 @@
-"""Ray starts beside the reading of images: whatever goes wrong meanwhile, no process outlives the command."""
+"""Ray starts while images are read: whatever fails meanwhile, no process outlives the command."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def start(folder: Path, environment: dict[str, str], *arguments: object) -> subp
 
 
 class Started:
-    """A command under Ray whose images have not been read before, and all processes that come from it."""
+    """A command under Ray whose images have not been read before, and all its descendants."""
 
     def __init__(self, name: str, place: Path, tmp_path: Path, **environment: str) -> None:
         self.mark = uuid4().hex
@@ -96,7 +96,7 @@ class Started:
         return found
 
     def ends(self) -> tuple[int, str, str]:
-        """(exit status, standard output, standard error), once nothing of it is left."""
+        """(exit status, standard output, standard error), once all its processes have ended."""
         output, errors = self.process.communicate(timeout=LIMIT)
         deadline = time.monotonic() + 10
         while others := self.others():

@@ -1,4 +1,4 @@
-"""Searches whose heads are trained together find what they find one head at a time."""
+"""Searches that train heads together give the results of training one head at a time."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ TPE: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def four_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there are fewer, three trials would not be allowed at once."""
+    """With fewer, three trials at once would not be allowed."""
     monkeypatch.setattr(resources, "this_machine", lambda: Available(4, 0))
 
 
 @pytest.fixture
 def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many heads were trained together, time after time."""
+    """The number of heads in each group that was trained."""
     sizes: list[int] = []
     original = trial.epoch_together
     monkeypatch.setattr(trial, "epoch_together", lambda heads: sizes.append(len(heads)) or original(heads))
@@ -85,9 +85,7 @@ def test_a_search_that_is_interrupted_continues(
     assert_same(run, heads("whole", resources=TOGETHER, **TPE))
 
 
-def test_what_breaks_within_a_group_ends_all_of_it_and_nothing_else(
-    heads: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_within_a_group_ends_that_group_alone(heads: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     original, calls = trial.epoch_together, []
 
     def breaks(trainings: Any) -> Any:

@@ -66,7 +66,7 @@ def test_the_result_is_in_the_run_folder(confirmed: Confirmed) -> None:
     assert all(0 < value < 1 for value in found["trivial"].values())
 
 
-def test_every_trial_has_its_fold_and_its_length_however_often_it_was_stopped(confirmed: Confirmed) -> None:
+def test_every_trial_keeps_its_fold_and_length_after_interruptions(confirmed: Confirmed) -> None:
     run, found = confirmed
     confirmation = load_run(run.folder.confirm.path)
     events = list(run.folder.confirm.events())
@@ -94,9 +94,7 @@ def test_predictions_are_of_images_that_were_left_out(
     assert not list(run.folder.confirm.checkpoints.rglob("*.safetensors")), "weights need not stay"
 
 
-def test_a_fold_gives_what_the_plain_loop_gives(
-    confirmed: Confirmed, tmp_path: Path, squares: Path, cache: Path
-) -> None:
+def test_a_fold_equals_the_plain_loop(confirmed: Confirmed, tmp_path: Path, squares: Path, cache: Path) -> None:
     run, found = confirmed
     prepared = prepare(small_config(tmp_path, squares, cache))
     plan = make_plan(run, 2, 3, 1)
@@ -131,7 +129,7 @@ def test_one_fold_is_not_enough_and_another_seed_draws_again(
     assert first.seed == second.seed, "views, and what is stored of them, stay"
 
 
-def test_the_table_says_it_all(confirmed: Confirmed) -> None:
+def test_the_table_is_complete(confirmed: Confirmed) -> None:
     run, found = confirmed
     out = StringIO()
     assert print_confirmation(run.folder.path, found, "done", Console(file=out, width=160)) == 0

@@ -1,4 +1,4 @@
-"""Folds, and what follows from the values on them."""
+"""Folds, and the statistics of the values on them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_row_validates_once_and_the_test_rows_never(group: str | None) -> 
             assert not set(patients[part.validation]) & set(patients[np.concatenate([part.train, part.test])])
 
 
-def test_what_the_user_kept_apart_is_not_mixed() -> None:
+def test_the_users_groups_and_splits_are_not_mixed() -> None:
     data = dataset()
     data.columns["part"] = [
         "val" if number % 4 == 0 else "test" if number % 9 == 0 else "train" for number in range(200)
@@ -112,7 +112,7 @@ LEADERS = [
 ]
 
 
-def test_leaders_are_ranked_by_what_is_confirmed() -> None:
+def test_leaders_are_ranked_by_their_confirmed_means() -> None:
     outcome = confirmation(LEADERS, METRICS["map"], folds=3)
     assert [row["trial"] for row in outcome["leaders"]] == [1, 4, 9] and outcome["chosen"] == 1
     assert outcome["shrinkage"] == pytest.approx(0.60 - 0.52), "of the search's best, not of the chosen one"
@@ -124,7 +124,7 @@ def test_leaders_are_ranked_by_what_is_confirmed() -> None:
     assert row["interval"][0] < row["mean"] < row["interval"][1]
 
 
-def test_where_less_is_better_the_order_and_the_signs_turn() -> None:
+def test_for_a_loss_order_and_signs_are_reversed() -> None:
     outcome = confirmation(LEADERS, METRICS["loss"], folds=3)
     assert [row["trial"] for row in outcome["leaders"]] == [9, 4, 1]
     assert outcome["shrinkage"] == pytest.approx(0.52 - 0.60), "the search's value was higher, so worse, than confirmed"

@@ -1,4 +1,4 @@
-"""What a confirmation trains, found out without training."""
+"""The plan of a confirmation, without training."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def prepared(tmp_path: Path, cache: Path) -> Prepared:
 
 @pytest.fixture
 def own_split(prepared: Prepared, tmp_path: Path, cache: Path) -> Prepared:
-    """The same photos, of which a column says that every third validates; with three folds."""
+    """The same photos, every third in the validation split by a column; with three folds."""
     lines = (tmp_path / "labels.csv").read_text().splitlines()
     rows = [f"{line},{'val' if i % 3 == 0 else 'train'}" for i, line in enumerate(lines[1:])]
     (tmp_path / "labels.csv").write_text("\n".join([f"{lines[0]},part", *rows]))
@@ -62,7 +62,7 @@ def test_with_fewer_folds_each_has_a_label(prepared: Prepared) -> None:
     assert all(prepared.dataset.labels[fold.validation].any() for fold in folds)
 
 
-def test_folds_do_not_mix_what_the_user_kept_apart_and_a_note_says_so(own_split: Prepared, prepared: Prepared) -> None:
+def test_folds_keep_the_users_groups_apart_and_a_note_says_so(own_split: Prepared, prepared: Prepared) -> None:
     [folds] = own_split.context.folds
     assert sorted(np.concatenate([fold.validation for fold in folds]).tolist()) == list(range(0, 24, 3))
     assert all((fold.train % 3 > 0).all() and len(fold.train) > 8 for fold in folds)

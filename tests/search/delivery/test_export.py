@@ -1,4 +1,4 @@
-"""A winner taken home: what the bundle holds is what the run had, and nothing looks at the test split in silence."""
+"""Export: a bundle equals the trial in its run, and every use of the test split is recorded."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path, re
 
 @pytest.fixture
 def copied(run: Run, tmp_path: Path) -> Run:
-    """The same run, to be changed."""
+    """A copy of the run, which a test may change."""
     shutil.copytree(run.folder.path, tmp_path / "run")
     return load_run(tmp_path / "run")
 
@@ -79,7 +79,7 @@ def _of(run: Run, architecture: str) -> int:
 
 
 @pytest.mark.parametrize("architecture", ["convnet", "resnet18"])
-def test_a_bundle_gives_what_the_trial_gave(copied: Run, tmp_path: Path, squares: Path, architecture: str) -> None:
+def test_a_bundle_predicts_as_its_trial(copied: Run, tmp_path: Path, squares: Path, architecture: str) -> None:
     number = _of(copied, architecture)
     facts, printed = _export(copied, tmp_path / "bundle", trial=number)
     best = read_best(copied.folder.best_file(number))
@@ -317,13 +317,13 @@ def test_other_pretrained_weights_are_refused(copied: Run, tmp_path: Path, monke
     assert not (tmp_path / "bundle").exists() and "test_scored" not in copied.folder.provenance()
 
 
-def test_what_decides_the_results_may_not_be_set(copied: Run, tmp_path: Path) -> None:
+def test_settings_that_change_results_may_not_be_set(copied: Run, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"threshold: is part of what the run's results mean"):
         _export(copied, tmp_path / "bundle", overrides=["threshold=0.3"])
 
 
 @pytest.mark.parametrize("architecture", ["convnet", "resnet18"])
-def test_half_precision_is_no_other_model(
+def test_half_precision_is_the_same_model(
     tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path, architecture: str
 ) -> None:
     training = {"architecture": architecture, "freeze_depth": 5 * (architecture == "resnet18"), "learning_rate": 0.003}

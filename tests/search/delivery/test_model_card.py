@@ -85,7 +85,7 @@ def facts() -> dict[str, Any]:
     }
 
 
-def test_the_card_says_what_a_reader_must_know(facts: dict[str, Any]) -> None:
+def test_the_card_has_all_necessary_facts(facts: dict[str, Any]) -> None:
     card = model_card(facts)
     assert card.startswith("# photos, trial 7\n") and "Created on 2019-05-31 by Thaw" in card
     assert "only the head was trained" in card and "4 epochs" in card

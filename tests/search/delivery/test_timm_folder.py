@@ -49,7 +49,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, squares: Path, cache: Path, re
 
 @pytest.fixture(scope="module")
 def made(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
-    """Its bundle, and what is made of that for timm."""
+    """Its bundle, and the folder made from it for timm."""
     folder = tmp_path_factory.mktemp("made")
     export_run(run, folder / "bundle", QUIET)
     bundle_to_timm(folder / "bundle", folder / "timm", QUIET)
@@ -58,7 +58,7 @@ def made(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Pa
 
 @torch.no_grad()
 def logits_of(folder: Path, files: list[Path]) -> np.ndarray:
-    """As timm's own users predict."""
+    """Predictions as a user of timm makes them."""
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
     images = [ImageOps.exif_transpose(Image.open(file)).convert("RGB") for file in files]
@@ -133,9 +133,7 @@ def test_published_weights_pass_on_their_licence(
     assert (data.license, data.license_name, data.base_model) == (licence, name, base)
 
 
-def test_what_does_not_go_together_is_refused_and_the_test_split_stays_locked(
-    grid: Run, run: Run, tmp_path: Path
-) -> None:
+def test_contradictory_options_are_refused_and_the_test_split_stays_locked(grid: Run, run: Run, tmp_path: Path) -> None:
     before = grid.folder.provenance().get("test_scored")
     with pytest.raises(ConfigError, match=r"--format: timm loads only its own networks, and convnet is not one"):
         export_run(grid, tmp_path / "timm", QUIET, format="timm")

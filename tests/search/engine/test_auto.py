@@ -1,4 +1,4 @@
-"""`auto` on searches whose truth is known: what it begins with, what it learns, and that it does so again."""
+"""`auto` on searches with a known optimum: its first trials, what it learns, and that it repeats itself."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Searched:
 
 
 @pytest.mark.parametrize("metric", ["val_map", "val_loss"])
-def test_it_comes_near_the_best_and_says_why(metric: str) -> None:
+def test_it_gets_close_to_the_optimum_and_says_why(metric: str) -> None:
     search = Searched(30, metric)
     values = [worth(draft["config"]) for draft in search.drafts]
     assert max(values) > 0.99
@@ -66,7 +66,7 @@ def test_it_comes_near_the_best_and_says_why(metric: str) -> None:
     assert reasons[13] == "tpe, from 13 trials"
 
 
-def test_the_spread_is_used_up_while_no_trial_has_a_value() -> None:
+def test_the_even_spread_is_used_until_a_trial_has_a_value() -> None:
     """Many workers start at once: the process knows nothing yet, and no configuration is proposed twice."""
     search = Searched(20, known=20)
     drafts = []
@@ -89,7 +89,7 @@ def test_it_depends_on_the_log_alone() -> None:
     assert [replayed.proposer.draft(18)] == whole.drafts[18:19]
 
 
-def test_what_is_given_comes_first() -> None:
+def test_given_configurations_come_first() -> None:
     search = Searched(12, start_with=[{"learning_rate": 1e-3}])
     assert search.drafts[0]["config"]["learning_rate"] == 1e-3
     assert search.drafts[0]["reason"].startswith("entry 1 of start_with, architecture, freeze_depth, dropout drawn")
@@ -101,7 +101,7 @@ def test_what_is_given_comes_first() -> None:
     assert "spread" not in search.drafts[7]["reason"]
 
 
-def test_a_stopped_trial_is_worth_what_its_depth_would_have_gained() -> None:
+def test_a_stopped_trial_gets_the_typical_gain_of_its_depth() -> None:
     proposer = Searched(1).proposer
     proposer._records.clear()
 

@@ -1,4 +1,4 @@
-"""A damaged event log at resume: the search goes on from it, or a ConfigError names the line and what to do."""
+"""A damaged event log at resume: the search continues from it, or a ConfigError names the line and the fix."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchConfig, str
 
 
 def go_on(settings: SearchConfig, folder: RunFolder) -> None:
-    """What `thaw resume` does with a log, and some steps of the new session."""
+    """Resume from a log as `thaw resume` does, and take some steps of the new session."""
     past = list(folder.events())
     settings, _ = searched_once(settings, past)
     state = state_of(settings, folder, 2, past)
@@ -85,7 +85,7 @@ def test_any_log_is_resumed_or_refused(
 def test_a_trial_is_never_promoted_while_it_runs(
     change: dict[str, Any], written: tuple[SearchConfig, str], tmp_path: Path
 ) -> None:
-    """At its rung it is the best, and nothing says that it has ended."""
+    """It is the best at its rung, and the log has no end of it."""
     settings, text = written
     lines = [json.loads(line) for line in text.splitlines()]
     at = next(n for n, event in enumerate(lines) if event["event"] == "trial_ended")
@@ -113,7 +113,7 @@ def test_a_trial_is_never_promoted_while_it_runs(
         (4, {"decision": "perhaps"}, "KeyError: 'perhaps'"),
     ],
 )
-def test_what_no_search_can_have_written_is_named(
+def test_events_that_no_search_writes_are_refused(
     line: int, change: dict[str, Any], message: str, written: tuple[SearchConfig, str], tmp_path: Path
 ) -> None:
     settings, text = written

@@ -1,4 +1,4 @@
-"""First configurations and neighbours: within the space, spread over it, near what they are neighbours of."""
+"""First configurations are spread over the space; neighbours are close to their origin and within the space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What trials of other runs change for the proposers, and that it is all in the log."""
+"""Proposers learn from trials of other runs, and the log has all of these."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_it_learns_before_its_first_trial() -> None:
     known = earlier(*tried("resnet18", 3, *RATES), *tried("resnet18", 4, *RATES), *tried("mobilenet_v2", 5, *RATES))
     assert first_draft("tpe", known)["reason"] == "tpe, from 15 trials (15 of earlier runs)"
     assert first_draft("gp", known)["reason"] == "gp, from 15 trials (15 of earlier runs)"
-    # The spread leaves out what was tried: the places that are new come first.
+    # The even spread leaves out what was tried: new places come first.
     auto = first_draft("auto", known)
     assert auto["reason"] == "1 of 5 spread evenly over the space"
     assert (auto["config"]["architecture"], auto["config"]["freeze_depth"]) == ("resnet18", 5)

@@ -14,7 +14,7 @@ from thaw.spaces import TrialConfig
 
 
 def test_numbers_that_are_not_finite_become_null(tmp_path: Path) -> None:
-    """Whoever reads the log sees a trial without that value, and the search goes on."""
+    """A reader of the log sees a trial without that value, and the search continues."""
     records: dict[int, TrialRecord] = {}
     log = EventLog(RunFolder(tmp_path), 1)
     apply_event(records, log.append("trial_started", trial=0, config=TrialConfig().model_dump()))
@@ -34,7 +34,7 @@ def test_numbers_that_are_not_finite_become_null(tmp_path: Path) -> None:
     assert history["val_loss"].tolist() == [0.5]
 
 
-def test_a_file_name_that_is_no_text_is_escaped_and_read_in_older_logs(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_text_is_escaped_and_read_in_older_logs(tmp_path: Path) -> None:
     """As an error's message may hold it; pandas and plots refuse such strings."""
     folder, reason = RunFolder(tmp_path), "FileNotFoundError: caf\udce9.jpg ☕"
     records: dict[int, TrialRecord] = {}

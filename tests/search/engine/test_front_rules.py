@@ -1,4 +1,4 @@
-"""Rules for several objectives: by hand, and with one objective as those for one."""
+"""Rules for several objectives: worked out by hand, and equal to the ordinary rules for a single one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def rule(name: str, rules: Any = FRONT_RULES) -> Rule:
 
 
 def judged(judge: Rule, points: list[Any]) -> list[str]:
-    """What becomes of each trial at epoch 1, one after the other."""
+    """The verdict on each trial at epoch 1, one after the other."""
     verdicts = []
     for number, point in enumerate(points):
         trial = TrialRecord(number, {})
@@ -35,7 +35,7 @@ def test_places() -> None:
 
 
 @pytest.mark.parametrize("name", ["asha", "asha_promotion"])
-def test_with_one_objective_they_are_the_rules_for_one(name: str) -> None:
+def test_with_one_objective_they_equal_the_ordinary_rules(name: str) -> None:
     rng = random.Random(1)
     values = [rng.random() for _ in range(60)]
     one, several = rule(name, RULES), rule(name)

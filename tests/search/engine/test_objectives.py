@@ -1,4 +1,4 @@
-"""Searches for several objectives: proposed by Optuna's, stopped by fronts, and rebuilt from their logs."""
+"""Searches with several objectives: proposed by Optuna, stopped by fronts, and rebuilt from their logs."""
 
 from __future__ import annotations
 

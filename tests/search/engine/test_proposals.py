@@ -14,7 +14,7 @@ SPACE: dict[str, Any] = {"learning_rate": {"log": [1e-4, 1e-2]}, "dropout": {"fl
 
 
 def reasons(count: int, space: dict[str, Any], **search: Any) -> list[str]:
-    """Of the first trials of a search, each of which fails or is worth 0.5 before the next one starts."""
+    """The reasons of a search's first trials, each of which fails or reaches 0.5 before the next one starts."""
     content = {"name": "a", "data": {"builtin": "digits"}, "space": space, "search": {"trials": 20, **search}}
     proposer = build_proposer(SearchConfig.model_validate(content))
     given = []

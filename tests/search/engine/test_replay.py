@@ -1,4 +1,4 @@
-"""The state that is rebuilt from the event log is the state that wrote it, wherever the log ends."""
+"""The state rebuilt from an event log equals the state that wrote it, wherever the log ends."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Workers:
         self.at: dict[int, int] = {}
 
     def step(self) -> bool:
-        """One thing happens; False once nothing is left."""
+        """Let one thing happen; False once nothing is left to do."""
         state = self.state
         if len(state.running) < 2:
             assignment = state.propose()
@@ -159,7 +159,7 @@ def test_any_prefix_gives_the_live_state(algorithm: str, rule: str, seed: int, t
 
 @pytest.mark.parametrize(("algorithm", "rule"), ARMS)
 def test_a_search_killed_anywhere_ends_as_it_should(algorithm: str, rule: str, tmp_path: Path) -> None:
-    """Sessions of a few steps, each ended as by kill -9, at times with a torn line or with the last event lost."""
+    """Sessions of a few steps, each ended as by kill -9, some with a torn line or the last event lost."""
     settings = config(tmp_path, **arm(algorithm, rule))
     rng = random.Random(0)
     folder = RunFolder(tmp_path / "run")

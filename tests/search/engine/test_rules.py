@@ -12,7 +12,7 @@ from thaw.spaces import METRICS, metric
 
 
 def reported(rule: Rule, number: int, epoch: int, value: float) -> Decision:
-    """What the rule decides on an epoch, which it then notes."""
+    """The rule's decision on an epoch, which it then notes."""
     trial = TrialRecord(number, config={})
     decision = rule.decide(trial, epoch, value)
     rule.note(trial, epoch, value, decision.verdict)
@@ -29,7 +29,7 @@ def test_asha_rungs_lie_below_the_longest_trial() -> None:
     assert list(Asha(metric("val_map"), 30, 2, 4).rungs) == [2, 8]
 
 
-def test_asha_keeps_the_best_third_of_those_that_came() -> None:
+def test_asha_keeps_the_best_third_so_far() -> None:
     rule = Asha(metric("val_map"), 20, 1, 3)
     values = [0.5, 0.4, 0.6, 0.55, 0.3, 0.58, 0.57]
     # Ranks are 1 of 1, 2 of 2, 1 of 3, 2 of 4, 5 of 5, 2 of 6, 3 of 7; the best 1, 1, 1, 1, 1, 2, 2 are kept.

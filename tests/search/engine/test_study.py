@@ -1,4 +1,4 @@
-"""The study behind a search: each algorithm proposes within the space, around what the user wants tried."""
+"""The study of a search: each algorithm proposes within the space, and completes the user's configurations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def proposals(algorithm: str, seed: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("algorithm", SAMPLERS)
-def test_algorithms_fill_in_what_is_left_open(algorithm: str) -> None:
+def test_algorithms_complete_given_configurations(algorithm: str) -> None:
     given = proposals(algorithm, seed=0)
     assert given[0]["learning_rate"] == 0.001 and given[1]["dropout"] == 0.25
     for name in ("learning_rate", "dropout"):
@@ -39,7 +39,7 @@ def test_algorithms_fill_in_what_is_left_open(algorithm: str) -> None:
     assert proposals(algorithm, seed=0) == given != proposals(algorithm, seed=1)
 
 
-def test_trials_that_wait_at_a_rung_are_learnt_from_and_may_continue() -> None:
+def test_waiting_trials_inform_proposals_and_may_continue() -> None:
     study = Study(SPACE, "val_map", "tpe", 0)
     for number in range(10):
         study.ask(number)

@@ -55,7 +55,7 @@ def chromium(folder: Path) -> Iterator[Browser]:
 
 
 def page_is_sound(chromium: Browser, folder: Path, name: str) -> None:
-    """Nothing failed on it; a picture of it is kept beside the run. The browser leaves it before its server ends."""
+    """Check that nothing failed, and keep a picture beside the run. The browser leaves before the server ends."""
     chromium.driver.save_screenshot(str(folder / f"{name}.png"))
     errors = [error for error in chromium.severe() if NO_ACCOUNTS not in error]
     chromium.driver.get("about:blank")
@@ -72,7 +72,7 @@ def test_optuna_dashboard_shows_thaws_numbers(run: Run, chromium: Browser, folde
     assert float(found[found.index("learning_rate") + 1]) == pytest.approx(first["learning_rate"])
 
 
-def test_hparams_columns_are_what_is_searched(run: Run, chromium: Browser, folder: Path) -> None:
+def test_hparams_columns_are_the_searched_hyperparameters(run: Run, chromium: Browser, folder: Path) -> None:
     with tensorboard(run.folder, folder) as address:
         chromium.driver.get(f"{address}#hparams")
         found = texts(chromium, "Trial ID", "trial-0004")

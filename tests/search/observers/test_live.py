@@ -1,4 +1,4 @@
-"""What a user sees of a running search, on terminals of several widths and elsewhere."""
+"""The live view of a search, on terminals of several widths, and its lines elsewhere."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_view_fits_80_columns_with_readable_values(run: Run) -> None:
     assert rows[2][2:4] == [f"{values[max(values)]:.4f}", f"{max(values.values()):.4f}"]
 
 
-def test_a_wide_terminal_shows_whole_names_and_all_that_is_searched(run: Run) -> None:
+def test_a_wide_terminal_shows_whole_names_and_all_searched_hyperparameters(run: Run) -> None:
     heads = next(line for line in shown(view_of(run), 140) if line.startswith("trial "))
     assert heads.split()[5:] == [*run.space.parameters, "status"]
 

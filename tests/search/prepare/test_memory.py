@@ -1,4 +1,4 @@
-"""What a trial takes, estimated, and searches that cannot fit are refused."""
+"""A trial's memory is estimated, and searches that cannot fit are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said about a split before anything is trained."""
+"""Notes on a split before anything is trained."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPLIT = Split(np.arange(4), np.arange(4, 6), np.arange(6, 8))
 
 
 def dataset(**columns: object) -> Dataset:
-    """Eight images; each label but the first is in the part of its name alone."""
+    """Eight images; each label but the first occurs only in the part it is named after."""
     labels = np.zeros((8, len(NAMES)), bool)
     labels[:, 0] = True
     for column, rows in enumerate((SPLIT.train, SPLIT.validation, SPLIT.test), 1):

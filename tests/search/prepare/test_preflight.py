@@ -1,4 +1,4 @@
-"""What is checked before a search starts: images, splits, weights, resources, and the data's fingerprint."""
+"""Checks before a search starts: images, splits, weights, resources, and the data's fingerprint."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_how_many_trials_fit(
     assert resolved.resources.gpu == resources.get("gpu", 1) and resolved.search.trials == 11
 
 
-def test_no_more_at_once_than_there_are_trials(tmp_path: Path, squares: Path, cache: Path) -> None:
+def test_concurrency_is_at_most_the_number_of_trials(tmp_path: Path, squares: Path, cache: Path) -> None:
     config = small_config(tmp_path, squares, cache, space={"dropout": [0.0, 0.1, 0.2]})
     assert resolve_resources(config, [Available(cpus=8, gpus=0)]).search.concurrency == 3
     assert resolve_resources(config, [Available(cpus=8, gpus=0)]).resources.gpu == 0
@@ -187,7 +187,9 @@ def test_no_more_at_once_than_there_are_trials(tmp_path: Path, squares: Path, ca
         ({"search": {"algorithm": "grid", "concurrency": 9}}, r"search\.concurrency: only 2 trials fit at once, got 9"),
     ],
 )
-def test_more_than_there_is(tmp_path: Path, squares: Path, cache: Path, sections: dict[str, Any], message: str) -> None:
+def test_requests_beyond_the_machine_are_refused(
+    tmp_path: Path, squares: Path, cache: Path, sections: dict[str, Any], message: str
+) -> None:
     config = small_config(tmp_path, squares, cache, **sections)
     with pytest.raises(ConfigError, match=message):
         resolve_resources(config, [Available(cpus=8, gpus=2)])

@@ -112,7 +112,7 @@ def test_filters_are_pillows(tmp_path: Path) -> None:
         assert np.array_equal(decode_image(tmp_path / "noise.png", Square(24, interpolation=name)), expected), name
 
 
-def test_a_bundle_of_before_scales_as_before() -> None:
+def test_an_old_bundle_scales_as_before() -> None:
     facts = {"architecture": "convnet", "classes": 2, "head_units": 0, "image_size": 32, "resize": "crop"}
     plain = ClassifierFacts.from_dict(facts | {"mean": [0, 0, 0], "std": [1, 1, 1]})
     assert plain.square == Square(32, "crop", "bilinear", 1.0)

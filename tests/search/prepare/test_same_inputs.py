@@ -1,4 +1,4 @@
-"""A run may find its images, labels and weights at another place, but only with the content that it began with."""
+"""Images, labels and weights of a run may move, but their content must not change."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _prepared(folder: RunFolder, places: dict[str, Path]) -> Prepared:
     return prepare(changed_config(folder, [f"{key}={place}" for key, place in places.items()]))
 
 
-def test_all_may_be_moved(moved: tuple[RunFolder, dict[str, Path]]) -> None:
+def test_all_inputs_may_move(moved: tuple[RunFolder, dict[str, Path]]) -> None:
     folder, places = moved
     check_same_inputs(folder, _prepared(folder, places))
 
@@ -96,7 +96,7 @@ def test_content_decides(change: Any, key: str, message: str, moved: tuple[RunFo
     assert error.value.key == key and error.value.file == str(folder.search_file)
 
 
-def test_another_version_may_have_read_the_same_data_otherwise(moved: tuple[RunFolder, dict[str, Path]]) -> None:
+def test_another_version_may_have_read_the_same_data_differently(moved: tuple[RunFolder, dict[str, Path]]) -> None:
     folder, places = moved
     folder.write_text(folder.provenance_file, json.dumps({**folder.provenance(), "thaw": "0.1.0"}))
     check_same_inputs(folder, _prepared(folder, places))

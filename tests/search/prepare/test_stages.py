@@ -1,4 +1,4 @@
-"""Something is said from the first second."""
+"""Progress is shown from the first second."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_terminal_shows_the_stage_at_once_with_a_bar_and_clears_it() -> None:
     assert out.getvalue().endswith("\x1b[2K"), "nothing of it stays"
 
 
-def test_elsewhere_a_stage_is_a_line_and_a_long_one_several(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_a_stage_is_a_line_and_a_long_one_several(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "EVERY", 0.0)
     out = StringIO()
     with Stages(Console(file=out, width=80))("reading images") as step:

@@ -1,4 +1,4 @@
-"""A search that learns from earlier runs: what it takes of them, what it says of that, and that it can be resumed."""
+"""A search that learns from earlier runs: the trials it takes, its messages, and how it is resumed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory, halving: Run, squares: Pa
     return small_search(tmp_path_factory.mktemp("followed"), squares, cache, **next_search(halving))
 
 
-def test_what_is_taken_of_a_run(followed: Run, halving: Run) -> None:
+def test_the_trials_taken_from_a_run(followed: Run, halving: Run) -> None:
     event = next(event for event in followed.folder.events() if event["event"] == "earlier_trials")
     (run,) = event["runs"]
     low = [record.config["learning_rate"] < 1e-3 for record in halving.records.values()]
@@ -52,14 +52,12 @@ def test_what_is_taken_of_a_run(followed: Run, halving: Run) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
-def test_ray_gives_what_this_process_gives(
-    followed: Run, halving: Run, tmp_path: Path, squares: Path, cache: Path
-) -> None:
+def test_ray_equals_this_process(followed: Run, halving: Run, tmp_path: Path, squares: Path, cache: Path) -> None:
     ray = small_search(tmp_path, squares, cache, backend="ray", **next_search(halving))
     pd.testing.assert_frame_equal(comparable_history(ray), comparable_history(followed), check_exact=True)
 
 
-def test_they_are_no_trials_of_the_run(followed: Run) -> None:
+def test_they_are_not_trials_of_the_run(followed: Run) -> None:
     run = check_whole(followed.folder)
     assert list(run.records) == list(run.trials["trial"]) == [0, 1, 2]
     assert run.earlier[0]["name"] == "squares"
@@ -115,7 +113,7 @@ def test_other_data_are_refused(halving: Run, tmp_path: Path, squares: Path, cac
     assert "data.augment is 'paper' there and 'none' here" in message
 
 
-def test_what_is_no_run_is_refused_before_anything_is_read(tmp_path: Path, squares: Path, cache: Path) -> None:
+def test_other_folders_are_refused_before_anything_is_read(tmp_path: Path, squares: Path, cache: Path) -> None:
     sections: dict[str, Any] = {"search": {"algorithm": "tpe", "learn_from": ["absent"]}, "data": {"images": "nowhere"}}
     with pytest.raises(ConfigError, match=r"search.learn_from: .*absent: not a run folder"):
         small_search(tmp_path, squares, cache, **sections)
@@ -125,7 +123,7 @@ def test_what_is_no_run_is_refused_before_anything_is_read(tmp_path: Path, squar
             small_config(tmp_path, squares, cache, search=search)
 
 
-def test_what_the_terminal_says(halving: Run, tmp_path: Path, squares: Path, cache: Path) -> None:
+def test_the_messages_on_the_terminal(halving: Run, tmp_path: Path, squares: Path, cache: Path) -> None:
     sections = next_search(halving, space={"learning_rate": [0.003]})
     console = Console(record=True, width=200, file=io.StringIO())
     run_search(small_config(tmp_path, squares, cache, **sections), console, backend="inline")

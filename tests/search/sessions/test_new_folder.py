@@ -1,4 +1,4 @@
-"""A run folder in which nothing ran does not stay, and Ctrl-C before a session says what became of the run."""
+"""A run folder in which nothing ran is removed, and Ctrl-C before a session reports the state of the run."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def test_a_folder_in_which_nothing_ran_is_removed(tmp_path: Path, error: BaseExc
     assert list(tmp_path.rglob("*")) == [tmp_path / "results"], "somebody else's"
 
 
-def test_a_folder_with_trials_or_of_a_failure_that_is_no_input_s_stays(tmp_path: Path, log: dict[str, str]) -> None:
+def test_a_folder_with_trials_or_after_an_internal_error_stays(tmp_path: Path, log: dict[str, str]) -> None:
     fail(RunFolder(tmp_path / "a"), KeyboardInterrupt(), log["session_started"], log["trial_started"])
     fail(RunFolder(tmp_path / "b"), RuntimeError(), log["session_started"])
     assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_ctrl_c_says_whether_there_is_a_run(tmp_path: Path, there: bool) -> None:
+def test_ctrl_c_reports_whether_a_run_exists(tmp_path: Path, there: bool) -> None:
     if there:
         RunFolder(tmp_path).events_file.touch()
     out = io.StringIO()

@@ -1,4 +1,4 @@
-"""Searches for several objectives from end to end: costs of real networks, resuming, and what is made of them."""
+"""Searches with several objectives from end to end: costs of real networks, resuming, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_killed_and_resumed(run: Run, stop_after: StopAfter, tmp_path: Path, squ
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
-def test_ray_gives_what_this_process_gives(run: Run, tmp_path: Path, squares: Path, cache: Path) -> None:
+def test_ray_equals_this_process(run: Run, tmp_path: Path, squares: Path, cache: Path) -> None:
     ray = small_search(tmp_path, squares, cache, backend="ray", **SECTIONS)
     pd.testing.assert_frame_equal(comparable_history(ray), comparable_history(run), check_exact=True)
     assert [r.number for r in ray.front] == [r.number for r in run.front]

@@ -266,7 +266,7 @@ def test_text_like_a_number_stays_text_when_written(tmp_path: Path, name: str) -
     assert load(tmp_path, config.to_yaml()) == config and config.name == name
 
 
-def test_what_has_no_effect_is_said(tmp_path: Path) -> None:
+def test_settings_without_effect_give_a_note(tmp_path: Path) -> None:
     text = MINIMAL + "weights: {resnet50: none}\nscheduler: {type: median, grace_period: 5, reduction_factor: 4}\n"
     text += "training: {epochs: 5, momentum: 0.5}\nspace: {architecture: [convnet], freeze_depth: [0, 5]}\n"
     assert list(without_effect(load(tmp_path, text))) == [

@@ -1,4 +1,4 @@
-"""Whatever stands in a search file, it becomes a configuration or a ConfigError, and soon."""
+"""Any search file gives a configuration or a ConfigError, and quickly."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ VALID = [
 
 
 def load(folder: Path, text: str) -> SearchConfig | None:
-    """The configuration, or None for a ConfigError that names the file; anything else is a fault of ours."""
+    """The configuration, or None for a ConfigError that names the file; anything else is a bug."""
     file = folder / "search.yaml"
     file.write_text(text, encoding="utf-8", errors="surrogatepass")
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""The activation cache: exact, shared, mended when damaged, and never larger than allowed."""
+"""The activation cache: exact, shared, repaired when damaged, and within its budget."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_damaged_files_are_mended(context: RunContext, damage: str) -> None:
 
 
 def test_a_full_disk_means_computing_live(context: RunContext) -> None:
-    """A limit on the size of files stands for the disk's end."""
+    """A limit on the size of files stands in for a full disk."""
     expected = rows(without(context), 5)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

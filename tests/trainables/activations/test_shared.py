@@ -1,4 +1,4 @@
-"""Views shared between nodes: each row is computed once, equal to the bit, whatever fails."""
+"""Views shared between nodes: each row is computed once and bit-identical, whatever fails."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_rows_that_are_gone_or_damaged_are_computed_again(nodes: list[Node]) -> 
     assert set(third.computed) == set(ALL) - {7}
 
 
-def test_a_network_that_is_too_slow_is_left_alone(nodes: list[Node], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_network_is_not_used(nodes: list[Node], monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, third = nodes
     first.fill()
 

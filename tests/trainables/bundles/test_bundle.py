@@ -1,4 +1,4 @@
-"""A bundle gives what its network gave, loads alone, and says what is wrong with it."""
+"""A bundle predicts as its network did, loads without its run, and reports damage."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_whatever_holds_images_is_taken(made: Path, squares: Path, tmp_path: Path) -> None:
+def test_all_kinds_of_image_input_are_accepted(made: Path, squares: Path, tmp_path: Path) -> None:
     bundle, file = load_bundle(made, "cpu"), squares / "images" / "0.png"
     with Image.open(file) as opened:
         image = opened.convert("RGB")
@@ -117,7 +117,7 @@ def test_grey_images_are_read_as_in_the_training(scales: Any, white: int, square
     assert deep.probabilities == pytest.approx(plain.probabilities, abs=1e-6)
 
 
-def test_it_loads_without_ray_and_without_its_maker(made: Path, squares: Path) -> None:
+def test_it_loads_without_ray_and_without_the_search(made: Path, squares: Path) -> None:
     image = squares / "images" / "0.png"
     code = f"""
 import sys
@@ -129,7 +129,7 @@ sys.exit(' '.join(name for name in ('ray', 'optuna', 'search', 'analysis', 'onnx
     assert (done.returncode, done.stdout.strip()) == (0, str(image)), done.stderr
 
 
-def test_a_bad_image_ends_nothing(made: Path, squares: Path, tmp_path: Path) -> None:
+def test_a_bad_image_does_not_stop_the_others(made: Path, squares: Path, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "empty.png").touch()
     os.mkfifo(tmp_path / "pipe.png")
@@ -204,7 +204,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_named(damage: str, tmp_path: Path) -> None:
+def test_damage_is_reported(damage: str, tmp_path: Path) -> None:
     folder = tmp_path / "bundle"
     write_bundle(folder)
     harm, message = DAMAGES[damage]

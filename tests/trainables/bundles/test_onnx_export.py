@@ -26,7 +26,7 @@ QUICK = ("convnet", "mobilenet_v2", "timm:convnext_atto")
 """Architectures that differ most; the others take a few seconds each."""
 
 ATOL = 2e-3
-"""Of probabilities: random networks make much of rounding. Trained ones agree to about 1e-5, other ones not at all."""
+"""Of probabilities. Random networks amplify rounding; trained ones agree to about 1e-5, different ones not at all."""
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, SIDE, SIDE, 3), dtype=np.uint8)
 

@@ -65,7 +65,7 @@ def test_timms_network_gives_the_same_logits(name: str) -> None:
         pytest.param("mobilenet_v3_large", 0, "is not quite the mobilenet_v3_large", marks=pytest.mark.slow),
     ],
 )
-def test_what_timm_does_not_have_is_refused_before_anything_is_trained(name: str, units: int, reason: str) -> None:
+def test_networks_that_timm_lacks_are_refused_before_anything_is_trained(name: str, units: int, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         require_timm(model_facts(name, units=units))
 

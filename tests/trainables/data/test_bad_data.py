@@ -349,7 +349,7 @@ def test_names_of_folders_and_files_may_be_any_bytes(tmp_path: Path) -> None:
 
 @pytest.fixture
 def ordinary_user() -> Iterator[Path]:
-    """A folder of an ordinary user, as whom the test runs, because permissions do not apply to root."""
+    """A folder of an ordinary user, who also runs the test, because permissions do not apply to root."""
     with tempfile.TemporaryDirectory() as name:
         os.chmod(name, 0o777)
         root = os.geteuid() == 0

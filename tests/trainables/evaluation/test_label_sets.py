@@ -1,4 +1,4 @@
-"""Calibration, thresholds and policies: against brute force, scikit-learn, and what must always hold."""
+"""Calibration, thresholds and policies: against brute force, scikit-learn, and invariants."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from thaw.trainables.evaluation.thresholds import SHRINKAGE, TARGETS, fit_thresh
 
 
 def predictions(images: int, labels: int, seed: int = 0, share: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
-    """Logits that know something, and true labels."""
+    """Informative logits, and true labels."""
     rng = np.random.default_rng(seed)
     targets = rng.random((images, labels)) < share
     return rng.normal(size=(images, labels)) * 1.5 + 2 * targets - 1.5, targets

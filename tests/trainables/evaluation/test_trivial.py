@@ -60,7 +60,7 @@ def test_label_frequencies() -> None:
 
 
 def test_nothing_looks_good_by_hamming_accuracy() -> None:
-    """The paper's data hold about 1.3 labels of 20 an image: there, saying nothing is right for 93.5 % of the pairs."""
+    """The paper's images have about 1.3 of 20 labels: there, predicting nothing is right for 93.5 % of the pairs."""
     labels = np.zeros((100, 20), dtype=bool)
     labels[np.arange(100), np.arange(100) % 20] = True
     labels[np.arange(30), (np.arange(30) + 1) % 20] = True

@@ -1,4 +1,4 @@
-"""The checkpoints that people have: each is taken whole, or refused with the reason."""
+"""Common forms of checkpoints: each is loaded completely, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", UNREADABLE)
-def test_what_cannot_be_read_is_refused(kind: str, tmp_path: Path) -> None:
+def test_unreadable_files_are_refused(kind: str, tmp_path: Path) -> None:
     make, reason = UNREADABLE[kind]
     make(tmp_path / "weights")
     with pytest.raises(ConfigError, match=rf"^{KEY}: .*weights.*{re.escape(reason)}"):

@@ -1,4 +1,4 @@
-"""How many images at a time a GPU gets, found while it works; here by a clock that is made to measure."""
+"""The number of images that a GPU gets at a time, measured while it works; here with a simulated clock."""
 
 from __future__ import annotations
 

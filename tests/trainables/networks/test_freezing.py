@@ -1,4 +1,4 @@
-"""The frozen part of a network stays frozen and repeats itself to the bit; the rest learns."""
+"""The frozen part of a network stays frozen and is bit-reproducible; the rest learns."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_folding_leaves_the_function_as_it_is(case: tuple[str, nn.Module]) -> No
 
 
 class SomebodyElseLooks(nn.Module):
-    """What its convolution gives is used beside the batch norm."""
+    """The output of its convolution is used outside the batch norm, too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class SomebodyElseAsks(SomebodyElseLooks):
 
 
 @pytest.mark.parametrize("kind", [SomebodyElseLooks, SomebodyElseAsks])
-def test_what_cannot_be_folded_stays_as_it_is(kind: type[nn.Module]) -> None:
+def test_layers_that_cannot_be_folded_stay(kind: type[nn.Module]) -> None:
     layer = nn.Sequential(kind()).eval().requires_grad_(False)
     assert fold({"stage1": layer}, SIDE)["stage1"] is layer
 

@@ -1,4 +1,4 @@
-"""Networks of the user's own: cut as they say, named by their code, refused with a reason."""
+"""The user's own networks: cut as registered, identified by their code, refused with a reason."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_functions_cut_what_names_cannot() -> None:
         ({"pool": lambda _: nn.Identity()}, r"the pool of mine must give \(images, features\)"),
     ],
 )
-def test_what_is_no_backbone_is_refused(options: dict[str, Any], words: str) -> None:
+def test_modules_that_are_not_backbones_are_refused(options: dict[str, Any], words: str) -> None:
     from re import search
 
     assert search(words, found := refusal(**options)), found

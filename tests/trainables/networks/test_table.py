@@ -159,7 +159,7 @@ def test_networks_that_are_not_available_are_refused(name: str, words: str) -> N
         resolve(name, "none", 240).check()
 
 
-def test_what_a_network_does_between_its_parts_belongs_to_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_operations_between_parts_belong_to_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     from timm.models.resnet import ResNet
 
     forward = ResNet.forward_features

@@ -1,4 +1,4 @@
-"""What is trained of a thawed part: the weights that were asked for, in blocks, and mergeable where they are added."""
+"""The trained weights of a thawed part: as requested, in blocks, and mergeable where they are added."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_blocks_are_the_parts_in_order(weights: dict[str, str]) -> None:
     assert len(ids) == len(set(ids)) and set(ids) == {id(p) for p in network.backbone_parameters()}
 
 
-def test_what_a_network_lacks_is_reported() -> None:
+def test_missing_parts_of_a_network_are_reported() -> None:
     convolutions = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), nn.ReLU())
     assert not any(needs(convolutions) for needs in NEEDS.values())
     assert NEEDS["bias"](nn.Conv2d(3, 3, 1)) and NEEDS["norm"](nn.BatchNorm2d(3)) and NEEDS["lora"](nn.Linear(2, 2))

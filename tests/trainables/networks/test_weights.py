@@ -1,4 +1,4 @@
-"""Weights come from files and places, never run code, and fit or are refused."""
+"""Weights come from files and repositories, never run code, and fit or are refused."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_what_does_not_fit_is_named(state: dict[str, Tensor], tmp_path: Path) ->
 
 
 def other_forms(state: dict[str, Tensor]) -> dict[str, object]:
-    """What people keep the same weights in."""
+    """Files of common forms with the same weights."""
     headless = {entry: tensor for entry, tensor in state.items() if not entry.startswith("classifier")}
     with torch.device("meta"):
         twin = timm.create_model("mobilenetv3_small_100").state_dict()

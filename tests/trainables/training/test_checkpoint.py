@@ -1,4 +1,4 @@
-"""Checkpoint files: what is written is read to the bit, training goes on as if never stopped, damage is noticed."""
+"""Checkpoint files are read bit for bit, training continues as if never stopped, and damage is detected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trial on a processor and on a GPU: the same figures, everything moved once, nobody waits at each batch.
+"""A trial on a processor and on a GPU: the same values, everything moved once, no waiting at each batch.
 
 What needs a GPU is marked so; the rest of the same tests runs on a processor.
 """
@@ -71,10 +71,10 @@ def assert_same(ours: list[dict[str, float]], theirs: list[dict[str, float]], de
 
 
 @pytest.mark.parametrize("views", [1, 2, None])
-def test_what_the_device_holds_is_what_is_computed_live(
+def test_views_on_the_device_equal_live_ones(
     context: RunContext, device: torch.device, views: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a processor nothing is held, as mapped files are as fast; here it has to, to try the same lines."""
+    """On a processor nothing is held, as mapped files are as fast; this test forces it, to run the same code."""
     monkeypatch.setattr(resident, "_room", lambda device, taken: float("inf"))
     here = replace(context, views=views)
     assert_same(metrics(here, device), metrics(live(here), device), device)
@@ -120,7 +120,7 @@ def test_fresh_views_are_let_go_and_repeated_ones_kept(context: RunContext, devi
         assert len(training.activations._views) == held
 
 
-def test_what_does_not_fit_stays_in_the_file(
+def test_a_view_that_does_not_fit_stays_in_the_file(
     context: RunContext, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Room for the training images of the one view, and not for the validation images beside them."""
@@ -140,7 +140,7 @@ def test_memory_that_runs_out_while_a_view_is_moved_leaves_it_in_the_file(
     assert_same(metrics(context, device), metrics(live(context), device), device)
 
 
-def test_the_next_trial_finds_what_lies_there_and_the_oldest_view_makes_room(
+def test_the_next_trial_finds_stored_views_and_the_oldest_one_makes_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, cpu = np.arange(4), torch.device("cpu")
@@ -174,7 +174,7 @@ def test_bf16_stays_near_fp32(context: RunContext, device: torch.device) -> None
 @pytest.mark.parametrize(
     ("precision", "convolutions", "products"), [("fp32", False, False), ("tf32", True, True), ("bf16", True, False)]
 )
-def test_a_precision_decides_what_torch_may_round(
+def test_a_precision_sets_torchs_rounding(
     context: RunContext, precision: str, convolutions: bool, products: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torch allows TF32 in convolutions unless it is told; trials of other precisions share the process."""
@@ -216,7 +216,7 @@ def rounding() -> tuple[bool, bool]:
 
 
 class Looks(TorchDispatchMode):
-    """Counts torch's operations by name. A number taken from a tensor waits for all that the device has to do."""
+    """Counts torch's operations by name. Taking a number from a tensor waits for all work of the device."""
 
     def __init__(self) -> None:
         super().__init__()

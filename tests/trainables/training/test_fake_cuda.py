@@ -1,6 +1,6 @@
-"""A training step, the frozen prefix, augmentation, validation and moving of views on a GPU that is not there.
+"""A training step, the frozen prefix, augmentation, validation and moving of views on a GPU that does not exist.
 
-No two devices are mixed, nobody looks at a number within a step, and a step's launches have a bound.
+No two devices are mixed, no step waits for a value, and a step's launches are bounded.
 """
 
 from __future__ import annotations

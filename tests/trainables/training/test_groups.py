@@ -1,4 +1,4 @@
-"""Groups of an optimiser: who learns how fast, and whose weights decay."""
+"""Parameter groups of an optimiser: learning rates and weight decay."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_a_trial_does_not_depend_on_what_ran_before(context: RunContext) -> None
     assert without_times(rows_of(small(dropout=0.5), context)) == without_times(alone)
 
 
-def test_it_learns_and_says_how_well(context: RunContext) -> None:
+def test_it_learns_and_reports_its_metrics(context: RunContext) -> None:
     rows = rows_of(small(epochs=12, dropout=0.0, schedule="cosine"), context)
     assert [row.epoch for row in rows] == list(range(1, len(rows) + 1))
     assert rows[-1].metrics["train_loss"] < 0.8 * rows[0].metrics["train_loss"]
@@ -103,7 +103,7 @@ def test_softmax_on_one_label_per_image(tmp_path: Path, squares: Path, cache: Pa
 
 @pytest.mark.parametrize("activations", ["auto", "off"])
 @pytest.mark.parametrize("depth", [3, 5])
-def test_what_is_frozen_stays_to_the_bit(context: RunContext, depth: int, activations: str) -> None:
+def test_frozen_weights_stay_bit_identical(context: RunContext, depth: int, activations: str) -> None:
     here = replace(context, cache=replace(context.cache, activations=activations))
     training = Training(small(architecture="resnet18", freeze_depth=depth), here, context.images.open(), CPU)
     before = {name: value.clone() for name, value in training.network.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Each loss against a computation of its own in NumPy, and against other libraries where they have it."""
+"""Each loss against an independent computation in NumPy, and against other libraries that have it."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_gradient_raises_true_labels_and_lowers_others(loss: str) -> None:
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("size", [30.0, 1000.0])
-def test_sure_logits_give_finite_losses_and_gradients(loss: str, size: float) -> None:
+def test_extreme_logits_give_finite_losses_and_gradients(loss: str, size: float) -> None:
     targets = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     logits = (torch.tensor([[1.0, -1.0, -1.0], [1.0, -1.0, -1.0]]) * size).requires_grad_()  # one right, one wrong
     value = build_loss(config(loss, label_smoothing=0.1))(logits, targets)

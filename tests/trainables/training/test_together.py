@@ -1,4 +1,4 @@
-"""Heads that are trained together have the figures that each has alone."""
+"""Heads that are trained together get the results that each gets alone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DIFFERENT: list[dict[str, Any]] = [
     {"learning_rate": 3e-3, "dropout": 0.7, "optimizer": "sgd", "momentum": 0.8, "warmup": 1.0},
     {"learning_rate": 3e-3, "dropout": 0.7, "optimizer": "adam", "clip_norm": 0.0, "epochs": 5},
 ]
-"""What heads that are trained together need not have in common."""
+"""Hyperparameters in which heads that are trained together may differ."""
 
 
 @pytest.fixture(scope="module")

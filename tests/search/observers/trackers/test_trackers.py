@@ -1,4 +1,4 @@
-"""Services hear of a search whole and in order, and whatever they do, the search goes on."""
+"""Tracking services receive a search complete and in order; whatever they do, the search continues."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_service_that_hangs_delays_nothing(run: Run, monkeypatch: pytest.Monke
     assert time.monotonic() - begun < 5
 
 
-def test_what_is_sent_between_sessions_is_kept_and_a_dead_service_is_a_warning(
+def test_artefacts_sent_between_sessions_are_kept_and_a_dead_service_is_a_warning(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes = made(Notes, run)
@@ -155,7 +155,7 @@ def test_a_run_keeps_its_identity_wherever_its_folder_is(run: Run, tmp_path: Pat
     assert made(Notes, moved).identity != made(Notes, run).identity
 
 
-def test_a_package_that_is_not_there_is_named_before_anything_starts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_before_anything_starts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert CLASSES.keys() == TRACKERS.keys()
     monkeypatch.setattr("thaw.search.observers.trackers.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"trackers: mlflow is not installed; pip install 'thaw-tune\[mlflow\]'"):
@@ -212,7 +212,7 @@ def test_a_dead_server_costs_one_warning(run: Run, monkeypatch: pytest.MonkeyPat
 
 @contextmanager
 def mlflow_server(folder: Path, port: int) -> Iterator[None]:
-    """A real server with its own database and artefacts, as a team has it."""
+    """A real server with its own database and artefacts, as a team runs one."""
     (folder / "artefacts").mkdir(parents=True, exist_ok=True)
     store = ("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artefacts")
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
