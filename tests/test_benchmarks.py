@@ -157,7 +157,7 @@ def test_all_arms_train_the_same_trials(tmp_path: Path, squares: Path) -> None:
     """On small square PNG files all arms see the same pixels, so even the tutorial's figures agree."""
     small = [*SMALL, "--data", str(squares), "--image-size", "32", "--work", str(tmp_path / "work")]
     file = tmp_path / "figures.json"
-    # As a command, from a clone: its workers know nothing of what this process has imported.
+    # As a command, from a clone: its workers do not share the imports of this process.
     command = [sys.executable, "-m", "benchmarks.speed", *small, "--trials", "2", "--epochs", "2", "--jobs", "head"]
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run([*command, "--json", str(file)], cwd=ROOT, env=inherited, check=True)

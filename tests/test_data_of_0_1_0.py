@@ -44,7 +44,7 @@ def test_a_run_loads_with_its_best_trial(old: Path) -> None:
     assert {number: record.status for number, record in run.records.items()} == STATUSES
     assert run.best is not None and run.best.number == BEST
     assert best_yaml(run).startswith(f"# trial {BEST} of run-of-0.1.0: val_map {BEST_VALUE:.4f} at epoch 3\n")
-    assert tuple(run.best.config) == FIELDS, "what came later stands at the end"
+    assert tuple(run.best.config) == FIELDS, "later hyperparameters are at the end"
     written = pd.read_csv(run.folder.trials_file).set_index("trial")
     assert written["val_map"].round(4).tolist() == run.trials["val_map"].round(4).tolist()
 

@@ -39,7 +39,7 @@ def test_every_recipe_is_on_its_page() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
 def test_every_recipe_dry_runs(file: Path, tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path) -> None:
-    """With small images, a network at hand, and whatever this machine has."""
+    """With small images, an available network, and this machine's resources."""
     section = "space" if "architecture" in load_config(file).space else "training"
     network = "[resnet18]" if section == "space" else "resnet18"
     places = {"data.images": squares / "images", "data.labels": squares / "labels.csv", "output": tmp_path}

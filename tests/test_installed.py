@@ -55,7 +55,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def packages(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """``sdist``; ``wheel``, made from the clone; ``unpacked``, the wheel made from the sdist."""
+    """``sdist``; ``wheel``, built from the clone; ``unpacked``, the wheel built from the sdist."""
     made = tmp_path_factory.mktemp("packages")
     build = "import sys, setuptools.build_meta as b; print(getattr(b, sys.argv[1])(sys.argv[2]))"
 

@@ -276,7 +276,7 @@ def test_numbers() -> None:
         ("import thaw.search.engine.state, thaw.search.engine.backend", ("torch", "ray")),
         ("import thaw.search.settings.config, thaw.search.describe_data", ("torch", "ray")),
         ("import thaw.search.best, thaw.search.summary, thaw.analysis.report", ("torch", "ray")),
-        # What every worker loads before its first trial.
+        # The modules that every worker loads before its first trial.
         ("import thaw.trainables.trainable", ("sklearn", "scipy", "timm", "optuna", "matplotlib")),
         (
             "import thaw.trainables.training.loop, thaw.search.prepare.preflight, thaw.search.dry_run",

@@ -1,4 +1,4 @@
-"""What trials cost here and by themselves, worked out by hand."""
+"""The cost of trials here and by themselves, worked out by hand."""
 
 from __future__ import annotations
 

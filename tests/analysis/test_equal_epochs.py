@@ -1,4 +1,4 @@
-"""Comparisons at equal epochs: searches whose truth is known and hidden by early stopping."""
+"""Comparisons at equal epochs: searches with a known outcome that early stopping hides."""
 
 from __future__ import annotations
 

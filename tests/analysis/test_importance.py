@@ -1,4 +1,4 @@
-"""Importance on searches whose truth is known: freeze depth decides everything, and most trials are pruned."""
+"""Importance on searches with a known answer: freeze depth decides everything, and most trials are pruned."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_space_may_have_more_architectures_than_samples(tmp_path: Path) -> Non
 
 
 def test_a_hyperparameter_without_effect_has_none(tmp_path: Path) -> None:
-    """Learning rate and dropout do nothing here, whatever is stopped."""
+    """Learning rate and dropout have no effect here, with any stopping."""
     for scheduler in ("asha", "none"):
         rows = importance(search(tmp_path / scheduler, 48, scheduler=scheduler))
         idle = rows[rows["hyperparameter"].isin(["learning_rate", "dropout"]) & (rows["architecture"] == "resnet18")]

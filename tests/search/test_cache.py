@@ -1,4 +1,4 @@
-"""`thaw cache`: what is stored is listed, and removed unless a search uses it."""
+"""`thaw cache` lists stored files, and removes those that no search uses."""
 
 from __future__ import annotations
 

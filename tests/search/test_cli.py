@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit statuses, what is printed, and signals."""
+"""The command line as a user meets it: exit statuses, output and signals."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_wrong_input_is_status_2_and_starts_nothing(
     file = search_file(tmp_path, squares, cache, **sections(tmp_path))
     before = set(tmp_path.rglob("*"))
     status, out, err = call("search", file)
-    assert status == 2 and all(line.endswith(" …") for line in out.splitlines()), "only what it was looking at"
+    assert status == 2 and all(line.endswith(" …") for line in out.splitlines()), "only stages"
     assert err.startswith(f"error: {tmp_path}") and err.count("\n") == 1
     for text in messages:
         assert text in err

@@ -31,7 +31,7 @@ PAPER_LABELS = ROOT.parent / "shared" / "paper" / "train-first1412.txt"
 
 
 def shown(show: Callable[[Console], None]) -> str:
-    """What is printed on a terminal of 160 columns, without its styles."""
+    """The output on a terminal of 160 columns, without styles."""
     console = Console(width=160, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
     show(console)
     return console.export_text()

@@ -1,4 +1,4 @@
-"""`--import`: files that run because the command line names them, and what they register, from search to prediction."""
+"""`--import`: files named on the command line are run, and their code is used from search to prediction."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_images_in_one_file(tmp_path: Path, cache: Path, call: Call, monkeypatch
 
 
 class Squares:
-    """Pictures of one colour; the fourth is none."""
+    """Images of one colour with a grey corner; the fourth cannot be used."""
 
     labels = ("red", "blue") * 30
     digest = "1"

@@ -118,7 +118,7 @@ LAYOUTS: list[tuple[Callable[[Path], None], dict[str, str | None], dict[str, str
 
 
 def written(folder: Path) -> SearchConfig:
-    """What `thaw init photos` writes there."""
+    """The search file that `thaw init photos` writes."""
     init(folder / "photos", folder / "search.yaml", Console(quiet=True))
     return load_config(folder / "search.yaml", [f"output={folder / 'results'}"])
 

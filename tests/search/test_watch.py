@@ -61,7 +61,7 @@ def test_a_browser_reloads_the_page_until_the_search_is_over(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_a_search_opens_its_page(tmp_path: Path, squares: Path, cache: Path) -> None:
-    """The browser is a script that keeps what it was asked to show."""
+    """The browser is a script that records the address it is given."""
     search_file(tmp_path, squares, cache)
     shown = tmp_path / "shown"
     script = tmp_path / "browser"

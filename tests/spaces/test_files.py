@@ -46,7 +46,7 @@ def test_leftovers_of_a_killed_process_are_removed_by_the_next(
         with new_file(tmp_path / "three.csv"):
             unfinished = list(tmp_path.glob(f".*{TEMPORARY}"))
         names = {path.name.split(".")[1] for path in unfinished}
-        assert names == {"two", "three"}, "what a living process writes stays"
+        assert names == {"two", "three"}, "files of a living process stay"
     finally:
         living.kill()
         living.wait()

@@ -1,4 +1,4 @@
-"""The table of metrics, and what "best" means."""
+"""The table of metrics, and the meaning of "best"."""
 
 from __future__ import annotations
 

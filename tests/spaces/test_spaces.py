@@ -249,7 +249,7 @@ def test_canonical_text_depends_on_values_alone() -> None:
 
 
 def test_seeds_of_former_configurations_stay() -> None:
-    # Text of 0.1.0: what came later enters only where it differs from its default.
+    # Text of 0.1.0: later hyperparameters enter only where they differ from their defaults.
     assert not any(name in TrialConfig().canonical() for name in ("layer_decay", "tune", "clip_norm", '"decay"'))
     assert '"layer_decay":0.9' in TrialConfig(layer_decay=0.9).canonical()
 

@@ -1,4 +1,4 @@
-"""What plots compute, worked out by hand on a run of six trials."""
+"""The data of plots, worked out by hand on a run of six trials."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRIALS: list[tuple[str, int, float, str, list[float], float, str, int]] = [
 
 
 def write_run(folder: Path, trials: list[Any] = TRIALS, **settings: Any) -> Run:
-    """Trials one after another; an epoch ends as many seconds after the last event as it takes."""
+    """Write trials one after another, without pauses between epochs."""
     folder.mkdir()
     events: list[dict[str, Any]] = [{"event": "session_started", "session": 1, "time": 100.0, "overrides": {}}]
     time = 100.0
@@ -220,7 +220,7 @@ def test_the_paper_s_caption_and_table(run: Run) -> None:
     assert data.caption == (
         "bestEpoch | bestAcc | bestValAcc : 1 | 0.4500 | 0.4500\nminTrainLoss | minValLoss : 0.5500 | 0.5500"
     ), "the best epoch is the second one: 1, counted from 0"
-    assert PLOTS["trial"].compute(run).trial == 3, "the best one, where none is asked for"
+    assert PLOTS["trial"].compute(run).trial == 3, "the best one by default"
     columns = ["trial", "epoch", "val_accuracy", "min_val_loss"]
     assert rows("results_table", run, columns, trials=[0, 2]) == [
         [0, 3, 0.60, pytest.approx(0.40)],

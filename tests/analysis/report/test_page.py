@@ -168,7 +168,7 @@ def test_the_table_sorts_by_mouse_and_by_keyboard(chromium: Browser, page: Path,
     assert chromium.run(SORTED) == [["val_loss", "ascending"]]
     chromium.run("document.querySelector('.more').click()")
     losses = chromium.run(CELLS, "val_loss")
-    assert len(losses) == TRIALS and losses[0] != "–", "what is missing stands last"
+    assert len(losses) == TRIALS and losses[0] != "–", "missing values come last"
     missing = int(run.trials["val_loss"].isna().sum())
     assert missing and losses[-missing:] == ["–"] * missing and "–" not in losses[:-missing]
 

@@ -196,7 +196,7 @@ def test_one_label_per_image_is_reported_as_accuracy(tmp_path: Path) -> None:
     assert "val_accuracy" in columns and "val_top1_accuracy" not in columns
     table = beside(single)
     assert table is not None and table.value("accuracy", table.best) == 0.75
-    assert math.isnan(table.value("accuracy", "nothing")), "a run that 0.1.0 began has none"
+    assert math.isnan(table.value("accuracy", "nothing")), "a run begun by 0.1.0 has none"
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_unusual_runs_and_several_of_them(tmp_path: Path) -> None:
             assert plot.finding(data) and plot.figure(data).axes and plot.table(data) is not None
     page = write_report(runs, tmp_path / "together")
     text = page.read_text(encoding="utf-8")
-    assert "4 runs side by side" in text and str(tmp_path / "one") in text, "equal names are told apart"
+    assert "4 runs side by side" in text and str(tmp_path / "one") in text, "equal names are distinguished"
     table = pd.read_csv(tmp_path / "together" / "tables" / "runs.csv", keep_default_na=False)
     assert list(table["trials"]) == [0, 1, 4, 8] and table["best"][0] == table["best"][2] == "–"
     assert (tmp_path / "together" / "plots" / "best_so_far.svg").exists()

@@ -101,7 +101,7 @@ def test_a_thousand_trials(tmp_path: Path, squares: Path, cache: Path, resnet18_
     run = check_whole(watch.folder)
     assert len(run.records) == TRIALS and all(record.status in FINISHED for record in run.records.values())
     lost = sum(record.failures for record in run.records.values())
-    assert len(watch.killed) == 10 and lost >= 8, "a worker that was killed between two trials costs none"
+    assert len(watch.killed) == 10 and lost >= 8, "a worker killed between two trials costs none"
     marks = watch.tenths
     growth = (marks[10]["memory"] - marks[1]["memory"]) / (0.9 * TRIALS)
     print(f"\n{TRIALS} trials, {len(watch.killed)} workers killed, {lost} trials went on after it")

@@ -126,7 +126,7 @@ def test_one_fold_is_not_enough_and_another_seed_draws_again(
     first, second = context.on(Fold(0, 0, 1)), context.on(Fold(1, 0, 1))
     assert context.on(None) is context and first.training_seed == context.seed != second.training_seed
     assert not np.array_equal(first.split.validation, second.split.validation)
-    assert first.seed == second.seed, "views, and what is stored of them, stay"
+    assert first.seed == second.seed, "views and their stored activations stay"
 
 
 def test_the_table_is_complete(confirmed: Confirmed) -> None:

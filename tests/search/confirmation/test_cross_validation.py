@@ -58,7 +58,7 @@ def test_the_users_groups_and_splits_are_not_mixed() -> None:
         assert set(part.train) < set(split.train) and set(part.validation) < set(split.validation)
         assert len(part.train) == pytest.approx(len(split.train) * 3 / 4, abs=3)
     np.testing.assert_array_equal(np.sort(np.concatenate([part.validation for part in parts])), split.validation)
-    # A group says what belongs together, so the others may change places.
+    # Groups take precedence: other images may move between parts.
     grouped = split_folds(data, split, folds=4, column="part", group="patient")
     assert not set(grouped[0].train) <= set(split.train)
     patients = data.columns["patient"].to_numpy()

@@ -68,7 +68,7 @@ def test_folds_keep_the_users_groups_apart_and_a_note_says_so(own_split: Prepare
     assert all((fold.train % 3 > 0).all() and len(fold.train) > 8 for fold in folds)
     [note] = fold_notes(own_split)
     assert "folds do not mix them" in note and "data.split.group" in note
-    assert fold_notes(prepared) == [], "a group says what belongs together"
+    assert fold_notes(prepared) == [], "groups take precedence"
 
 
 def test_a_confirmation_continues_with_its_own_folds_only(own_split: Prepared, tmp_path: Path) -> None:

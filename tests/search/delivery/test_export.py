@@ -310,7 +310,7 @@ def test_other_pretrained_weights_are_refused(copied: Run, tmp_path: Path, monke
     options: dict[str, Any] = {"trial": _of(copied, "resnet18"), "overrides": overrides}
     with pytest.raises(ConfigError, match="the weights or the code of resnet18 are not those that the run began with"):
         _export(copied, tmp_path / "bundle", **options)
-    # Whatever the digests say, the network put together has to give the trial's figures.
+    # Whatever the digests say, the assembled network must reproduce the trial's metrics.
     monkeypatch.setattr("thaw.search.delivery.export.check_same_inputs", lambda folder, prepared: None)
     with pytest.raises(ConfigError, match="weights: the assembled model must give the trial's own logits"):
         _export(copied, tmp_path / "bundle", **options)

@@ -109,7 +109,7 @@ def test_hugging_face_reads_the_card(made: tuple[Bundle, Path]) -> None:
     bundle, folder = made
     card = ModelCard.load(folder / "README.md")
     assert (card.data.library_name, card.data.pipeline_tag) == ("timm", "image-classification")
-    # The weights are a file of the user's own, whose licence nobody knows.
+    # The weights are a file of the user with an unknown licence.
     assert card.data.license is None and card.data.base_model is None
     found = {result.metric_type: result.metric_value for result in card.data.eval_results}
     expected = {name: one["value"] for name, one in bundle.facts["test"]["metrics"].items()}

@@ -23,7 +23,7 @@ SPACE: dict[str, Any] = {
 
 
 def test_first_configurations() -> None:
-    """The head twice, then the rest in turn; nothing of convnet, which has no pretrained weights, can be frozen."""
+    """The head twice, then the rest in turn; convnet has no pretrained weights, so none of it is frozen."""
     space = SearchSpace.parse(SPACE, {})
     found = first_configurations(space, 11, 30, 0)
     for values in found:

@@ -68,7 +68,7 @@ def test_it_learns_before_its_first_trial() -> None:
 @pytest.mark.parametrize("algorithm", ["tpe", "auto"])
 @pytest.mark.parametrize("rule", ["asha_promotion", "median"])
 def test_replay_knows_them(algorithm: str, rule: str, tmp_path: Path) -> None:
-    """A search whose log ends after any event goes on as the one that wrote it."""
+    """A search whose log ends after any event continues as the one that wrote it."""
     settings = config(
         tmp_path,
         search={"algorithm": algorithm, "trials": 14},

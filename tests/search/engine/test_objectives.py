@@ -83,13 +83,13 @@ def test_seconds_are_those_of_a_trial_by_itself(tmp_path: Path) -> None:
             state.report(number, Report(row, "worker:1"))
     state.end_session("done", 1.0)
     found = [event["costs"] for event in folder.events() if event["event"] == "epoch"]
-    # The first one waited for what both share, and the second for a part of it: each would have paid all by itself.
+    # The first trial waited for the shared activations, the second for some: by itself, each would wait for all.
     assert found == [{"seconds": 7.5}, {"seconds": 4.5}, {"seconds": 8.75}, {"seconds": 5.625}]
     last = load_costs(state)
     assert last == [4.5 + 0.125, 5.625]
 
 
 def load_costs(state: SearchState) -> list[float]:
-    """By the report's own table: seconds an epoch by itself after the last one."""
+    """From the report's cost table: mean seconds per epoch by itself."""
     table = cost_table(state.records.values())
     return [float(rows["seconds_alone"].iloc[-1] / len(rows)) for _, rows in table.groupby("trial")]

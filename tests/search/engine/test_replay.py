@@ -213,7 +213,7 @@ def test_the_journal_is_the_same_live_and_rebuilt(step: int, tmp_path: Path, mon
         for trial in study.trials:
             event = ends[trial.user_attrs["trial"]]
             assert trial.user_attrs["status"] == event["status"] and trial.datetime_complete is not None
-            # Live, Optuna takes the moment at which it is told for the end, where the trial was known to be running.
+            # Live, Optuna records the time of the call as the end of a running trial.
             assert made == "live" or trial.datetime_complete.timestamp() == pytest.approx(event["time"], abs=1e-3)
         contents.append([(t.params, t.value, t.intermediate_values, t.state, t.datetime_start) for t in study.trials])
         again = state_of(settings, folder, 2, list(folder.events()))

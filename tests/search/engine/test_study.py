@@ -48,7 +48,7 @@ def test_waiting_trials_inform_proposals_and_may_continue() -> None:
     assert study.known() == 10
     waiting = study.study.get_trials()[3]
     assert (waiting.state, waiting.value) == (TrialState.PRUNED, 0.3)
-    # The third goes on, and ends better than it waited.
+    # The third continues, and ends with a better value than at its rung.
     study.go_on(3)
     assert study.known() == 9
     study.report(3, 2, 0.9)

@@ -95,4 +95,4 @@ def test_short_forms_are_different_and_short() -> None:
     assert short["efficientnet_lite0"] == "effnet_lite0" and short["resnet50"] == "resnet50"
     assert max(map(len, short.values())) <= 16
     alike = [f"timm:vit_small_patch{size}_a_dinov2.lvd142m" for size in (14, 16)]
-    assert network_names(alike) == {name: name for name in alike}, "what cannot be told apart stays whole"
+    assert network_names(alike) == {name: name for name in alike}, "names that would become equal stay whole"

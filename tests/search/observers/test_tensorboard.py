@@ -27,7 +27,7 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """``urlopen`` would remember the proxy that another test of this process has set for a while."""
 
 LIMIT = 90.0
-"""Seconds in which the server has to show what it was given."""
+"""Timeout for the server to show the runs, in seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_scalars_are_those_of_the_history(run: Run, server: Server) -> None:
 def test_hyperparameters_are_next_to_the_best_values(run: Run, server: Server) -> None:
     experiment = server.post("plugin/hparams/experiment", experimentName="")
     types = {info["name"]: info["type"] for info in experiment["hparamInfos"]}
-    assert set(types) == {"learning_rate", "optimizer", "momentum", STATUS}, "what is searched, and nothing else"
+    assert set(types) == {"learning_rate", "optimizer", "momentum", STATUS}, "only searched hyperparameters"
     text = {"optimizer", STATUS}
     assert {name for name, kind in types.items() if kind == "DATA_TYPE_STRING"} == text
     assert {kind for name, kind in types.items() if name not in text} == {"DATA_TYPE_FLOAT64"}

@@ -1,4 +1,4 @@
-"""Data that Thaw 0.1.0 read are read alike: the same images, labels and split, so that its runs go on."""
+"""Data are read as Thaw 0.1.0 read them, with the same images, labels and split, so its runs can continue."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WRITTEN_BY_0_1_0 = {
     "voc": ("fec4ddfca202828016d0f555279b1753", "c3d160858a851ce9f07639a24731380b"),
     "folders": ("73055610ae24d84369c57a346d799c35", "c4a368aeb437c591097aed944c62b1f4"),
 }
-"""Shape → the fingerprint, and the digest of the split, that version 0.1.0 made of it."""
+"""Shape → fingerprint and digest of the split, as computed by version 0.1.0."""
 
 
 def table(header: str, cells: Iterable[object], sign: str = ",") -> str:

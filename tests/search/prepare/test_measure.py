@@ -74,7 +74,7 @@ def test_each_step_away_from_float32_has_to_be_worth_it(seconds: tuple[float, ..
 def test_measured_where_trials_run(
     gpu: float, device: str, tmp_path: Path, squares: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine with a GPU whose trials take none measures on the processor."""
+    """On a machine with a GPU, trials without one are measured on the processor."""
     prepared = prepare(small_config(tmp_path, squares, cache))
     resources = prepared.config.resources.model_copy(update={"gpu": gpu})
     used: list[str] = []
@@ -102,7 +102,7 @@ def test_tf32_is_the_default_of_gpus_that_have_it(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_run_of_0_1_0_continues_as_it_began() -> None:
-    """It left TF32 to torch, which takes it for convolutions on a GPU; a processor has none."""
+    """It left TF32 to torch, which uses it for convolutions on a GPU but not on a processor."""
     cpu: dict = {"thaw": "0.1.0", "precision": "fp32", "hardware": {"gpus": []}}
     gpu = {**cpu, "hardware": {"gpus": ["some GPU"]}}
     assert recorded_precision(cpu) == "fp32" == recorded_precision({**gpu, "thaw": "0.2.0"})

@@ -196,7 +196,7 @@ def test_requests_beyond_the_machine_are_refused(
 
 
 def test_a_node_that_cannot_read_an_image_says_so(tmp_path: Path, squares: Path) -> None:
-    """A worker decodes on its own node; what the driver could read may be gone there, and its zeros must not count."""
+    """A worker decodes on its own node, where an image may be missing; its zeros must not be used."""
     shutil.copytree(squares, tmp_path / "data")
     context = prepare(small_config(tmp_path, tmp_path / "data", tmp_path / "cache")).context
     file = context.images.files[context.split.train[0]]
@@ -226,7 +226,7 @@ def test_one_label_per_training_image_is_noticed_and_measured(photos: Path, cach
     assert found.context.single_label and provenance(found)["data"]["single_label"] is True
     assert all(list(row)[-2:] == accuracies for row in found.trivial.values())
     rows = (photos / "labels.csv").read_text()
-    # Images that do not train may have several labels; none of these is then right.
+    # Images outside the training split may have several labels; then no prediction is right.
     (photos / "labels.csv").write_text(rows.replace("3.jpg,green,val", "3.jpg,green red,val"))
     assert prepare(small_config(photos, photos, cache, data={"split": {"column": "part"}})).context.single_label
     (photos / "labels.csv").write_text(rows.replace("0.jpg,red,train", "0.jpg,green red,train"))

@@ -1,4 +1,4 @@
-"""A search that is interrupted anywhere and resumed gives what an uninterrupted one gives."""
+"""A search that is interrupted anywhere and resumed equals an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_damaged_checkpoint_costs_only_time(
 
 
 def test_a_crash_between_a_trials_last_epoch_and_its_end(tmp_path: Path, squares: Path, cache: Path) -> None:
-    """The end is logged first; checkpoints stay. `study.log` is made anew, whatever stands in it."""
+    """The end is logged first; checkpoints stay. `study.log` is rewritten, whatever it contains."""
     folder = small_search(tmp_path, squares, cache, space={"dropout": [0.2, 0.4]}, training={"epochs": 1}).folder
     kept = sorted(folder.checkpoints.glob("*/*"))
     lines = folder.events_file.read_bytes().splitlines(keepends=True)

@@ -70,7 +70,7 @@ def test_the_resolved_file_and_provenance_are_complete(grid: Run) -> None:
 
 
 def test_a_grid_gives_the_same_history_in_any_order(grid: Run, tmp_path: Path, squares: Path, cache: Path) -> None:
-    """Two at a time in the one, one after another from its end in the other."""
+    """One runs two trials at a time, the other one at a time in reverse order."""
     reversed_lists = {"dropout": [0.4, 0.0], "learning_rate": [0.003, 0.0001]}
     search = {"algorithm": "grid", "concurrency": 1}
     other = small_search(tmp_path, squares, cache, space=reversed_lists, search=search)

@@ -29,7 +29,7 @@ def search_file(folder: Path, start_with: Any, **training: Any) -> Path:
 
 
 def finished_run(folder: Path, value: float | None) -> Path:
-    """A run of two trials, the second of which is BEST and worth `value`; None leaves it without an end."""
+    """A run of two trials; the second is BEST with `value`, or has not ended if that is None."""
     folder.mkdir()
     settings: dict[str, Any] = {"space": {}, "training": {}, "weights": "none", "search": {"metric": "val_map"}}
     settings["scheduler"] = {"type": "none", "grace_period": 1}

@@ -67,7 +67,7 @@ def load(folder: Path, text: str) -> SearchConfig | None:
         return None
     finally:
         assert time.monotonic() - started < 30
-    # What was accepted can be used and written.
+    # An accepted file can be used and written.
     assert config.trials >= 1 and config.search_space.options("architecture")
     assert load_config_again(file, config) == config
     return config

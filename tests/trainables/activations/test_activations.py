@@ -160,7 +160,7 @@ def test_over_budget_later_views_are_computed_live(context: RunContext) -> None:
 
 
 def test_a_cache_too_small_for_a_view_is_reported_once(tmp_path: Path, squares: Path, resnet18_file: Path) -> None:
-    """In a search, whatever depths its trials have; figures are those of a cache that is large enough."""
+    """In a search with any depths; results equal those with a cache that is large enough."""
     sections: dict[str, Any] = {
         "weights": {"resnet18": str(resnet18_file)},
         "space": {"freeze_depth": [4, 5], "dropout": [0.0, 0.4]},

@@ -101,7 +101,7 @@ def test_what_a_node_has_on_its_disk_is_found(nodes: list[Node]) -> None:
     again = Node(first.cluster, "a")
     again.fill()
     second.fill()
-    # What computing takes is measured once, on one block of 16.
+    # The time to compute is measured once, on a block of 16.
     assert not again.computed and len(second.computed) == IMAGES // 16
 
 
@@ -159,7 +159,7 @@ def test_a_silent_node_is_left_out_and_the_others_continue(nodes: list[Node], mo
     assert asked.count("a") == FETCHES and asked.count("b") == 8
     assert set(third.computed) == set(ALL[:1000]) and not shared.slow and not shared.error
     late = Node(first.cluster, "d")
-    assert not late.fill().slow and not late.computed, "what the silent one held is fetched from the third"
+    assert not late.fill().slow and not late.computed, "the silent node's rows are fetched from the third"
 
 
 class Silent(Node):

@@ -1,4 +1,4 @@
-"""The ONNX file gives what PyTorch gives, for every architecture and any number of images."""
+"""The ONNX file agrees with PyTorch, for every architecture and any number of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle's network is the same in timm, and what timm has not is refused with the reason."""
+"""A bundle's network is the same in timm; one that timm lacks is refused with the reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHERS = {"convnet", "vgg16", "mobilenet_v3_small", "mobilenet_v3_large"}
 """Networks that timm has not, or has with more layers before the last one."""
 
 LARGER = {"resnet50", "efficientnet_lite1", "efficientnet_lite2", "vit_base", "dinov2_base", "dinov3_base"}
-"""Larger networks of a family that is tried by its smallest."""
+"""Larger networks of families whose smallest one is tested."""
 
 QUICK = ("resnet18", "timm:test_vit")
 """Of the same names, and with a position embedding for other images."""

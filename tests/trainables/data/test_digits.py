@@ -1,4 +1,4 @@
-"""The built-in digits: what the data set promises."""
+"""The built-in digits: the properties of the data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small search on real photos with real pretrained weights finds what no trivial predictor does."""
+"""A small search on real photos with real pretrained weights beats every trivial predictor."""
 
 from __future__ import annotations
 

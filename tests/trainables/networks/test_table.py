@@ -56,7 +56,7 @@ def whole_network(name: str, side: int = SIDE) -> nn.Module:
 
 
 def published_features(name: str, network: nn.Module, images: Tensor) -> Tensor:
-    """What the published forward pass hands to its classifier, (N, features)."""
+    """The input of the classifier in the published forward pass, (N, features)."""
     if name.startswith("timm:"):
         return network.forward_features(images).mean((2, 3))  # type: ignore[operator]
     if name == "vgg16":  # its classifier reads a 7 × 7 map

@@ -29,7 +29,7 @@ def build(weights: dict[str, str], **fields: object) -> Network:
 
 
 def step(network: Network) -> set[str]:
-    """Names of what a step of training changes."""
+    """Names of the weights that a training step changes."""
     before = {name: value.clone() for name, value in network.tail.state_dict().items()}
     network.train()(torch.randn(4, 3, SIDE, SIDE)).square().sum().backward()
     torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.01).step()

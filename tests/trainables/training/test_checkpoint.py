@@ -90,7 +90,7 @@ def test_best_follows_the_metric_of_the_search(context: RunContext, tmp_path: Pa
     folder = RunFolder(tmp_path)
     training = begin(replace(context, metric="val_loss"), architecture="convnet", learning_rate=0.02, epochs=50)
     continuation, rows, states = Continuation(folder, 3), [], []
-    # Until the last epoch is not the best one, lest this test tell nothing.
+    # Until the last epoch is not the best one; otherwise this test shows nothing.
     while len(rows) < 3 or training.progress.best_epoch == len(rows):
         rows.append(epoch(training))
         states.append(training.network.trained_state())

@@ -177,7 +177,7 @@ def test_bf16_stays_near_fp32(context: RunContext, device: torch.device) -> None
 def test_a_precision_sets_torchs_rounding(
     context: RunContext, precision: str, convolutions: bool, products: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """torch allows TF32 in convolutions unless it is told; trials of other precisions share the process."""
+    """torch allows TF32 in convolutions by default; trials of other precisions share the process."""
     found = []
     trainings = [start(replace(context, precision=name), torch.device("cpu")) for name in (precision, "fp32")]
     monkeypatch.setattr(Training, "_train", lambda self, epoch, view: found.append(rounding()) or 1 / 0)
@@ -186,7 +186,7 @@ def test_a_precision_sets_torchs_rounding(
             training.epoch()
     assert found == [(convolutions, products), (False, False)]
     keys = {training.activations.folder for training in trainings}
-    assert len(keys) == len({precision, "fp32"}), "what is stored in one precision is not used in another"
+    assert len(keys) == len({precision, "fp32"}), "activations of one precision are not used in another"
 
 
 def test_a_deterministic_trial_repeats_to_the_bit(

@@ -44,7 +44,7 @@ def context(tmp_path: Path, squares: Path, cache: Path, resnet18_file: Path) -> 
         # So are pixels; the changes of the view go there once.
         pytest.param(5, "off", "fp32", 130, 0, id="live"),
         pytest.param(4, "auto", "fp32", 140, 0, id="thawed"),
-        # Beside these, what is trained is cast at each step. What is frozen was cast once.
+        # Besides these, trained weights are cast at each step; frozen ones were cast once.
         pytest.param(5, "auto", "bf16", 40, 0, id="stored in bf16"),
         pytest.param(4, "auto", "bf16", 140, 0, id="thawed in bf16"),
     ],
@@ -102,5 +102,5 @@ def test_heads_trained_together_share_their_launches(context: RunContext, precis
         assert few[:2] == many[:2], "no step looks at a number or sends anything"
         launches[heads] = (many[2] - few[2]) / more
         print(f"launches a step of {heads} heads:", launches[heads])
-    # Inputs are picked and two masks are drawn for each; what else is launched is launched for all.
+    # Inputs are picked and two masks are drawn for each head; all else is launched once for all.
     assert launches[8] - launches[2] == 6 * 3 and launches[8] <= 60

@@ -142,7 +142,7 @@ def test_a_batch_larger_than_the_data(context: RunContext) -> None:
 
 
 def seen(context: RunContext, epochs: int) -> list[dict[int, Tensor]]:
-    """Image number → what the network was given, for each epoch."""
+    """Image number → the network's input, for each epoch."""
     training = Training(small(epochs=epochs, patience=0), context, context.images.open(), CPU)
     given: list[dict[int, Tensor]] = []
     batches = training.activations.batches

@@ -76,7 +76,7 @@ def assert_close(ours: dict[str, Tensor], alone: dict[str, Tensor]) -> None:
     ],
 )
 def test_heads_have_the_results_that_each_has_alone(context: RunContext, common: dict[str, Any]) -> None:
-    """Different learning rates, decays, dropouts, optimisers and schedules; what they carry on is the same, too."""
+    """Different learning rates, decays, dropouts, optimisers and schedules; their states are the same, too."""
     group = [start(context, **common, **own) for own in DIFFERENT]
     alone = [start(context, **common, **own) for own in DIFFERENT]
     assert len({shape(training) for training in group}) == 1
@@ -90,7 +90,7 @@ def test_heads_have_the_results_that_each_has_alone(context: RunContext, common:
 
 @pytest.mark.gpu
 def test_on_a_gpu_too(context: RunContext) -> None:
-    """Without dropout, whose masks are others there."""
+    """Without dropout, whose masks differ there."""
     if not torch.cuda.is_available():
         pytest.skip("no GPU here")
     cuda = torch.device("cuda")

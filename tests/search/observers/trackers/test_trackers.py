@@ -252,7 +252,7 @@ def test_a_search_continues_without_its_server_and_catches_up_in_the_same_run(
 
         def ended(self, record: TrialRecord) -> None:
             if record.number == 1:
-                time.sleep(3)  # until it has taken what came before
+                time.sleep(3)  # until it has received all earlier calls
                 server.close()
 
     with ExitStack() as server:
