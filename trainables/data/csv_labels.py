@@ -218,13 +218,22 @@ def _roles(table: Table, source: Source) -> _Roles:
         )
     if not binary_columns:
         raise ConfigError(
-            f"{source.place}: no column of labels among {', '.join(names)}; name it by data.columns.labels, change its "
-            "heading to labels, or give a 0/1 column for each label",
+            f"{source.place}: no column of labels among {', '.join(names)}{_few_values(candidates, table)}; name it by "
+            "data.columns.labels, change its heading to labels, or give a 0/1 column for each label",
             key="labels",
         )
     if others := [name for name in candidates if name not in binary_columns and not is_binary(table.columns[name])]:
         notes.append(f"columns not used as labels: {first_names(others)}")
     return _Roles(image, tuple(binary_columns), True, notes, pair)
+
+
+def _few_values(names: Sequence[str], table: Table) -> str:
+    """The values of the first column that has only two or three, for errors: they may stand for 0 and 1."""
+    for name in names:
+        values = sorted({cell.strip()[:20] for cell in distinct(table.columns[name])})
+        if 2 <= len(values) <= 3 and len(table) > 3:
+            return f" ({name!r} holds {', '.join(map(repr, values))})"
+    return ""
 
 
 def _image_column(table: Table, source: Source) -> str:

@@ -20,6 +20,13 @@ SHAPES = (
 )
 
 
+OTHER_FILES = {
+    "names": "is the settings file of YOLO; set data.labels to the folder of its text files",
+    "shapes": "is an annotation of LabelMe; set data.labels to the folder that holds all of them",
+}
+"""Key → what a map with it is, and the fix."""
+
+
 def map_columns(
     content: Mapping[str, Any], path: Path, key: str, is_file: Callable[[str], bool], headings: frozenset[str]
 ) -> dict[str, Sequence[str]]:
@@ -47,6 +54,9 @@ def map_columns(
         return _by_label(content, path, key)
     if any(name.strip().lower() in headings for name in content):
         return _by_column(content, path, key)
+    for name, fix in OTHER_FILES.items():
+        if name in content:
+            raise ConfigError(f"{path}: {fix}", key=key)
     raise ConfigError(f"{path}: {SHAPES}; got the key {next(iter(content))!r}, which names no image", key=key)
 
 

@@ -65,6 +65,8 @@ def join_rows(files: Sequence[str], labels: Sequence[frozenset[str]], matches: d
         what = "their labels are joined" if repeated == "add" else "the labels are equal, so each image is used once"
         notes.append(f"{counted(repeats, 'row repeats', 'rows repeat')} an image: {what}")
     advice = "correct them"
+    if rejected and not kept:
+        advice = "names must lead to files below data.images; set it to the folder that holds them"
     if contradictory:
         advice = "data.rows: add gives an image the labels of all its rows"
         notes.append(

@@ -94,6 +94,7 @@ def test_yaml_text_stays_as_written(tmp_path: Path) -> None:
         ('{"file": ["p00.jpg", "p01.jpg"], "label": ["cat"]}', "not all columns have the same rows"),
         ('{"p00.jpg": ["cat", {"x": 1}], "p01.jpg": ["dog"]}', "holds nested values"),
         (r'{"p00.jpg": {"label": "cat", "\ud800": 1}}', r"a heading must be valid text, got '\\ud800'"),
+        ('{"shapes": [], "imagePath": "p00.jpg"}', "is an annotation of LabelMe; set data.labels to the folder"),
         ('{"p00.jpg": "cat"', "is not JSON"),
         ("{}", "holds no rows"),
     ],
@@ -113,7 +114,7 @@ def test_other_maps_are_refused(tmp_path: Path, text: str, message: str) -> None
         ("p00.jpg: " + "[" * 5000, "nested 20 deep"),
         ("p00.jpg: !!python/object/apply:os.system [ls]\n", "needs two labels"),
         ("- cat\n- dog\n", "must map each file name .* got list"),
-        ("train: images/train\nnames: [cat, dog]\n", "must map each file name .* got the key 'train'"),
+        ("train: images/train\nnames: [cat, dog]\n", "is the settings file of YOLO; set data.labels to the folder"),
     ],
 )
 def test_other_yaml_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -51,6 +51,7 @@ def test_columns_of_other_values_beside_0_1_columns_are_no_wrong_cells(tmp_path:
             ["n01 111 108 441 193", "n02 1 2 3 4 n03 5 6 7 8"],
             "such as 'n01 111 108 441 193'",
         ),
+        ("file,cat,dog", ["on,off", "off,on"], "among file, cat, dog ('cat' holds 'off', 'on'); name it by"),
         ("file,boxes,group", ["0,0"], "no image has any of the labels boxes, group"),
         (
             "file,label",

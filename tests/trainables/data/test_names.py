@@ -61,6 +61,13 @@ def test_two_names_of_one_file_are_refused_and_none_leads_outside(tmp_path: Path
         read(tmp_path, uploads, ["a.jpg"])
 
 
+def test_names_that_all_lead_outside_say_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"outside the image folder\); names must lead to files below data.images; set"
+    ):
+        read(tmp_path, ["../photos/a.jpg", "../photos/b.jpg"], ["a.jpg", "b.jpg"])
+
+
 @pytest.mark.parametrize(
     ("written", "stored", "hint"),
     [
