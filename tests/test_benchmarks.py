@@ -200,7 +200,7 @@ def test_the_live_check_runs_all_arms_on_the_same_budget(tmp_path: Path, squares
 @pytest.mark.slow
 def test_limits_and_scale_run(tmp_path: Path, squares: Path) -> None:
     small = [*SMALL, "--data", str(squares), "--work"]
-    report = limits.main([*small, str(tmp_path / "limits"), "--repeat", "1", "--trials", "3"])
+    report = limits.main([*small, str(tmp_path / "limits"), "--repeat", "3", "--trials", "3"])
     assert 0 < report["prefix"]["share"] < 1.5
     parts = dict(report["breakdown"])
     assert parts.pop("wall") * parts.pop("workers") == pytest.approx(sum(parts.values()), abs=0.01)
