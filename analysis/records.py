@@ -54,7 +54,7 @@ class TrialRecord:
 
     @property
     def seconds(self) -> float:
-        """Total over all phases and epochs; :mod:`thaw.analysis.cost` determines the trial's own share."""
+        """Total over all phases and epochs, including shared activations; see :mod:`thaw.analysis.cost`."""
         return sum(sum(row["seconds"].values()) for row in self.epochs.values())
 
 

@@ -1,4 +1,4 @@
-"""What one trial of each architecture can reach in a given time: is a small network worth more than a deep one?"""
+"""The best value that one trial of each architecture reaches in a given time."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def table(data: Envelope) -> pd.DataFrame:
 
 PLOT = Plot(
     title="Cost to quality by architecture",
-    question="Is a small network worth more than a deep one?",
+    question="Is a larger network worth its cost?",
     group="cost",
     compute=compute,
     draw=draw,
