@@ -203,6 +203,14 @@ def _roles(table: Table, source: Source) -> _Roles:
             notes.append(f"labels are in column {label_column!r}")
     if label_column is not None:
         refuse_split(source.place, label_column, table.columns[label_column], table.columns[image], table.headed)
+        numbered = rf"{heading(label_column)}_?\d+"
+        more = [name for name in candidates if name != label_column and re.fullmatch(numbered, heading(name))]
+        if more:
+            raise ConfigError(
+                f"{source.place}: column {label_column!r} and {', '.join(map(repr, more))} seem to hold labels; set "
+                f"data.columns.labels: [{', '.join([label_column, *more])}] to use all, or {label_column} to use one",
+                key="labels",
+            )
         if table.headed and (unused := [name for name in candidates if name != label_column]):
             notes.append(f"columns not used as labels: {first_names(unused)}")
         return _Roles(image, (label_column,), False, notes)

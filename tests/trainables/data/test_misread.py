@@ -11,6 +11,7 @@ from thaw.search.prepare.data_set import data_facts
 from thaw.search.settings.config import config_from
 from thaw.spaces import ConfigError
 from thaw.trainables.data.dataset import Dataset, read_dataset
+from thaw.trainables.data.reading import Reading
 
 FILES = [f"p{number:02d}.jpg" for number in range(24)]
 
@@ -66,6 +67,18 @@ def test_cells_that_would_give_wrong_labels_are_refused(
     rows = [f"{file},{cells[number % len(cells)]}" for number, file in enumerate(FILES)]
     with pytest.raises(ConfigError, match=re.escape(message)):
         read(tmp_path, [header, *rows])
+
+
+def test_numbered_columns_of_labels_are_refused_until_one_says_which(tmp_path: Path) -> None:
+    """Before, the first was used, and images lost labels."""
+    rows = [f"{file},{'ab'[number % 2]},{'c' if number % 3 else ''}" for number, file in enumerate(FILES)]
+    with pytest.raises(
+        ConfigError, match=r"set data.columns.labels: \[label, Label_2\] to use all, or label to use one"
+    ):
+        read(tmp_path, ["file,label,Label_2", *rows])
+    images, labels = tmp_path / "images", tmp_path / "labels.csv"
+    assert read_dataset(images, labels, reading=Reading(labels=("label", "Label_2"))).classes == ("a", "b", "c")
+    assert read_dataset(images, labels, reading=Reading(labels=("label",))).classes == ("a", "b")
 
 
 def test_blanks_after_commas_are_not_reported_as_variants(tmp_path: Path) -> None:
