@@ -94,8 +94,18 @@ class RunFolder:
     @property
     def is_confirmation(self) -> bool:
         """Whether this folder is the confirmation of another run."""
-        run = RunFolder(self.path.parent)
-        return run.confirm == self and run.events_file.is_file()
+        run = RunFolder(self.path.resolve().parent)
+        return run.confirm.path == self.path.resolve() and run.events_file.is_file()
+
+    def refuse_confirmation(self) -> None:
+        """Check that this is the folder of a search.
+
+        Raises:
+            ConfigError: it is a confirmation, whose trials train on parts of the images of the search.
+        """
+        if self.is_confirmation:
+            run = self.path.resolve().parent
+            raise ConfigError(f"is the confirmation of a run, whose trials train on folds; give {run}", file=self.path)
 
     @property
     def confirm_file(self) -> Path:

@@ -34,8 +34,9 @@ from thaw.search.sessions.lock import driving
 from thaw.search.sessions.new_folder import new_folder
 from thaw.search.sessions.resume import changed_config
 from thaw.search.sessions.tuner import run_session, write_inputs
-from thaw.spaces import ConfigError
+from thaw.spaces import ConfigError, TrialConfig
 from thaw.spaces.files import check_writable
+from thaw.spaces.words import counted
 from thaw.trainables.evaluation.bootstrap import Estimate, bootstrap
 from thaw.trainables.training.losses import probabilities
 
@@ -97,6 +98,7 @@ def run_confirm(
     console = console or Console(quiet=True)
     # Ray interprets a relative path as the address of a storage service.
     run = load_run(Path(path).resolve())
+    run.folder.refuse_confirmation()
     check_writable(run.folder.path)
     plan = make_plan(run, top, folds, seeds)
     folder = run.folder.confirm
@@ -184,9 +186,12 @@ def _check_same(plan: Plan, past: Sequence[dict[str, Any]], folder: RunFolder) -
             continue
         number = event["trial"]
         if number >= proposer.trials or not proposer.draft(number).items() <= event.items():
+            started = [event for event in past if event["event"] == "trial_started"]
+            leaders = len({TrialConfig(**event["config"]).canonical() for event in started})
             raise ConfigError(
-                "holds a confirmation of other leaders, folds or seeds; repeat the original options, "
-                "or remove the folder to start over",
+                f"holds a confirmation of other leaders, folds or seeds (of {counted(leaders, 'trial')} over "
+                f"{event.get('folds', 'other')} folds, as far as it got), got {counted(len(plan.leaders), 'trial')} over {plan.folds} "
+                "folds; repeat the original options, or remove the folder to start over",
                 file=folder.path,
             )
 

@@ -19,6 +19,7 @@ from thaw.search.confirmation.confirm import run_confirm
 from thaw.search.confirmation.out_of_fold import read_out_of_fold
 from thaw.search.confirmation.plan import assign_folds, make_plan
 from thaw.search.confirmation.table import print_confirmation
+from thaw.search.delivery.export import export_run
 from thaw.search.engine.interruption import SearchStopped, StopRequest
 from thaw.search.prepare.preflight import prepare
 from thaw.search.sessions.resume import resume_search
@@ -146,14 +147,18 @@ def test_more_seeds_may_follow_and_nothing_else(confirmed: Confirmed) -> None:
     run, found = confirmed
     again, _ = run_confirm(run.folder.path, top=2, folds=3, backend="inline")
     assert again == found, "asked again, it answers again"
-    with pytest.raises(ConfigError, match="a confirmation of other leaders, folds or seeds"):
+    with pytest.raises(ConfigError, match=r"leaders, folds or seeds \(of 2 trials over 3 folds.*got 1 trial over 3"):
         run_confirm(run.folder.path, top=1, folds=3, backend="inline")
-    with pytest.raises(ConfigError, match="a confirmation of other leaders, folds or seeds"):
+    with pytest.raises(ConfigError, match=r"leaders, folds or seeds \(of 2 trials over 3 folds.*got 2 trials over 4"):
         run_confirm(run.folder.path, top=2, folds=4, backend="inline")
     with pytest.raises(ConfigError, match="threshold: is part of what the run's results mean"):
         run_confirm(run.folder.path, top=2, folds=3, overrides=["threshold=0.3"], backend="inline")
     with pytest.raises(ConfigError, match="thaw confirm"):
         resume_search(run.folder.confirm.path)
+    with pytest.raises(ConfigError, match=f"is the confirmation of a run, .*; give {run.folder.path}"):
+        run_confirm(run.folder.confirm.path, backend="inline")
+    with pytest.raises(ConfigError, match=f"is the confirmation of a run, .*; give {run.folder.path}"):
+        export_run(load_run(run.folder.confirm.path), run.folder.path.parent / "model", Console(quiet=True))
     more, _ = run_confirm(run.folder.path, top=2, folds=3, seeds=2, backend="inline")
     assert more is not None
     before = {leader["trial"]: leader["values"] for leader in found["leaders"]}
