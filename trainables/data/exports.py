@@ -121,9 +121,14 @@ def via_csv(columns: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     images: dict[str, dict[str, Any]] = {}
     for file, of_file, of_region in zip(*(columns[name] for name in VIA_CSV), strict=True):
         try:
-            attributes, region = json.loads(of_file), {"region_attributes": json.loads(of_region)}
+            both = [json.loads(of_file), json.loads(of_region)]
         except ValueError as error:
             raise ExportError(f"the attributes of {file} are not JSON ({error}); export the table again") from None
+        if not all(isinstance(attributes, dict) for attributes in both):
+            raise ExportError(
+                f"the attributes of {file} must be objects, got {of_file} and {of_region}; export it again"
+            )
+        attributes, region = both[0], {"region_attributes": both[1]}
         images.setdefault(file, {"filename": file, "file_attributes": attributes, "regions": []})["regions"].append(
             region
         )

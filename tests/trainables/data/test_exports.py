@@ -208,6 +208,13 @@ def test_a_class_name_must_stand_for_one_number(tmp_path: Path) -> None:
         read(tmp_path, "output.manifest", "\n".join(map(json.dumps, lines)))
 
 
+@pytest.mark.parametrize("cell", ["3", "{"])
+def test_attributes_that_are_no_objects_are_refused(tmp_path: Path, cell: str) -> None:
+    rows = [{"filename": file, "file_attributes": {}, "region_attributes": cell} for file in FILES]
+    with pytest.raises(ConfigError, match="the attributes of p00.jpg .* export"):
+        read(tmp_path, "via.csv", as_table(rows))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
