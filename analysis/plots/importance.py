@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from thaw.analysis.importance import ALL, MIN_LATER, MIN_TRIALS, importance
-from thaw.analysis.plots.kinds import MARKERS, Kinds
+from thaw.analysis.plots.kinds import Kinds
 from thaw.analysis.plots.plot import NotEnough, Plot
 from thaw.analysis.plots.theme import Theme
+from thaw.analysis.records import ranking
 from thaw.analysis.run_data import RunData
 from thaw.analysis.words import listed, number
 from thaw.spaces.words import counted
@@ -23,10 +24,16 @@ from thaw.spaces.words import counted
 
 @dataclass(frozen=True)
 class Importance:
-    """The rows of :func:`thaw.analysis.importance.importance`, and the architectures' colours, most trials first."""
+    """The rows of :func:`thaw.analysis.importance.importance`, and the colours that the plots of costs use, too."""
 
     rows: pd.DataFrame
     kinds: Kinds
+
+    @property
+    def architectures(self) -> list[str]:
+        """Those with rows of their own, most trials first."""
+        apart = self.rows[self.rows["architecture"] != ALL]
+        return list(dict.fromkeys(apart.sort_values("trials", ascending=False, kind="stable")["architecture"]))
 
     @property
     def names(self) -> list[str]:
@@ -40,8 +47,8 @@ def compute(run: RunData) -> Importance:
         few = f"fewer than {MIN_TRIALS} trials have an epoch"
         later = f"fewer than {MIN_LATER} went on after the first were stopped"
         raise NotEnough(f"{few}, {later}, or no hyperparameter explains more than chance")
-    apart = rows[rows["architecture"] != ALL].sort_values("trials", ascending=False, kind="stable")
-    return Importance(rows, Kinds.of(apart["architecture"]))
+    best_first = [record.config["architecture"] for record in ranking(run.records.values(), run.metric)]
+    return Importance(rows, Kinds.of([*best_first, *rows["architecture"][rows["architecture"] != ALL]]))
 
 
 def draw(data: Importance, theme: Theme) -> Figure:
@@ -56,7 +63,7 @@ def draw(data: Importance, theme: Theme) -> Figure:
     if not over_all.empty:
         words = f"all ({counted(int(over_all['trials'].iloc[0]), 'trial')})"
         handles.append(Patch(color=theme.muted, alpha=0.45, label=words))
-    shown = data.kinds.names[: len(MARKERS)]
+    shown = [name for name in data.kinds.shown if name in data.architectures]
     for place, name in enumerate(shown):
         rows = data.rows[data.rows["architecture"] == name]
         colour, marker = data.kinds.style(name, theme)
@@ -75,7 +82,7 @@ def draw(data: Importance, theme: Theme) -> Figure:
 
 def finding(data: Importance) -> str:
     parts = []
-    for name in (ALL, *data.kinds.names[:1]):
+    for name in (ALL, *data.architectures[:1]):
         rows = data.rows[(data.rows["architecture"] == name) & (data.rows["importance"] > 0)]
         if rows.empty:
             continue

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from tests.synthetic_runs import synthetic_run
+from tests.synthetic_runs import SPACE, synthetic_run
 from thaw.analysis.plots import DARK, GROUPS, LIGHT, PLOTS, NotEnough, Theme
 from thaw.analysis.plots.fates import FATES
 from thaw.analysis.plots.layout import beyond_the_edge, collisions, legends_over_data, legible, words
@@ -136,3 +137,18 @@ def test_everything_contrasts_with_the_background(theme: Theme) -> None:
 def test_fates_differ_by_marker_too() -> None:
     assert len({fate.marker for fate in FATES.values()}) == len(FATES)
     assert pd.Series([fate.words for fate in FATES.values()]).is_unique
+
+
+def test_an_architecture_has_the_same_colour_in_all_plots_of_a_run(runs: dict[int, Run]) -> None:
+    """Also where most trials are not of the best architecture."""
+    run = runs[300]
+    shown: dict[str, dict[str, set[str]]] = {}
+    for name in ("importance", "pareto", "cost_to_quality"):
+        [legend] = PLOTS[name].figure(PLOTS[name].compute(run), LIGHT).legends
+        for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True):
+            if isinstance(handle, Line2D) and (architecture := text.get_text().split(" (")[0]) in SPACE["architecture"]:
+                shown.setdefault(architecture, {}).setdefault(str(handle.get_color()), set()).add(name)
+    tried = run.trials["architecture"].value_counts().index[0]
+    assert run.best is not None and tried != run.best.config["architecture"], "or this proves nothing"
+    assert all(len(colours) == 1 for colours in shown.values()), shown
+    assert any(len(plots) == 3 for colours in shown.values() for plots in colours.values())
