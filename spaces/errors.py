@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -52,6 +53,23 @@ def as_raised(error: BaseException, file: str | Path) -> str:
     """``FILE, line 3: ValueError: …``: an exception of the user's own code, with the last line of `file` on its way."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
     return f"{file}{f', line {lines[-1]}' if lines else ''}: {type(error).__name__}: {error}"
+
+
+@contextmanager
+def own_code(what: str, file: str | Path, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Within, exceptions of the user's own code become a ConfigError; memory that runs out is not its fault.
+
+    Args:
+        what: the part of the code, for the message.
+        file: where it is defined.
+        passing: further exceptions that stay as they are.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (ConfigError, MemoryError, *passing)):
+            raise
+        raise ConfigError(f"{what} raised an exception: {as_raised(error, file)}") from error
 
 
 def printable(text: str) -> str:

@@ -18,6 +18,7 @@ from tests.searches import search_file, small_config
 from thaw.search.cli import run
 from thaw.search.import_files import import_files
 from thaw.spaces import ConfigError
+from thaw.trainables.data.dataset import dataset_of
 from thaw.trainables.data.source import SOURCES
 from thaw.trainables.networks.table import OWN
 
@@ -135,6 +136,19 @@ def test_a_source_says_why_an_image_cannot_be_used(tmp_path: Path, squares: Path
     prepared = prepare(small_config(tmp_path, squares, cache, data=settings))
     assert prepared.dataset.classes == ("blue", "red"), "a text alone is one label"
     assert [file for file, _ in prepared.rejected] == ["3"] and "AttributeError" in prepared.rejected[0][1]
+    for labels, words in (
+        ([1, 2] * 30, "plain: labels must have a name or a collection of names for each image, got 1 for image 0"),
+        (["red", None] * 30, "got None for image 1; correct the source"),
+        (["red", "blue"] * 29, "plain: labels must have one entry per image, got 58 for 60 images"),
+        (
+            property(lambda self: 1 / 0),
+            r"data source plain raised an exception: .*test_import_files.py, line \d+: Z",
+        ),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            dataset_of("plain", type("Wrong", (Squares,), {"labels": labels, "__module__": __name__})())
+    with pytest.raises(ConfigError, match="plain: part must have one entry per image, got 3 for 60 images"):
+        dataset_of("plain", type("Wrong", (Squares,), {"columns": {"part": ["a", "b", "c"]}})())
     with pytest.raises(ConfigError, match=r"must have __len__, labels, decode, digest; add decode, digest"):
         register_data_source("no", type("No", (), {"labels": (), "__len__": lambda self: 0})())
 

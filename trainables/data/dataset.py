@@ -6,14 +6,15 @@ import contextlib
 import gc
 import hashlib
 import posixpath
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from thaw.spaces.errors import ConfigError, did_you_mean
+from thaw.spaces.errors import ConfigError, did_you_mean, own_code
 from thaw.spaces.words import counted
 from thaw.trainables.data.cells import note_variants
 from thaw.trainables.data.class_names import named_labels, read_class_names
@@ -266,15 +267,25 @@ def dataset_of(name: str, source: DataSource) -> Dataset:
     Raises:
         ConfigError: the source is inconsistent, or has fewer than two labels.
     """
+    file = getattr(sys.modules.get(type(source).__module__), "__file__", None) or type(source).__module__
+    with own_code(f"data source {name}", file):
+        written, count = list(source.labels), len(source)
+        values = {str(column): list(cells) for column, cells in dict(getattr(source, "columns", {})).items()}
+    for i, one in enumerate(written):
+        if not isinstance(one, str) and not (
+            isinstance(one, Collection) and all(isinstance(each, str) for each in one)
+        ):
+            rule = f"{name}: labels must have a name or a collection of names for each image"
+            raise ConfigError(f"{rule}, got {one!r} for image {i}; correct the source")
     # A string is one label.
-    labels = [frozenset([one] if isinstance(one, str) else one) for one in source.labels]
-    columns = pd.DataFrame(dict(getattr(source, "columns", {})), index=range(len(labels)), dtype=str)
-    if not len(source) == len(labels) > 0:
-        raise ConfigError(
-            f"{name}: labels must have one entry per image, got {len(labels)} for "
-            f"{counted(len(source), 'image')}; correct the "
-            "source"
-        )
+    labels = [frozenset([one] if isinstance(one, str) else one) for one in written]
+    for what, entries in {"labels": written, **values}.items():
+        if not count == len(entries) > 0:
+            raise ConfigError(
+                f"{name}: {what} must have one entry per image, got {len(entries)} for {counted(count, 'image')}; "
+                "correct the source"
+            )
+    columns = pd.DataFrame(values, index=range(count), dtype=str)
     order = sorted_labels({label for one in labels for label in one})
     if len(order) < 2:
         raise ConfigError(f"{name}: needs two labels or more, got {', '.join(order) or 'none'}; add labels")

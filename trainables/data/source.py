@@ -107,5 +107,7 @@ def decode_from(source: DataSource, i: int, square: Square) -> np.ndarray:
         given = source.decode(i)
         image = given if isinstance(given, Image.Image) else Image.fromarray(given)
         return square_pixels(image, square)
+    except Rejected:
+        raise
     except Exception as error:  # user code, and one image must not end a run
         raise Rejected(f"cannot be decoded: {type(error).__name__}: {error}") from error

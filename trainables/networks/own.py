@@ -7,8 +7,8 @@ import hashlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from thaw.spaces import STAGES, ConfigError
-from thaw.spaces.errors import as_raised
+from thaw.spaces.errors import own_code
 from thaw.trainables.networks.architecture import (
     RGB,
     Architecture,
@@ -110,16 +110,9 @@ def register_backbone(
     OWN[name] = Architecture(name, build_own, cut_own, preprocessing, None, code=code)
 
 
-@contextmanager
-def _own_code(name: str, part: str, code: Code) -> Iterator[None]:
-    """What the user's function raises is the input's fault; that memory ran out may be another trial's."""
-    try:
-        yield
-    except (ConfigError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        file = getattr(sys.modules.get(code.module), "__file__", None) or code.file
-        raise ConfigError(f"{part} of {name} raised an exception: {as_raised(error, file)}") from error
+def _own_code(name: str, part: str, code: Code) -> AbstractContextManager[None]:
+    file = getattr(sys.modules.get(code.module), "__file__", None) or code.file
+    return own_code(f"{part} of {name}", file, passing=(torch.OutOfMemoryError,))
 
 
 def _sequence(name: str, network: nn.Module, group: str | Sequence[str]) -> nn.Module:
