@@ -190,8 +190,8 @@ def _check_same(plan: Plan, past: Sequence[dict[str, Any]], folder: RunFolder) -
             leaders = len({TrialConfig(**event["config"]).canonical() for event in started})
             raise ConfigError(
                 f"holds a confirmation of other leaders, folds or seeds (of {counted(leaders, 'trial')} over "
-                f"{event.get('folds', 'other')} folds, as far as it got), got {counted(len(plan.leaders), 'trial')} over {plan.folds} "
-                "folds; repeat the original options, or remove the folder to start over",
+                f"{event.get('folds', 'other')} folds, as far as it got), got {counted(len(plan.leaders), 'trial')} "
+                f"over {plan.folds} folds; repeat the original options, or remove the folder to start over",
                 file=folder.path,
             )
 
