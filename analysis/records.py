@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from thaw.spaces import best_epoch, metric
 from thaw.spaces.trial import ADDED, default
 
-FINISHED = ("completed", "early_stopped", "pruned")
+Finished = Literal["completed", "early_stopped", "pruned"]
+
+FINISHED: tuple[str, ...] = get_args(Finished)
 """Statuses of trials that ended normally; only these can be the best."""
 
-ENDED = (*FINISHED, "failed")
+Ended = Literal[Finished, "failed"]
+
+ENDED: tuple[str, ...] = get_args(Ended)
 """Statuses of trials that have ended; the others may continue."""
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
+from thaw.analysis.records import Ended, Finished
 from thaw.spaces import TrialConfig, metric
 from thaw.spaces.trial import ADDED
 
@@ -76,7 +77,7 @@ class EarlierTrial(TypedDict):
     run: Whole
     number: Whole
     config: Annotated[dict[str, Any], AfterValidator(_config)]
-    status: Literal["completed", "early_stopped", "pruned"]
+    status: Finished
     values: Annotated[list[Finite], Field(min_length=1)]
 
 
@@ -106,7 +107,7 @@ class TrialPaused(TrialEvent):
 
 
 class TrialEnded(TrialEvent):
-    status: Literal["completed", "early_stopped", "pruned", "failed"]
+    status: Ended
     reason: str
 
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -26,7 +26,7 @@ from thaw.spaces.words import counted
 from thaw.trainables.bundles.bundle import Bundle, load_bundle
 from thaw.trainables.bundles.predict import Prediction
 from thaw.trainables.data.image_places import find_images
-from thaw.trainables.evaluation.label_sets import LabelRule, Policy
+from thaw.trainables.evaluation.label_sets import LabelRule
 
 SEPARATOR = "|"
 """The separator between the labels of an image: the one that Thaw's own reader tries first, and rare in labels."""
@@ -143,7 +143,7 @@ class LabelChoice:
                 raise ConfigError(f"must be in (0, 1], got {self.threshold}", "--threshold")
             thresholds = np.full(len(thresholds), self.threshold)
         if self.policy is not None or self.k is not None:
-            policy, k = cast(Policy, self.policy or "at_most"), self.k
+            policy, k = self.policy or "at_most", self.k
         return replace(rule, thresholds=thresholds, policy=policy, k=k)
 
 

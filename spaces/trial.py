@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,9 +24,13 @@ HUB = "hf-hub:"
 """Prefix of the name of a Hugging Face repository, as in timm."""
 
 
+NamedWeights = Literal["imagenet", "none"]
+"""What the weights of any architecture may be called in a search file."""
+
+
 def is_local(weights: object) -> bool:
     """Whether a choice of weights is a file or a folder, not ``imagenet``, ``none`` or a repository."""
-    return isinstance(weights, str) and weights not in ("imagenet", "none") and not weights.startswith(HUB)
+    return isinstance(weights, str) and weights not in get_args(NamedWeights) and not weights.startswith(HUB)
 
 
 def pretrained(architecture: str, weights: str | Mapping[str, str]) -> bool:

@@ -43,7 +43,7 @@ BENEATH: dict[str, tuple[str, ...]] = {
     "analysis.words": ("spaces",),
     "analysis.clock": (),
     "analysis.csv_text": ("spaces",),
-    "analysis.shapes": ("spaces",),
+    "analysis.shapes": ("analysis.records",),
     "analysis.run_folder": ("analysis.csv_text", "analysis.shapes"),
     "analysis.records": ("spaces",),
     "analysis.earlier": ("analysis.records", "analysis.words"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from traceback import TracebackException
 from typing import Any
 
 from thaw.analysis.records import TrialRecord
@@ -70,5 +71,6 @@ class Observers:
                 call(observer)
             except Exception as error:
                 self._observers.remove(observer)
-                reason = str(error) or type(error).__name__
+                # A user's exception may also fail when it is asked for its text.
+                reason = str(TracebackException.from_exception(error)) or type(error).__name__
                 self._warn(f"{type(observer).__name__} is left out from now on: {reason}")

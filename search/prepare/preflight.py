@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from thaw.search.prepare.resources import available, resolve_resources
 from thaw.search.prepare.stages import Stages
 from thaw.search.settings.schema import ResourcesConfig, SearchConfig
 from thaw.spaces import ConfigError
+from thaw.spaces.trial import NamedWeights
 from thaw.trainables.context import CacheOptions, ImageSource, RunContext
 from thaw.trainables.data.augment import AUGMENTS
 from thaw.trainables.data.dataset import Dataset
@@ -233,7 +235,7 @@ def check_architectures(config: SearchConfig) -> dict[str, str]:
 def weights_notes(config: SearchConfig) -> list[str]:
     """How well each of the user's own weights files fits its network, one sentence each."""
     names = map(str, config.search_space.options("architecture"))
-    own = [name for name in names if chosen_weights(name, config.weights) not in ("imagenet", "none")]
+    own = [name for name in names if chosen_weights(name, config.weights) not in get_args(NamedWeights)]
     return [resolve(name, config.weights, config.data.image_size).note for name in own]
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from thaw.search.settings.config import SearchConfig
+from thaw.search.settings.data_section import PREPROCESSING
 from thaw.trainables.data.decoding import INTERPOLATIONS
 from thaw.trainables.networks.table import architecture
-
-KEYS = ("resize", "interpolation", "crop_pct")
 
 
 def follow_weights(config: SearchConfig) -> tuple[SearchConfig, list[str]]:
@@ -20,7 +19,7 @@ def follow_weights(config: SearchConfig) -> tuple[SearchConfig, list[str]]:
     """
     names = [name for name in map(str, config.search_space.options("architecture")) if config.pretrained(name)]
     plain, chosen, notes = config.data.square, {}, []
-    for key in KEYS:
+    for key in PREPROCESSING:
         if getattr(config.data, key) != "auto":
             continue
         expected = {name: getattr(architecture(name).preprocessing, key) for name in names}

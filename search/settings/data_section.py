@@ -20,6 +20,10 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+PREPROCESSING = ("resize", "interpolation", "crop_pct")
+"""The keys of `data` that follow the pretrained weights unless they are given."""
+
+
 class SplitConfig(Section):
     """How images are split. The test split stays locked: only `thaw export` and `thaw train` use it."""
 
@@ -185,5 +189,6 @@ class DataConfig(Section):
     @property
     def square(self) -> Square:
         """How images become squares; a key that is still `auto` has its default."""
-        keys = ("resize", "interpolation", "crop_pct")
-        return Square(self.image_size, **{key: value for key in keys if (value := getattr(self, key)) != "auto"})
+        return Square(
+            self.image_size, **{key: value for key in PREPROCESSING if (value := getattr(self, key)) != "auto"}
+        )

@@ -16,6 +16,7 @@ from thaw.search.settings.units import Bytes, PathText, Seconds, different, run_
 from thaw.search.settings.yaml_file import yaml_text
 from thaw.spaces import METRICS, SearchSpace, pretrained
 from thaw.spaces.costs import COSTS
+from thaw.spaces.trial import NamedWeights
 from thaw.spaces.words import counted
 
 _VALIDATION = tuple(f"val_{name}" for name in METRICS)
@@ -178,7 +179,7 @@ class SearchConfig(Section):
     )
     preset: str | None = Field(None, description="a search included in Thaw; the file's own keys override it")
     data: DataConfig = Field(description="the images and their labels")
-    weights: Literal["imagenet", "none"] | dict[str, PathText] = Field(
+    weights: NamedWeights | dict[str, PathText] = Field(
         "imagenet",
         description="pretrained weights: one word for all architectures, or by architecture `imagenet`, `none`, a file "
         "(`.pth` or `.safetensors`, with or without a classifier), the folder of a snapshot (as downloaded from "

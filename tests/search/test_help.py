@@ -13,6 +13,8 @@ import typer.main
 from tests.conftest import ROOT
 from thaw.search.cli import app, run
 from thaw.search.version import __version__
+from thaw.trainables.evaluation.label_sets import POLICIES
+from thaw.trainables.evaluation.thresholds import TARGETS
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
@@ -47,6 +49,15 @@ def test_options_name_their_value_and_flags_have_none(
             assert re.search(
                 rf"{parameter.opts[0]}\s+(?!<){'' if parameter.is_flag else re.escape(parameter.metavar)}", text
             )
+
+
+@pytest.mark.parametrize(("option", "names"), [("--policy", POLICIES), ("--target", TARGETS)])
+def test_the_help_lists_the_names_that_an_option_takes(option: str, names: dict[str, object]) -> None:
+    """They are written out there, as the tables would load SciPy."""
+    options = [p for command in COMMANDS.values() for p in command.params if option in p.opts]
+    assert options
+    for parameter in options:
+        assert all(re.search(rf"\b{name}\b", parameter.help) for name in names), parameter.help
 
 
 def test_a_shell_completes_commands_and_options() -> None:

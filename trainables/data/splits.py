@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from thaw.spaces.errors import ConfigError, did_you_mean
+from thaw.spaces.words import counted
 from thaw.trainables.data.cells import MISSING
 from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.parts import TEST, TRAIN, VALIDATION, part_of, parts_of
@@ -81,9 +82,12 @@ def split_dataset(
     split = Split(*(rows[parts == part] for part in (TRAIN, VALIDATION, TEST)))
     for name, members in (("train", split.train), ("validation", split.validation)):
         if not len(members):
-            kind = f"{splitter.groups(rows).max(initial=-1) + 1} groups of " if group is not None else ""
+            kind = ""
+            if group is not None:
+                kind = f"{counted(int(splitter.groups(rows).max(initial=-1)) + 1, 'group')} of "
+            images = f"{kind}{counted(len(rows), 'usable image')} of {len(usable)}"
             raise ConfigError(
-                f"the {name} split is empty: there are {kind}{len(rows)} usable images of {len(usable)}; "
+                f"the {name} split is empty: it comes from {images}; "
                 "give more images or groups, larger fractions, or another split column"
             )
     return split

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 
@@ -11,8 +11,6 @@ from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.spaces.words import counted
 from thaw.trainables.evaluation.calibration import Activation, calibrated, fit_calibration, log_odds
 from thaw.trainables.evaluation.thresholds import TARGETS, fit_thresholds
-
-Policy = Literal["threshold", "never_empty", "at_most", "exactly_one"]
 
 POLICIES: dict[str, str] = {
     "threshold": "the labels whose probability reaches their threshold",
@@ -37,7 +35,7 @@ class LabelRule:
 
     calibration: np.ndarray
     thresholds: np.ndarray
-    policy: Policy = "threshold"
+    policy: str = "threshold"
     k: int | None = None
     activation: Activation = "sigmoid"
 
@@ -53,8 +51,8 @@ class LabelRule:
             raise ConfigError(f"must lie in (0, 1], got {self.thresholds.tolist()}", "thresholds")
         if self.policy not in POLICIES:
             raise ConfigError(f"unknown policy {self.policy!r}{did_you_mean(self.policy, POLICIES)}", "policy")
-        if self.activation not in ("sigmoid", "softmax"):
-            raise ConfigError(f"must be sigmoid or softmax, got {self.activation!r}", "activation")
+        if self.activation not in get_args(Activation):
+            raise ConfigError(f"must be {' or '.join(get_args(Activation))}, got {self.activation!r}", "activation")
         if (self.policy == "at_most") != (self.k is not None) or (self.k is not None and self.k < 1):
             raise ConfigError(f"at_most needs k >= 1, other policies take no k; got {self.policy} and {self.k}", "k")
 
@@ -107,7 +105,7 @@ def fit_label_rule(
     targets: np.ndarray,
     target: str = "f1_macro",
     *,
-    policy: Policy = "threshold",
+    policy: str = "threshold",
     k: int | None = None,
     floor: float = 0.9,
     activation: Activation = "sigmoid",

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
+from thaw.analysis.plots.pareto import OBJECTIVES
+from thaw.analysis.records import ENDED
+from thaw.search.engine.front_rules import FRONT_RULES
 from thaw.search.engine.rules import RULES
-from thaw.search.engine.samplers import SAMPLERS
+from thaw.search.engine.samplers import SAMPLERS, STARTUP
+from thaw.search.engine.study import STATES
 from thaw.search.settings.config import SearchConfig, load_config, preset_names
 from thaw.search.settings.effect import without_effect
-from thaw.search.settings.names import ALGORITHMS, SCHEDULERS
+from thaw.search.settings.names import ALGORITHMS, LEARNING, SCHEDULERS
 from thaw.search.settings.schema import SchedulerConfig, section_of
 from thaw.spaces import ConfigError
+from thaw.spaces.costs import COSTS
+from thaw.trainables.data.decoding import RESIZE
+from thaw.trainables.networks.timm_models import CROP_MODE
 
 MINIMAL = "name: small\ndata: {builtin: digits}\n"
 
@@ -76,10 +84,18 @@ def test_a_scheduler_may_be_written_as_its_type_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("names", "implementations"),
-    [(ALGORITHMS, SAMPLERS), (SCHEDULERS, RULES)],
+    [
+        (ALGORITHMS, SAMPLERS),
+        (LEARNING, STARTUP),
+        (SCHEDULERS, RULES),
+        (SCHEDULERS, FRONT_RULES),
+        (RESIZE, CROP_MODE),
+        (COSTS, OBJECTIVES),
+        (ENDED, STATES),
+    ],
 )
-def test_every_name_has_its_implementation(names: dict[str, str], implementations: dict[str, object]) -> None:
-    assert list(names) == list(implementations)
+def test_every_name_has_its_implementation(names: Iterable[str], implementations: dict[str, object]) -> None:
+    assert set(names) == set(implementations)
 
 
 def test_every_key_has_a_description() -> None:

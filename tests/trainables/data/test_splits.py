@@ -116,9 +116,9 @@ def test_one_large_group_trains() -> None:
         ({"column": "part"}, "must hold train, validation or test, .* got 'spare'"),
         ({"group": "nobody"}, "has no column 'nobody'"),
         ({"group": "same", "column": "half"}, "must be in one part of the given split, but 'train' of same"),
-        ({"group": "same"}, "validation split is empty: there are 1 groups"),
+        ({"group": "same"}, "validation split is empty: it comes from 1 group of 8 usable images of 8"),
         ({"column": "tested"}, "train split is empty"),
-        ({"validation": 0.01}, "validation split is empty: there are 8 usable images of 8"),
+        ({"validation": 0.01}, "validation split is empty: it comes from 8 usable images of 8"),
     ],
 )
 def test_errors(options: dict[str, object], message: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from tests.trainables.networks.test_table import plausible_state
 from thaw.spaces import TrialConfig
 from thaw.trainables.networks.backbone import resolve
 from thaw.trainables.networks.freezing import Network, build_network, whole_state
-from thaw.trainables.networks.tuning import NEEDS, blocks
+from thaw.trainables.networks.tuning import NEEDS, TUNED, blocks
 
 NAME, SIDE = "timm:test_vit", 64
 
@@ -88,3 +90,7 @@ def test_missing_parts_of_a_network_are_reported() -> None:
     convolutions = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), nn.ReLU())
     assert not any(needs(convolutions) for needs in NEEDS.values())
     assert NEEDS["bias"](nn.Conv2d(3, 3, 1)) and NEEDS["norm"](nn.BatchNorm2d(3)) and NEEDS["lora"](nn.Linear(2, 2))
+
+
+def test_every_choice_of_tune_has_its_weights() -> None:
+    assert set(TUNED) == set(get_args(TrialConfig.model_fields["tune"].annotation))
