@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from thaw.search.prepare.find_data import FoundData, find_data
 from thaw.search.settings.config import load_config
+from thaw.spaces.errors import ConfigError
 from thaw.spaces.files import check_new, new_file
 from thaw.spaces.words import counted
 from thaw.trainables.networks.weights import answers, download_url, is_on_this_machine
@@ -84,15 +86,21 @@ def init(photos: Path, to: Path, console: Console) -> None:
     """Write a search file for the photos in a folder, which `thaw search` accepts unchanged.
 
     Raises:
-        ConfigError: the folder holds no data set, or the file exists.
+        ConfigError: the folder holds no data set, its path is no text, or the file exists.
     """
     check_new(to)
     found = find_data(photos.absolute())
     machine = GPU if torch.cuda.is_available() else CPU
     architectures = _at_hand(machine, console)
     text = search_text(found, machine, architectures, to.absolute().parent)
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        rule = f"has a path that is no text in this system's encoding ({encoding}), so a search file cannot name it"
+        raise ConfigError(f"{rule}; set LC_ALL=C.UTF-8, or rename it", file=photos) from None
     with new_file(to) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         load_config(temporary)
     images, labels = found.dataset.labels.shape
     source = found.labels.name if found.labels else "a folder for each label"

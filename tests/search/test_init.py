@@ -252,3 +252,12 @@ def test_real_photos(layout: str, tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
     assert "At most about" in done.stdout and "0 cannot be used" in done.stdout
+
+
+def test_a_path_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """As every path with an umlaut is where the system's encoding is ASCII."""
+    photos = tmp_path / os.fsdecode(b"F\xf6tos")
+    a_folder_each(photos)
+    with pytest.raises(ConfigError, match=r"no text in this system's encoding .*set LC_ALL=C.UTF-8, or rename it"):
+        init(photos, tmp_path / "search.yaml", Console(quiet=True))
+    assert not (tmp_path / "search.yaml").exists()
