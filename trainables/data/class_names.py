@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from thaw.spaces.errors import ConfigError
+from thaw.trainables.data.headings import heading
 from thaw.trainables.data.label_files import Rows, json_of, text_of
-from thaw.trainables.data.tables import heading, split_rows
+from thaw.trainables.data.tables import split_rows
 
 NAME_WORDS = ("name", "names", "label", "labels", "class", "classes", "title", "description", "category", "display")
 ID_WORDS = ("id", "ids", "index", "idx", "number", "code", "key")

@@ -12,21 +12,14 @@ from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.spaces.words import counted
 from thaw.trainables.data.cells import BINARY, CellError, label_sets
 from thaw.trainables.data.columns import distinct
+from thaw.trainables.data.headings import FILE_HEADINGS, LABEL_HEADINGS, heading
 from thaw.trainables.data.label_files import Rows, looks_like_image, text_of
 from thaw.trainables.data.one_hot import binary_sets, columns_by_label, first_names, how_declared, is_binary
 from thaw.trainables.data.parts import is_split_heading, parts_of
 from thaw.trainables.data.presence import Pair, absent_word, as_digits
 from thaw.trainables.data.reading import Source
 from thaw.trainables.data.split_lists import refuse_split, split_beside
-from thaw.trainables.data.tables import (
-    FILE_HEADINGS,
-    LABEL_HEADINGS,
-    Table,
-    heading,
-    read_table,
-    split_rows,
-    spread,
-)
+from thaw.trainables.data.tables import Table, read_table, split_rows, spread
 
 PRESENCE_HEADINGS = ("confidence", "present", "presence", "is_present", "answer")
 """Headings of a column that may tell whether the image has the label of its row."""

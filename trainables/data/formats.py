@@ -18,7 +18,7 @@ from thaw.trainables.data.label_folders import metadata_files, read_folders, rea
 from thaw.trainables.data.labelme import read_labelme
 from thaw.trainables.data.reading import Source
 from thaw.trainables.data.records import PARQUET
-from thaw.trainables.data.tables import JSON_LINES, YAML, is_json_lines
+from thaw.trainables.data.typed_tables import JSON_LINES, YAML, is_json_lines
 from thaw.trainables.data.yolo import read_yolo
 
 READERS: dict[str, Callable[[Source], Rows]] = {

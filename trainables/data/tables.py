@@ -1,4 +1,4 @@
-"""Reads tables of text: CSV and its relatives, and lists separated by blanks; JSON and Parquet by ``records``.
+"""Reads tables of text: CSV and its relatives, and lists separated by blanks; JSON, YAML and Parquet by other files.
 
 The format is recognised by the content of a file, not by its name.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,18 +17,14 @@ from thaw.spaces.csv_cells import unguarded
 from thaw.spaces.errors import ConfigError
 from thaw.spaces.words import counted
 from thaw.trainables.data.columns import read_wide_table
-from thaw.trainables.data.exports import VIA_CSV, VIA_IMAGES, ExportError, export_columns, via_csv
+from thaw.trainables.data.exports import VIA_CSV, ExportError, via_csv
+from thaw.trainables.data.headings import FILE_HEADINGS, USUAL_HEADINGS, heading
 from thaw.trainables.data.label_files import IMAGE_SUFFIXES, bytes_of, looks_like_image, text_of
-from thaw.trainables.data.label_maps import SHAPES, map_columns, rows_within, unique_keys
-from thaw.trainables.data.records import PARQUET, json_records, parquet_columns, record_columns
-from thaw.trainables.data.yaml_labels import yaml_content
+from thaw.trainables.data.records import PARQUET, parquet_columns
+from thaw.trainables.data.typed_tables import typed_columns
 
 SAMPLED_ROWS = 50
 """Evenly spread rows that are checked to find out whether a column holds file names."""
-
-YAML = (".yaml", ".yml")
-JSON_LINES = (".jsonl", ".ndjson")
-"""Suffixes of files whose content alone does not tell what they are."""
 
 COLUMN_SEPARATORS = "\t;,|"
 """Separators to try; blanks come last."""
@@ -84,15 +79,15 @@ def read_table(
         return Table(parquet_columns(path, key), headed=True)
     guessed: list[str] = []
     text = text_of(path, key, encoding, guessed)
-    if typed := _typed_table(text, path, key, is_file):
-        for name in typed.columns:
+    if typed := typed_columns(text, path, key, is_file):
+        cells_of, notes = typed
+        for name in cells_of:
             try:
                 name.encode()
             except UnicodeEncodeError as error:
                 message = f"a heading must be valid text, got {name!r} ({error.reason}); correct it"
                 raise ConfigError(f"{path}: {message}", key=key) from None
-        typed.notes += guessed
-        return typed
+        return Table(cells_of, True, notes + guessed)
     if wide := read_wide_table(text, COLUMN_SEPARATORS):
         first, columns = wide
         top = [first, *map(list, zip(*(column[:SAMPLED_ROWS] for column in columns), strict=True))]
@@ -122,49 +117,6 @@ def read_table(
         except ExportError as error:
             raise ConfigError(f"{path}: {error}", key=key) from None
     return Table(found, headed, notes)
-
-
-def is_json_lines(text: str, path: Path) -> bool:
-    """Whether each line of a text is a JSON object; one line alone may be a whole file, unless the suffix tells."""
-    first, _, more = text.strip().partition("\n")
-    single = not more.strip() and path.suffix.lower() not in JSON_LINES
-    return first.startswith("{") and first.rstrip().endswith("}") and not single
-
-
-def _typed_table(text: str, path: Path, key: str, is_file: Callable[[str], bool]) -> Table | None:
-    """The table in JSON or YAML; None for any other text."""
-    content: Any
-    if path.suffix.lower() in YAML:
-        content = yaml_content(text, path, key)
-    elif is_json_lines(text, path) or re.match(r"\s*\[\s*\{", text):
-        content = json_records(text, path, key)
-    elif text.lstrip().startswith("{"):
-        try:
-            content = json.loads(text, object_pairs_hook=unique_keys)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise ConfigError(f"{path}: is not JSON ({error}); repair it", key=key) from error
-        except ValueError as error:  # of `unique_keys`
-            raise ConfigError(f"{path}: {error}", key=key) from None
-        content = content.get(VIA_IMAGES, content)
-    else:
-        return None
-    notes = []
-    if isinstance(content, dict) and (inner := rows_within(content, frozenset(LABEL_HEADINGS))):
-        content = content[inner]
-        notes.append(f"rows are those of {inner!r}")
-    records = list(content.values()) if isinstance(content, dict) else content
-    if isinstance(records, list) and records and all(isinstance(row, dict) for row in records):
-        try:
-            export = export_columns(records)
-        except ExportError as error:
-            raise ConfigError(f"{path}: {error}", key=key) from None
-        if export is not None:
-            return Table(export[0], True, [f"export of {export[1]}"])
-        if isinstance(content, list):
-            return Table(record_columns(records), True, notes)
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: {SHAPES}; got {type(content).__name__}", key=key)
-    return Table(map_columns(content, path, key, is_file, USUAL_HEADINGS), True)
 
 
 def _has_headings(rows: Sequence[Sequence[str]], is_file: Callable[[str], bool], named: frozenset[str]) -> bool:
@@ -240,27 +192,6 @@ def has_header(rows: Sequence[Sequence[str]], is_file: Callable[[str], bool]) ->
             return not any(names_file(rows[0][i].strip()) for i in columns)
     return any(heading(cell) in USUAL_HEADINGS for cell in rows[0])
 
-
-def heading(cell: str) -> str:
-    """A heading in normalised spelling: ``Image Index``, ``image-index`` → ``image_index``."""
-    return re.sub(r"\W+", "_", cell.strip().lower()).strip("_")
-
-
-FILE_HEADINGS = (
-    *("filename", "file_name", "file", "image", "image_name", "image_id", "image_path", "path", "name", "id"),
-    *("img", "fname", "imageid", "image_index", "filepath", "file_path", "img_path", "img_name", "picture", "photo"),
-)
-"""Usual headings of file names, the most specific first."""
-
-LABEL_HEADINGS = (
-    *("labels", "label", "classes", "class", "tags", "tag", "categories", "category", "targets", "target"),
-    *("labelname", "label_name", "class_name", "category_name", "finding_labels", "genres", "genre", "species"),
-    *("lbl", "diagnosis", "dx", "attribute_ids", "choice", "category_id", "class_id", "label_id"),
-    *("classificationannotation", "classificationannotations", "boundingboxannotations"),
-)
-"""Usual headings of a column with all labels of an image, the most specific first."""
-
-USUAL_HEADINGS = frozenset(FILE_HEADINGS + LABEL_HEADINGS)
 
 _NAME = rf"\S.*?\.(?:{'|'.join(ending[1:] for ending in IMAGE_SUFFIXES)})"
 _NAME_FIRST = re.compile(rf"({_NAME})\s+(\S.*)?", re.IGNORECASE)
