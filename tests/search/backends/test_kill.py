@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,12 +139,14 @@ def test_the_disk_is_full(start: Any, small_disk: Path, tmp_path: Path, squares:
     folder = RunFolder(small_disk / "squares")
     process = start(command("search", file))
     wait(process, folder, 3)
+    deadline = time.monotonic() + LIMIT
     with (small_disk / "filling").open("wb", buffering=0) as filling:
-        try:
-            while filling.write(bytes(4096)):
-                pass
-        except OSError:
-            pass
+        # Again and again, as a checkpoint that could not be written leaves room for many lines of the log.
+        while process.poll() is None and time.monotonic() < deadline:
+            with suppress(OSError):
+                while filling.write(bytes(4096)):
+                    pass
+            time.sleep(0.02)
     output, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == 1 and "Traceback" not in output, output
     assert (
