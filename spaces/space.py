@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from thaw.spaces.conditions import CONDITIONS, Condition, among, check_ranges, parents_first, restrict
 from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.spaces.parameters import Choice, Float, Int, Parameter, Suggests, Value
-from thaw.spaces.trial import FIELDS, FROM_SCRATCH, STAGES, TrialConfig, default
-from thaw.spaces.written import Condition, check_name, check_value, parse_condition, parse_parameter
+from thaw.spaces.trial import FIELDS, FROM_SCRATCH, TrialConfig, default
+from thaw.spaces.written import check_name, check_value, parse_condition, parse_parameter
 
 MAX_CELLS = 100_000
-
-CONDITIONS: dict[str, Condition] = {
-    "momentum": {"optimizer": ("sgd",)},
-    "positive_weight": {"loss": ("bce", "focal", "asymmetric")},
-    "backbone_lr_scale": {"freeze_depth": tuple(range(STAGES))},
-    "layer_decay": {"freeze_depth": tuple(range(STAGES))},
-    "tune": {"freeze_depth": tuple(range(STAGES))},
-}
-"""Conditions implied by the meaning of the hyperparameters. Inactive hyperparameters are not searched and keep their
-defaults."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +64,7 @@ class SearchSpace:
             try:
                 parsed = parse_parameter(name, written)
                 if isinstance(written, Mapping) and "when" in written:
-                    _restrict(name, conditions.setdefault(name, {}), parse_condition(written["when"]))
+                    restrict(name, conditions.setdefault(name, {}), parse_condition(written["when"]))
             except ConfigError as error:
                 raise error.within(f"space.{name}") from None
             if isinstance(parsed, Float | Int | Choice):
@@ -88,8 +78,8 @@ class SearchSpace:
             for name in result.options("architecture")
             if pretrained(str(name)) and name in depth.get("architecture", (name,))
         )
-        order = _parents_first(conditions)
-        _check_ranges(parameters, conditions)
+        order = parents_first(conditions)
+        check_ranges(parameters, conditions)
         return SearchSpace(parameters, fixed, conditions, order)
 
     def options(self, name: str) -> tuple[Value, ...]:
@@ -104,7 +94,7 @@ class SearchSpace:
     def active(self, name: str, values: Mapping[str, Value]) -> bool:
         """Whether `name` is active given the searched `values`, which include at least those that it depends on."""
         return all(
-            _among(self._value(parent, values), allowed) for parent, allowed in self.conditions.get(name, {}).items()
+            among(self._value(parent, values), allowed) for parent, allowed in self.conditions.get(name, {}).items()
         )
 
     def idle(self) -> list[str]:
@@ -265,52 +255,6 @@ class SearchSpace:
     def _excluded(self, name: str, values: Mapping[str, Any]) -> bool:
         """Whether a partial configuration already makes `name` inactive."""
         return any(
-            (parent in values or parent not in self.parameters) and not _among(self._value(parent, values), allowed)
+            (parent in values or parent not in self.parameters) and not among(self._value(parent, values), allowed)
             for parent, allowed in self.conditions.get(name, {}).items()
         )
-
-
-def _among(value: Value, allowed: Sequence[Value]) -> bool:
-    """Whether a condition names a value; steps of a range are rounded differently by Optuna and in a grid."""
-    if value in allowed:
-        return True
-    return isinstance(value, float) and any(math.isclose(value, one) for one in allowed if isinstance(one, float))
-
-
-def _restrict(name: str, condition: Condition, when: Condition) -> None:
-    """Add a ``when`` clause to the condition that a hyperparameter's meaning implies."""
-    for parent, values in when.items():
-        allowed = condition.get(parent, values)
-        without = [value for value in values if value not in allowed]
-        if without:
-            raise ConfigError(
-                f"{name} has a meaning only with {parent} {', '.join(map(str, allowed))}, got {without[0]!r}; "
-                "leave that value out",
-                f"when.{parent}",
-            )
-        condition[parent] = values
-
-
-def _check_ranges(parameters: Mapping[str, Parameter], conditions: Mapping[str, Condition]) -> None:
-    """Refuse a ``when`` that names a value of a continuous range, which no trial ever has exactly."""
-    for name, condition in conditions.items():
-        for parent, values in condition.items():
-            parameter = parameters.get(parent)
-            if name in parameters and isinstance(parameter, Float) and parameter.step is None:
-                raise ConfigError(
-                    f"no trial has exactly a value of a continuous range ({parent}: {parameter}), got "
-                    f"{', '.join(map(str, values))}; list the values of {parent}, or give it a step",
-                    f"space.{name}.when.{parent}",
-                )
-
-
-def _parents_first(conditions: Mapping[str, Condition]) -> tuple[str, ...]:
-    """All fields, each after those in its condition."""
-    order: list[str] = []
-    while len(order) < len(FIELDS):
-        ready = [name for name in FIELDS if name not in order and all(p in order for p in conditions.get(name, {}))]
-        if not ready:
-            cycle = ", ".join(name for name in FIELDS if name not in order)
-            raise ConfigError(f"conditions must not form a cycle: {cycle}; remove one `when`", "space")
-        order.append(ready[0])
-    return tuple(order)

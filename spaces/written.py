@@ -7,13 +7,11 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from thaw.spaces.conditions import Condition
 from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.spaces.parameters import Choice, Float, Int, Parameter, Value
 from thaw.spaces.refusals import refused
 from thaw.spaces.trial import FIELDS, TrialConfig
-
-Condition = dict[str, tuple[Value, ...]]
-"""A hyperparameter is active only where every named hyperparameter has one of these values."""
 
 
 def check_name(name: object, section: str) -> None:

@@ -18,9 +18,10 @@ from thaw.search.settings.schema import SearchConfig
 from thaw.spaces import ConfigError, printable
 from thaw.spaces.words import counted
 from thaw.trainables.data.absence import absence_hint
-from thaw.trainables.data.dataset import Dataset, read_dataset, read_saved, read_source
+from thaw.trainables.data.dataset import Dataset, read_dataset
 from thaw.trainables.data.digits import BUILTIN
 from thaw.trainables.data.parts import PART_WORDS, VALIDATION
+from thaw.trainables.data.provided import read_saved, read_source
 from thaw.trainables.data.reading import Reading
 from thaw.trainables.data.remote import RemoteFolder, is_remote
 from thaw.trainables.data.saved_dataset import is_saved_dataset

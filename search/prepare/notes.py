@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from thaw.analysis.words import listed
 from thaw.spaces.words import counted
 from thaw.trainables.data.dataset import Dataset
 from thaw.trainables.data.splits import Split, blank_groups, given_parts
@@ -61,5 +62,7 @@ def equal_notes(alike: np.ndarray | None, split: Split) -> list[str]:
 
 def _labels(classes: Sequence[str], chosen: np.ndarray, what: str) -> list[str]:
     names = [name for name, one in zip(classes, chosen, strict=True) if one]
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return [f"{what} the label {', '.join(names[:NAMED])}{more}"] if names else []
+    if not names:
+        return []
+    more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
+    return [f"{what} {'the label' if len(names) == 1 else 'any of the labels'} {listed([*names[:NAMED], *more])}"]

@@ -18,7 +18,7 @@ from tests.searches import search_file, small_config
 from thaw.search.cli import run
 from thaw.search.import_files import import_files
 from thaw.spaces import ConfigError
-from thaw.trainables.data.dataset import dataset_of
+from thaw.trainables.data.provided import dataset_of
 from thaw.trainables.data.source import SOURCES
 from thaw.trainables.networks.table import OWN
 

@@ -10,22 +10,17 @@ import pandas as pd
 
 from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.spaces.words import counted
-from thaw.trainables.data.cells import BINARY, CellError, label_sets
+from thaw.trainables.data.absent_rows import absent_rows
+from thaw.trainables.data.cells import CellError, label_sets
 from thaw.trainables.data.columns import distinct
 from thaw.trainables.data.headings import FILE_HEADINGS, LABEL_HEADINGS, heading
 from thaw.trainables.data.label_files import Rows, looks_like_image, text_of
 from thaw.trainables.data.one_hot import binary_sets, columns_by_label, first_names, how_declared, is_binary
 from thaw.trainables.data.parts import is_split_heading, parts_of
-from thaw.trainables.data.presence import Pair, absent_word, as_digits
+from thaw.trainables.data.presence import Pair, as_digits
 from thaw.trainables.data.reading import Source
 from thaw.trainables.data.split_lists import refuse_split, split_beside
 from thaw.trainables.data.tables import Table, read_table, split_rows, spread
-
-PRESENCE_HEADINGS = ("confidence", "present", "presence", "is_present", "answer")
-"""Headings of a column that may tell whether the image has the label of its row."""
-
-ANSWERS = {"accept": True, "reject": False, "ignore": False}
-"""Cells of Prodigy's column ``answer`` → whether the image has the label of its row."""
 
 MAX_OTHER_ROWS = 0.1
 """Largest fraction of rows that are dropped because they name no image."""
@@ -68,7 +63,8 @@ def rows_of(table: Table, source: Source) -> Rows:
     """
     path = source.place
     roles = _roles(table, source)
-    _check_present(table, roles, source)
+    if not roles.binary:
+        roles.notes.extend(absent_rows(table, (roles.image, *roles.labels), source))
     beside = None if source.labels is None or source.reading.reserved else split_beside(source.labels)
     notes = [*table.notes, *roles.notes, *([beside] if beside else [])]
     rejected = _drop_rows_without_image(table, roles.image, source)
@@ -263,40 +259,3 @@ def _is_row_index(table: Table, name: str) -> bool:
         return False
     cells = table.columns[name]
     return table.headed and all(cell.strip() in (str(row), str(row + 1)) for row, cell in enumerate(cells))
-
-
-def _check_present(table: Table, roles: _Roles, source: Source) -> None:
-    """Refuses a column that marks labels as absent, such as Open Images' confidence of 0 or Prodigy's rejected answers.
-
-    If ``data.columns.labels`` is set, all rows are used, with a note.
-
-    Raises:
-        ConfigError: there is such a column, and ``data.columns.labels`` is not set.
-    """
-    for name in table.columns:
-        if heading(name) not in PRESENCE_HEADINGS or name in (roles.image, *roles.labels) or roles.binary:
-            continue
-        cells = table.columns[name]
-        cells_of_absent = _cells_of_absent(cells)
-        if not cells_of_absent:
-            continue
-        written = " or ".join(sorted(cell.strip() or "blank" for cell in cells_of_absent))
-        rows = counted(sum(cell in cells_of_absent for cell in cells), "row")
-        message = f"column {name!r} is {written} in {rows}, which seems to mean that their images lack the label"
-        if not source.reading.labels:
-            raise ConfigError(
-                f"{source.place}: {message}; remove these rows, or set data.columns.labels to use all rows",
-                key="labels",
-            )
-        roles.notes.append(f"{message}; all rows are used")
-
-
-def _cells_of_absent(cells: Sequence[str]) -> set[str]:
-    """The cells that mean absent, in a column that only says whether something is present; none for other columns."""
-    found = {*distinct(cells)}
-    if is_binary(cells):
-        return {cell for cell in found if BINARY.get(cell.strip().lower()) == 0}
-    if found <= ANSWERS.keys():
-        return {cell for cell in found if not ANSWERS[cell]}
-    word = absent_word(cells)
-    return set() if word is None else {word}

@@ -6,16 +6,14 @@ import contextlib
 import gc
 import hashlib
 import posixpath
-import sys
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from thaw.spaces.errors import ConfigError, did_you_mean, own_code
-from thaw.spaces.words import counted
+from thaw.spaces.errors import ConfigError, did_you_mean
 from thaw.trainables.data.cells import note_variants
 from thaw.trainables.data.class_names import named_labels, read_class_names
 from thaw.trainables.data.decoding import Rejected, Square, decode_image
@@ -28,8 +26,7 @@ from thaw.trainables.data.one_hot import first_names
 from thaw.trainables.data.reading import Reading, Source
 from thaw.trainables.data.remote import RemoteFolder
 from thaw.trainables.data.rows_by_image import CONTRADICTING, join_rows
-from thaw.trainables.data.saved_dataset import SavedDataset
-from thaw.trainables.data.source import DataSource, data_source, decode_from
+from thaw.trainables.data.source import DataSource, decode_from
 
 __all__ = ["READERS", "Dataset", "read_dataset"]
 
@@ -237,61 +234,6 @@ def read_dataset(
         parts=None if rows.parts is None else np.array(rows.parts, np.int8)[kept],
         by_folder=format == "folders",
     )
-
-
-def read_source(name: str) -> Dataset:
-    """The data set that was registered as `name`, see :func:`dataset_of`.
-
-    Raises:
-        ConfigError: no source has this name, it is inconsistent, or it has fewer than two labels.
-    """
-    try:
-        return dataset_of(name, data_source(name))
-    except ConfigError as error:
-        raise error if error.key else error.within("source") from None
-
-
-def read_saved(folder: Path, reading: Reading) -> Dataset:
-    """The data set that Hugging Face's package ``datasets`` has saved in a folder.
-
-    Raises:
-        ConfigError: the package is not installed, the folder cannot be read, or there are fewer than two labels.
-    """
-    source = SavedDataset(folder, reading.image, reading.labels)
-    return replace(dataset_of(str(folder), source), parts=source.parts)
-
-
-def dataset_of(name: str, source: DataSource) -> Dataset:
-    """The data set of a source. Labels are sorted like those of label files.
-
-    Raises:
-        ConfigError: the source is inconsistent, or has fewer than two labels.
-    """
-    file = getattr(sys.modules.get(type(source).__module__), "__file__", None) or type(source).__module__
-    with own_code(f"data source {name}", file):
-        written, count = list(source.labels), len(source)
-        values = {str(column): list(cells) for column, cells in dict(getattr(source, "columns", {})).items()}
-    for i, one in enumerate(written):
-        if not isinstance(one, str) and not (
-            isinstance(one, Collection) and all(isinstance(each, str) for each in one)
-        ):
-            rule = f"{name}: labels must have a name or a collection of names for each image"
-            raise ConfigError(f"{rule}, got {one!r} for image {i}; correct the source")
-    # A string is one label.
-    labels = [frozenset([one] if isinstance(one, str) else one) for one in written]
-    for what, entries in {"labels": written, **values}.items():
-        if not count == len(entries) > 0:
-            raise ConfigError(
-                f"{name}: {what} must have one entry per image, got {len(entries)} for {counted(count, 'image')}; "
-                "correct the source"
-            )
-    columns = pd.DataFrame(values, index=range(count), dtype=str)
-    order = sorted_labels({label for one in labels for label in one})
-    if len(order) < 2:
-        raise ConfigError(f"{name}: needs two labels or more, got {', '.join(order) or 'none'}; add labels")
-    check_order(order, len(labels), Path(name))
-    files = tuple(map(str, range(len(labels))))
-    return Dataset(Path(name), files, label_matrix(labels, order), tuple(order), tuple(order), columns, source=source)
 
 
 def _check_there(labels: Path) -> None:

@@ -80,14 +80,8 @@ def read_table(
     guessed: list[str] = []
     text = text_of(path, key, encoding, guessed)
     if typed := typed_columns(text, path, key, is_file):
-        cells_of, notes = typed
-        for name in cells_of:
-            try:
-                name.encode()
-            except UnicodeEncodeError as error:
-                message = f"a heading must be valid text, got {name!r} ({error.reason}); correct it"
-                raise ConfigError(f"{path}: {message}", key=key) from None
-        return Table(cells_of, True, notes + guessed)
+        found, notes = typed
+        return Table(found, True, notes + guessed)
     if wide := read_wide_table(text, COLUMN_SEPARATORS):
         first, columns = wide
         top = [first, *map(list, zip(*(column[:SAMPLED_ROWS] for column in columns), strict=True))]
@@ -110,7 +104,7 @@ def read_table(
     if repeated is not None:
         raise ConfigError(f"{path}: two columns are named {repeated!r}; give each its own heading", key=key)
     cells = zip(*rows[headed:], strict=True)
-    found: dict[str, Sequence[str]] = {name: list(column) for name, column in zip(names, cells, strict=True)}
+    found = {name: list(column) for name, column in zip(names, cells, strict=True)}
     if found.keys() >= {*VIA_CSV}:
         try:
             return Table(via_csv(found), True, [*notes, "export of VGG Image Annotator"])

@@ -27,17 +27,31 @@ def is_json_lines(text: str, path: Path) -> bool:
     return first.startswith("{") and first.rstrip().endswith("}") and not single
 
 
-def typed_columns(
-    text: str, path: Path, key: str, is_file: Callable[[str], bool]
-) -> tuple[dict[str, Sequence[str]], list[str]] | None:
+Columns = dict[str, Sequence[str]]
+"""Heading → cells."""
+
+
+def typed_columns(text: str, path: Path, key: str, is_file: Callable[[str], bool]) -> tuple[Columns, list[str]] | None:
     """The columns of a table in JSON or YAML, with notes; None for any other text.
 
     Args:
         key, is_file: as for :func:`~thaw.trainables.data.tables.read_table`.
 
     Raises:
-        ConfigError: it is not JSON or YAML, or neither rows, nor a map, nor the export of a known program.
+        ConfigError: it is not JSON or YAML, or neither rows, nor a map, nor the export of a known program; or a heading
+            is no text.
     """
+    found = _columns(text, path, key, is_file)
+    for name in found[0] if found else ():
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            message = f"a heading must be valid text, got {name!r} ({error.reason}); correct it"
+            raise ConfigError(f"{path}: {message}", key=key) from None
+    return found
+
+
+def _columns(text: str, path: Path, key: str, is_file: Callable[[str], bool]) -> tuple[Columns, list[str]] | None:
     content: Any
     if path.suffix.lower() in YAML:
         content = yaml_content(text, path, key)

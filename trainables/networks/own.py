@@ -95,8 +95,10 @@ def register_backbone(
         if len(parts) != STAGES:
             raise ConfigError(f"{name} needs {STAGES} stages, got {len(parts)}; cut it differently")
         with _own_code(name, "pool", code):
-            own_pool = pool(network) if callable(pool) else pool and _sequence(name, network, pool)
-        pooling = own_pool or global_pool()
+            if pool is None:
+                pooling = global_pool()
+            else:
+                pooling = pool(network) if callable(pool) else _sequence(name, network, pool)
         for part in (*parts, pooling):
             if not isinstance(part, nn.Module):
                 raise ConfigError(f"stages and pool of {name} must be torch modules, got {part!r}; correct them")

@@ -28,7 +28,7 @@ def dataset(**columns: object) -> Dataset:
 def test_labels_that_cannot_be_learned_or_judged_are_named() -> None:
     assert split_notes(dataset(), SPLIT, None, None) == [
         "only validation images have the label validation",
-        "no training image has the label test, nowhere",
+        "no training image has any of the labels test and nowhere",
         "no validation image has the label training",
     ]
 

@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from thaw.analysis.plots.pareto import OBJECTIVES
 from thaw.analysis.records import ENDED
 from thaw.search.engine.front_rules import FRONT_RULES
-from thaw.search.engine.rules import RULES
+from thaw.search.engine.rules import RULES, Ladder
 from thaw.search.engine.samplers import SAMPLERS, STARTUP
 from thaw.search.engine.study import STATES
 from thaw.search.settings.config import SearchConfig, load_config, preset_names
-from thaw.search.settings.effect import without_effect
+from thaw.search.settings.effect import HALVING, without_effect
 from thaw.search.settings.names import ALGORITHMS, LEARNING, SCHEDULERS
 from thaw.search.settings.schema import SchedulerConfig, section_of
 from thaw.spaces import ConfigError
@@ -89,6 +89,7 @@ def test_a_scheduler_may_be_written_as_its_type_alone(tmp_path: Path) -> None:
         (LEARNING, STARTUP),
         (SCHEDULERS, RULES),
         (SCHEDULERS, FRONT_RULES),
+        (HALVING, {name: rule for name, rule in RULES.items() if isinstance(rule, type) and issubclass(rule, Ladder)}),
         (RESIZE, CROP_MODE),
         (COSTS, OBJECTIVES),
         (ENDED, STATES),

@@ -15,7 +15,8 @@ from tests.searches import small_search
 from thaw.search.prepare.data_set import data_facts, load_dataset
 from thaw.search.settings.config import config_from
 from thaw.spaces import ConfigError
-from thaw.trainables.data.dataset import Dataset, read_saved
+from thaw.trainables.data.dataset import Dataset
+from thaw.trainables.data.provided import read_saved
 from thaw.trainables.data.reading import Reading
 from thaw.trainables.data.saved_dataset import SavedDataset, is_saved_dataset
 

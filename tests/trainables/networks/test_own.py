@@ -123,6 +123,8 @@ def test_functions_cut_what_names_cannot() -> None:
         ({"build": lambda: Parts(nn.Conv2d(5, 4, 2))}, "stage 1 of mine"),
         ({"stages": [*NAMES[:4], NAMES[3]]}, "its weight weight belongs to stages 4 and 5"),
         ({"pool": lambda _: nn.Linear(5, 5)}, "the pool of mine"),
+        ({"pool": lambda _: None}, "stages and pool of mine must be torch modules, got None"),
+        ({"pool": lambda _: nn.Sequential()}, r"the pool of mine must give \(images, features\)"),
         ({"pool": lambda _: nn.Identity()}, r"the pool of mine must give \(images, features\)"),
     ],
 )
