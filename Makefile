@@ -32,6 +32,7 @@ test-gpu: $(VENV)/installed
 
 test-soak: $(VENV)/installed
 	$(BIN)/python -m pytest -m soak -s
+	THAW_EXAMPLES=800 $(BIN)/python -m pytest -m hypothesis --hypothesis-profile random
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

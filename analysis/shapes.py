@@ -151,7 +151,7 @@ class LabelCounts(TypedDict):
 class Data(TypedDict):
     fingerprint: str
     classes: list[str]
-    images: dict[Kind, Whole]
+    images: Annotated[dict[Kind, Whole], Field(min_length=1)]
     rejected: Whole
     labels: NotRequired[LabelCounts | None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def print_runs(folder: Path, console: Console) -> None:
     """
     if not folder.is_dir():
         raise ConfigError("there is no such folder; give the folder that contains the runs", file=folder)
-    runs = [RunFolder(path) for path in (folder, *folder.iterdir()) if (path / "events.jsonl").is_file()]
+    # Not `Path.is_file`, which raises an error where a folder cannot be looked into.
+    runs = [run for run in map(RunFolder, (folder, *folder.iterdir())) if os.path.isfile(run.events_file)]
     table = Table(box=None)
     for column in ("run", "state", "trials", "metric", "best", "time"):
         table.add_column(column, justify="right" if column in ("trials", "best", "time") else "left", no_wrap=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +15,7 @@ from thaw.search.cache import summary_line
 from thaw.search.engine.events import seconds_used, seconds_waited
 from thaw.search.engine.signals import SIGNAL_STATUS
 from thaw.spaces import METRICS, best_epoch, printable
+from thaw.spaces.paths import expanded
 from thaw.spaces.words import counted
 
 SHOWN = {
@@ -41,7 +41,7 @@ def print_summary(run: Run, console: Console) -> int:
         console.print(f"No trial finished. The reasons are in {run.folder.trials_file}", soft_wrap=True)
     else:
         _print_best(run, console)
-    if line := summary_line(Path(run.folder.settings()["cache"]["directory"]).expanduser()):
+    if line := summary_line(expanded(run.folder.settings()["cache"]["directory"])):
         console.print(f"\n{printable(line)}", highlight=False, soft_wrap=True)
     folder = shlex.quote(str(run.folder.path))
     console.print("\nTry next", style="bold")

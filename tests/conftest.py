@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from thaw.__main__ import FEWER_COLLECTIONS
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As the command does: imports and fixtures make millions of objects that stay.
 gc.set_threshold(FEWER_COLLECTIONS)
+
+# Property tests try the same examples each time, so that a change is judged by itself. `make test-soak` tries new ones.
+REPEATABLE = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("repeatable", REPEATABLE)
+settings.register_profile("random", REPEATABLE, derandomize=False)
+settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parent.parent
 COLOURS = {"red": 0, "green": 1, "blue": 2}

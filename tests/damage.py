@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from thaw.spaces import ConfigError
@@ -74,5 +74,4 @@ def right_or_refused(read: Callable[[], object]) -> None:
         str(error).encode(errors="backslashreplace")
 
 
-EXAMPLES = int(os.environ.get("THAW_EXAMPLES", "60"))
-PROPERTY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+PROPERTY = settings(max_examples=int(os.environ.get("THAW_EXAMPLES", "60")))

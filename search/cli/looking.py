@@ -15,6 +15,7 @@ from thaw.search.exit_status import NOTHING_FINISHED, naming
 from thaw.search.prepare.stages import aside
 from thaw.search.terminal import outlive_the_terminal
 from thaw.spaces import ConfigError
+from thaw.spaces.paths import expanded
 
 if TYPE_CHECKING:
     pass
@@ -110,7 +111,7 @@ def cache(
         size = 0 if clear else None if keep is None else int(str(size_in_bytes(keep)))
     except ValueError as error:
         raise ConfigError(f"{error}, got {keep!r}", "--keep") from None
-    show_cache(directory.expanduser(), Console(markup=False), size)
+    show_cache(expanded(directory), Console(markup=False), size)
 
 
 def best(

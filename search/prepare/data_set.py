@@ -16,6 +16,7 @@ from thaw.search.prepare.notes import group_notes
 from thaw.search.settings.data_section import DataConfig
 from thaw.search.settings.schema import SearchConfig
 from thaw.spaces import ConfigError, printable
+from thaw.spaces.paths import expanded
 from thaw.spaces.words import counted
 from thaw.trainables.data.absence import absence_hint
 from thaw.trainables.data.dataset import Dataset, read_dataset
@@ -33,7 +34,7 @@ NAMED = 10
 
 def cache_directory(config: SearchConfig) -> Path:
     """The node-local folder for data that can be recomputed."""
-    return Path(config.cache.directory).expanduser().absolute()
+    return expanded(config.cache.directory).absolute()
 
 
 def load_dataset(config: SearchConfig) -> Dataset:

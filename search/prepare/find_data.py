@@ -11,6 +11,7 @@ from pathlib import Path
 from thaw.spaces import ConfigError
 from thaw.trainables.data.dataset import Dataset, read_dataset
 from thaw.trainables.data.splits import keeps_apart
+from thaw.trainables.data.visible import is_visible
 
 LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".manifest", ".parquet", ".txt")
 LABEL_FOLDERS = ("annotations", "labels")
@@ -109,7 +110,7 @@ def _label_files(place: Path) -> list[Path]:
 
 def _files(folder: Path) -> Iterator[Path]:
     for file in sorted(folder.iterdir()):
-        usual = file.suffix.lower() in LABEL_SUFFIXES and not file.name.startswith(".")
+        usual = file.suffix.lower() in LABEL_SUFFIXES and is_visible(file.name)
         if usual and file.is_file() and not CLASS_FILES.fullmatch(file.name):
             yield file
 

@@ -11,6 +11,7 @@ from typing import Any
 from thaw.search.prepare.resources import node_name
 from thaw.search.settings.config import SearchConfig
 from thaw.spaces import ConfigError
+from thaw.spaces.paths import expanded
 from thaw.spaces.trial import is_local
 from thaw.trainables.data.remote import is_remote
 
@@ -38,7 +39,7 @@ def check_nodes(config: SearchConfig) -> None:
         for node, there in has
         if there.get("CPU", 0) >= cpu and there.get("GPU", 0) >= gpu
     }
-    output = Path(config.output).expanduser().resolve()
+    output = expanded(config.output).resolve()
     place = next(folder for folder in (output, *output.parents) if folder.is_dir())
     # A folder of that name may exist on every node; a new file in it is seen only by those that share it.
     token = place / f".thaw-{uuid.uuid4().hex}"

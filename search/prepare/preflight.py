@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -29,6 +28,7 @@ from thaw.search.prepare.resources import available, resolve_resources
 from thaw.search.prepare.stages import Stages
 from thaw.search.settings.schema import ResourcesConfig, SearchConfig
 from thaw.spaces import ConfigError
+from thaw.spaces.paths import expanded
 from thaw.spaces.trial import NamedWeights
 from thaw.trainables.context import CacheOptions, ImageSource, RunContext
 from thaw.trainables.data.augment import AUGMENTS
@@ -85,7 +85,7 @@ def run_folder(config: SearchConfig) -> RunFolder:
     Raises:
         ConfigError: the folder exists already, or its location is not writable.
     """
-    folder = RunFolder(Path(config.output).expanduser().resolve() / config.name)
+    folder = RunFolder(expanded(config.output).resolve() / config.name)
     folder.check_new()
     return folder
 

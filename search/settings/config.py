@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from thaw.search.settings.schema import SearchConfig, section_of
 from thaw.search.settings.start_with import read_start_with
 from thaw.search.settings.yaml_file import parse_yaml, read_mapping
 from thaw.spaces import ConfigError, TrialConfig, did_you_mean
+from thaw.spaces.paths import expanded
 from thaw.spaces.refusals import refused
 from thaw.spaces.trial import is_local
 from thaw.trainables.data.remote import is_remote
@@ -220,7 +220,5 @@ def _absolute_paths(raw: dict[str, Any], folder: Path) -> None:
 def _absolute(path: Any, folder: Path) -> Any:
     """A path that starts from `folder` where it is relative; anything but a path stays: a URL, or what is refused."""
     if isinstance(path, str) and path.strip() and not is_remote(path):
-        # What cannot be expanded stays, and is refused as a path.
-        with contextlib.suppress(RuntimeError):
-            return str(folder / Path(path).expanduser())
+        return str(folder / expanded(path))
     return path

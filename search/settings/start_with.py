@@ -9,6 +9,7 @@ from thaw.analysis.records import best_record, trial_records
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.settings.yaml_file import read_mapping
 from thaw.spaces import ConfigError
+from thaw.spaces.paths import expanded
 
 KEY = "search.start_with"
 
@@ -35,7 +36,7 @@ def read_start_with(raw: dict[str, Any], folder: Path) -> None:
     for place, entry in enumerate(written):
         if isinstance(entry, str):
             try:
-                written[place] = _configuration(folder / Path(entry).expanduser())
+                written[place] = _configuration(folder / expanded(entry))
             except ConfigError as error:
                 # The search file is at fault; the message says what is wrong with the file that it names.
                 raise ConfigError(str(error), f"{KEY}.{place}") from None

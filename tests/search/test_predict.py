@@ -229,6 +229,12 @@ def test_places(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ]
     monkeypatch.chdir(images)
     assert names_of("0.png", "deep")[:2] == ["0.png", "deep/0.png"], "two names would be equal, so all are paths"
+    (images / "~nobody-of-this-name").mkdir()
+    shutil.copy(images / "0.png", images / "~nobody-of-this-name" / "~$a.png")
+    assert names_of("~nobody-of-this-name") == ["~$a.png"], "a name without a user is a plain one"
+    before = names_of("deep")
+    shutil.copytree(images / "deep", images / "deep" / "$RECYCLE.BIN")
+    assert names_of("deep") == before, "what was deleted is not predicted"
     odd = tmp_path / "set[1]"
     odd.mkdir()
     shutil.copy(images / "0.png", odd)

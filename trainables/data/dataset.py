@@ -27,6 +27,7 @@ from thaw.trainables.data.reading import Reading, Source
 from thaw.trainables.data.remote import RemoteFolder
 from thaw.trainables.data.rows_by_image import CONTRADICTING, join_rows
 from thaw.trainables.data.source import DataSource, decode_from
+from thaw.trainables.data.visible import is_visible
 
 __all__ = ["READERS", "Dataset", "read_dataset"]
 
@@ -113,7 +114,7 @@ class Dataset:
         found = []
         for folder in sorted(set(map(posixpath.dirname, self.files))):
             names = sorted(name for name in listing(self.root / folder) or () if looks_like_image(name))
-            files = [posixpath.join(folder, name) for name in names if not name.startswith(".")]
+            files = [posixpath.join(folder, name) for name in names if is_visible(name)]
             found += [file for file in files if file not in named]
         return found
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.label_files import looks_like_image
+from thaw.trainables.data.visible import is_visible
 
 
 class Folder:
-    """The content of a folder by name: folders, images (`files`), other files, and broken links; no hidden ones."""
+    """The content of a folder by name: folders, images (`files`), other files, and broken links; visible ones only."""
 
     def __init__(self, path: Path) -> None:
         self.folders: list[str] = []
@@ -22,7 +23,7 @@ class Folder:
             self.identity = (status.st_dev, status.st_ino)
             with os.scandir(path) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
-                    if not entry.name.startswith("."):
+                    if is_visible(entry.name):
                         self._add(entry)
         except OSError as error:
             message = f"{path} is not a readable folder ({error.strerror}); correct the path or its permissions"

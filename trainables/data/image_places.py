@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from thaw.spaces import ConfigError
+from thaw.spaces.paths import expanded
 from thaw.trainables.data.label_files import looks_like_image
 from thaw.trainables.data.own_results import holds_own_results
+from thaw.trainables.data.visible import is_visible
 
 WILDCARDS = "*?["
 
@@ -35,7 +37,7 @@ def find_images(places: Sequence[str]) -> dict[str, Path]:
 
 
 def _images_of(place: str) -> list[tuple[str, Path]]:
-    path = Path(place).expanduser()
+    path = expanded(place)
     if path.is_dir():
         found = [(file.relative_to(path).as_posix(), file) for file in sorted(_below(path))]
     elif path.exists():
@@ -46,7 +48,7 @@ def _images_of(place: str) -> list[tuple[str, Path]]:
         found = [(file.relative_to(root).as_posix(), file) for file in files]
     else:
         raise ConfigError(f"{place} does not exist; give a folder, a pattern, an image or a list of images", "IMAGES")
-    visible = [(name, file) for name, file in found if not any(part.startswith(".") for part in Path(name).parts)]
+    visible = [(name, file) for name, file in found if all(map(is_visible, Path(name).parts))]
     images = [(name, file) for name, file in visible if looks_like_image(name) and not file.is_dir()]
     if not images:
         raise ConfigError(f"no image found in {place}; give another folder or pattern", "IMAGES")
@@ -55,7 +57,7 @@ def _images_of(place: str) -> list[tuple[str, Path]]:
 
 def _below(folder: Path) -> Iterator[Path]:
     """Everything below a folder, except what Thaw itself has written."""
-    for file in folder.iterdir():
+    for file in filter(lambda file: is_visible(file.name), folder.iterdir()):
         yield file
         if file.is_dir() and not file.is_symlink() and not holds_own_results(file):
             yield from _below(file)
@@ -79,4 +81,4 @@ def _listed(file: Path) -> Iterator[tuple[str, Path]]:
     if not lines:
         raise ConfigError(f"{file} lists no images; write one path per line", "IMAGES")
     for line in lines:
-        yield line, Path(os.path.normpath(file.parent / Path(line).expanduser()))
+        yield line, Path(os.path.normpath(file.parent / expanded(line)))

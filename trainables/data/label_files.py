@@ -14,6 +14,7 @@ import pandas as pd
 
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.encodings import Unreadable, decode_text, zero_bytes
+from thaw.trainables.data.visible import is_visible
 
 IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
@@ -125,8 +126,8 @@ def visible_files(folder: Path) -> list[Path]:
 
     found = []
     for place, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, file) for file in files if not file.startswith(".")]
+        folders[:] = [name for name in folders if is_visible(name)]
+        found += [Path(place, file) for file in files if is_visible(file)]
     return sorted(found, key=lambda path: path.relative_to(folder).parts)
 
 

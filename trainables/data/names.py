@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from thaw.spaces.errors import ConfigError
 from thaw.trainables.data.label_files import IMAGE_SUFFIXES
 from thaw.trainables.data.own_results import holds_own_results
+from thaw.trainables.data.visible import is_visible
 
 SAME_FORMAT = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tif": ".tiff"}
 """Extension → the usual one of the same format."""
@@ -95,10 +96,10 @@ class FileIndex:
                 folders.clear()
                 continue
             seen.add(identity)
-            folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
+            folders[:] = sorted(folder for folder in folders if is_visible(folder))
             parent = os.path.relpath(place, self.root).replace(os.sep, "/")
             prefix = "" if parent == "." else f"{parent}/"
-            yield from (prefix + file for file in sorted(files) if not file.startswith("."))
+            yield from (prefix + file for file in sorted(files) if is_visible(file))
 
 
 def _fold(text: str) -> str:

@@ -25,6 +25,7 @@ from thaw.spaces.errors import ConfigError
 from thaw.spaces.files import replaced_file
 from thaw.trainables.data.in_use import ABOUT, hold
 from thaw.trainables.data.label_files import looks_like_image
+from thaw.trainables.data.visible import is_visible
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -191,7 +192,7 @@ class RemoteFolder:
                 or posixpath.isabs(name)
                 or "\\" in name
                 or "\0" in name
-                or any(part.startswith(".") or not part for part in parts)
+                or not all(part and is_visible(part) for part in parts)
             ):
                 continue
             yield name, " ".join(str(info[key]) for key in ("size", *STAMPS) if info.get(key) is not None)

@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thaw.search.settings.config import SearchConfig, load_config
 from thaw.spaces import ConfigError, TrialConfig
 
 START = "name: small\ndata: {builtin: digits}\n"
-RELAXED = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 VALID = [
     {"name": "a", "data": {"builtin": "digits"}, "preset": "transfer", "training": {"epochs": 3}},
@@ -116,6 +115,7 @@ def keys(values: list[str]) -> str:
         ),
         (f"name: {'a' * 200}\ndata: {{builtin: digits}}", "at most 100 characters"),
         (START + "output: ~nobody-of-this-name/x", "must be a path of this system"),
+        (START + "search: {start_with: ~nobody-of-this-name}", "search.start_with.0: "),
         ('name: a\ndata: {images: "a\\0b", labels: x}', "it holds a zero byte"),
         ('name: a\ndata: {images: "\\ud800", labels: x}', "surrogates not allowed"),
     ],
@@ -140,7 +140,7 @@ def test_shared_values_may_be_written_once(tmp_path: Path) -> None:
     assert config is not None and config.space["label_smoothing"] == [0.1, 0.2]
 
 
-@settings(RELAXED, max_examples=100)
+@settings(max_examples=100)
 @given(st.text(max_size=80))
 def test_any_text(tmp_path: Path, text: str) -> None:
     load(tmp_path, text)
@@ -164,7 +164,7 @@ SIGNS = [
 YAML_TEXT = st.lists(st.sampled_from([*SIGNS, *WORDS.split()]), max_size=25).map("".join)
 
 
-@settings(RELAXED, max_examples=150)
+@settings(max_examples=150)
 @given(YAML_TEXT)
 def test_any_mixture_of_yaml(tmp_path: Path, text: str) -> None:
     load(tmp_path, START + text)
@@ -199,14 +199,14 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for key, below in items for place in places(below, (*path, key)))]
 
 
-@settings(RELAXED, max_examples=150)
+@settings(max_examples=150)
 @given(st.sampled_from(VALID), st.data())
 def test_valid_files_with_changes(tmp_path: Path, valid: dict[str, Any], data: st.DataObject) -> None:
     load_changed(tmp_path, valid, data)
 
 
 @pytest.mark.slow
-@settings(RELAXED, max_examples=5000, derandomize=False)
+@settings(max_examples=5000)
 @given(st.sampled_from(VALID), st.data())
 def test_very_many_valid_files_with_changes(tmp_path: Path, valid: dict[str, Any], data: st.DataObject) -> None:
     load_changed(tmp_path, valid, data)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -402,7 +402,7 @@ def whole(format: str) -> bytes:
     return WHOLE[format]
 
 
-@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80)
 @given(st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"]), st.data())
 def test_any_damage_gives_pixels_or_a_reason(tmp_path: Path, format: str, data: st.DataObject) -> None:
     content = bytearray(whole(format))
@@ -419,7 +419,7 @@ def test_any_damage_gives_pixels_or_a_reason(tmp_path: Path, format: str, data: 
 LABEL_TEXT = st.text(alphabet=st.sampled_from('ab.jpg,;|\t\n\r" 01\0é{}[]:<>/'), max_size=60)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150)
 @given(st.one_of(LABEL_TEXT.map(str.encode), st.binary(max_size=60)), st.sampled_from(["x.csv", "x.json", "voc/x.xml"]))
 def test_any_label_file_is_read_or_refused(tmp_path: Path, content: bytes, name: str) -> None:
     path = tmp_path / name

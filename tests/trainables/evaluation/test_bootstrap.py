@@ -24,7 +24,7 @@ def data(images: int, labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarra
     return probabilities, probabilities >= 0.5, rng.random((images, labels)) < 0.3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), images=st.integers(1, 30), labels=st.integers(1, 12))
 def test_every_resample_is_scored_as_if_its_images_stood_there(seed: int, images: int, labels: int) -> None:
     probabilities, sets, targets = data(images, labels, seed)

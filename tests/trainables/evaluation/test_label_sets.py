@@ -132,7 +132,7 @@ def test_softmax_probabilities_are_calibrated_like_any_other() -> None:
     assert np.isfinite(log_odds(logits * 1e4, "softmax")).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), images=st.integers(1, 40), labels=st.integers(1, 6))
 def test_calibration_keeps_the_order_of_the_images(seed: int, images: int, labels: int) -> None:
     logits, targets = predictions(images, labels, seed)
@@ -142,7 +142,7 @@ def test_calibration_keeps_the_order_of_the_images(seed: int, images: int, label
         assert average_precision_score(targets[:, label], after[:, label]) == pytest.approx(before)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), labels=st.integers(1, 6), k=st.integers(1, 8), target=st.sampled_from(list(TARGETS)))
 def test_policies_do_what_they_state(seed: int, labels: int, k: int, target: str) -> None:
     logits, targets = predictions(25, labels, seed)
