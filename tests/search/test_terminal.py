@@ -112,7 +112,7 @@ def test_an_ascii_terminal_shows_everything(tmp_path: Path, squares: Path, cache
 @pytest.mark.slow
 def test_a_search_continues_when_its_terminal_is_closed(tmp_path: Path, squares: Path, cache: Path) -> None:
     """The terminal is an ASCII one, so no text before that, or at the end, may break the search."""
-    search_file(tmp_path, squares, cache, training={"epochs": 40, "patience": 0})
+    search_file(tmp_path, squares, cache, training={"epochs": 15, "patience": 0})
     folder = RunFolder(tmp_path / "results" / "squares")
     process, terminal = pty.fork()
     if process == 0:

@@ -65,7 +65,7 @@ def start() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("backend", ["ray", "local"])
-@pytest.mark.parametrize("kills", [4, pytest.param(10, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.soak)])
 def test_the_driver_is_killed_again_and_again(
     kills: int, backend: str, start: Any, tmp_path: Path, squares: Path, cache: Path
 ) -> None:

@@ -206,7 +206,7 @@ def test_valid_files_with_changes(tmp_path: Path, valid: dict[str, Any], data: s
 
 
 @pytest.mark.slow
-@settings(max_examples=5000)
+@settings(max_examples=2000)
 @given(st.sampled_from(VALID), st.data())
 def test_very_many_valid_files_with_changes(tmp_path: Path, valid: dict[str, Any], data: st.DataObject) -> None:
     load_changed(tmp_path, valid, data)
