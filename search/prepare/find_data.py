@@ -128,9 +128,13 @@ def _best_root(place: Path, labels: Path, faults: list[str]) -> tuple[int, Path,
             except ConfigError as error:
                 faults.append(str(error))
                 continue
-            there = len(dataset.files) - len(dataset.absent())
-            if there >= max(2, LEAST_FOUND * len(dataset.files)) and (best is None or there > best[0]):
-                best = (there, root, labels, classes, dataset)
+            absent = set(dataset.absent())
+            there = [file for file in dataset.files if file not in absent]
+            enough = len(there) >= max(2, LEAST_FOUND * len(dataset.files))
+            # A table next to the folder may be of other images.
+            concerned = any((root / file).is_relative_to(place) for file in there)
+            if enough and concerned and (best is None or len(there) > best[0]):
+                best = (len(there), root, labels, classes, dataset)
             break
     return best
 

@@ -20,6 +20,7 @@ from rich.console import Console
 from tests.conftest import ROOT, needs_photos, thaw_data
 from thaw.search.dry_run import dry_run
 from thaw.search.init import GPU, _at_hand, init
+from thaw.search.prepare.find_data import find_data
 from thaw.search.settings.config import load_config
 from thaw.search.settings.schema import SearchConfig
 from thaw.spaces import ConfigError
@@ -152,6 +153,18 @@ def test_the_larger_of_several_label_files_is_taken_and_the_others_are_named(tmp
         (tmp_path / "photos" / name).write_text("\n".join(["filename,label", *map(",".join, part)]))
     assert written(tmp_path).data.labels == str(tmp_path / "photos" / "train.csv")
     assert "found as well: photos/val.csv" in (tmp_path / "search.yaml").read_text()
+
+
+def test_a_table_next_to_the_folder_may_be_of_other_images(tmp_path: Path) -> None:
+    a_folder_each(tmp_path / "photos")
+    rows = pictures(tmp_path / "others")
+    for name, _ in rows:
+        (tmp_path / "others" / name).rename(tmp_path / "others" / f"other-{name}")
+    lines = [f"other-{name},{label}" for name, label in rows]
+    (tmp_path / "labels.csv").write_text("\n".join(["filename,label", *lines]))
+    found = find_data(tmp_path / "photos")
+    assert found.labels is None and list(found.dataset.classes) == ["ant", "bee", "wasp"]
+    assert find_data(tmp_path / "others").labels == tmp_path / "labels.csv"
 
 
 def test_nothing_is_overwritten_and_no_name_is_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
