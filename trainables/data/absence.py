@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import sys
 from collections.abc import Callable, Sequence
 
 from thaw.trainables.data.label_files import looks_like_image
@@ -28,6 +29,9 @@ def absence_hint(absent: Sequence[str], files: Sequence[str]) -> str:
         absent: names without a file.
         files: files without a name.
     """
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8" and sum(not name.isascii() for name in absent) > len(absent) / 2:
+        return f"Python takes file names for {encoding} here; set the variable PYTHONUTF8=1"
     for shared, difference in CAUSES:
         there = {key: file for file in reversed(files) if (key := shared(file)) is not None}
         found = [(name, there[key]) for name in absent if (key := shared(name)) is not None and key in there]

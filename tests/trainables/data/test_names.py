@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,23 @@ def test_names_that_all_lead_outside_say_what_to_set(tmp_path: Path) -> None:
         ConfigError, match=r"outside the image folder\); names must lead to files below data.images; set"
     ):
         read(tmp_path, ["../photos/a.jpg", "../photos/b.jpg"], ["a.jpg", "b.jpg"])
+
+
+def test_names_in_an_encoding_that_python_does_not_use_here(tmp_path: Path) -> None:
+    read(tmp_path, ["käfer.jpg", "猫.jpg"], ["käfer.jpg", "猫.jpg"])
+    file = tmp_path / "search.yaml"
+    file.write_text("name: x\npreset: transfer\ndata: {images: images, labels: labels.csv}\n")
+    printed = {}
+    for utf8 in "01":
+        done = subprocess.run(
+            [sys.executable, "-m", "thaw", "data", file],
+            env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": utf8, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+        printed[utf8] = done.stdout + done.stderr
+    assert "Python takes file names for ascii here; set the variable PYTHONUTF8=1\n" in printed["0"]
+    assert "PYTHONUTF8" not in printed["1"] and "2 images; 2 labels" in printed["1"]
 
 
 @pytest.mark.parametrize(
