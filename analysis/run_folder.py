@@ -98,14 +98,18 @@ class RunFolder:
         return run.confirm.path == self.path.resolve() and run.events_file.is_file()
 
     def refuse_confirmation(self) -> None:
-        """Check that this is the folder of a search.
+        """Check that this is no confirmation, whose trials train on parts of the images of the search.
 
         Raises:
-            ConfigError: it is a confirmation, whose trials train on parts of the images of the search.
+            ConfigError: it is one.
         """
         if self.is_confirmation:
             run = self.path.resolve().parent
-            raise ConfigError(f"is the confirmation of a run, whose trials train on folds; give {run}", file=self.path)
+            raise ConfigError(
+                f"is the confirmation of a run, whose trials train on folds; give {run}, or continue the confirmation "
+                f"with `thaw confirm {run}`",
+                file=self.path,
+            )
 
     @property
     def confirm_file(self) -> Path:
@@ -150,15 +154,16 @@ class RunFolder:
             raise ConfigError(f"cannot be created: {error.strerror}; choose another --output", file=self.path) from None
 
     def require(self) -> RunFolder:
-        """This folder, if it is a run folder.
+        """This folder, if it is the folder of a search.
 
         Raises:
-            ConfigError: there is no ``events.jsonl`` here.
+            ConfigError: there is no ``events.jsonl`` here, or it is a confirmation.
         """
         if not self.events_file.is_file():
             raise ConfigError(
                 "not a run folder: it holds no events.jsonl; give the folder that `thaw search` created", file=self.path
             )
+        self.refuse_confirmation()
         return self
 
     def refuse_links(self) -> None:

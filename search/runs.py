@@ -31,12 +31,14 @@ def print_runs(folder: Path, console: Console) -> None:
         folder: a run folder, or a folder of run folders.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: there is no such folder, or it is a confirmation.
     """
     if not folder.is_dir():
         raise ConfigError("there is no such folder; give the folder that contains the runs", file=folder)
+    RunFolder(folder).refuse_confirmation()
     # Not `Path.is_file`, which raises an error where a folder cannot be looked into.
     runs = [run for run in map(RunFolder, (folder, *folder.iterdir())) if os.path.isfile(run.events_file)]
+    runs = [run for run in runs if not run.is_confirmation]
     table = Table(box=None)
     for column in ("run", "state", "trials", "metric", "best", "time"):
         table.add_column(column, justify="right" if column in ("trials", "best", "time") else "left", no_wrap=True)

@@ -98,7 +98,6 @@ def run_confirm(
     console = console or Console(quiet=True)
     # Ray interprets a relative path as the address of a storage service.
     run = load_run(Path(path).resolve())
-    run.folder.refuse_confirmation()
     check_writable(run.folder.path)
     plan = make_plan(run, top, folds, seeds)
     folder = run.folder.confirm

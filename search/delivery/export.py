@@ -80,7 +80,6 @@ def export_run(
     """
     check_format(format, onnx)
     check_new(to)
-    run.folder.refuse_confirmation()
     check_writable(run.folder.path)
     if onnx:
         require_onnx()

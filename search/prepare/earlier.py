@@ -40,8 +40,6 @@ def earlier_runs(config: SearchConfig) -> list[RunFolder]:
         except ConfigError as error:
             # The search file is at fault; the message says what is wrong with the folder that it names.
             raise ConfigError(str(error), KEY) from None
-        if run.is_confirmation:
-            raise ConfigError(f"{path}: a confirmation trains on other images; name its run, {path.parent}", KEY)
         runs.append(run)
     return runs
 

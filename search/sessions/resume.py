@@ -95,8 +95,6 @@ def resume_search(
         starting(backend) as begin,
         interruptible(console, folder.path, f"thaw resume {folder.path}"),
     ):
-        if folder.is_confirmation:
-            raise ConfigError(f"a confirmation; `thaw confirm {folder.path.parent}` continues it", file=folder.path)
         config = changed_config(folder, overrides)
         past = list(folder.events())
         config, notes = searched_once(config, past)

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from thaw.analysis.run import Run, load_run
+from thaw.analysis.run import Run
 from thaw.analysis.run_folder import RunFolder
 from thaw.search.backends import DEFAULT, build_backend, check_backend, check_resources, starting
 from thaw.search.engine.events import EventLog, seconds_used, seconds_waited
@@ -213,7 +213,7 @@ def run_session(
     finally:
         state.end_session(reason, time.monotonic() - started)
         state.observers.close()
-    return load_run(folder.path)
+    return Run(folder)
 
 
 def _filling(prepared: Prepared) -> str:

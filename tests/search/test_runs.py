@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from tests.conftest import ROOT
 from thaw.analysis.run_folder import RunFolder
+from thaw.search.cli import run
 from thaw.search.cli.looking import compare
 from thaw.search.runs import print_runs
 from thaw.search.sessions.lock import driving
@@ -49,6 +51,34 @@ def test_a_folder_without_runs_says_so(tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == f"no runs in {tmp_path}\n"
     with pytest.raises(ConfigError, match="there is no such folder"):
         print_runs(tmp_path / "absent", Console())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "best CONFIRMATION",
+        "list CONFIRMATION",
+        "report CONFIRMATION",
+        "compare RUN CONFIRMATION",
+        "resume CONFIRMATION",
+        "confirm CONFIRMATION --backend inline",
+        "export CONFIRMATION --to m",
+        "search s.yaml --from CONFIRMATION --backend inline",
+        "search s.yaml --set search.start_with=CONFIRMATION --backend inline",
+    ],
+)
+def test_a_confirmation_is_no_run(
+    command: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_of_it = folder / "run-of-0.1.0"
+    assert set(shown(run_of_it, capsys)) == {"run", "run-of-0.1.0"}
+    (folder / "s.yaml").write_text("name: a\ndata: {builtin: digits}\nspace: {architecture: [convnet]}\n")
+    monkeypatch.chdir(folder)
+    command = command.replace("CONFIRMATION", f"{run_of_it}/confirm").replace("RUN", str(run_of_it))
+    monkeypatch.setattr(sys, "argv", ["thaw", *command.split()])
+    assert run() == 2
+    error = capsys.readouterr().err
+    assert f"{run_of_it}/confirm: is the confirmation of a run, whose trials train on folds; give {run_of_it}" in error
 
 
 def test_one_run_cannot_be_compared(tmp_path: Path) -> None:

@@ -73,8 +73,10 @@ def decode_text(raw: bytes, encoding: str = "auto") -> tuple[str, str | None]:
     if encoding != "auto":
         try:
             return raw.decode(encoding).removeprefix("\ufeff"), None
-        except UnicodeDecodeError as error:
-            line = raw[: error.start].count(b"\n") + 1
+        except UnicodeError as error:
+            # Codecs of host names do not say where.
+            read = error.start if isinstance(error, UnicodeDecodeError) else 0
+            line = raw[:read].count(b"\n") + 1
             raise Unreadable(f"is not {encoding}: line {line} cannot be decoded; correct data.encoding") from None
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"

@@ -14,15 +14,13 @@ import torch
 from rich.console import Console
 
 from tests.searches import small_config, small_search, trained
-from thaw.analysis.run import Run, load_run
+from thaw.analysis.run import Run
 from thaw.search.confirmation.confirm import run_confirm
 from thaw.search.confirmation.out_of_fold import read_out_of_fold
 from thaw.search.confirmation.plan import assign_folds, make_plan
 from thaw.search.confirmation.table import print_confirmation
-from thaw.search.delivery.export import export_run
 from thaw.search.engine.interruption import SearchStopped, StopRequest
 from thaw.search.prepare.preflight import prepare
-from thaw.search.sessions.resume import resume_search
 from thaw.spaces import ConfigError, TrialConfig
 from thaw.trainables.evaluation.metrics import epoch_metrics
 from thaw.trainables.messages import Fold
@@ -69,7 +67,7 @@ def test_the_result_is_in_the_run_folder(confirmed: Confirmed) -> None:
 
 def test_every_trial_keeps_its_fold_and_length_after_interruptions(confirmed: Confirmed) -> None:
     run, found = confirmed
-    confirmation = load_run(run.folder.confirm.path)
+    confirmation = Run(run.folder.confirm)
     events = list(run.folder.confirm.events())
     assert sum(event["event"] == "session_started" for event in events) == 2
     started = [event for event in events if event["event"] == "trial_started"]
@@ -153,12 +151,6 @@ def test_more_seeds_may_follow_and_nothing_else(confirmed: Confirmed) -> None:
         run_confirm(run.folder.path, top=2, folds=4, backend="inline")
     with pytest.raises(ConfigError, match="threshold: is part of what the run's results mean"):
         run_confirm(run.folder.path, top=2, folds=3, overrides=["threshold=0.3"], backend="inline")
-    with pytest.raises(ConfigError, match="thaw confirm"):
-        resume_search(run.folder.confirm.path)
-    with pytest.raises(ConfigError, match=f"is the confirmation of a run, .*; give {run.folder.path}"):
-        run_confirm(run.folder.confirm.path, backend="inline")
-    with pytest.raises(ConfigError, match=f"is the confirmation of a run, .*; give {run.folder.path}"):
-        export_run(load_run(run.folder.confirm.path), run.folder.path.parent / "model", Console(quiet=True))
     more, _ = run_confirm(run.folder.path, top=2, folds=3, seeds=2, backend="inline")
     assert more is not None
     before = {leader["trial"]: leader["values"] for leader in found["leaders"]}

@@ -53,8 +53,9 @@ def test_an_encoding_that_is_named_is_used(tmp_path: Path, name: str, text: str)
     (tmp_path / name).write_bytes(text.encode("cp932"))
     dataset = read_dataset(tmp_path, tmp_path / name, reading=Reading(encoding="cp932"))
     assert set(dataset.classes) == {"猫", "犬"} and not any("Windows" in note for note in dataset.notes)
-    with pytest.raises(ConfigError, match=r"is not ascii: line 1 cannot be decoded; correct data\.encoding"):
-        read_dataset(tmp_path, tmp_path / name, reading=Reading(encoding="ascii"))
+    for other in ("ascii", "punycode", "idna"):
+        with pytest.raises(ConfigError, match=rf"is not {other}: line 1 cannot be decoded; correct data\.encoding"):
+            read_dataset(tmp_path, tmp_path / name, reading=Reading(encoding=other))
 
 
 def test_class_names_and_coco_give_notes_too(tmp_path: Path) -> None:
