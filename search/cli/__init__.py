@@ -6,10 +6,10 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from functools import wraps
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from thaw.search.cli.delivering import export, predict, train
 from thaw.search.cli.looking import best, cache, compare, data, describe, list_runs, report, show
@@ -38,30 +38,29 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 """In the order of the help."""
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # typer's own markup shows flags as options that take a <bool>
-)
 
+class _Commands(TyperGroup):
+    """The commands, of which an interrupted one says so once; Typer would end it silently."""
 
-def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, which reports an interruption once; Typer would end it silently."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **options: Any) -> None:
+    def invoke(self, ctx: Any) -> Any:
+        # Around the reading of options, too: --import runs a file.
         try:
-            command(*args, **options)
+            return super().invoke(ctx)
         except KeyboardInterrupt as error:
             if not isinstance(error, Interrupted):
                 print("interrupted", file=sys.stderr)
             raise typer.Exit(128 + signal.SIGINT) from None
 
-    return wrapped
 
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # typer's own markup shows flags as options that take a <bool>
+)
 
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_interruptible(_command))
+    app.command(_name)(_command)
 
 
 def run() -> int:

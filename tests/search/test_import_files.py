@@ -43,6 +43,11 @@ def call(own_code: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: 
     return anew
 
 
+def test_ctrl_c_while_a_file_runs(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("import os, signal\n\nos.kill(os.getpid(), signal.SIGINT)\n")
+    assert call("search", tmp_path / "s.yaml", "--import", tmp_path / "own.py") == (130, "interrupted\n")
+
+
 def test_files_that_cannot_run_say_where(tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("import math\n\nmath.nothing\n")

@@ -22,13 +22,13 @@ MISSING = frozenset(
 LABEL_SEPARATORS = "|;,；，、"
 """Separators to try, in this order; blanks come last."""
 
-UNCERTAIN = 2
+UNSURE = 2
 """The value of -1 in a table that also has 1 and 0."""
 
 BINARY = {
     **dict.fromkeys(("0", "0.0", "false", "no", "n", "f"), 0),
     **dict.fromkeys(("1", "1.0", "true", "yes", "y", "t"), 1),
-    **dict.fromkeys(("-1", "-1.0"), UNCERTAIN),
+    **dict.fromkeys(("-1", "-1.0"), UNSURE),
 }
 """Cells of a 0/1 column, in lower case → value."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import numpy as np
 
 from thaw.spaces.words import counted
-from thaw.trainables.data.cells import BINARY, MISSING, UNCERTAIN, CellError
+from thaw.trainables.data.cells import BINARY, MISSING, UNSURE, CellError
 from thaw.trainables.data.columns import distinct, numbers_of
 from thaw.trainables.data.presence import Pair, only_absent, presence_columns, refuse_marks, shown
 from thaw.trainables.data.tables import Table
@@ -147,13 +147,13 @@ def binary_sets(
     seen = {word for found in words.values() for word in found.values()}
     blank = seen & {word.lower() for word in MISSING}
     values = {BINARY.get(word) for word in seen - blank}
-    signed = UNCERTAIN in values and 0 not in values and not blank
+    signed = UNSURE in values and 0 not in values and not blank
     if signed:
         notes.append("1 and -1 are read as yes and no")
-    elif UNCERTAIN in values:
+    elif UNSURE in values:
         count = 0
         for name, cells in columns.items():
-            unsure = {cell: BINARY.get(word) == UNCERTAIN for cell, word in words[name].items()}
+            unsure = {cell: BINARY.get(word) == UNSURE for cell, word in words[name].items()}
             count += int(numbers_of(cells, unsure).sum()) if any(unsure.values()) else 0
         meaning = {
             "negative": "read as absent",
@@ -172,12 +172,12 @@ def binary_sets(
             if value is None:
                 row = line(cells.index(cell))
                 raise CellError(f"column {name!r} must be 0 or 1, got {cell!r} in row {row}; correct the cell")
-            numbers[cell] = 0 if value == UNCERTAIN and (signed or uncertain == "negative") else value
+            numbers[cell] = 0 if value == UNSURE and (signed or uncertain == "negative") else value
         present = numbers_of(cells, numbers)
         if uncertain == "drop":
-            for row in np.flatnonzero(present == UNCERTAIN).tolist():
+            for row in np.flatnonzero(present == UNSURE).tolist():
                 dropped.setdefault(row, name)
-            present[present == UNCERTAIN] = 0
+            present[present == UNSURE] = 0
         for row in np.flatnonzero(present).tolist():
             sets[row].append(name)
     shared: dict[frozenset[str], frozenset[str]] = {}
