@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from thaw.spaces import ConfigError
@@ -14,7 +15,7 @@ from thaw.trainables.data.splits import keeps_apart
 from thaw.trainables.data.visible import is_visible
 
 LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".manifest", ".parquet", ".txt")
-LABEL_FOLDERS = ("annotations", "labels")
+LABEL_FOLDERS = ("annotations", "annotation", "ann", "labels", "label", "xml", "xmls")
 """Folders next to the images that may hold label files or annotations; case is ignored."""
 
 IMAGE_FOLDERS = ("images", "imgs", "img", "photos", "pictures", "jpegimages", "data")
@@ -63,9 +64,9 @@ def find_data(place: Path) -> FoundData:
     if not place.is_dir():
         raise ConfigError(f"{place} is not a folder; give the folder of your photos", "PHOTOS")
     fitting: list[tuple[int, Path, Path, Path | None, Dataset]] = []
-    faults: list[str] = []
+    unfit: dict[Path, str] = {}
     for labels in _label_files(place):
-        found = _best_root(place, labels, faults)
+        found = _best_root(place, labels, unfit)
         if found is not None:
             fitting.append(found)
     if fitting:
@@ -74,12 +75,13 @@ def find_data(place: Path) -> FoundData:
         group = None if column else _group_column(dataset)
         others = tuple(other[2] for other in fitting if other[2] != file)
         return FoundData(images, file, classes, dataset, column, group, others)
+    faults = []
     for images in [*_named(place, IMAGE_FOLDERS), place]:
         try:
             return FoundData(images, None, None, read_dataset(images), None, None, ())
         except ConfigError as error:
             faults.append(str(error))
-    tried = "; ".join(faults[-3:])
+    tried = "; ".join([*islice(unfit.values(), 2), faults[0]])
     raise ConfigError(
         f"found no labels in {place}: give each label its own folder in it, or put a table of file names and "
         f"labels next to the images ({tried})",
@@ -96,7 +98,8 @@ def _label_files(place: Path) -> list[Path]:
     """Possible label files, nearest first."""
     found: dict[Path, None] = {}
     for folder in [place, *_named(place, LABEL_FOLDERS), place.parent, *_named(place.parent, LABEL_FOLDERS)]:
-        if folder != place.parent and any(entry.suffix.lower() == ".xml" for entry in folder.iterdir()):
+        pattern = "**/*.[xX][mM][lL]" if folder.name.lower() in LABEL_FOLDERS else "*.[xX][mM][lL]"
+        if folder != place.parent and any(folder.glob(pattern)):
             found[folder] = None
         files = list(_files(folder))
         # YOLO and LabelMe have a file for each image.
@@ -115,8 +118,13 @@ def _files(folder: Path) -> Iterator[Path]:
             yield file
 
 
-def _best_root(place: Path, labels: Path, faults: list[str]) -> tuple[int, Path, Path, Path | None, Dataset] | None:
-    """(images there, image folder, label file, class file, data set) for the folder that holds most of its images."""
+def _best_root(
+    place: Path, labels: Path, unfit: dict[Path, str]
+) -> tuple[int, Path, Path, Path | None, Dataset] | None:
+    """(images there, image folder, label file, class file, data set) for the folder that holds most of its images.
+
+    If the label file cannot be read, `unfit` gets the reason.
+    """
     near = labels if labels.is_dir() else labels.parent
     roots = dict.fromkeys([*_named(near, IMAGE_FOLDERS), *_named(place, IMAGE_FOLDERS), place, near])
     neighbours = [file for file in sorted(near.iterdir()) if CLASS_FILES.fullmatch(file.name)]
@@ -126,7 +134,7 @@ def _best_root(place: Path, labels: Path, faults: list[str]) -> tuple[int, Path,
             try:
                 dataset = read_dataset(root, labels, classes=classes)
             except ConfigError as error:
-                faults.append(str(error))
+                unfit.setdefault(labels, str(error))
                 continue
             absent = set(dataset.absent())
             there = [file for file in dataset.files if file not in absent]

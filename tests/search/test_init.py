@@ -103,6 +103,14 @@ def voc(photos: Path) -> None:
         (photos / "Annotations" / f"{Path(name).stem}.xml").write_text(text)
 
 
+def voc_in_folders(photos: Path) -> None:
+    for name, label in pictures(photos / "images"):
+        file = photos / "ann" / label / f"{Path(name).stem}.XML"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = f"<annotation><filename>{name}</filename><object><name>{label}</name></object></annotation>"
+        file.write_text(text)
+
+
 LAYOUTS: list[tuple[Callable[[Path], None], dict[str, str | None], dict[str, str]]] = [
     (a_folder_each, {"images": "photos", "labels": None}, {}),
     (a_table_inside, {"images": "photos/images", "labels": "photos/table.csv"}, {"column": "split"}),
@@ -114,6 +122,7 @@ LAYOUTS: list[tuple[Callable[[Path], None], dict[str, str | None], dict[str, str
     ),
     (coco, {"images": "photos/images", "labels": "photos/annotations/instances.json"}, {}),
     (voc, {"images": "photos/JPEGImages", "labels": "photos/Annotations"}, {}),
+    (voc_in_folders, {"images": "photos/images", "labels": "photos/ann"}, {}),
     (yolo, {"images": "photos/images", "labels": "photos/labels"}, {}),
 ]
 
@@ -192,6 +201,9 @@ def test_folders_without_a_data_set(tmp_path: Path) -> None:
         written(tmp_path)
     pictures(tmp_path / "photos")
     with pytest.raises(ConfigError, match="found no labels in .*photos: give each label its own folder"):
+        written(tmp_path)
+    (tmp_path / "photos" / "labels.csv").write_text("file,label\n0.jpg,a\n0.jpg,b\n")
+    with pytest.raises(ConfigError, match=r"labels.csv: no row can be used .*; images: .*photos: holds no image in"):
         written(tmp_path)
     assert not (tmp_path / "search.yaml").exists()
 
