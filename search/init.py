@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from thaw.search.prepare.data_set import data_facts
 from thaw.search.prepare.find_data import FoundData, find_data
 from thaw.search.settings.config import load_config
-from thaw.spaces.errors import ConfigError
+from thaw.spaces import ConfigError, printable
 from thaw.spaces.files import check_new, new_file
 from thaw.spaces.words import counted
 from thaw.trainables.networks.weights import answers, download_url, is_on_this_machine
@@ -83,7 +84,7 @@ AMOUNTS = (
 
 
 def init(photos: Path, to: Path, console: Console) -> None:
-    """Write a search file for the photos in a folder, which `thaw search` accepts unchanged.
+    """Write a search file for the photos in a folder, which `thaw search` accepts unchanged, and say what was noticed.
 
     Raises:
         ConfigError: the folder holds no data set, its path is no text, or the file exists.
@@ -101,9 +102,11 @@ def init(photos: Path, to: Path, console: Console) -> None:
         raise ConfigError(f"{rule}; set LC_ALL=C.UTF-8, or rename it", file=photos) from None
     with new_file(to) as temporary:
         temporary.write_bytes(content)
-        load_config(temporary)
+        notes = data_facts(load_config(temporary), found.dataset).notes
     images, labels = found.dataset.labels.shape
     source = found.labels.name if found.labels else "a folder for each label"
+    for note in notes:
+        _say(printable(f"note: {note}"), console)
     _say(
         f"{to}: {counted(images, 'image')}, {counted(labels, 'label')}, by {source}\n"
         f"Read it, then: thaw search {to} --dry-run, and thaw search {to}",

@@ -176,6 +176,16 @@ def test_a_table_next_to_the_folder_may_be_of_other_images(tmp_path: Path) -> No
     assert find_data(tmp_path / "others").labels == tmp_path / "labels.csv"
 
 
+def test_what_was_noticed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = pictures(tmp_path / "photos")
+    lines = [f"{name},{'sea otter; moose' if i % 2 else 'fox'}" for i, (name, _) in enumerate(rows)]
+    (tmp_path / "photos" / "labels.csv").write_text("\n".join(["file,tags", *lines, "gone.jpg,fox"]))
+    init(tmp_path / "photos", tmp_path / "search.yaml", Console(width=400))
+    printed = capsys.readouterr().out
+    assert "note: ';' in 'tags' is read as part of names such as 'sea otter; moose'" in printed
+    assert "note: 1 image is absent from" in printed and "37 images, 2 labels, by labels.csv" in printed
+
+
 def test_nothing_is_overwritten_and_no_name_is_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a_folder_each(tmp_path / "photos")
     monkeypatch.chdir(tmp_path)
