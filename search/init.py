@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from thaw.search.prepare.data_set import data_facts
+from thaw.search.prepare.data_set import data_facts, load_dataset
 from thaw.search.prepare.find_data import FoundData, find_data
 from thaw.search.settings.config import load_config
 from thaw.spaces import ConfigError, printable
@@ -102,8 +102,10 @@ def init(photos: Path, to: Path, console: Console) -> None:
         raise ConfigError(f"{rule}; set LC_ALL=C.UTF-8, or rename it", file=photos) from None
     with new_file(to) as temporary:
         temporary.write_bytes(content)
-        notes = data_facts(load_config(temporary), found.dataset).notes
-    images, labels = found.dataset.labels.shape
+        config = load_config(temporary)
+        dataset = load_dataset(config)
+        notes = data_facts(config, dataset).notes
+    images, labels = dataset.labels.shape
     source = found.labels.name if found.labels else "a folder for each label"
     for note in notes:
         _say(printable(f"note: {note}"), console)

@@ -186,6 +186,16 @@ def test_what_was_noticed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "note: 1 image is absent from" in printed and "37 images, 2 labels, by labels.csv" in printed
 
 
+def test_a_column_that_defines_the_split_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = pictures(tmp_path / "photos")
+    lines = [f"{name},{label},{i % 4 == 0}" for i, (name, label) in enumerate(rows)]
+    (tmp_path / "photos" / "labels.csv").write_text("\n".join(["file,label,is_valid", *lines]))
+    assert written(tmp_path).data.split.column == "is_valid"
+    assert capsys.readouterr().out == "", "quiet"
+    init(tmp_path / "photos", tmp_path / "again.yaml", Console(width=400))
+    assert "not used" not in capsys.readouterr().out
+
+
 def test_nothing_is_overwritten_and_no_name_is_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a_folder_each(tmp_path / "photos")
     monkeypatch.chdir(tmp_path)
