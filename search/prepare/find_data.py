@@ -24,7 +24,9 @@ IMAGE_FOLDERS = ("images", "imgs", "img", "photos", "pictures", "jpegimages", "d
 CLASS_FILES = re.compile(r"(class(es)?|class_?names|names|categories|label_?names)\.(json|csv|tsv|txt)", re.IGNORECASE)
 
 GROUP_COLUMNS = re.compile(
-    r"(patient|subject|person|individual|lesion|case|group|site|camera|location)(_?id)?", re.IGNORECASE
+    r"(patient|participant|subject|person|individual|lesion|specimen|case|study|slide|group|site|camera|location|scene|"
+    r"video|sequence|burst)([ _-]?(id|no|number))?",
+    re.IGNORECASE,
 )
 """Columns whose equal values mark images of one thing, which must not be in both training and validation."""
 

@@ -176,6 +176,14 @@ def test_a_table_next_to_the_folder_may_be_of_other_images(tmp_path: Path) -> No
     assert find_data(tmp_path / "others").labels == tmp_path / "labels.csv"
 
 
+@pytest.mark.parametrize("heading", ["Patient ID", "patientId", "case-no", "Study", "video_id", "LESION NUMBER"])
+def test_images_of_one_thing_stay_together(heading: str, tmp_path: Path) -> None:
+    a_table_beside(tmp_path / "photos")
+    file = tmp_path / "labels.csv"
+    file.write_text(file.read_text().replace("patient_id", heading))
+    assert written(tmp_path).data.split.group == heading
+
+
 def test_what_was_noticed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = pictures(tmp_path / "photos")
     lines = [f"{name},{'sea otter; moose' if i % 2 else 'fox'}" for i, (name, _) in enumerate(rows)]
