@@ -15,7 +15,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from thaw.analysis.csv_text import csv_text
-from thaw.analysis.shapes import PROVENANCE, SETTINGS, check, checked
+from thaw.analysis.shapes import CONFIRMATION, PROVENANCE, SETTINGS, check, checked
 from thaw.spaces import ConfigError
 from thaw.spaces.files import check_new, replaced_file
 from thaw.spaces.json_values import storable
@@ -228,37 +228,27 @@ class RunFolder:
         return self._read(self.provenance_file, json.loads, PROVENANCE)
 
     @staticmethod
-    def _read(file: Path, parse: Callable[[str], Any], shape: TypeAdapter[Any]) -> dict[str, Any]:
+    def _read(
+        file: Path, parse: Callable[[str], Any], shape: TypeAdapter[Any], fix: str = "restore it from a copy of the run"
+    ) -> dict[str, Any]:
         try:
             content = parse(file.read_text(encoding="utf-8"))
             check(shape, content)
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             reason = " ".join(str(error).split())
-            raise ConfigError(f"damaged: {reason}; restore it from a copy of the run", file=file) from None
+            raise ConfigError(f"damaged: {reason}; {fix}", file=file) from None
         return content
 
     def confirmation(self) -> dict[str, Any] | None:
         """The result of `thaw confirm`; None if there is none.
 
         Raises:
-            ConfigError: it is damaged, or older than Thaw 0.1.0, which added an interval to the pooled value.
+            ConfigError: it is damaged, or older than Thaw 0.1.0.
         """
         if not self.confirm_file.is_file():
             return None
         again = "run the same `thaw confirm` again; nothing is retrained"
-        try:
-            outcome = json.loads(self.confirm_file.read_text(encoding="utf-8"))
-            pooled = [leader["pooled"] for leader in outcome["leaders"]]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ConfigError(f"damaged ({error!r}); {again}", file=self.confirm_file) from None
-        numbers = [value for value in pooled if value is not None and not isinstance(value, dict)]
-        if numbers:
-            raise ConfigError(
-                f"pooled must hold value, low and high, got {numbers[0]!r}, written by an unreleased Thaw; {again}",
-                "leaders",
-                self.confirm_file,
-            )
-        return outcome
+        return self._read(self.confirm_file, json.loads, CONFIRMATION, again)
 
     def write_text(self, file: Path, text: str) -> None:
         """Write a file of this folder completely or not at all."""

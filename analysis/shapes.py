@@ -142,8 +142,8 @@ OTHER = TypeAdapter(Event)
 
 @strict
 class LabelCounts(TypedDict):
-    counts: dict[Kind, list[Whole]]
-    per_image: dict[Kind, dict[Annotated[str, Field(pattern=r"^\d{1,9}$")], Whole]]
+    counts: Annotated[dict[Kind, list[Whole]], Field(min_length=3)]
+    per_image: Annotated[dict[Kind, dict[Annotated[str, Field(pattern=r"^\d{1,9}$")], Whole]], Field(min_length=3)]
     cooccurrence: list[list[Whole]]
 
 
@@ -151,9 +151,18 @@ class LabelCounts(TypedDict):
 class Data(TypedDict):
     fingerprint: str
     classes: list[str]
-    images: Annotated[dict[Kind, Whole], Field(min_length=1)]
+    images: Annotated[dict[Kind, Whole], Field(min_length=3)]
     rejected: Whole
     labels: NotRequired[LabelCounts | None]
+
+
+def _one_number_per_label(data: Data) -> Data:
+    labels, size = data.get("labels"), len(data["classes"])
+    if labels is not None:
+        together = labels["cooccurrence"]
+        if {len(numbers) for numbers in (*labels["counts"].values(), together, *together)} - {size}:
+            raise ValueError(f"labels must hold a number for each of the {size} classes")
+    return data
 
 
 @strict
@@ -179,7 +188,7 @@ class Provenance(TypedDict):
     git_revision: str | None
     hardware: Hardware
     precision: str | dict[str, str]
-    data: Data
+    data: Annotated[Data, AfterValidator(_one_number_per_label)]
     trivial: dict[str, Annotated[dict[str, float], AfterValidator(_has_metrics)]]
 
 
@@ -208,6 +217,62 @@ class Settings(TypedDict):
     weights: str | dict[str, str]
 
 
+Interval = Annotated[list[Finite], Field(min_length=2, max_length=2)]
+
+
+@strict
+class Pooled(TypedDict):
+    value: Finite
+    low: Finite
+    high: Finite
+
+
+@strict
+class Leader(TypedDict):
+    trial: Whole
+    config: Annotated[dict[str, Any], AfterValidator(_config)]
+    epochs: Whole
+    search_value: Finite
+    values: list[Finite]
+    mean: Finite
+    std: Finite
+    interval: Interval
+    pooled: Pooled | None
+
+
+@strict
+class Pair(TypedDict):
+    a: Whole
+    b: Whole
+    difference: Finite
+    interval: Interval
+    wins: Whole
+
+
+@strict
+class Confirmation(TypedDict):
+    """The content of ``confirm.json``, all of which a bundle repeats."""
+
+    metric: Column
+    folds: Annotated[Whole, Field(ge=2)]
+    seeds: Annotated[Whole, Field(ge=1)]
+    images: Whole
+    search_images: NotRequired[Whole | None]
+    leaders: Annotated[list[Leader], Field(min_length=1)]
+    chosen: Whole
+    shrinkage: Finite
+    paired: list[Pair]
+    trivial: dict[str, Finite]
+
+
+def _chosen_leads(found: Confirmation) -> Confirmation:
+    leaders = [leader["trial"] for leader in found["leaders"]]
+    if found["chosen"] not in leaders:
+        raise ValueError(f"chosen must be one of the leaders, {', '.join(map(str, leaders))}")
+    return found
+
+
+CONFIRMATION: TypeAdapter[Any] = TypeAdapter(Annotated[Confirmation, AfterValidator(_chosen_leads)])
 PROVENANCE: TypeAdapter[Any] = TypeAdapter(Provenance)
 SETTINGS: TypeAdapter[Any] = TypeAdapter(Settings)
 

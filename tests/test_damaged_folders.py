@@ -15,10 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bundles import write_bundle
+from tests.confirmations import leader, outcome
 from tests.damage import PROPERTY, damaged, damaged_log, right_or_refused
 from tests.synthetic_runs import synthetic_run
+from thaw.analysis.plots.facts import label_facts
 from thaw.analysis.report.answer import answer
 from thaw.analysis.report.beside import beside
+from thaw.analysis.report.confirmation import confirmation
 from thaw.analysis.report.made_with import made_with
 from thaw.analysis.report.trial_rows import trial_rows
 from thaw.analysis.run_data import RunData
@@ -33,14 +36,16 @@ DEEP = "[" * 100_000
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return synthetic_run(tmp_path_factory.mktemp("damaged") / "run", 4, epochs=3, labels=3).folder.path
+    folder = synthetic_run(tmp_path_factory.mktemp("damaged") / "run", 4, epochs=3, labels=3).folder
+    folder.confirm_file.write_text(json.dumps(outcome(leader(1, 0.5), leader(0, 0.4))))
+    return folder.path
 
 
 def read_all(path: Path) -> None:
     """Everything that commands and reports read of a run, except for pictures."""
     run = RunData(RunFolder(path).require())
     best_yaml(run)  # type: ignore[arg-type]
-    for read in (answer, beside, made_with, trial_rows):
+    for read in (answer, beside, confirmation, label_facts, made_with, trial_rows):
         read(run)
     run.trials.to_csv()
     run.history.to_csv()
@@ -57,18 +62,15 @@ def test_a_damaged_log(whole: Path, tmp_path_factory: pytest.TempPathFactory, da
 
 @PROPERTY
 @given(data=st.data())
-def test_damaged_settings_and_provenance(
+def test_damaged_settings_provenance_and_confirmation(
     whole: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = RunFolder(tmp_path_factory.mktemp("facts") / "run")
     shutil.copytree(whole, folder.path)
-    if data.draw(st.booleans()):
-        folder.provenance_file.write_text(
-            json.dumps(data.draw(damaged(json.loads(folder.provenance_file.read_text()))))
-        )
-    else:
-        content = data.draw(damaged(yaml.safe_load(folder.search_file.read_text())))
-        folder.search_file.write_text(yaml.safe_dump(content))
+    # YAML holds JSON.
+    file = data.draw(st.sampled_from([folder.provenance_file, folder.confirm_file, folder.search_file]))
+    content = data.draw(damaged(yaml.safe_load(file.read_text())))
+    file.write_text(yaml.safe_dump(content) if file == folder.search_file else json.dumps(content))
     right_or_refused(lambda: read_all(folder.path))
 
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from tests.confirmations import leader, outcome
 from tests.conftest import ROOT
 from tests.searches import small_config
 from thaw.analysis.report import page
@@ -73,7 +74,7 @@ def confirmed(grid: Run, tmp_path: Path) -> Run:
     logits = np.where(targets, 4.0, -4.0).astype(np.float32)
     logits[0] *= -1.2
     write_out_of_fold(run.folder.confirmed_predictions(run.best.number), OutOfFold(logits, rows))
-    run.folder.confirm_file.write_text(json.dumps({"chosen": run.best.number, "leaders": []}))
+    run.folder.confirm_file.write_text(json.dumps(outcome(leader(run.best.number, 0.5))))
     return load_run(run.folder.path)
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.confirmations import leader, outcome
 from tests.conftest import ROOT
 from tests.hostile import HOSTILE
 from tests.mounts import read_only
@@ -77,16 +78,9 @@ def by_hand(folder: Path, confirmed: bool = False) -> Run:
     events.append({"time": 100.0, "event": "session_ended", "reason": "done", "seconds": 100.0})
     (folder / "events.jsonl").write_text("".join(json.dumps({"session": 1, **event}) + "\n" for event in events))
     if confirmed:
-        leaders = [
-            {"trial": 1, "config": {}, "search_value": 0.6, "values": [0.5], "mean": 0.5, "std": 0.1}
-            | {"interval": [0.4, 0.62], "pooled": {"value": 0.45, "low": 0.3, "high": 0.55}},
-            {"trial": 0, "config": {}, "search_value": 0.3, "values": [0.2], "mean": 0.2, "std": 0.1}
-            | {"interval": [0.1, 0.3], "pooled": None},
-        ]
-        outcome = {"metric": "val_map", "folds": 5, "seeds": 1, "images": 10, "leaders": leaders, "chosen": 1}
-        pair = {"a": 1, "b": 0, "difference": 0.3, "interval": [0.1, 0.5], "wins": 5}
-        outcome |= {"shrinkage": 0.1, "paired": [pair], "trivial": {}}
-        (folder / "confirm.json").write_text(json.dumps(outcome))
+        chosen = leader(1, 0.5, interval=[0.4, 0.62])
+        other = leader(0, 0.2, pooled=None, search_value=0.3, interval=[0.1, 0.3])
+        (folder / "confirm.json").write_text(json.dumps(outcome(chosen, other)))
     return load_run(folder)
 
 
@@ -202,8 +196,10 @@ def test_one_label_per_image_is_reported_as_accuracy(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"leaders": [{"trial": 1, "pooled": 0.45}]}', r"leaders: pooled must hold value, low and high, got 0\.45"),
-        ('{"leaders": [{"trial": 1}]}', "damaged .KeyError"),
+        (json.dumps(outcome(leader(1, 0.5, pooled=0.45))), r"damaged: leaders\.0\.pooled: .*, got 0\.45"),
+        (json.dumps(outcome(leader(1, math.inf))), r"damaged: leaders\.0\.values\.0: Input should be a finite number"),
+        (json.dumps(outcome(leader(1, 0.5)) | {"chosen": 2}), "damaged: .*chosen must be one of the leaders, 1"),
+        ('{"leaders": []}', "damaged"),
         ("{", "damaged"),
         ("[]", "damaged"),
     ],

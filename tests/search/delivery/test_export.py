@@ -18,6 +18,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 from torchvision import models
 
+from tests.confirmations import leader, outcome
 from tests.mounts import read_only, small_disk
 from tests.searches import search_file, small_search
 from thaw.analysis.run import Run, load_run
@@ -228,10 +229,7 @@ def test_a_confirmation_chooses_and_gives_the_label_rule(copied: Run, tmp_path: 
     logits = np.where(targets, 3.0, -3.0).astype(np.float32)
     rows = np.arange(len(targets))
     write_out_of_fold(copied.folder.confirmed_predictions(number), OutOfFold(logits, rows))
-    leader = {"trial": number, "search_value": 0.5, "mean": 0.4, "interval": [0.3, 0.5], "values": [0.4], "std": 0.1}
-    leader["pooled"] = {"value": 0.4, "low": 0.3, "high": 0.5}
-    outcome = {"metric": "val_map", "folds": 5, "seeds": 1, "images": len(rows), "leaders": [leader]}
-    copied.folder.confirm_file.write_text(json.dumps({**outcome, "chosen": number, "shrinkage": 0.1, "trivial": {}}))
+    copied.folder.confirm_file.write_text(json.dumps(outcome(leader(number, 0.5))))
     facts, printed = _export(copied, tmp_path / "bundle")
     assert f"`thaw confirm` chose trial {number}" in printed and "optimistic" not in printed
     assert facts["trial"]["number"] == number and facts["confirmation"]["chosen"] == number
