@@ -72,6 +72,8 @@ class RunData:
                 self.settings["training"],
                 lambda architecture: pretrained(architecture, weights),
             )
+        except ConfigError as error:
+            raise error.within(file=self.folder.search_file) from None
         except OverflowError as error:
             raise ConfigError(f"damaged: {error}", "space", self.folder.search_file) from None
 

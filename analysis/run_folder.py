@@ -23,6 +23,7 @@ from thaw.spaces.json_values import storable
 EVENTS_AT_ONCE = 1000
 HALF_PAIR = rb"\ud"
 """How JSON writes one half of a surrogate pair."""
+MEND_LOG = "bring the file back from a copy of the run, or cut it off before this line and lose what follows"
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ class RunFolder:
                 yield event
                 line += 1
         except (OSError, ValueError, RecursionError) as error:
-            raise ConfigError(f"damaged event: {error}", f"line {line}", self.events_file) from None
+            raise ConfigError(f"damaged event: {error}; {MEND_LOG}", f"line {line}", self.events_file) from None
 
     def _parsed(self) -> Iterator[Any]:
         with self.events_file.open("rb") as lines:

@@ -159,8 +159,8 @@ class Data(TypedDict):
 def _one_number_per_label(data: Data) -> Data:
     labels, size = data.get("labels"), len(data["classes"])
     if labels is not None:
-        together = labels["cooccurrence"]
-        if {len(numbers) for numbers in (*labels["counts"].values(), together, *together)} - {size}:
+        rows = [*labels["counts"].values(), *labels["cooccurrence"]]
+        if {len(labels["cooccurrence"]), *map(len, rows)} != {size}:
             raise ValueError(f"labels must hold a number for each of the {size} classes")
     return data
 

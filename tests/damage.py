@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from hypothesis import settings
@@ -66,10 +67,12 @@ def damaged_log(draw: st.DrawFn, text: str) -> str:
     return text[: draw(st.integers(0, len(text)))] if at % 5 == 0 else text
 
 
-def right_or_refused(read: Callable[[], object]) -> None:
+def right_or_refused(read: Callable[[], object], place: Path) -> None:
+    """Check that `read` succeeds, or says what is wrong with which file in a folder."""
     try:
         read()
     except ConfigError as error:
+        assert str(error).startswith(f"{place}/"), error
         # Printing it must work, too.
         str(error).encode(errors="backslashreplace")
 

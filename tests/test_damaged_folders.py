@@ -57,7 +57,7 @@ def test_a_damaged_log(whole: Path, tmp_path_factory: pytest.TempPathFactory, da
     folder = RunFolder(tmp_path_factory.mktemp("log") / "run")
     shutil.copytree(whole, folder.path)
     folder.events_file.write_text(data.draw(damaged_log(folder.events_file.read_text())))
-    right_or_refused(lambda: read_all(folder.path))
+    right_or_refused(lambda: read_all(folder.path), folder.path)
 
 
 @PROPERTY
@@ -71,7 +71,7 @@ def test_damaged_settings_provenance_and_confirmation(
     file = data.draw(st.sampled_from([folder.provenance_file, folder.confirm_file, folder.search_file]))
     content = data.draw(damaged(yaml.safe_load(file.read_text())))
     file.write_text(yaml.safe_dump(content) if file == folder.search_file else json.dumps(content))
-    right_or_refused(lambda: read_all(folder.path))
+    right_or_refused(lambda: read_all(folder.path), folder.path)
 
 
 @PROPERTY
@@ -79,7 +79,7 @@ def test_damaged_settings_provenance_and_confirmation(
 def test_a_damaged_bundle(bundle: Path, data: st.DataObject) -> None:
     facts = json.loads((bundle / "whole.json").read_text())
     (bundle / FACTS).write_text(json.dumps(data.draw(damaged(facts))))
-    right_or_refused(lambda: load_bundle(bundle, "cpu"))
+    right_or_refused(lambda: load_bundle(bundle, "cpu"), bundle)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_a_line_that_is_not_an_event_is_reported(whole: Path, tmp_path: Path, li
     folder = RunFolder(shutil.copytree(whole, tmp_path / "run"))
     first, rest = folder.events_file.read_text().split("\n", 1)
     folder.events_file.write_text(f"{first}\n{line}\n{rest}")
-    with pytest.raises(ConfigError, match=rf"events.jsonl: line 2: damaged event: .*{message}"):
+    with pytest.raises(ConfigError, match=rf"events.jsonl: line 2: damaged event: .*{message}.*; bring the file back"):
         list(folder.events())
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from thaw.analysis.cost import seconds_alone
 from thaw.analysis.objectives import losses
 from thaw.analysis.records import TrialRecord, apply_event
+from thaw.analysis.run_folder import MEND_LOG
 from thaw.analysis.shapes import EVENTS
 from thaw.search.engine.events import EventLog
 from thaw.search.engine.observers import Observers
@@ -211,8 +212,7 @@ class SearchState:
                 self.events.close()
                 # A log may hold anything, so this may be any error: of this state, a rule, or Optuna.
                 raise ConfigError(
-                    f"damaged event, or not one of this search: {type(error).__name__}: {str(error)[:200]}; bring "
-                    "the file back from a copy of the run, or cut it off before this line and lose what follows",
+                    f"damaged event, or not one of this search: {type(error).__name__}: {str(error)[:200]}; {MEND_LOG}",
                     f"line {line}",
                     self.events.file,
                 ) from None

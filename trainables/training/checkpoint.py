@@ -105,9 +105,14 @@ def read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - it is no dict
         intact = facts["format"] == FORMAT and facts["checksum"] == _checksum(tensors)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ConfigError(f"not a checkpoint of Thaw, or a damaged one ({error})", file=file) from None
+        raise ConfigError(
+            f"not a checkpoint of Thaw, or a damaged one ({error}); restore it from a copy of the run", file=file
+        ) from None
     if not intact:
-        raise ConfigError("a damaged checkpoint, or one written by another version of Thaw", file=file)
+        raise ConfigError(
+            "a damaged checkpoint, or one written by another version of Thaw; restore it from a copy of the run",
+            file=file,
+        )
     return tensors, facts
 
 

@@ -72,7 +72,7 @@ def test_any_log_is_resumed_or_refused(
     settings, text = written
     folder = RunFolder(tmp_path_factory.mktemp("log"))
     folder.events_file.write_text(data.draw(damaged_log(text)))
-    right_or_refused(lambda: go_on(settings, folder))
+    right_or_refused(lambda: go_on(settings, folder), folder.path)
 
 
 @pytest.mark.parametrize(
