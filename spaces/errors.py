@@ -57,7 +57,7 @@ def as_raised(error: BaseException, file: str | Path) -> str:
 
 @contextmanager
 def own_code(what: str, file: str | Path, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Within, exceptions of the user's own code become a ConfigError; memory that runs out is not its fault.
+    """Within, exceptions and exits of the user's own code become a ConfigError; memory that runs out is not its fault.
 
     Args:
         what: the part of the code, for the message.
@@ -66,7 +66,7 @@ def own_code(what: str, file: str | Path, passing: tuple[type[Exception], ...] =
     """
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, (ConfigError, MemoryError, *passing)):
             raise
         raise ConfigError(f"{what} raised an exception: {as_raised(error, file)}") from error

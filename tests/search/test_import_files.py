@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import subprocess
 import sys
@@ -154,6 +155,12 @@ def test_a_source_says_why_an_image_cannot_be_used(tmp_path: Path, squares: Path
             dataset_of("plain", type("Wrong", (Squares,), {"labels": labels, "__module__": __name__})())
     with pytest.raises(ConfigError, match="plain: part must have one entry per image, got 3 for 60 images"):
         dataset_of("plain", type("Wrong", (Squares,), {"columns": {"part": ["a", "b", "c"]}})())
+    with pytest.raises(ConfigError, match="plain: digest must be text, got 5; correct the source"):
+        dataset_of("plain", type("Wrong", (Squares,), {"digest": 5})())
+    with pytest.raises(ConfigError, match="the name of a data source must be text, got 5"):
+        register_data_source(5, Squares())  # type: ignore[arg-type]
+    partly = dataset_of("plain", type("Partly", (Squares,), {"columns": {"who": [None, "a", math.nan] * 20}})())
+    assert partly.columns["who"].tolist() == ["", "a", ""] * 20, "no group, as an empty cell of a label file"
     with pytest.raises(ConfigError, match=r"must have __len__, labels, decode, digest; add decode, digest"):
         register_data_source("no", type("No", (), {"labels": (), "__len__": lambda self: 0})())
 

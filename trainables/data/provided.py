@@ -48,8 +48,10 @@ def dataset_of(name: str, source: DataSource) -> Dataset:
     """
     file = getattr(sys.modules.get(type(source).__module__), "__file__", None) or type(source).__module__
     with own_code(f"data source {name}", file):
-        written, count = list(source.labels), len(source)
+        written, count, digest = list(source.labels), len(source), source.digest
         values = {str(column): list(cells) for column, cells in dict(getattr(source, "columns", {})).items()}
+    if not isinstance(digest, str):
+        raise ConfigError(f"{name}: digest must be text, got {digest!r:.60}; correct the source")
     for i, one in enumerate(written):
         if not isinstance(one, str) and not (
             isinstance(one, Collection) and all(isinstance(each, str) for each in one)
@@ -64,7 +66,8 @@ def dataset_of(name: str, source: DataSource) -> Dataset:
                 f"{name}: {what} must have one entry per image, got {len(entries)} for {counted(count, 'image')}; "
                 "correct the source"
             )
-    columns = pd.DataFrame(values, index=range(count), dtype=str)
+    # As in label files, a cell without a value is an empty one.
+    columns = pd.DataFrame(values, index=range(count), dtype=str).fillna("")
     order = sorted_labels({label for one in labels for label in one})
     if len(order) < 2:
         raise ConfigError(f"{name}: needs two labels or more, got {', '.join(order) or 'none'}; add labels")

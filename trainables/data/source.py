@@ -69,13 +69,15 @@ def register_data_source(name: str, source: DataSource) -> None:
     On the command line, ``--import FILE.py`` runs a file that calls this. Registering a name again replaces the source.
 
     Raises:
-        ConfigError: `source` lacks a member of the protocol.
+        ConfigError: `name` is no text, or `source` lacks a member of the protocol.
 
     Example:
         ```python
         thaw.register_data_source("flowers", Table("flowers.parquet"))
         ```
     """
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"the name of a data source must be text, got {name!r}", "register_data_source")
     if not isinstance(source, DataSource):
         members = ("__len__", "labels", "decode", "digest")
         missing = ", ".join(member for member in members if not hasattr(source, member))
@@ -109,5 +111,5 @@ def decode_from(source: DataSource, i: int, square: Square) -> np.ndarray:
         return square_pixels(image, square)
     except Rejected:
         raise
-    except Exception as error:  # user code, and one image must not end a run
+    except (Exception, SystemExit) as error:  # user code, and one image must not end a run
         raise Rejected(f"cannot be decoded: {type(error).__name__}: {error}") from error

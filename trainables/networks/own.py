@@ -5,15 +5,17 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from thaw.spaces import STAGES, ConfigError
 from thaw.spaces.errors import own_code
@@ -63,15 +65,17 @@ def register_backbone(
             makes it another network: activations stored for the old one are not used, and its runs are not resumed.
 
     Raises:
-        ConfigError: the name is taken, there are not five stages, or the code cannot be read and `version` is missing.
+        ConfigError: the name is taken, there are not five stages, an argument has another form, or the code cannot be
+            read and `version` is missing.
 
     Example:
         ```python
         thaw.register_backbone("tiny", Tiny, stages=["stem", "block1", "block2", "block3", "block4"])
         ```
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name in NAMES:
-        rule = "is Thaw's own" if name in NAMES else "must consist of letters, digits, dots, hyphens and underscores"
+    if name in NAMES or not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)):
+        taken = name in NAMES
+        rule = "is Thaw's own" if taken else "must consist of letters, digits, dots, hyphens and underscores"
         raise ConfigError(f"the name {name!r} {rule}; choose another", "register_backbone")
     if isinstance(build, nn.Module) or not callable(build):
         rule = f"{name} needs a function or class that builds a new network each time it is called"
@@ -79,6 +83,9 @@ def register_backbone(
     if not callable(stages) and (isinstance(stages, str) or len(stages) != STAGES):
         got = "one name" if isinstance(stages, str) else len(stages)
         raise ConfigError(f"{name} needs {STAGES} stages, got {got}; cut it differently", "register_backbone")
+    if not (version is None or isinstance(version, str)):
+        raise ConfigError(f"version of {name} must be text, got {version!r:.60}", "register_backbone")
+    preprocessing = Preprocessing(_channels(name, "mean", mean, -math.inf), _channels(name, "std", std, 0.0))
     takes_size = "image_size" in inspect.signature(build).parameters
     code = _code(name, build, version)
 
@@ -87,6 +94,12 @@ def register_backbone(
             network = build(image_size=image_size) if takes_size else build()
         if not isinstance(network, nn.Module):
             raise ConfigError(f"the function that builds {name} must return a torch module, got {type(network)}")
+        for weight, tensor in network.state_dict(keep_vars=True).items():
+            if is_lazy(tensor):
+                raise ConfigError(
+                    f"{name} must have all its weights when it is built, and {weight} has no shape yet; give lazy "
+                    "modules the number of their inputs"
+                )
         return network
 
     def cut_own(network: nn.Module, _: nn.Module, __: int) -> Layers:
@@ -108,8 +121,17 @@ def register_backbone(
             raise ConfigError(f"{name} cannot be cut: {error}; cut it differently") from None
         return named_layers(parts, pooling)
 
-    preprocessing = Preprocessing((*map(float, mean),), (*map(float, std),))  # type: ignore[arg-type]
     OWN[name] = Architecture(name, build_own, cut_own, preprocessing, None, code=code)
+
+
+def _channels(name: str, what: str, values: RGB, above: float) -> RGB:
+    """Three finite numbers, each above a bound."""
+    with suppress(TypeError, ValueError, OverflowError):
+        red, green, blue = map(float, values)
+        if all(above < value < math.inf for value in (red, green, blue)):
+            return red, green, blue
+    rule = f"{what} of {name} must be three {'numbers > 0' if above == 0 else 'numbers'}, one for each colour"
+    raise ConfigError(f"{rule}, got {values!r:.60}", "register_backbone")
 
 
 def _own_code(name: str, part: str, code: Code) -> AbstractContextManager[None]:

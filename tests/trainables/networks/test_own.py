@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -113,6 +114,16 @@ def test_functions_cut_what_names_cannot() -> None:
         ),
         ({"build": lambda: 3}, "must return a torch module"),
         ({"build": lambda: [][0]}, r"build of mine raised an exception: .*test_own.py, line \d+: IndexError: list"),
+        ({"build": lambda: sys.exit(3)}, r"build of mine raised an exception: .*line \d+: SystemExit: 3"),
+        (
+            {"build": lambda: Parts(nn.LazyConv2d(4, 2))},
+            r"mine must have all its weights when it is built, and parts\.0\.weight has no shape yet",
+        ),
+        ({"mean": (0.5,)}, r"mean of mine must be three numbers, one for each colour, got \(0\.5,\)"),
+        ({"mean": "x"}, "mean of mine must be three numbers"),
+        ({"std": (0, 1, 1)}, "std of mine must be three numbers > 0"),
+        ({"std": (float("inf"),) * 3}, "std of mine must be three numbers > 0"),
+        ({"version": 2}, "version of mine must be text, got 2"),
         ({"build": Two()}, "needs a function or class that builds a new network each time it is called, got Two"),
         ({"pool": 3}, "pool of mine raised an exception: .*TypeError"),
         ({"build": lambda: Parts(nn.Identity(), Two())}, "stage 2 of mine must return one tensor, got 2 of them"),
@@ -135,7 +146,7 @@ def test_modules_that_are_not_backbones_are_refused(options: dict[str, Any], wor
 
 
 def test_names_of_thaw_are_not_taken_over() -> None:
-    for name in ("resnet50", "vit_small", "timm:mine", ""):
+    for name in ("resnet50", "vit_small", "timm:mine", "", 5):
         with pytest.raises(ConfigError, match="the name .* choose another"):
             register_backbone(name, Parts, stages=NAMES)
 
