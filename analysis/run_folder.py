@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from thaw.analysis.csv_text import csv_text
 from thaw.analysis.shapes import CONFIRMATION, PROVENANCE, SETTINGS, check, checked
 from thaw.spaces import ConfigError
-from thaw.spaces.files import check_new, replaced_file
+from thaw.spaces.files import check_new_folder, replaced_file
 from thaw.spaces.json_values import storable
 
 EVENTS_AT_ONCE = 1000
@@ -138,9 +138,9 @@ class RunFolder:
         """Check that the folder can be created, without creating it.
 
         Raises:
-            ConfigError: it already exists (two runs are never mixed), or its location is not writable.
+            ConfigError: it already exists (two runs are never mixed), or its location is not writable, or no text.
         """
-        check_new(self.path, "name or --output")
+        check_new_folder(self.path, "name or --output")
 
     def create(self) -> None:
         """Create the folder.

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from rich.console import Console
 
 from thaw.search.prepare.data_set import data_facts, load_dataset
@@ -20,6 +19,7 @@ from thaw.search.settings.config import load_config
 from thaw.spaces import ConfigError, printable
 from thaw.spaces.files import check_new, new_file
 from thaw.spaces.words import counted
+from thaw.trainables.data.decoding import Rejected, size_of
 from thaw.trainables.networks.weights import answers, download_url, is_on_this_machine
 
 SIZES = (64, 96, 128, 160, 192, 224)
@@ -237,10 +237,9 @@ def _image_size(found: FoundData, machine: Machine) -> tuple[int, int]:
     files, short = found.dataset.files, []
     for i in np.linspace(0, len(files) - 1, min(LOOKED_AT, len(files))).astype(int):
         try:
-            with Image.open(found.dataset.root / files[i]) as image:
-                short.append(min(image.size))
-        except (OSError, ValueError, Image.DecompressionBombError):
-            continue  # it will be among the rejected ones
+            short.append(min(size_of(found.dataset.root / files[i])))
+        except Rejected:
+            continue
     median = int(np.median(short)) if short else machine.image_size
     side = max((size for size in SIZES if size <= min(median, machine.image_size)), default=SIZES[0])
     return side, median

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +35,20 @@ def check_new(path: Path, option: str = "--to", size: int = 0) -> None:
         raise ConfigError(f"must be writable, {parent} is not ({reason}); choose another {option}", file=path)
 
 
+def check_new_folder(path: Path, option: str = "--to", size: int = 0) -> None:
+    """Like :func:`check_new`, for a folder of weights, which are read by a library that takes paths as text.
+
+    Raises:
+        ConfigError: as in :func:`check_new`, or the path is no text.
+    """
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        rule = f"must be text in this system's encoding ({sys.getfilesystemencoding()}), as weights are stored there"
+        raise ConfigError(f"{rule}; set LC_ALL=C.UTF-8, or choose another {option}", file=path) from None
+    check_new(path, option, size)
+
+
 def check_writable(folder: Path) -> None:
     """Check that a file can be created in a folder.
 
@@ -59,7 +74,7 @@ def _unwritable(folder: Path, size: int = 0) -> str:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """An empty folder to fill, which is renamed to `path` if the block succeeds, and removed if it fails."""
-    check_new(path)
+    check_new_folder(path)
     with _temporary(path, folder=True) as temporary:
         yield temporary
         check_new(path)

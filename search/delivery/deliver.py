@@ -14,7 +14,7 @@ from thaw.search.delivery.scoring import Score
 from thaw.search.delivery.single import only_trial
 from thaw.search.delivery.winner import Winner, classifier_facts
 from thaw.search.prepare.preflight import Prepared
-from thaw.spaces.files import check_new, new_folder
+from thaw.spaces.files import check_new_folder, new_folder
 from thaw.trainables.bundles.bundle import CARD, CONFIG, ONNX, load_bundle, seal, write_model
 from thaw.trainables.bundles.classifier import model_size
 from thaw.trainables.bundles.onnx_export import export_onnx, onnx_probabilities
@@ -34,7 +34,7 @@ def check_room(to: Path, prepared: Prepared, onnx: bool) -> None:
         ConfigError: `to` exists, or its location is read-only or full.
     """
     weights = model_size(classifier_facts(prepared, only_trial(prepared.config)))
-    check_new(to, size=weights * (2 if onnx else 1))
+    check_new_folder(to, size=weights * (2 if onnx else 1))
 
 
 def write_bundle(

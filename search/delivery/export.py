@@ -31,7 +31,7 @@ from thaw.search.prepare.same_inputs import check_same_inputs
 from thaw.search.prepare.stages import Stages
 from thaw.search.sessions.resume import changed_config
 from thaw.spaces import ConfigError, best_epoch, did_you_mean
-from thaw.spaces.files import check_new, check_writable
+from thaw.spaces.files import check_new_folder, check_writable
 from thaw.spaces.words import counted
 from thaw.trainables.bundles.onnx_export import require_onnx
 from thaw.trainables.bundles.timm_export import require_timm
@@ -79,7 +79,7 @@ def export_run(
         TrainingFailed: the trial was retrained, and a loss was not finite.
     """
     check_format(format, onnx)
-    check_new(to)
+    check_new_folder(to)
     check_writable(run.folder.path)
     if onnx:
         require_onnx()

@@ -17,7 +17,7 @@ from thaw.search.delivery.winner import DEFAULT_GOAL, LabelGoal, Winner
 from thaw.search.prepare.preflight import prepare
 from thaw.search.prepare.stages import Stages
 from thaw.search.settings.config import SearchConfig
-from thaw.spaces.files import check_new
+from thaw.spaces.files import check_new_folder
 from thaw.trainables.bundles.onnx_export import require_onnx
 
 
@@ -40,7 +40,7 @@ def train_config(
         ConfigError: the input is wrong; nothing was written.
         TrainingFailed: a loss was not finite.
     """
-    check_new(to)
+    check_new_folder(to)
     if onnx:
         require_onnx()
     only_trial(config)

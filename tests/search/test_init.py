@@ -314,3 +314,11 @@ def test_a_path_that_is_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no text in this system's encoding .*set LC_ALL=C.UTF-8, or rename it"):
         init(photos, tmp_path / "search.yaml", Console(quiet=True))
     assert not (tmp_path / "search.yaml").exists()
+
+
+def test_a_pipe_among_the_photos_is_not_read(tmp_path: Path) -> None:
+    a_folder_each(tmp_path / "photos")
+    label = next(path for path in (tmp_path / "photos").iterdir() if path.is_dir())
+    os.mkfifo(label / "00.jpg")
+    init(tmp_path / "photos", tmp_path / "search.yaml", Console(quiet=True))
+    assert load_config(tmp_path / "search.yaml").data.image_size == 96

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,8 +12,17 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.mounts import read_only, small_disk
+from thaw.analysis.run_folder import RunFolder
 from thaw.spaces import ConfigError
-from thaw.spaces.files import TEMPORARY, check_new, check_writable, new_file, new_folder, replaced_file
+from thaw.spaces.files import (
+    TEMPORARY,
+    check_new,
+    check_new_folder,
+    check_writable,
+    new_file,
+    new_folder,
+    replaced_file,
+)
 
 WRITER = """
 import sys, time
@@ -106,3 +116,12 @@ def test_a_folder_is_filled_before_it_has_its_name(tmp_path: Path) -> None:
         assert not (tmp_path / "a" / "b").exists()
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
     assert (tmp_path / "a" / "b" / "content").exists()
+
+
+def test_weights_need_a_path_that_is_text(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"F\xf6tos")
+    check_new(odd)
+    with pytest.raises(ConfigError, match=r"must be text in this system's encoding .*choose another --to"):
+        check_new_folder(odd / "model")
+    with pytest.raises(ConfigError, match="choose another name or --output"):
+        RunFolder(odd / "run").check_new()

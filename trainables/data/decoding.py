@@ -181,9 +181,27 @@ def measure(path: Path) -> tuple[str, Extent] | None:
     Raises:
         Rejected: as :func:`decode_image`.
     """
+    _check_file(path)
     with _opened(path) as (image, file):
         grey = grey_values(image, file)
         return None if grey is None else (grey.kind, _extent(grey))
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height of an image, which is not decoded.
+
+    Raises:
+        Rejected: as :func:`decode_image`.
+    """
+    _check_file(path)
+    with _opened(path) as (image, _):
+        return image.size
+
+
+def _check_file(path: Path) -> None:
+    """Reject anything but a file with content: reading a pipe or a device might never end."""
+    if isinstance(reason := file_identity(path), str):
+        raise Rejected(reason)
 
 
 @contextmanager

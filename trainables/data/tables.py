@@ -81,6 +81,8 @@ def read_table(
     text = text_of(path, key, encoding, guessed)
     if typed := typed_columns(text, path, key, is_file):
         found, notes = typed
+        if not found:
+            raise ConfigError(f"{path}: holds only empty records; give each image a file name and labels", key=key)
         return Table(found, True, notes + guessed)
     if wide := read_wide_table(text, COLUMN_SEPARATORS):
         first, columns = wide

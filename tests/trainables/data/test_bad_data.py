@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import tempfile
@@ -417,10 +418,19 @@ def test_any_damage_gives_pixels_or_a_reason(tmp_path: Path, format: str, data: 
 
 
 LABEL_TEXT = st.text(alphabet=st.sampled_from('ab.jpg,;|\t\n\r" 01\0é{}[]:<>/'), max_size=60)
+WORDS = st.sampled_from(["image", "label", "images", "annotations", "categories", "shapes", "a.jpg", "b.jpg", "a", ""])
+LABEL_JSON = st.recursive(
+    st.sampled_from([None, True, 0, 1, -1, 0.5]) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=8,
+).map(lambda value: json.dumps(value).encode())
 
 
-@settings(max_examples=150)
-@given(st.one_of(LABEL_TEXT.map(str.encode), st.binary(max_size=60)), st.sampled_from(["x.csv", "x.json", "voc/x.xml"]))
+@settings(max_examples=300)
+@given(
+    st.one_of(LABEL_TEXT.map(str.encode), st.binary(max_size=60), LABEL_JSON),
+    st.sampled_from(["x.csv", "x.json", "x.jsonl", "x.yaml", "voc/x.xml"]),
+)
 def test_any_label_file_is_read_or_refused(tmp_path: Path, content: bytes, name: str) -> None:
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)

@@ -220,6 +220,7 @@ def test_absent(tmp_path: Path) -> None:
         ("filename,age,who\na.jpg,31,x\n", "no column of labels among filename, age, who"),
         ("a.jpg,1\nb.jpg,1\n", "needs two labels or more, got 1"),
         ("a.jpg,\nb.jpg,\n", "needs two labels or more, got none"),
+        ("[{}, {}]", "holds only empty records; give each image a file name and labels"),
     ],
 )
 def test_csv_errors(tmp_path: Path, text: str, message: str) -> None:
