@@ -119,7 +119,8 @@ class LabelChoice:
         policy: a key of ``POLICIES`` in :mod:`thaw.trainables.evaluation.label_sets`.
         k: maximum number of labels per image, for ``at_most``.
         threshold: one threshold for all labels, in (0, 1].
-        top_k: exactly the k most probable labels, whatever their probabilities; excludes the others.
+        top_k: exactly the k most probable labels, whatever their probabilities; excludes the others. At most the
+            number of labels.
     """
 
     policy: str | None = None
@@ -137,13 +138,22 @@ class LabelChoice:
         if self.top_k is not None:
             if (self.policy, self.k, self.threshold) != (None, None, None):
                 raise ConfigError("excludes --policy, --k and --threshold; keep one", "--top-k")
+            if self.top_k > len(thresholds):
+                has = f"must be at most {len(thresholds)}, the number of the model's labels"
+                raise ConfigError(f"{has}, got {self.top_k}; ask for fewer", "--top-k")
             return replace(rule, thresholds=np.full(len(thresholds), SMALLEST), policy="at_most", k=self.top_k)
+        if self.policy is not None or self.k is not None:
+            policy, k = self.policy or "at_most", self.k
         if self.threshold is not None:
             if not 0 < self.threshold <= 1:
                 raise ConfigError(f"must be in (0, 1], got {self.threshold}", "--threshold")
+            if policy == "exactly_one":
+                raise ConfigError(
+                    "has no effect with the policy exactly_one, which takes the most probable label whatever its "
+                    "probability; add --policy threshold, or leave it out",
+                    "--threshold",
+                )
             thresholds = np.full(len(thresholds), self.threshold)
-        if self.policy is not None or self.k is not None:
-            policy, k = self.policy or "at_most", self.k
         return replace(rule, thresholds=thresholds, policy=policy, k=k)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -31,7 +32,7 @@ def model_card(facts: Mapping[str, Any], timm: bool = False) -> str:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         **{"number": _number, "percent": _percent, "estimate": _estimate},
-        **{"cell": _cell, "metric": _metric, "yaml": _yaml},
+        **{"as_is": _as_is, "metric": _metric, "yaml": _yaml},
     }
     template = (resources.files("thaw.search.delivery") / "model_card.md").read_text(encoding="utf-8")
     counts = facts["provenance"]["data"]["labels"]["counts"]
@@ -86,9 +87,13 @@ def _estimate(estimate: Mapping[str, float | None]) -> str:
     return f"{_number(estimate['value'])} ({_number(estimate['low'])} – {_number(estimate['high'])})"
 
 
-def _cell(text: str) -> str:
-    """Escape text for a Markdown table, so that a bar or a line break in a label's name does not end the cell."""
-    return " ".join(text.split()).replace("|", "\\|")
+MARKUP = re.compile(r"[\\`*\[\]<&|~$]|(?<![^\W_])_|_(?![^\W_])")
+"""What Markdown or HTML would not show as it is: labels may hold anything. Underscores within a word are plain text."""
+
+
+def _as_is(text: str) -> str:
+    """Text that Markdown shows as it is: a bar or a line break does not end its cell or its line."""
+    return MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def _metric(name: str) -> str:

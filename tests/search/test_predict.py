@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import shutil
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -325,7 +327,7 @@ def labels_by(
 
 def test_labels_may_be_chosen_otherwise(bundle: Path, images: Path, tmp_path: Path) -> None:
     to = tmp_path / "out.csv"
-    for k in (1, 2):
+    for k in (1, 2, 3):
         labels, probabilities = labels_by(LabelChoice(top_k=k), bundle, images, to)
         assert labels == [set(sorted(CLASSES, key=lambda name: -row[name])[:k]) for row in probabilities]
     labels, probabilities = labels_by(LabelChoice(threshold=0.4), bundle, images, to)
@@ -340,7 +342,10 @@ def test_labels_may_be_chosen_otherwise(bundle: Path, images: Path, tmp_path: Pa
     ("choice", "message"),
     [
         (LabelChoice(top_k=1, k=1), "--top-k: excludes"),
+        (LabelChoice(top_k=4), "--top-k: must be at most 3, the number of the model's labels, got 4"),
         (LabelChoice(threshold=0.0), "--threshold: must be in"),
+        (LabelChoice(threshold=math.nan), "--threshold: must be in"),
+        (LabelChoice(threshold=0.9, policy="exactly_one"), "--threshold: has no effect with the policy exactly_one"),
         (LabelChoice(policy="at_most"), "k: at_most needs k"),
         (LabelChoice(policy="most"), "policy: unknown policy"),
     ],
@@ -351,6 +356,16 @@ def test_a_wrong_choice_is_refused_before_anything_is_written(
     with pytest.raises(ConfigError, match=message):
         predict(bundle, [str(images)], tmp_path / "out.csv", "probabilities", QUIET, choice)
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_threshold_is_never_ignored(bundle: Path) -> None:
+    """A bundle of single-label photos takes the most probable label, for which thresholds mean nothing."""
+    rule = replace(load_bundle(bundle).rule, policy="exactly_one")
+    with pytest.raises(ConfigError, match="--threshold: has no effect with the policy exactly_one"):
+        LabelChoice(threshold=0.9).rule(rule)
+    for choice in (LabelChoice(policy="threshold", threshold=0.9), LabelChoice(k=2, threshold=0.9)):
+        sets = choice.rule(rule).label_sets(np.array([[0.95, 0.9, 0.1], [0.5, 0.3, 0.2]]))
+        assert sets.tolist() == [[True, True, False], [False, False, False]]
 
 
 def test_the_network_may_take_fewer_images_at_a_time(bundle: Path, images: Path, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_the_card_has_all_necessary_facts(facts: dict[str, Any]) -> None:
     assert "**optimistic**" in card and "Expect less" in card and "best of 30" in card
     assert "never_empty" in card and "images with several labels" in card
     assert "| a\\|b | 12 | 8 | 2 | 0.500 |" in card, "a bar in a label's name stays within its cell"
-    assert "fewer than 30 training images, so unreliable: a|b." in card
+    assert "fewer than 30 training images, so unreliable: a\\|b." in card
     onnx = {"onnx": {"images": 4, "largest_difference": 1e-7}}
     assert "model.onnx" not in card and "model.onnx" in model_card(facts | onnx)
     assert "nan" not in card.lower() and "none" not in card.replace("none predicted", "").lower()
@@ -120,6 +120,27 @@ def test_tables_are_tables(facts: dict[str, Any]) -> None:
     for table in tables:
         cells = {len(line.replace("\\|", "").split("|")) for line in table}
         assert len(cells) == 1 and set(table[1]) == set("| -"), table
+
+
+LABELS = {
+    "two\nlines": "two lines",
+    "<b>bold</b>": r"\<b>bold\</b>",
+    "AT&amp;T": r"AT\&amp;T",
+    "`tick` *x*": r"\`tick\` \*x\*",
+    "![x](https://example.org/x.png)": r"!\[x\](https://example.org/x.png)",
+    "_a_ polar_bear": r"\_a\_ polar_bear",
+    "back\\": "back\\\\",
+    "{{ 7 * 7 }}": r"{{ 7 \* 7 }}",
+    '🐻, "quoted"': '🐻, "quoted"',
+}
+"""Label → the same in a card."""
+
+
+@pytest.mark.parametrize(("label", "shown"), LABELS.items())
+def test_labels_are_shown_as_they_are(facts: dict[str, Any], label: str, shown: str) -> None:
+    card = model_card(facts | {"classes": ["cat", label, "dog"]})
+    assert f"\n| {shown} | 12 | 8 | 2 | 0.500 |\n" in card
+    assert f"so unreliable: {shown}.\n" in card
 
 
 def test_its_example_runs(facts: dict[str, Any]) -> None:
