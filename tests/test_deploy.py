@@ -24,6 +24,7 @@ from tests.searches import small_config
 from thaw.search.delivery.train import train_config
 from thaw.trainables.bundles.bundle import Bundle, load_bundle
 from thaw.trainables.data.decoding import RESIZE, Square, decode_image
+from thaw.trainables.evaluation.label_sets import LabelRule
 
 PACKAGE = "onnxruntime-web@1.30.0"
 
@@ -64,8 +65,19 @@ def test_onnx_runtime_in_python_equals_the_bundle(bundle: Bundle, photos: list[P
     np.testing.assert_allclose(session.run(None, {"pixels": pixels})[0], expected, atol=1e-5)
     command = [sys.executable, str(EXAMPLES / "onnx_predict.py"), str(bundle.path / "model.onnx"), str(photos[0])]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    above = zip(bundle.classes, np.array(expected[0]) >= bundle.rule.thresholds, strict=True)
-    assert set(printed.split()[1::2]) == {name for name, given in above if given}
+    [prediction] = bundle.predict(photos[0])
+    assert printed.split()[1::2] == list(prediction.labels)
+
+
+@pytest.mark.parametrize(
+    ("policy", "k"), [("threshold", None), ("never_empty", None), ("at_most", 1), ("at_most", 2), ("exactly_one", None)]
+)
+def test_the_example_chooses_the_same_labels(policy: str, k: int | None) -> None:
+    rule = LabelRule(np.tile([1.0, 0.0], (3, 1)), np.array([0.5, 0.5, 0.2]), policy, k)
+    about = {"thresholds": rule.thresholds.tolist(), "policy": policy, "k": k}
+    cases = np.array([[0.9, 0.6, 0.3], [0.4, 0.4, 0.1], [0.1, 0.2, 0.2], [0.5, 0.5, 0.5]])
+    own = [onnx_example().chosen(probabilities, about) for probabilities in cases]
+    assert own == [np.flatnonzero(chosen).tolist() for chosen in rule.label_sets(cases)]
 
 
 def test_the_example_makes_the_same_squares(tmp_path: Path) -> None:

@@ -36,12 +36,25 @@ def prepare(photo: str, square: dict) -> np.ndarray:
     return np.asarray(padded)
 
 
+def chosen(probabilities: np.ndarray, about: dict) -> list[int]:
+    """Numbers of the labels that the model gives an image, by its policy."""
+    order = np.argsort(-probabilities, kind="stable").tolist()
+    passing = [label for label in order if probabilities[label] >= about["thresholds"][label]]
+    by_policy = {
+        "threshold": passing,
+        "never_empty": passing or order[:1],
+        "at_most": passing[: about.get("k")],
+        "exactly_one": order[:1],
+    }
+    return sorted(by_policy[about["policy"]])
+
+
 def main() -> None:
     session, about = load(sys.argv[1])
     pixels = np.stack([prepare(photo, about["square"]) for photo in sys.argv[2:]])
     for photo, probabilities in zip(sys.argv[2:], session.run(None, {"pixels": pixels})[0], strict=True):
-        found = zip(about["classes"], probabilities, about["thresholds"], strict=True)
-        print(photo, *(f"{name} {value:.2f}" for name, value, threshold in found if value >= threshold))
+        labels = chosen(probabilities, about)
+        print(photo, *(f"{about['classes'][label]} {probabilities[label]:.2f}" for label in labels))
 
 
 if __name__ == "__main__":

@@ -64,8 +64,8 @@ def export_onnx(file: Path, classifier: Classifier, rule: LabelRule, classes: Se
 
     Input ``pixels``: uint8 RGB (images, S, S, 3), decoded and resized as the model expects. Output ``probabilities``:
     float32 (images, L), calibrated. The number of images is dynamic. The file's metadata hold, as JSON, the names of
-    the classes and their thresholds, the policy that turns probabilities into label sets, and how photos become
-    squares.
+    the classes and their thresholds, the policy that turns probabilities into label sets (with its k), and how photos
+    become squares.
 
     torch's older exporter is used: it exports every architecture in seconds. The newer one takes a minute for some,
     gives the same values, and needs another package.
@@ -96,6 +96,7 @@ def export_onnx(file: Path, classifier: Classifier, rule: LabelRule, classes: Se
             "classes": json.dumps(list(classes)),
             "thresholds": json.dumps(rule.thresholds.tolist()),
             "policy": json.dumps(rule.policy),
+            "k": json.dumps(rule.k),
             "square": json.dumps(asdict(square)),
         },
     )

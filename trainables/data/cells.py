@@ -35,7 +35,8 @@ BINARY = {
 MIN_IMAGES = 20
 """Fewest images at which mostly unique labels suggest that the column holds remarks."""
 
-_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"|([^\s,\[\]()'\"]+)")
+_PARTS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\s\[\]()'\"]+", re.DOTALL)
+"""The labels in a NumPy list, quoted as Python quotes them or not at all."""
 
 
 _BOXES = re.compile(r"(?:(?!\d+(?:\.\d+)?\s)\S+(?:\s+\d+(?:\.\d+)?){4}\s*)+")
@@ -133,18 +134,15 @@ def _literal(cell: str, column: str) -> list[str] | None:
     """The labels of a cell that is a list in Python, JSON or NumPy notation; None for any other cell."""
     if not (cell[:1] + cell[-1:] in ("[]", "()", "{}") and len(cell) > 1):
         return None
-    value: Any = None
     # NumPy omits the commas, and Python would concatenate ['a' 'b'] into one string.
-    if "," not in cell and "{" not in cell and len(cell.split()) > 1 and cell[0] == "[":
-        value = [next(filter(None, groups), "") for groups in _QUOTED.findall(cell[1:-1])]
-    else:
-        # pandas writes a bare nan, which Python cannot parse.
-        for parse, text in ((json.loads, cell), (ast.literal_eval, re.sub(r"\bnan\b", "None", cell))):
-            try:
-                value = parse(text)
-                break
-            except (ValueError, SyntaxError, RecursionError, MemoryError):
-                continue
+    by_numpy = "," not in cell and "{" not in cell and len(cell.split()) > 1 and cell[0] == "["
+    value: Any = None
+    for parse in (json.loads, _numpy_list if by_numpy else _python_list):
+        try:
+            value = parse(cell)
+            break
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
     if (nested := nested_labels(value)) is not None:
         return [label.strip() for label in nested]
     if isinstance(value, dict) or (isinstance(value, list | tuple | set) and any(map(_nested, value))):
@@ -152,6 +150,16 @@ def _literal(cell: str, column: str) -> list[str] | None:
     if not isinstance(value, list | tuple | set):
         return None
     return [str(part).strip() for part in value if part is not None and part == part]
+
+
+def _numpy_list(cell: str) -> list[str]:
+    parts = _PARTS.findall(cell[1:-1])
+    return [str(ast.literal_eval(part)) if part[0] in "'\"" else part for part in parts]
+
+
+def _python_list(cell: str) -> Any:
+    # pandas writes a bare nan, which Python cannot parse.
+    return ast.literal_eval(re.sub(r"\bnan\b", "None", cell))
 
 
 def _nested(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_softmax_and_calibration_are_inside(tmp_path: Path) -> None:
 
 
 def test_the_file_says_what_goes_in_and_out(tmp_path: Path) -> None:
-    rule = some_rule()
+    rule = replace(some_rule(), policy="at_most", k=2)
     export_onnx(tmp_path / "model.onnx", random_classifier("convnet"), rule, CLASSES, Square(SIDE))
     model = onnx.load(str(tmp_path / "model.onnx"))
     onnx.checker.check_model(model, full_check=True)
@@ -88,7 +89,12 @@ def test_the_file_says_what_goes_in_and_out(tmp_path: Path) -> None:
     assert (probabilities.name, probabilities.type.tensor_type.shape.dim[0].dim_param) == ("probabilities", "images")
     properties = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
     assert Square(**properties.pop("square")) == Square(SIDE)
-    assert properties == {"classes": list(CLASSES), "thresholds": rule.thresholds.tolist(), "policy": rule.policy}
+    assert properties == {
+        "classes": list(CLASSES),
+        "thresholds": rule.thresholds.tolist(),
+        "policy": "at_most",
+        "k": 2,
+    }
 
 
 @needs_photos

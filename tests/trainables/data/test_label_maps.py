@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -120,3 +123,21 @@ def test_other_maps_are_refused(tmp_path: Path, text: str, message: str) -> None
 def test_other_yaml_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read(tmp_path, text, "labels.yaml")
+
+
+def test_labels_in_lists_may_hold_quotes(tmp_path: Path) -> None:
+    """A list of one label with blanks looks like NumPy's notation, in which quotes are not escaped as in JSON."""
+    said = 'say "hi"'
+    content = {file: [said if label == "fox" else label for label in labels] for file, labels in BY_FILE.items()}
+    assert counts(read(tmp_path, json.dumps(content))) == {"cat": 12, "dog": 6, said: 6}
+
+
+@pytest.mark.parametrize("label", ["it's", 'say "hi"', """it's "so\"""", "back\\slash", "polar bear"])
+def test_numpy_and_python_lists_may_hold_quotes(tmp_path: Path, label: str) -> None:
+    sets = [[label], [label, "dog"], ["fox"], []] * 6
+    for notation in (lambda one: str(np.array(one)), repr, json.dumps):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        text = io.StringIO()
+        csv.writer(text).writerows([("file", "labels"), *zip(FILES, map(notation, sets), strict=True)])
+        assert counts(read(folder, text.getvalue(), "labels.csv")) == {label: 12, "dog": 6, "fox": 6}, notation
