@@ -133,7 +133,11 @@ def _share(value: float, low: float, high: float, log: bool) -> float:
 
 
 def _unscaled(share: float, low: float, high: float, log: bool) -> float:
-    return low * (high / low) ** share if log else low + share * (high - low)
+    if share in (0.0, 1.0):
+        return high if share else low
+    value = low * (high / low) ** share if log else low + share * (high - low)
+    # The middle of 1e-6 and 1e-4 is 1e-5, not 9.999999999999999e-06.
+    return float(f"{value:.12g}")
 
 
 def _within(value: float, low: float, high: float, step: float | None) -> float:

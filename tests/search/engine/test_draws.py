@@ -62,6 +62,20 @@ def test_a_space_without_networks_or_depths() -> None:
     assert [round(share, 9) for share in shares] == [0.05, 0.15, 0.25, 0.35, 0.45]
 
 
+def test_values_have_no_rounding_errors() -> None:
+    """The middle of a range is what a person would write, and a neighbour beyond a bound is the bound."""
+    space = SearchSpace.parse({"weight_decay": {"log": [1e-6, 1e-4]}, "dropout": {"float": [0.1, 0.3]}}, {})
+    [middle] = first_configurations(space, 1, 30, 0)
+    assert middle == {"weight_decay": 1e-5, "dropout": 0.2}
+    low, high = 1.2345678901234567e-6, 9.876543210987654e-4
+    edges = SearchSpace.parse({"weight_decay": {"log": [low, high]}}, {})
+    for bound in (low, high):
+        config, rng = edges.config({"weight_decay": bound}).model_dump(), random.Random(0)
+        near = [edges.suggest(Neighbour(config, rng))["weight_decay"] for _ in range(100)]
+        assert min(near) >= low and max(near) <= high
+        assert near.count(bound) > 50, "unchanged, or moved beyond the bound"
+
+
 def test_neighbours() -> None:
     space = SearchSpace.parse(SPACE, {})
     # The default of momentum, which adamw has not, is outside of its range.
