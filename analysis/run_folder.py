@@ -233,6 +233,8 @@ class RunFolder:
         file: Path, parse: Callable[[str], Any], shape: TypeAdapter[Any], fix: str = "restore it from a copy of the run"
     ) -> dict[str, Any]:
         try:
+            if file.exists() and not file.is_file():
+                raise ValueError("must be a regular file")
             content = parse(file.read_text(encoding="utf-8"))
             check(shape, content)
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:

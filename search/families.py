@@ -29,6 +29,8 @@ def describe_all(file: Path, console: Console) -> int:
         ConfigError: the file cannot be read.
     """
     try:
+        if file.is_char_device():
+            raise OSError("a device")
         names = file.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}; give a file with one name per line", "--all-of", file) from error

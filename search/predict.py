@@ -185,8 +185,10 @@ def predict(
     if format not in FORMATS:
         raise ConfigError(f"unknown format {format!r}{did_you_mean(format, FORMATS)}", "--format")
     chosen = FORMATS[format]
-    for file in (to, rejected_file(to)) if to is not None else ():
-        check_new(file)
+    if to is not None:
+        # In this order: a path that exists need not have a name, such as `.`.
+        check_new(to)
+        check_new(rejected_file(to))
     images = find_images(places)
     bundle = load_bundle(bundle_folder)
     bundle = replace(bundle, rule=choice.rule(bundle.rule))

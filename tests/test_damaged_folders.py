@@ -140,6 +140,15 @@ def test_a_line_that_is_not_an_event_is_reported(whole: Path, tmp_path: Path, li
         list(folder.events())
 
 
+@pytest.mark.parametrize("name", ["provenance.json", "search.yaml"])
+def test_a_device_is_not_read(whole: Path, tmp_path: Path, name: str) -> None:
+    folder = shutil.copytree(whole, tmp_path / "run")
+    (folder / name).unlink()
+    (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(ConfigError, match=f"{name}: damaged: must be a regular file"):
+        read_all(folder)
+
+
 @pytest.mark.parametrize("name", [".lock", "events.jsonl", "checkpoints", "tensorboard/trial-0000", "ray"])
 def test_no_link_in_a_run_folder_is_followed(whole: Path, tmp_path: Path, name: str) -> None:
     folder = RunFolder(shutil.copytree(whole, tmp_path / "run"))

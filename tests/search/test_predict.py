@@ -251,6 +251,7 @@ def test_places(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("deep/nothing", "no image found in"),
         ("blank.txt", "lists no images"),
         ("binary.dat", "must be an image or a text file with one path per line"),
+        ("/dev/zero", "must be an image or a text file with one path per line, got a device"),
     ],
 )
 def test_places_that_hold_nothing(place: str, message: str, images: Path) -> None:
@@ -282,6 +283,8 @@ def test_the_command(bundle: Path, images: Path, tmp_path: Path, call: Callable[
     assert "1 cannot be used (first: bad.jpg: not an image of a known format), see" in printed
     status, _, err = call("predict", bundle, images, "--to", out)
     assert status == 2 and "exists already and is never overwritten" in err
+    status, _, err = call("predict", bundle, images, "--to", ".")
+    assert status == 2 and err.startswith("error: .: exists already and is never overwritten")
     status, _, err = call("predict", bundle, images, "--to", tmp_path / "x.csv", "--format", "papers")
     assert status == 2 and "did you mean paper?" in err and not (tmp_path / "x.csv").exists()
     status, printed, _ = call("predict", bundle, images / "bad.jpg", "--to", tmp_path / "none.csv")

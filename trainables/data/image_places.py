@@ -72,6 +72,9 @@ def _fixed_part(pattern: Path) -> Path:
 
 def _listed(file: Path) -> Iterator[tuple[str, Path]]:
     try:
+        # A pipe may be a list: `<(find …)`.
+        if file.is_char_device():
+            raise OSError("a device")
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
