@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from thaw.search.settings.schema import SearchConfig, section_of
 from thaw.search.settings.start_with import read_start_with
-from thaw.search.settings.yaml_file import parse_yaml, read_mapping
+from thaw.search.settings.yaml_file import MAX_DEPTH, MAX_VALUES, TOO_DEEP, parse_yaml, read_mapping
 from thaw.spaces import ConfigError, TrialConfig, did_you_mean
 from thaw.spaces.paths import expanded
 from thaw.spaces.refusals import refused
@@ -63,18 +63,25 @@ def config_from(settings: Mapping[str, Any]) -> SearchConfig:
 
 
 def _plain(value: Any, path: str = "") -> Any:
-    """Convert what stands at a dotted path to what YAML would give: Python has more kinds of numbers and paths."""
+    """Convert what stands at a dotted path to what YAML would give: Python has more kinds of numbers, lists and paths.
+
+    Raises:
+        ConfigError: a key is no text, or there is more than a search file may hold.
+    """
+    if hasattr(value, "tolist"):  # numbers and arrays of NumPy, tensors
+        value = value.tolist()
+    if path.count(".") > MAX_DEPTH:
+        raise ConfigError(TOO_DEEP, path)
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
                 raise ConfigError(f"keys must be text, got {key!r}; put it in quotes, or correct it", path)
         return {key: _plain(item, f"{path}.{key}" if path else key) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | range):
+        if len(value) > MAX_VALUES:
+            raise ConfigError(f"a list may have {MAX_VALUES:,} values, got {len(value):,}; write fewer", path)
         return [_plain(item, f"{path}.{place}") for place, item in enumerate(value)]
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    # NumPy's numbers.
-    return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def _checked(config: SearchConfig) -> SearchConfig:

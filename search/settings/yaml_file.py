@@ -18,7 +18,7 @@ MAX_DIGITS = 40
 """Limits of a search file: far above what anyone writes, and low enough to read or reject every file quickly."""
 
 
-_TOO_DEEP = f"values may be nested {MAX_DEPTH} deep; write fewer levels"
+TOO_DEEP = f"values may be nested {MAX_DEPTH} deep; write fewer levels"
 
 
 class _Loader(yaml.SafeLoader):
@@ -33,7 +33,7 @@ class _Loader(yaml.SafeLoader):
     def fetch_flow_collection_start(self, TokenClass: type) -> None:
         # Rejected while reading: time grows with the square of the depth of brackets.
         if self.flow_level >= MAX_DEPTH:
-            raise yaml.scanner.ScannerError(None, None, _TOO_DEEP, self.get_mark())
+            raise yaml.scanner.ScannerError(None, None, TOO_DEEP, self.get_mark())
         super().fetch_flow_collection_start(TokenClass)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
@@ -62,7 +62,7 @@ def _expanded(node: yaml.Node, counted: dict[int, int], depth: int) -> int:
         ConstructorError: too many values, or nested too deeply, as when an alias is used within its own anchor.
     """
     if depth == 0:
-        raise yaml.constructor.ConstructorError(None, None, _TOO_DEEP, node.start_mark)
+        raise yaml.constructor.ConstructorError(None, None, TOO_DEEP, node.start_mark)
     if id(node) not in counted:
         parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
         below = [] if isinstance(node, yaml.ScalarNode) else parts

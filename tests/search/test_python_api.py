@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import thaw
 from tests.searches import search_file
@@ -55,6 +56,26 @@ def test_a_dictionary_means_what_a_file_means(tmp_path: Path, squares: Path, cac
     file = search_file(tmp_path, squares, cache)
     config = load_config(file)
     assert config_from(config.model_dump()) == config
+
+
+def test_lists_may_be_ranges_and_arrays(squares: Path, tmp_path: Path, cache: Path) -> None:
+    written = {"name": "x", **settings(squares, tmp_path, cache)}
+    space = {"freeze_depth": range(3), "learning_rate": np.logspace(-4, -2, 3), "batch_size": torch.tensor([8, 16])}
+    searched = config_from({**written, "space": space}).search_space
+    assert searched.options("freeze_depth") == (0, 1, 2) and searched.options("batch_size") == (8, 16)
+    assert searched.options("learning_rate") == pytest.approx((1e-4, 1e-3, 1e-2))
+    around: dict[str, Any] = {**written}
+    around["space"] = around
+    for given, message in (
+        (
+            {**written, "space": {"dropout": range(10**9)}},
+            r"space\.dropout: a list may have 10,000 values, got 1,000,000",
+        ),
+        (around, "values may be nested 20 deep"),
+        ({**written, "space": {"dropout": {0.1, 0.2}}}, "space.dropout: .*, got {0.[12], 0.[12]}"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            config_from(given)
 
 
 def test_errors_name_key_and_rule(squares: Path, tmp_path: Path, cache: Path) -> None:
