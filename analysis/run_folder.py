@@ -15,7 +15,8 @@ import yaml
 from pydantic import TypeAdapter
 
 from thaw.analysis.csv_text import csv_text
-from thaw.analysis.shapes import CONFIRMATION, PROVENANCE, SETTINGS, check, checked
+from thaw.analysis.event_shapes import checked
+from thaw.analysis.shapes import CONFIRMATION, PROVENANCE, SETTINGS, check
 from thaw.spaces import ConfigError
 from thaw.spaces.files import check_new_folder, replaced_file
 from thaw.spaces.json_values import storable

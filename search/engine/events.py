@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from thaw.analysis.event_shapes import EVENT_VERSION
 from thaw.analysis.run_folder import RunFolder
-from thaw.analysis.shapes import EVENT_VERSION
 from thaw.search.engine.interruption import LogUnwritable
 from thaw.spaces.json_values import storable
 

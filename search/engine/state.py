@@ -12,10 +12,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from thaw.analysis.cost import seconds_alone
+from thaw.analysis.event_shapes import EVENTS
 from thaw.analysis.objectives import losses
 from thaw.analysis.records import TrialRecord, apply_event
 from thaw.analysis.run_folder import MEND_LOG
-from thaw.analysis.shapes import EVENTS
 from thaw.search.engine.events import EventLog
 from thaw.search.engine.observers import Observers
 from thaw.search.engine.proposals import Proposer
