@@ -111,7 +111,7 @@ def test_a_network_from_scratch_has_nothing_to_freeze() -> None:
 
 
 def test_too_small_images_are_refused() -> None:
-    with pytest.raises(ConfigError, match="vgg16 needs larger images than 16 pixels"):
+    with pytest.raises(ConfigError, match="vgg16 fails on images of 16 pixels: .*; give larger images"):
         shown(lambda console: describe_architecture("vgg16", 0, 16, console))
 
 

@@ -123,10 +123,9 @@ def _elements(outputs: list[Tensor]) -> int:
 def _run(module: nn.Module, features: Tensor, part: str, image_size: int) -> Tensor:
     try:
         output = module(features)
-    except RuntimeError as error:
-        raise ConfigError(f"{part} needs larger images than {image_size} pixels a side: {error}") from error
-    except Exception as error:  # third-party code
-        raise ConfigError(f"{part} fails on images of {image_size} pixels: {type(error).__name__}: {error}") from error
+    except Exception as error:  # third-party code, or images so small that nothing is left of them
+        rule = f"{part} fails on images of {image_size} pixels: {type(error).__name__}: {error}"
+        raise ConfigError(f"{rule}; give larger images, or correct the network") from error
     if not isinstance(output, Tensor):
         what = f"{len(output)} of them" if isinstance(output, tuple | list) else type(output).__name__
         raise ConfigError(f"{part} must return one tensor, got {what}; cut the network where it passes on only one")

@@ -131,7 +131,10 @@ def test_functions_cut_what_names_cannot() -> None:
             {"build": lambda: Parts(Raising())},
             "stage 1 of mine fails on images of 64 pixels: KeyError",
         ),
-        ({"build": lambda: Parts(nn.Conv2d(5, 4, 2))}, "stage 1 of mine"),
+        (
+            {"build": lambda: Parts(nn.Conv2d(5, 4, 2))},
+            "stage 1 of mine fails on images of 64 pixels: .*; give larger images, or correct the network",
+        ),
         ({"stages": [*NAMES[:4], NAMES[3]]}, "its weight weight belongs to stages 4 and 5"),
         ({"pool": lambda _: nn.Linear(5, 5)}, "the pool of mine"),
         ({"pool": lambda _: None}, "stages and pool of mine must be torch modules, got None"),

@@ -190,7 +190,7 @@ def test_cutting_leaves_the_random_numbers_alone() -> None:
 
 
 def test_too_small_images_are_refused() -> None:
-    with pytest.raises(ConfigError, match="vgg16 needs larger images than 16 pixels"):
+    with pytest.raises(ConfigError, match="vgg16 fails on images of 16 pixels: .*; give larger images"):
         resolve("vgg16", "none", 16).check()
 
 
