@@ -12,6 +12,7 @@ from thaw.search.cli.options import AtMost, Floor, Import, Onnx, Policy, Set, Ta
 from thaw.search.exit_status import NOTHING_FINISHED, naming, training
 from thaw.search.prepare.stages import aside, loading
 from thaw.search.terminal import outlive_the_terminal
+from thaw.spaces import ConfigError
 
 
 def export(
@@ -47,6 +48,11 @@ def export(
         from thaw.search.delivery.winner import LabelGoal
 
     if format == "timm" and is_bundle(run):
+        given = {"--trial": trial is not None, "--onnx": onnx, "--refit": refit, "--target": target, "--policy": policy}
+        for option, value in {**given, "--k": k, "--set": set_}.items():
+            if value:
+                rule = "is for a run, and this is a finished model"
+                raise ConfigError(f"{rule}; leave it out, or name the run", option, run)
         bundle_to_timm(run, to, console)
         return
     goal = LabelGoal(target, policy, k, floor)
@@ -83,8 +89,8 @@ def train(
         from thaw.search.delivery.winner import LabelGoal
         from thaw.search.settings.config import load_config
 
+    goal = LabelGoal(target, policy, k, floor)
     with training(), naming(config):
-        goal = LabelGoal(target, policy, k, floor)
         train_config(load_config(config, set_), to, console, onnx=onnx, goal=goal)
 
 

@@ -106,7 +106,7 @@ def _label_rule(winner: Winner) -> LabelRule:
         logits,
         targets,
         winner.target,
-        policy=goal.policy or usual,
+        policy=goal.given_policy or usual,
         k=goal.k,
         floor=goal.floor,
         activation="softmax" if softmax else "sigmoid",

@@ -14,7 +14,7 @@ from thaw.search.prepare.provenance import provenance
 from thaw.search.version import __version__
 from thaw.spaces import TrialConfig
 from thaw.trainables.bundles.classifier import ClassifierFacts
-from thaw.trainables.evaluation.label_sets import LabelRule
+from thaw.trainables.evaluation.label_sets import LabelRule, check_policy, check_target
 from thaw.trainables.networks.table import architecture
 from thaw.trainables.networks.weights import chosen_weights
 from thaw.trainables.training.checkpoint import BestCheckpoint
@@ -24,14 +24,27 @@ from thaw.trainables.training.checkpoint import BestCheckpoint
 class LabelGoal:
     """The goal of the label rule; see :func:`thaw.trainables.evaluation.label_sets.fit_label_rule`.
 
-    Without a target it is the one that suits the search's metric; without a policy it is ``exactly_one`` if training
-    images have one label each, else ``threshold``.
+    Without a target it is the one that suits the search's metric; without a policy it is ``at_most`` if `k` is given,
+    ``exactly_one`` if training images have one label each, else ``threshold``. It is checked here, before anything is
+    trained for it.
+
+    Raises:
+        ConfigError: there is no such goal.
     """
 
     target: str | None = None
     policy: str | None = None
     k: int | None = None
     floor: float = 0.9
+
+    def __post_init__(self) -> None:
+        check_target(self.target or "f1_macro", self.floor)
+        check_policy(self.given_policy or "threshold", self.k)
+
+    @property
+    def given_policy(self) -> str | None:
+        """The policy that was asked for; None for the usual one."""
+        return "at_most" if self.policy is None and self.k is not None else self.policy
 
 
 DEFAULT_GOAL = LabelGoal()

@@ -49,12 +49,9 @@ class LabelRule:
             raise ConfigError("slopes must be > 0 and intercepts finite; fit the rule again", "calibration")
         if not ((self.thresholds > 0) & (self.thresholds <= 1)).all():
             raise ConfigError(f"must lie in (0, 1], got {self.thresholds.tolist()}", "thresholds")
-        if self.policy not in POLICIES:
-            raise ConfigError(f"unknown policy {self.policy!r}{did_you_mean(self.policy, POLICIES)}", "policy")
+        check_policy(self.policy, self.k)
         if self.activation not in get_args(Activation):
             raise ConfigError(f"must be {' or '.join(get_args(Activation))}, got {self.activation!r}", "activation")
-        if (self.policy == "at_most") != (self.k is not None) or (self.k is not None and self.k < 1):
-            raise ConfigError(f"at_most needs k >= 1, other policies take no k; got {self.policy} and {self.k}", "k")
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated probabilities, float64 (N, L), of logits (N, L)."""
@@ -100,6 +97,30 @@ class LabelRule:
             raise ConfigError(f"not a label rule: {error!r}; fit it again") from None
 
 
+def check_policy(policy: str, k: int | None) -> None:
+    """Check a policy and its largest number of labels.
+
+    Raises:
+        ConfigError: there is no such policy, or `k` does not go with it.
+    """
+    if policy not in POLICIES:
+        raise ConfigError(f"unknown policy {policy!r}{did_you_mean(policy, POLICIES)}", "policy")
+    if (policy == "at_most") != (k is not None) or (k is not None and k < 1):
+        raise ConfigError(f"at_most needs k >= 1, other policies take no k; got {policy} and {k}", "k")
+
+
+def check_target(target: str, floor: float) -> None:
+    """Check what thresholds are to optimise.
+
+    Raises:
+        ConfigError: there is no such target, or the floor is out of range.
+    """
+    if target not in TARGETS:
+        raise ConfigError(f"unknown target {target!r}{did_you_mean(target, TARGETS)}", "target")
+    if not 0 < floor <= 1:
+        raise ConfigError(f"must lie in (0, 1], got {floor:g}", "floor")
+
+
 def fit_label_rule(
     logits: np.ndarray,
     targets: np.ndarray,
@@ -124,10 +145,7 @@ def fit_label_rule(
     Raises:
         ConfigError: the target or the policy is unknown, the floor is out of range, or a logit is not finite.
     """
-    if target not in TARGETS:
-        raise ConfigError(f"unknown target {target!r}{did_you_mean(target, TARGETS)}", "target")
-    if not 0 < floor <= 1:
-        raise ConfigError(f"must lie in (0, 1], got {floor:g}", "floor")
+    check_target(target, floor)
     if not np.isfinite(logits).all():
         raise ConfigError("every logit must be finite; the model's predictions cannot be used")
     truth = np.asarray(targets, bool)

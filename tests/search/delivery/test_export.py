@@ -197,9 +197,22 @@ def test_the_label_rule_serves_the_goal(copied: Run, tmp_path: Path) -> None:
     facts, _ = _export(copied, tmp_path / "bundle", goal=goal)
     assert facts["rule"]["policy"] == "at_most" and facts["rule"]["k"] == 1
     assert facts["rule_fit"]["target"] == "precision" and facts["rule_fit"]["floor"] == 0.8
-    for name, goal in (("target", LabelGoal("f1")), ("policy", LabelGoal(policy="most"))):
-        with pytest.raises(ConfigError, match=f"unknown {name}"):
-            _export(copied, tmp_path / "wrong", goal=goal)
+    assert LabelGoal(k=2).given_policy == "at_most" and LabelGoal().given_policy is None
+
+
+@pytest.mark.parametrize(
+    ("goal", "message"),
+    [
+        ({"target": "f1"}, "target: unknown target 'f1'"),
+        ({"policy": "most"}, "policy: unknown policy 'most'"),
+        ({"policy": "at_most"}, "k: at_most needs k >= 1"),
+        ({"policy": "threshold", "k": 2}, "k: at_most needs k >= 1, other policies take no k"),
+        ({"floor": 2.0}, r"floor: must lie in \(0, 1\], got 2"),
+    ],
+)
+def test_a_wrong_goal_is_found_before_anything_is_trained(goal: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        LabelGoal(**goal)
 
 
 def test_thresholds_serve_the_metric_of_the_search(copied: Run) -> None:

@@ -143,3 +143,19 @@ def test_contradictory_options_are_refused_and_the_test_split_stays_locked(grid:
     with pytest.raises(ConfigError, match=r"--format: unknown format 'tim'; did you mean timm"):
         export_run(run, tmp_path / "timm", QUIET, format="tim")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--trial 0", "--refit", "--onnx", "--target f1_micro", "--k 2", "--set seed=1"])
+def test_options_for_a_run_are_refused_for_a_bundle(
+    made: tuple[Bundle, Path],
+    tmp_path: Path,
+    option: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    to = str(tmp_path / "timm")
+    command = ["thaw", "export", str(made[0].path), "--to", to, "--format", "timm", *option.split()]
+    monkeypatch.setattr(sys, "argv", command)
+    assert run_command() == 2
+    assert f"{option.split()[0]}: is for a run" in " ".join(capsys.readouterr().err.split())
+    assert list(tmp_path.iterdir()) == []
