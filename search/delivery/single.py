@@ -10,6 +10,7 @@ from thaw.analysis.run import Run
 from thaw.search.prepare.resources import this_machine
 from thaw.search.sessions.resume import as_before
 from thaw.search.settings.config import SearchConfig, load_config
+from thaw.search.settings.units import LONGEST_NAME
 from thaw.search.settings.yaml_file import yaml_text
 from thaw.spaces import ConfigError, TrialConfig
 
@@ -23,8 +24,9 @@ def trial_file(run: Run, record: TrialRecord, overrides: Sequence[str] = ()) -> 
     precision: Any = run.folder.provenance()["precision"]
     if isinstance(precision, dict):
         precision = precision[record.config["architecture"]]
+    which = f"-trial-{record.number}"
     fixed: dict[str, Any] = {
-        "name": f"{run.folder.settings()['name']}-trial-{record.number}",
+        "name": run.folder.settings()["name"][: LONGEST_NAME - len(which)] + which,
         "preset": None,
         "space": {},
         "training": record.config,

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_va
 
 from thaw.search.settings.data_section import DataConfig, Section
 from thaw.search.settings.names import ALGORITHMS, LEARNING, SCHEDULERS, TRACKERS, OneOf
-from thaw.search.settings.units import Bytes, PathText, Seconds, different, run_name, word_off
+from thaw.search.settings.units import LONGEST_NAME, Bytes, PathText, Seconds, different, run_name, word_off
 from thaw.search.settings.yaml_file import yaml_text
 from thaw.spaces import METRICS, SearchSpace, pretrained
 from thaw.spaces.costs import COSTS
@@ -175,7 +175,7 @@ class SearchConfig(Section):
     """A whole search file."""
 
     name: Annotated[str, AfterValidator(run_name)] = Field(
-        max_length=100, description="name of the run and of its folder"
+        max_length=LONGEST_NAME, description="name of the run and of its folder"
     )
     preset: str | None = Field(None, description="a search included in Thaw; the file's own keys override it")
     data: DataConfig = Field(description="the images and their labels")

@@ -52,6 +52,10 @@ def path_text(text: str) -> str:
     return text
 
 
+LONGEST_NAME = 100
+"""Characters in the name of a run."""
+
+
 def run_name(text: str) -> str:
     """A name that is also that of a folder, on every system and in every shell."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):

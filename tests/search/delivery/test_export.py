@@ -27,11 +27,13 @@ from thaw.search.confirmation.out_of_fold import OutOfFold, write_out_of_fold
 from thaw.search.delivery import export
 from thaw.search.delivery.export import export_run
 from thaw.search.delivery.fit import TrainingFailed
+from thaw.search.delivery.single import trial_file
 from thaw.search.delivery.train import train_config
 from thaw.search.delivery.winner import LabelGoal, Winner
 from thaw.search.prepare.preflight import prepare
 from thaw.search.sessions.resume import resume_search
 from thaw.search.settings.config import load_config
+from thaw.search.settings.units import LONGEST_NAME
 from thaw.spaces import ConfigError
 from thaw.spaces.words import counted
 from thaw.trainables.bundles.bundle import CARD, CONFIG, FACTS, MODEL, ONNX, load_bundle
@@ -101,6 +103,14 @@ def test_a_bundle_predicts_as_its_trial(copied: Run, tmp_path: Path, squares: Pa
     }
     assert facts["validation"]["metrics"] == copied.records[number].epochs[best.epoch]["metrics"]
     assert facts["rule_fit"]["optimistic"] and facts["rule_fit"]["images"] == len(best.rows)
+
+
+def test_a_run_with_a_long_name_is_exported(copied: Run) -> None:
+    text = copied.folder.search_file.read_text()
+    copied.folder.search_file.write_text(text.replace("name: squares", f"name: {'n' * LONGEST_NAME}"))
+    run = load_run(copied.folder.path)
+    assert run.best is not None
+    assert trial_file(run, run.best).name == f"{'n' * (LONGEST_NAME - 8)}-trial-{run.best.number}"
 
 
 def test_a_bundle_needs_nothing_of_its_run(copied: Run, tmp_path: Path, squares: Path) -> None:
