@@ -112,7 +112,10 @@ def draw_all(
         except NotEnough as reason:
             absent[plot.title] = str(reason)
             continue
-        groups.setdefault(plot.group, []).append(_picture(name, plot, data, report, folder))
+        with warnings.catch_warnings():
+            # No font of matplotlib has every character that a label may hold; the table next to the plot shows them.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            groups.setdefault(plot.group, []).append(_picture(name, plot, data, report, folder))
     return groups, absent
 
 

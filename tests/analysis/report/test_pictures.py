@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import warnings
+from pathlib import Path
+
 import pytest
 
 from tests.synthetic_runs import synthetic_run
 from thaw.analysis.plots import DARK, LIGHT, PLOTS
-from thaw.analysis.report.pictures import lay_out, share_layout, untitled
-from thaw.analysis.run import Run
+from thaw.analysis.report.pictures import draw_all, lay_out, share_layout, untitled
+from thaw.analysis.run import Run, load_run
 
 
 @pytest.fixture(scope="module")
@@ -30,3 +34,14 @@ def test_dark_pictures_share_the_layout_of_light_ones(name: str, narrow: bool, r
     assert shared != before
     for own, given in zip(by_itself.axes, shared, strict=True):
         assert given == pytest.approx(own.get_position().bounds, abs=1e-6)
+
+
+def test_labels_beyond_the_fonts_give_no_warning(tmp_path: Path) -> None:
+    run = synthetic_run(tmp_path / "run", 3, labels=2)
+    provenance = run.folder.provenance()
+    provenance["data"]["classes"] = ["\N{BEAR FACE}", "dog"]
+    run.folder.provenance_file.write_text(json.dumps(provenance))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        groups, _ = draw_all({"label_quality": PLOTS["label_quality"]}, load_run(run.folder.path), tmp_path / "r", "")
+    assert len(groups) == 1 and "\N{BEAR FACE}" in (tmp_path / "r/tables/label_quality.csv").read_text()
