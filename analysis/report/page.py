@@ -88,22 +88,23 @@ def write_report(
 
 
 def _section(name: str, run: RunData, output: Path, folder: str, photos: str) -> Section:
+    # A damaged file is found before the plots are drawn, which takes seconds.
+    found, confirmed, rows, facts = answer(run), confirmation(run), trial_rows(run), made_with(run)
     groups, absent = draw_all(PLOTS, run, output, folder)
     trials_file = str(Path(folder, "tables", "trials.csv"))
     write_table(output / trials_file, run.trials)
-    found = answer(run)
     if found.beside:
         write_table(output / folder / "tables" / "metrics.csv", found.beside.table.reset_index(names="metric"))
     return Section(
         name,
         run.metric,
         found,
-        confirmation(run),
+        confirmed,
         groups,
         absent,
-        trial_rows(run),
+        rows,
         trials_file,
-        made_with(run),
+        facts,
         photos,
     )
 
