@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import UndefinedError
 from rich.console import Console
 from torch import Tensor
 
 from thaw.search.delivery.model_card import model_card
+from thaw.spaces import ConfigError
 from thaw.spaces.files import new_folder
 from thaw.trainables.bundles.bundle import FACTS, MODEL, load_bundle, read_model, write_model
 from thaw.trainables.bundles.classifier import ClassifierFacts
@@ -40,7 +42,11 @@ def bundle_to_timm(bundle: Path, to: Path, console: Console) -> None:
         ConfigError: it is no bundle, or timm has no such network.
     """
     facts = load_bundle(bundle, "cpu").facts
-    write_timm(to, facts, read_model(bundle / MODEL))
+    try:
+        write_timm(to, facts, read_model(bundle / MODEL))
+    except (KeyError, TypeError, AttributeError, UndefinedError) as error:
+        # Facts that predictions do not need are missing.
+        raise ConfigError(f"damaged: {error!r}; export the model again", file=bundle / FACTS) from None
     console.print(f"timm loads the model from {to}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from thaw.search.cli import run as run_command
 from thaw.search.delivery.export import export_run
 from thaw.search.delivery.timm_folder import bundle_to_timm, metadata
 from thaw.spaces import ConfigError
-from thaw.trainables.bundles.bundle import Bundle, load_bundle
+from thaw.trainables.bundles.bundle import FACTS, Bundle, load_bundle
 from thaw.trainables.data.decoding import decode_image
 
 QUIET = Console(file=io.StringIO())
@@ -159,3 +160,15 @@ def test_options_for_a_run_are_refused_for_a_bundle(
     assert run_command() == 2
     assert f"{option.split()[0]}: is for a run" in " ".join(capsys.readouterr().err.split())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fact", ["test", "provenance", "weights", "validation", "created"])
+def test_a_bundle_without_its_facts_is_damaged(made: tuple[Bundle, Path], tmp_path: Path, fact: str) -> None:
+    shutil.copytree(made[0].path, tmp_path / "bundle")
+    file = tmp_path / "bundle" / FACTS
+    facts = json.loads(file.read_text())
+    del facts[fact]
+    file.write_text(json.dumps(facts))
+    with pytest.raises(ConfigError, match=f"{FACTS}: damaged: .*{fact}.*; export the model again"):
+        bundle_to_timm(tmp_path / "bundle", tmp_path / "timm", QUIET)
+    assert not (tmp_path / "timm").exists()
