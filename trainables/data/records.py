@@ -64,23 +64,22 @@ def parquet_columns(path: Path, key: str) -> dict[str, Sequence[str]]:
 
     try:
         table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ConfigError(f"{path}: is not a readable Parquet file ({error}); repair it", key=key) from error
+        columns = {name: _cells(table[name]) for name in table.column_names}
+    # Text that is not UTF-8, dates out of range, and two columns of one name.
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{path}: is not a readable Parquet file ({reason}); repair it", key=key) from error
     if not len(table):
         raise ConfigError(f"{path}: holds no rows; give one row per image", key=key)
-    columns: dict[str, Sequence[str]] = {}
-    for name in table.column_names:
-        if pyarrow.types.is_struct(table.schema.field(name).type):
-            columns[name] = [cell_of(_path_of(value)) for value in table[name].to_pylist()]
-        else:
-            columns[name] = _parquet_column(table[name])
     return columns
 
 
-def _parquet_column(column: Any) -> Sequence[str]:
+def _cells(column: Any) -> Sequence[str]:
     """The cells of a Parquet column. Each distinct value is converted once, if the type allows to find them."""
     import pyarrow
 
+    if pyarrow.types.is_struct(column.type):
+        return [cell_of(_path_of(value)) for value in column.to_pylist()]
     try:
         encoded = column.combine_chunks().dictionary_encode()
     except pyarrow.ArrowException:  # lists and the like

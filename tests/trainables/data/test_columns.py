@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from thaw.spaces import ConfigError
@@ -85,3 +87,11 @@ def test_parquet_distinguishes_blanks_from_zeros(tmp_path: Path) -> None:
     dataset = read_dataset(tmp_path, tmp_path / "flags.parquet")
     assert dataset.labels.tolist() == [[n % 2 == 0, n % 3 == 0] for n in range(6)]
     assert not any("blank" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize("names", [["file", "label"], ["file", "label", "label"]])
+def test_a_damaged_parquet_file_is_refused(tmp_path: Path, names: list[str]) -> None:
+    text = pa.array([b"a.jpg", b"b\xfb.jpg"]).view(pa.string())
+    pq.write_table(pa.table([text] * len(names), names), tmp_path / "labels.parquet")
+    with pytest.raises(ConfigError, match=r"labels\.parquet: is not a readable Parquet file \(.*; repair it"):
+        read_dataset(tmp_path, tmp_path / "labels.parquet")
