@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -46,7 +47,12 @@ def call(own_code: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_ctrl_c_while_a_file_runs(call: Call, tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("import os, signal\n\nos.kill(os.getpid(), signal.SIGINT)\n")
-    assert call("search", tmp_path / "s.yaml", "--import", tmp_path / "own.py") == (130, "interrupted\n")
+    # A shell's job in the background ignores Ctrl-C, and so would these tests.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert call("search", tmp_path / "s.yaml", "--import", tmp_path / "own.py") == (130, "interrupted\n")
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_files_that_cannot_run_say_where(tmp_path: Path) -> None:
